@@ -1,0 +1,59 @@
+"""How an emulated service refuses: a canonical code and a text, as the real ones do."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Code(enum.IntEnum):
+    """Google's canonical status codes (https://cloud.google.com/apis/design/errors, documented)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceInfo:
+    """The `google.rpc.ResourceInfo` detail that some refusals carry.
+
+    Attributes:
+        resource_type: The type's full name, for example `google.spanner.admin.instance.v1.Instance`.
+        resource_name: The resource's full name.
+        description: What is wrong with it.
+    """
+
+    resource_type: str
+    resource_name: str
+    description: str
+
+
+class ApiError(Exception):
+    """A refusal, as a client would see it.
+
+    Attributes:
+        code: The canonical code.
+        message: The service's text.
+        resource: The resource that the refusal is about, where the real service says so.
+    """
+
+    def __init__(self, code: Code, message: str, resource: ResourceInfo | None = None) -> None:
+        super().__init__(f"{code.name}: {message}")
+        self.code = code
+        self.message = message
+        self.resource = resource
