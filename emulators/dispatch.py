@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 CONCURRENCY = 64
-"""Requests in flight at once: a few endpoints at the 16 of a busy subscription, still few enough for threads."""
+"""Requests in flight at once: a few endpoints at a busy one's 16, yet few enough for threads."""
 
 ANSWER_BYTES_MAX = 65_536
 """Read of an answer's body, so that its sender can finish writing; only the status matters."""
