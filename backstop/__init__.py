@@ -1,0 +1,1 @@
+"""Starts and stops Cloud Spanner backups, and leaves nothing behind."""

@@ -1,0 +1,225 @@
+"""What people and Cloud Scheduler may ask for. A command that exists is valid: constructing one checks it."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from backstop.durations import Duration, duration_text
+from backstop.errors import BadMessageError
+from backstop.names import BackupId, BackupName, DatabaseName, InstanceName, OperationName
+
+RETENTION_MIN = timedelta(hours=6)
+RETENTION_MAX = timedelta(days=366)
+"""Spanner's own window for a backup's expiry, from the time it processes the request.
+
+https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented)
+"""
+
+OPERATION_KEPT = timedelta(days=7)
+"""How long Spanner lists an operation after its end; nothing can be promised for longer than that.
+
+https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list (documented)
+"""
+
+START_WITHIN_MIN = timedelta(seconds=1)
+START_WITHIN_MAX = timedelta(days=31)
+"""Pub/Sub keeps no message longer than 31 days, so a longer limit would say nothing.
+
+https://cloud.google.com/pubsub/docs/subscription-properties (documented)
+"""
+
+PATTERN_COUNT_MAX = 100
+PATTERN_LENGTH_MAX = 60
+"""An instance holds at most 100 databases by default and their ids have at most 30 characters.
+
+https://cloud.google.com/spanner/quotas (documented)
+"""
+
+
+class IfCreated(enum.StrEnum):
+    """What becomes of a backup that completed although it was to be stopped."""
+
+    DELETE = "delete"
+    KEEP = "keep"
+
+
+class EncryptionType(enum.StrEnum):
+    """https://cloud.google.com/spanner/docs/reference/rest/v1/CreateBackupEncryptionConfig (documented)."""
+
+    USE_DATABASE_ENCRYPTION = "USE_DATABASE_ENCRYPTION"
+    GOOGLE_DEFAULT_ENCRYPTION = "GOOGLE_DEFAULT_ENCRYPTION"
+    CUSTOMER_MANAGED_ENCRYPTION = "CUSTOMER_MANAGED_ENCRYPTION"
+
+
+class Encryption(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the backup is to be encrypted.
+
+    Attributes:
+        type: Whose keys.
+        kms_key_names: Full key names, one per region of the instance; for customer-managed keys only.
+    """
+
+    type: EncryptionType
+    kms_key_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks that keys are named exactly where they are used."""
+        if (self.type is EncryptionType.CUSTOMER_MANAGED_ENCRYPTION) != bool(self.kms_key_names):
+            raise BadMessageError(
+                "encryption.kms_key_names",
+                list(self.kms_key_names),
+                "must name keys for CUSTOMER_MANAGED_ENCRYPTION, and must be absent otherwise",
+            )
+
+
+class Start(
+    Struct, tag="start", tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Start a backup of one database, or one of each database of an instance.
+
+    Attributes:
+        database: The one database; None when `instance` is given.
+        instance: The instance whose databases are meant; None when `database` is given.
+        databases: Shell-style patterns for the ids of the instance's databases; empty means all.
+        backup_id: The backup's id; None derives one from the message.
+        retention: How long the backup is kept, 6 h to 366 d; None takes the setting.
+        version_time: The moment whose data the backup holds; None means the time of the request.
+        encryption: None means as the database is.
+        cancel_after: Stop the backup if it still runs this long after its start, 0 s to 7 d; None never does.
+        if_created: What becomes of it if that stop comes too late.
+        start_within: Refuse to start later than this after the message was published; None has no limit.
+        dry_run: Say what would be done, and do nothing.
+    """
+
+    database: DatabaseName | None = None
+    instance: InstanceName | None = None
+    databases: tuple[str, ...] = ()
+    backup_id: BackupId | None = None
+    retention: Duration | None = None
+    version_time: Annotated[datetime, Meta(tz=True)] | None = None
+    encryption: Encryption | None = None
+    cancel_after: Duration | None = None
+    if_created: IfCreated = IfCreated.DELETE
+    start_within: Duration | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks what the fields' types can't say."""
+        _exactly_one(self, "database", "instance")
+        _in_range("retention", self.retention, RETENTION_MIN, RETENTION_MAX)
+        _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
+        _in_range("start_within", self.start_within, START_WITHIN_MIN, START_WITHIN_MAX)
+        if self.database is not None and self.databases:
+            raise BadMessageError("databases", list(self.databases), "goes with instance, not with database")
+        if self.instance is not None and self.backup_id is not None:
+            raise BadMessageError("backup_id", self.backup_id, "can't name the backups of several databases")
+        if len(self.databases) > PATTERN_COUNT_MAX:
+            raise BadMessageError(
+                "databases", list(self.databases), f"must be at most {PATTERN_COUNT_MAX} patterns"
+            )
+        for pattern in self.databases:
+            if not 0 < len(pattern) <= PATTERN_LENGTH_MAX:
+                raise BadMessageError("databases", pattern, f"must have 1 to {PATTERN_LENGTH_MAX} characters")
+
+
+class Cancel(
+    Struct, tag="cancel", tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Stop a backup that is being made; delete it if it completes all the same.
+
+    Exactly one of operation, backup and database is given.
+
+    Attributes:
+        operation: The one attempt.
+        backup: The attempt that makes the backup of this name.
+        database: The attempt that backs this database up.
+        if_created: What becomes of the backup if the stop comes too late.
+        include_scheduled: Also stop, and delete, what a native backup schedule made.
+        dry_run: Say what would be done, and do nothing.
+    """
+
+    operation: OperationName | None = None
+    backup: BackupName | None = None
+    database: DatabaseName | None = None
+    if_created: IfCreated = IfCreated.DELETE
+    include_scheduled: bool = False
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks what the fields' types can't say."""
+        _exactly_one(self, "operation", "backup", "database")
+
+
+class Follow(
+    Struct, tag="follow", tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Report the end of an operation that somebody else started.
+
+    Exactly one of operation, backup and database is given.
+
+    Attributes:
+        operation: The one attempt.
+        backup: The attempt that makes the backup of this name.
+        database: The attempt that backs this database up.
+        cancel_after: Stop it if it still runs this long after its start, 0 s to 7 d; None only watches.
+        if_created: What becomes of it if that stop comes too late.
+        include_scheduled: Also stop, and delete, what a native backup schedule made.
+        dry_run: Say what would be done, and do nothing.
+    """
+
+    operation: OperationName | None = None
+    backup: BackupName | None = None
+    database: DatabaseName | None = None
+    cancel_after: Duration | None = None
+    if_created: IfCreated = IfCreated.DELETE
+    include_scheduled: bool = False
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks what the fields' types can't say."""
+        _exactly_one(self, "operation", "backup", "database")
+        _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
+
+
+class Sweep(
+    Struct, tag="sweep", tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Look after everything in an instance that slipped through.
+
+    Attributes:
+        instance: Where to look, at the operations of the last 7 days.
+        cancel_after: Stop what has run longer than this, 0 s to 7 d; None stops nothing.
+        if_created: What becomes of a backup that completed although it was cancelled.
+        include_scheduled: Also stop, and delete, what native backup schedules made.
+        dry_run: Say what would be done, and do nothing.
+    """
+
+    instance: InstanceName
+    cancel_after: Duration | None = None
+    if_created: IfCreated = IfCreated.KEEP
+    include_scheduled: bool = False
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks what the fields' types can't say."""
+        _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
+
+
+Command = Start | Cancel | Follow | Sweep
+
+
+def _exactly_one(command: Start | Cancel | Follow, *fields: str) -> None:
+    given = [field for field in fields if getattr(command, field) is not None]
+    if len(given) != 1:
+        found = ", ".join(given) or "none of them"
+        raise BadMessageError(" | ".join(fields), found, "exactly one of these must be given")
+
+
+def _in_range(field: str, value: timedelta | None, low: timedelta, high: timedelta) -> None:
+    if value is not None and not low <= value <= high:
+        reason = f"must be {duration_text(low)} to {duration_text(high)}"
+        raise BadMessageError(field, duration_text(value), reason)

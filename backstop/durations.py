@@ -1,0 +1,41 @@
+"""Durations as people write them: `45s`, `30m`, `6h`, `14d`, `1h30m`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+_TEXT = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
+
+
+class Duration(timedelta):
+    """A length of time, whole seconds, never negative, that can be read from a message and written into one."""
+
+    @classmethod
+    def parse(cls, text: str) -> Duration:
+        """Reads the form above: one or more numbers with their units, the largest unit first.
+
+        Raises:
+            ValueError: The text has another form; whoever wrote it should correct it.
+        """
+        match = _TEXT.fullmatch(text)
+        if not text or match is None:
+            raise ValueError("must be a duration such as 45s, 30m, 6h, 14d or 1h30m")
+        seconds = (int(number or 0) * unit for number, (_, unit) in zip(match.groups(), _UNITS, strict=True))
+        return cls(seconds=sum(seconds))
+
+    def __str__(self) -> str:
+        """The shortest text that `parse` reads back to the same duration."""
+        return duration_text(self)
+
+
+def duration_text(duration: timedelta) -> str:
+    """Writes a duration the way `Duration.parse` reads it; parts of a second are dropped."""
+    left = int(duration.total_seconds())
+    parts = []
+    for unit, size in _UNITS:
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"

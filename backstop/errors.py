@@ -1,0 +1,63 @@
+"""What can go wrong, divided by what a caller can do about it.
+
+| error | who should act | what happens to the message |
+|---|---|---|
+| `BadMessageError` | whoever published it | acknowledged, reported as `REJECTED` |
+| `RefusedError` | whoever published it, or whoever grants roles | a command is `REJECTED`; a follow-up is put back |
+| `QuotaError` | nobody: it passes | put back, due later |
+| `TransientError` | nobody: it passes | refused (503), so that Pub/Sub brings it again |
+
+Anything else is a bug of ours: it ends in a 500 and a stack trace.
+"""
+
+from __future__ import annotations
+
+
+class BadMessageError(Exception):
+    """A message that can't be understood; no retry can help.
+
+    Attributes:
+        field: Where in the message, as a path such as `encryption.type`; `data` for the message as a whole.
+        value: What was found there, shortened.
+        reason: What would be right.
+    """
+
+    VALUE_LENGTH_MAX = 200
+    """A value is quoted to be recognised, not to be copied: results have their own limit of size."""
+
+    def __init__(self, field: str, value: object, reason: str) -> None:
+        shown = value if isinstance(value, str) else repr(value)
+        if len(shown) > self.VALUE_LENGTH_MAX:
+            shown = shown[: self.VALUE_LENGTH_MAX] + "…"
+        super().__init__(f"{field}: {reason}; found {shown!r}")
+        self.field = field
+        self.value = shown
+        self.reason = reason
+
+
+
+
+class CallError(Exception):
+    """A call to Google that did not succeed; raised only as one of the three below.
+
+    Attributes:
+        code: The canonical code's name, for example `NOT_FOUND`.
+        message: Google's own text.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class TransientError(CallError):
+    """The call may or may not have had its effect; the same call made again is harmless and may succeed."""
+
+
+class QuotaError(CallError):
+    """Too many calls just now; the same call made later will succeed."""
+
+
+class RefusedError(CallError):
+    """The same call would be refused again until somebody changes something."""

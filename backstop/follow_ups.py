@@ -1,0 +1,144 @@
+"""The function's messages to itself. They carry intent and bookkeeping; what is true, Spanner says at every look."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from backstop.commands import Cancel, Command, Follow, IfCreated, Start, Sweep
+from backstop.lifecycle import Intent
+from backstop.names import DatabaseName, InstanceName, OperationName
+
+VERSION = 1
+"""The version of the format. A revision reads its own and must know the former one while messages are under way."""
+
+
+class Trigger(Struct, frozen=True):
+    """The command that started it all.
+
+    Attributes:
+        message_id: Pub/Sub's id of the command's message.
+        publish_time: When Pub/Sub accepted it, by Google's clock; the time that decides what the command can mean.
+    """
+
+    message_id: str
+    publish_time: datetime
+
+
+class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
+    """Look at this operation again.
+
+    Attributes:
+        trigger: The command on whose behalf.
+        step: How many looks came before, this one included.
+        operation: The attempt.
+        database: What it backs up.
+        intent: Whether the backup is wanted.
+        cancel_at: From when on it is not wanted, if it still runs then, by Spanner's clock; None: always wanted.
+        if_created: What becomes of a backup that is not wanted and completed all the same.
+        include_scheduled: Whether one made by a native schedule may be stopped and deleted.
+        give_up_at: When the chain ends, whatever has become of the operation.
+        expected_seconds: How long it should take from its start, judging by earlier ones; None: nothing is known.
+        percent: The last progress seen, 0 to 100.
+        blocked: Whether `DELETE_BLOCKED` has been reported.
+        failures: How many looks in a row Google has refused.
+        v: The version of the format.
+    """
+
+    trigger: Trigger
+    step: int
+    operation: OperationName
+    database: DatabaseName
+    intent: Intent
+    give_up_at: datetime
+    cancel_at: datetime | None = None
+    if_created: IfCreated = IfCreated.DELETE
+    include_scheduled: bool = False
+    expected_seconds: int | None = None
+    percent: int | None = None
+    blocked: bool = False
+    failures: int = 0
+    v: Literal[1] = VERSION
+
+
+class PutBack(Struct, tag="put-back", tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
+    """Carry out this command, which could not be carried out before.
+
+    Attributes:
+        trigger: The message that the command came in.
+        step: How often it has been put back, this time included.
+        command: The command as it was given.
+        v: The version of the format.
+    """
+
+    trigger: Trigger
+    step: int
+    command: Start | Cancel | Follow | Sweep
+    v: Literal[1] = VERSION
+
+
+class FanOut(Struct, tag="fan-out", tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
+    """Start the backups of the databases that are left, one a delivery.
+
+    Attributes:
+        trigger: The message that the command came in.
+        step: How many deliveries came before, this one included.
+        command: The command as it was given, for the whole instance.
+        left: The ids of the databases still to be started, in order.
+        started: The ids of those whose backup was started.
+        refused: For each id whose backup was not started, why not.
+        v: The version of the format.
+    """
+
+    trigger: Trigger
+    step: int
+    command: Start
+    left: tuple[str, ...]
+    started: tuple[str, ...] = ()
+    refused: dict[str, str] = {}
+    v: Literal[1] = VERSION
+
+    @property
+    def instance(self) -> InstanceName:
+        """The instance that the command is for."""
+        assert self.command.instance is not None  # noqa: S101 a fan-out is only made of such commands
+        return self.command.instance
+
+
+FollowUp = Look | PutBack | FanOut
+
+
+def identity(follow_up: FollowUp) -> str:
+    """The name under which a follow-up can exist only once.
+
+    It is a hash of the command's message id, what the chain is about, and the step. Two deliveries of one message make the same follow-up; chains of different commands never do.
+    Hashed, as Cloud Tasks asks for, because names with a common prefix slow a queue down.
+
+    Returns:
+        64 hexadecimal digits: a valid task id.
+    """
+    match follow_up:
+        case Look(operation=operation):
+            about = f"look {operation}"
+        case PutBack(command=command):
+            about = f"put-back {target(command)}"
+        case FanOut(instance=instance):
+            about = f"fan-out {instance}"
+    text = f"{follow_up.trigger.message_id}\n{about}\n{follow_up.step}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def target(command: Command) -> str:
+    """The full name of what a command is about."""
+    match command:
+        case Start(database=database, instance=instance):
+            return str(database or instance)
+        case Cancel(operation=operation, backup=backup, database=database):
+            return str(operation or backup or database)
+        case Follow(operation=operation, backup=backup, database=database):
+            return str(operation or backup or database)
+        case Sweep(instance=instance):
+            return str(instance)

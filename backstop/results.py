@@ -1,0 +1,175 @@
+"""What is told about how a command or an operation ended."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from backstop.commands import Command
+from backstop.follow_ups import Trigger, target
+from backstop.lifecycle import Outcome
+from backstop.names import BackupName, DatabaseName, OperationName
+from backstop.ports import Backup, Operation
+
+BILLED_MIN = timedelta(hours=24)
+"""A backup that completed is billed for at least this long, and one that was cancelled for nothing.
+
+https://cloud.google.com/spanner/docs/backup#pricing (documented)
+"""
+
+
+class Billed(Struct, frozen=True):
+    """What Spanner will charge for at least.
+
+    Attributes:
+        hours_min: For how many hours.
+        size_bytes: For how much.
+    """
+
+    hours_min: int
+    size_bytes: int
+
+
+class ErrorText(Struct, frozen=True):
+    """Google's own words.
+
+    Attributes:
+        code: The canonical code's name.
+        message: The text.
+    """
+
+    code: str
+    message: str
+
+
+class Databases(Struct, frozen=True):
+    """What a start of many databases came to.
+
+    Attributes:
+        started: The ids of the databases whose backup was started.
+        not_started: For each id whose backup was not started, why not.
+    """
+
+    started: tuple[str, ...]
+    not_started: dict[str, str]
+
+
+class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One outcome, with all that is known.
+
+    Attributes:
+        outcome: What it is.
+        detail: One sentence that a person can act on.
+        trigger: The command on whose behalf.
+        subject: The full name of what the outcome is about.
+        field: For a message that could not be understood: where the mistake is.
+        operation: The attempt.
+        backup: The backup that it makes or made.
+        database: What it backs up.
+        error: What Google said.
+        create_time: When the operation, and so the backup, was started.
+        end_time: When the operation ended.
+        expire_time: When Spanner removes the backup by itself.
+        size_bytes: The backup's size.
+        steps: How many looks the chain took.
+        billed: What it costs at least.
+        databases: For a start of many: what became of each.
+    """
+
+    outcome: Outcome
+    detail: str
+    trigger: Trigger
+    subject: str
+    field: str | None = None
+    operation: OperationName | None = None
+    backup: BackupName | None = None
+    database: DatabaseName | None = None
+    error: ErrorText | None = None
+    create_time: datetime | None = None
+    end_time: datetime | None = None
+    expire_time: datetime | None = None
+    size_bytes: int | None = None
+    steps: int | None = None
+    billed: Billed | None = None
+    databases: Databases | None = None
+
+    @property
+    def event_id(self) -> str:
+        """The same for every telling of the same outcome, so that a reader can drop the second one."""
+        about = self.operation or self.trigger.message_id
+        return hashlib.sha256(f"{about}\n{self.outcome}".encode()).hexdigest()[:32]
+
+    @property
+    def event_type(self) -> str:
+        """The CloudEvents type: `backstop.backup.` and the outcome in lower-case words."""
+        return "backstop.backup." + self.outcome.lower().replace("_", "-")
+
+
+def of_operation(
+    outcome: Outcome,
+    detail: str,
+    trigger: Trigger,
+    operation: Operation,
+    *,
+    found: Backup | None = None,
+    steps: int | None = None,
+    error: ErrorText | None = None,
+) -> Result:
+    """An outcome about one operation.
+
+    Args:
+        outcome: What it is.
+        detail: One sentence.
+        trigger: The command on whose behalf.
+        operation: The operation as it was last seen.
+        found: The backup as it was last seen; None takes the operation's response.
+        steps: How many looks the chain took.
+        error: What Google said, where it isn't the operation's own error.
+    """
+    backup = found or operation.response
+    if error is None and operation.error is not None:
+        error = ErrorText(operation.error.code, operation.error.message)
+    return Result(
+        outcome=outcome,
+        detail=detail,
+        trigger=trigger,
+        subject=operation.backup,
+        operation=operation.name,
+        backup=operation.backup,
+        database=operation.database,
+        error=error,
+        create_time=operation.start_time,
+        end_time=operation.end_time,
+        expire_time=backup.expire_time if backup else None,
+        size_bytes=backup.size_bytes if backup else None,
+        steps=steps,
+        billed=_billed(outcome, backup),
+    )
+
+
+def of_command(
+    outcome: Outcome, detail: str, trigger: Trigger, command: Command, error: ErrorText | None = None
+) -> Result:
+    """An outcome of a command that came to no operation."""
+    subject = target(command)
+    return Result(
+        outcome=outcome,
+        detail=detail,
+        trigger=trigger,
+        subject=subject,
+        operation=getattr(command, "operation", None),
+        backup=getattr(command, "backup", None),
+        database=getattr(command, "database", None),
+        error=error,
+    )
+
+
+def _billed(outcome: Outcome, backup: Backup | None) -> Billed | None:
+    if outcome is Outcome.CANCELLED:
+        return Billed(hours_min=0, size_bytes=0)
+    if outcome is Outcome.COMPLETED_THEN_DELETED:
+        hours = int(BILLED_MIN.total_seconds() // 3600)
+        return Billed(hours_min=hours, size_bytes=backup.size_bytes if backup else 0)
+    return None
