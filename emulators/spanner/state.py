@@ -1,0 +1,179 @@
+"""The emulated service as a pure state: `apply` a call, `advance` to a time, ask when something is next due.
+
+It has no clock, no randomness and no I/O, so the same calls at the same times give the same answers, names
+included. It does not lock. Calls are the classes of `requests.py`, refusals are `ApiError`s from `refusals.py`, and
+what happens by itself is explained in `world.py`. The methods that are no RPCs are for test authors: they speak
+test language, and a name that doesn't exist is a KeyError.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from emulators.errors import ApiError
+from emulators.spanner.history import Event, What
+from emulators.spanner.methods import ANSWERS, Methods
+from emulators.spanner.names import instance_of
+from emulators.spanner.plans import Plan, Plans
+from emulators.spanner.records import Database, DatabaseState, Operation
+from emulators.spanner.starts import VERSION_RETENTION, start_backup, start_copy, start_restore
+from emulators.spanner.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from emulators.spanner import requests as rpc
+
+R = TypeVar("R")
+
+_RETENTION = timedelta(days=7)
+_NO_TIME = timedelta(0)
+
+
+class State:
+    """Instances with their databases, backups and operations."""
+
+    __slots__ = ("_methods", "_plans", "_world")
+
+    def __init__(  # noqa: PLR0913 - keyword-only settings, each with a default
+        self,
+        *,
+        databases: Iterable[str] = (),
+        strict: bool = False,
+        default_plan: Plan | None = None,
+        exists_before_pending: bool = True,
+        expiry_delay: timedelta = _NO_TIME,
+        id_seed: int = 0,
+    ) -> None:
+        """Makes a state in which nothing has happened yet.
+
+        Args:
+            databases: Full names of READY databases.
+            strict: Refuse databases and instances that nobody declared; otherwise any database may be backed up.
+            default_plan: For operations on resources that have no plan of their own.
+            exists_before_pending: Which refusal wins when a backup's name is taken and its database is busy:
+                ALREADY_EXISTS, or else FAILED_PRECONDITION. Google documents neither.
+            expiry_delay: How long a backup can still be seen after its expire_time. That there is such a lag is
+                documented at https://docs.cloud.google.com/spanner/docs/backup; its length isn't.
+            id_seed: Another one gives other operation ids.
+        """
+        self._world = World(expiry_delay=expiry_delay, id_seed=id_seed)
+        self._plans = Plans(default_plan or Plan())
+        self._methods = Methods(self._world, self._plans, strict=strict, exists_before_pending=exists_before_pending)
+        for name in databases:
+            self.add_database(name)
+
+    def apply(self, now: datetime, request: rpc.Request[R]) -> R:
+        """Answers one call.
+
+        Args:
+            now: Aware. A time before the last one counts as the last one.
+            request: The call.
+
+        Returns:
+            The answer, a value that later calls don't change.
+
+        Raises:
+            ApiError: The service refuses the call.
+        """
+        world = self._world
+        world.advance(now)
+        method = type(request).__name__
+        try:
+            response = ANSWERS[type(request)](self._methods, request)
+        except ApiError as error:
+            world.record(What.CALLED, request.resource, method, error.code)
+            raise
+        world.record(What.CALLED, request.resource, method)
+        return cast("R", response)
+
+    def advance(self, now: datetime) -> None:
+        """Carries out everything that was due at `now` or before."""
+        self._world.advance(now)
+
+    def next_event_at(self) -> datetime | None:
+        """When something next changes by itself: an operation ends, something vanishes; None for never."""
+        return self._world.next_event_at()
+
+    @property
+    def history(self) -> Sequence[Event]:
+        """What happened, oldest first; the newest million lines. It grows while it is held."""
+        return self._world.history
+
+    # For test authors
+
+    def add_instance(self, name: str) -> None:
+        """Makes an instance known that may have no databases."""
+        self._methods.instances.add(name)
+
+    def add_database(
+        self,
+        name: str,
+        *,
+        state: DatabaseState = DatabaseState.READY,
+        create_time: datetime | None = None,
+        version_retention: timedelta = VERSION_RETENTION,
+    ) -> None:
+        """Makes a database known, or changes a known one."""
+        self.add_instance(instance_of(name))
+        self._world.databases[name] = Database(self._world.next_uid(), name, state, create_time, version_retention)
+
+    def set_plan(self, resource: str, plan: Plan) -> None:
+        """Decides how operations on a resource go, until another plan is set.
+
+        Args:
+            resource: A database for its backups; a backup for copies and restores of it.
+            plan: How they go.
+        """
+        self._plans.set(resource, plan)
+
+    def queue_plans(self, resource: str, *plans: Plan) -> None:
+        """Decides how the next operations on a resource go, one plan each; after them `set_plan`'s counts again."""
+        self._plans.queue(resource, *plans)
+
+    def start_scheduled_backup(
+        self,
+        now: datetime,
+        database: str,
+        schedule: str,
+        backup_id: str,
+        retention: timedelta = _RETENTION,
+    ) -> Operation:
+        """Starts a backup as a backup schedule does, whatever else is pending.
+
+        That scheduled ones don't count is documented at https://docs.cloud.google.com/spanner/quotas.
+
+        Args:
+            now: As for `apply`.
+            database: The full name of a declared database.
+            schedule: The schedule's full name.
+            backup_id: The backup's id.
+            retention: From now to the expire_time.
+        """
+        self.advance(now)
+        name = self._world.databases[database].name
+        return start_backup(
+            self._world,
+            f"{instance_of(name)}/backups/{backup_id}",
+            name,
+            expire_time=self._world.now + retention,
+            plan=self._plans.take(name),
+            cause="schedule",
+            schedules=(schedule,),
+        )
+
+    def begin_restore(self, now: datetime, backup: str, database: str, until: datetime) -> Operation:
+        """Starts to restore a database from a READY backup, which can't be deleted until then."""
+        self.advance(now)
+        plan = Plan(duration=max(until - self._world.now, _NO_TIME))
+        self.add_instance(instance_of(database))
+        return start_restore(self._world, database, self._world.backups[backup], plan=plan)
+
+    def begin_copy(self, now: datetime, source: str, backup: str, until: datetime) -> Operation:
+        """Starts to copy a READY backup, which can't be deleted until then."""
+        self.advance(now)
+        plan = Plan(duration=max(until - self._world.now, _NO_TIME))
+        held = self._world.backups[source]
+        return start_copy(self._world, backup, held, expire_time=held.expire_time, plan=plan, cause="test")
