@@ -1,0 +1,64 @@
+# Two counters on the function's canonical log line: one JSON object for each delivery. Labels stay few, because each
+# combination of values is a time series that is paid for.
+
+locals {
+  log_lines = join(" AND ", [
+    "resource.type=\"cloud_run_revision\"",
+    "resource.labels.service_name=\"${var.prefix}\"",
+    "resource.labels.location=\"${var.region}\"",
+  ])
+}
+
+resource "google_logging_metric" "outcomes" {
+  project     = var.project_id
+  name        = "${var.prefix}/outcomes"
+  description = "How commands and backups ended, by outcome and database."
+  filter      = "${local.log_lines} AND jsonPayload.outcome=~\"^[A-Z_]+$\""
+
+  label_extractors = {
+    database = "EXTRACT(jsonPayload.database)"
+    outcome  = "EXTRACT(jsonPayload.outcome)"
+  }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+
+    labels {
+      key         = "database"
+      description = "Full name of the database; empty where a command names none."
+    }
+
+    labels {
+      key         = "outcome"
+      description = "COMPLETED, FAILED and so on."
+    }
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_logging_metric" "looks" {
+  project     = var.project_id
+  name        = "${var.prefix}/looks"
+  description = "Looks at a backup's operation, by what was seen."
+  filter      = "${local.log_lines} AND jsonPayload.state=~\"^[A-Z]+$\""
+
+  label_extractors = {
+    state = "EXTRACT(jsonPayload.state)"
+  }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+
+    labels {
+      key         = "state"
+      description = "RUNNING, CANCELLING, SUCCEEDED, CANCELLED, FAILED or GONE."
+    }
+  }
+
+  depends_on = [google_project_service.api]
+}

@@ -1,0 +1,572 @@
+variable "ack_deadline_s" {
+  description = "Seconds that Pub/Sub waits for the function's answer before it pushes a message again, 10 to 600. It must be above timeout_s."
+  type        = number
+  default     = 180
+  nullable    = false
+
+  validation {
+    condition     = var.ack_deadline_s >= 10 && var.ack_deadline_s <= 600 && floor(var.ack_deadline_s) == var.ack_deadline_s
+    error_message = "ack_deadline_s must be a whole number of seconds, 10 to 600: Pub/Sub allows no other."
+  }
+}
+
+variable "alerts" {
+  description = "What the alerts wait for: seconds that the oldest unacknowledged message may be old (oldest_message_s), tasks that may wait in the queue (queue_depth), and the alerts to leave out (disabled), by name."
+  type = object({
+    disabled         = optional(set(string), [])
+    oldest_message_s = optional(number, 900)
+    queue_depth      = optional(number, 200)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = length(setsubtract(var.alerts.disabled, [
+      "backup-failed", "command-rejected", "dead-letters", "delete-blocked", "no-backup", "oldest-message",
+      "queue-growing", "queue-stalled",
+    ])) == 0
+    error_message = "alerts.disabled may name backup-failed, command-rejected, dead-letters, delete-blocked, no-backup, oldest-message, queue-growing and queue-stalled."
+  }
+
+  validation {
+    condition     = var.alerts.oldest_message_s >= 60 && var.alerts.oldest_message_s <= 86400
+    error_message = "alerts.oldest_message_s must be 60 to 86400 seconds: below a minute every retry would wake somebody, and a day is a whole night without backups."
+  }
+
+  validation {
+    condition     = var.alerts.queue_depth >= 1
+    error_message = "alerts.queue_depth must be at least 1: every backup that is followed is one waiting task."
+  }
+}
+
+variable "allow_delete" {
+  description = "Whether Backstop may delete a backup that completed although it was cancelled. Without it such a backup stays until it expires, is billed until then, and is reported as COMPLETED_KEPT."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "concurrency" {
+  description = "Messages that one instance of the function handles at a time, 1 to 80. The work is waiting for Google's answers, so 8 share one CPU well."
+  type        = number
+  default     = 8
+  nullable    = false
+
+  validation {
+    condition     = var.concurrency >= 1 && var.concurrency <= 80 && floor(var.concurrency) == var.concurrency
+    error_message = "concurrency must be a whole number, 1 to 80: each is a thread with memory of its own."
+  }
+}
+
+variable "dashboard" {
+  description = "Whether to make the dashboard."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "dead_letter_after" {
+  description = "Deliveries that must fail before a message becomes a dead letter, 5 to 100."
+  type        = number
+  default     = 10
+  nullable    = false
+
+  validation {
+    condition     = var.dead_letter_after >= 5 && var.dead_letter_after <= 100 && floor(var.dead_letter_after) == var.dead_letter_after
+    error_message = "dead_letter_after must be a whole number, 5 to 100: Pub/Sub allows no other, and the function puts a message back itself from the 4th attempt on."
+  }
+}
+
+variable "docker_repository" {
+  description = "Artifact Registry repository for the function's image, projects/P/locations/L/repositories/R; null uses gcf-artifacts, which Google makes."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.docker_repository == null || can(regex("^projects/[^/]+/locations/[^/]+/repositories/[^/]+$", var.docker_repository))
+    error_message = "docker_repository must look like projects/P/locations/L/repositories/R."
+  }
+}
+
+variable "enable_apis" {
+  description = "Whether to enable the Google APIs that Backstop needs; they stay enabled when it is destroyed."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "give_up_after" {
+  description = "How long after a backup's start Backstop stops following it and reports GAVE_UP, 1h to 7d."
+  type        = string
+  default     = "3d"
+  nullable    = false
+
+  validation {
+    condition = try(alltrue([
+      for text in [var.give_up_after] : can(regex(local.duration, text)) && alltrue([
+        for seconds in [sum([for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]])] : seconds >= 3600 && seconds <= 604800
+      ])
+    ]), false)
+    error_message = "give_up_after must be a duration of 1h to 7d, such as 3d: Spanner forgets an operation 7 days after its end."
+  }
+}
+
+variable "instances" {
+  description = "Spanner instances to look after, by a short name that schedules and sweeps use. Each may give its id (name, if it is not the key), its project (if it is another), the only databases that may be backed up (databases; null: all), or an existing role to bind to the instance in place of the two that the module makes (role)."
+  type = map(object({
+    databases = optional(set(string))
+    name      = optional(string)
+    project   = optional(string)
+    role      = optional(string)
+  }))
+  nullable = false
+
+  validation {
+    condition     = length(var.instances) > 0
+    error_message = "instances must name at least one instance, such as { orders = {} }."
+  }
+
+  validation {
+    condition     = alltrue([for key in keys(var.instances) : can(regex("^[a-z][a-z0-9-]{0,61}[a-z0-9]$", key))])
+    error_message = "The keys of instances must be 2 to 63 lower-case letters, digits and hyphens, starting with a letter: they become part of job names."
+  }
+
+  validation {
+    condition = alltrue([
+      for key, instance in var.instances : can(regex("^[a-z][a-z0-9-]{0,62}[a-z0-9]$", coalesce(instance.name, key)))
+    ])
+    error_message = "instances[*].name must be a Spanner instance id: 2 to 64 lower-case letters, digits and hyphens, without the project."
+  }
+
+  validation {
+    condition = alltrue([
+      for instance in var.instances : instance.project == null || can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", instance.project))
+    ])
+    error_message = "instances[*].project must be a project id: 6 to 30 lower-case letters, digits and hyphens."
+  }
+
+  validation {
+    condition = alltrue(flatten([
+      for instance in var.instances : [
+        for database in coalesce(instance.databases, []) : can(regex("^[a-z][a-z0-9_-]{0,28}[a-z0-9]$", database))
+      ]
+    ]))
+    error_message = "instances[*].databases must be database ids: 2 to 30 lower-case letters, digits, hyphens and underscores; patterns belong into schedules."
+  }
+
+  validation {
+    condition     = alltrue([for instance in var.instances : instance.role == null || instance.databases == null])
+    error_message = "instances[*] may give role or databases, not both: what a role of yours allows is bound to the whole instance."
+  }
+
+  validation {
+    condition = alltrue([
+      for instance in var.instances :
+      instance.role == null || can(regex("^((projects|organizations)/[^/]+/)?roles/[A-Za-z0-9_.]+$", instance.role))
+    ])
+    error_message = "instances[*].role must be a role's full name, such as projects/P/roles/R, organizations/O/roles/R or roles/spanner.backupAdmin."
+  }
+}
+
+variable "labels" {
+  description = "Labels for everything that can carry them."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for key, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", key)) && can(regex("^[a-z0-9_-]{0,63}$", value))
+    ])
+    error_message = "labels must have keys of 1 to 63 and values of up to 63 lower-case letters, digits, underscores and hyphens; keys start with a letter."
+  }
+}
+
+variable "look_max" {
+  description = "The longest time between two looks at a running backup, up to 1h."
+  type        = string
+  default     = "1h"
+  nullable    = false
+
+  validation {
+    condition = try(alltrue([
+      for text in [var.look_max] : can(regex(local.duration, text)) && alltrue([
+        for seconds in [sum([for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]])] : seconds >= 10 && seconds <= 3600
+      ])
+    ]), false)
+    error_message = "look_max must be a duration of 10s to 1h, such as 30m: the alert on a stalled queue counts on a look in every hour."
+  }
+}
+
+variable "look_min" {
+  description = "The shortest time between two looks at a running backup, 10s or more."
+  type        = string
+  default     = "10s"
+  nullable    = false
+
+  validation {
+    condition = try(alltrue([
+      for text in [var.look_min] : can(regex(local.duration, text)) && alltrue([
+        for seconds in [sum([for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]])] : seconds >= 10 && seconds <= 3600
+      ])
+    ]), false)
+    error_message = "look_min must be a duration of 10s to 1h: looking more often spends Spanner's administrative quota."
+  }
+}
+
+variable "looks_per_second" {
+  description = "Follow-ups that may be due in one second, above 0 and up to 1.5. A look makes up to 3 calls and Spanner allows 5 a second in a project."
+  type        = number
+  default     = 1
+  nullable    = false
+
+  validation {
+    condition     = var.looks_per_second > 0 && var.looks_per_second <= 1.5
+    error_message = "looks_per_second must be above 0 and at most 1.5: Spanner allows 5 administrative requests a second and a look makes up to 3."
+  }
+}
+
+variable "max_instances" {
+  description = "Instances of the function that may run at a time, 1 to 20. Spanner's quota is small, so more would only wait for it."
+  type        = number
+  default     = 3
+  nullable    = false
+
+  validation {
+    condition     = var.max_instances >= 1 && var.max_instances <= 20 && floor(var.max_instances) == var.max_instances
+    error_message = "max_instances must be a whole number, 1 to 20."
+  }
+}
+
+variable "memory" {
+  description = "Memory of one instance of the function. The process takes about 150 MB; the rest is room for concurrency."
+  type        = string
+  default     = "512Mi"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^(256Mi|512Mi|1Gi|2Gi)$", var.memory))
+    error_message = "memory must be 256Mi, 512Mi, 1Gi or 2Gi."
+  }
+}
+
+variable "message_retention_s" {
+  description = "Seconds that Pub/Sub keeps a message that the function doesn't take, 600 to 2678400 (31 days)."
+  type        = number
+  default     = 604800
+  nullable    = false
+
+  validation {
+    condition     = var.message_retention_s >= 600 && var.message_retention_s <= 2678400 && floor(var.message_retention_s) == var.message_retention_s
+    error_message = "message_retention_s must be a whole number of seconds, 600 to 2678400: Pub/Sub allows no other."
+  }
+}
+
+variable "notification_channels" {
+  description = "Cloud Monitoring channels that alerts notify, projects/P/notificationChannels/N. Without any, alerts only show in the console."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for channel in var.notification_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", channel))
+    ])
+    error_message = "notification_channels must look like projects/P/notificationChannels/N, which is a channel's id and not its address."
+  }
+}
+
+variable "prefix" {
+  description = "Start of every name that the module gives, and the name of the function; two deployments in a project need two."
+  type        = string
+  default     = "backstop"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.prefix))
+    error_message = "prefix must be 3 to 20 lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen: service accounts have at most 30 characters."
+  }
+}
+
+variable "project_id" {
+  description = "Project that Backstop runs in."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id must be a project's id (6 to 30 lower-case letters, digits and hyphens), not its number or name."
+  }
+}
+
+variable "publishers" {
+  description = "Who may publish commands: users, groups, service accounts, by IAM member. Cloud Scheduler needs no entry."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for member in var.publishers : can(regex("^(user|group|serviceAccount|domain|principal|principalSet):.+$", member))
+    ])
+    error_message = "publishers must be IAM members such as user:U, group:G or serviceAccount:S; allUsers and allAuthenticatedUsers would let anybody stop your backups."
+  }
+}
+
+variable "queue_name" {
+  description = "Name of the Cloud Tasks queue; null derives it from prefix. Give another after a destroy: Google may hold a deleted queue's name for 3 days."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.queue_name == null || can(regex("^[A-Za-z0-9-]{1,100}$", var.queue_name))
+    error_message = "queue_name must be 1 to 100 letters, digits and hyphens."
+  }
+}
+
+variable "region" {
+  description = "Region of the function, its queue and its bucket, such as europe-west1."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "region must be a region such as europe-west1, not a zone or a multi-region."
+  }
+}
+
+variable "retention" {
+  description = "How long a backup is kept if its command doesn't say, 6h to 366d."
+  type        = string
+  default     = "14d"
+  nullable    = false
+
+  validation {
+    condition = try(alltrue([
+      for text in [var.retention] : can(regex(local.duration, text)) && alltrue([
+        for seconds in [sum([for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]])] : seconds >= 21600 && seconds <= 31622400
+      ])
+    ]), false)
+    error_message = "retention must be a duration of 6h to 366d, such as 14d: Spanner allows no other."
+  }
+}
+
+variable "role_id" {
+  description = "Start of the ids of the two Spanner roles that the module makes; null derives it from prefix. Give another after a destroy: Google holds a deleted role's id for up to 37 days."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.role_id == null || can(regex("^[A-Za-z0-9_.]{3,50}$", var.role_id))
+    error_message = "role_id must be 3 to 50 letters, digits, underscores and full stops."
+  }
+}
+
+variable "runtime" {
+  description = "Python of the function, python311 or newer. The default is the one that the tests run on."
+  type        = string
+  default     = "python311"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^python31[1-9]$", var.runtime))
+    error_message = "runtime must be python311 or newer, such as python312."
+  }
+}
+
+variable "scheduler_region" {
+  description = "Region of the Cloud Scheduler jobs, for regions that have no Cloud Scheduler; null is region."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.scheduler_region == null || can(regex("^[a-z]+-[a-z]+[0-9]+$", var.scheduler_region))
+    error_message = "scheduler_region must be a region such as europe-west1."
+  }
+}
+
+variable "schedules" {
+  description = "Backups to start by the clock, by a name of yours. Each names an instance (a key of instances) and either one database or patterns for several (databases, such as [\"orders-*\"]; neither: all), when (cron, time_zone), how long the backup is kept (retention), when to stop one that still runs (cancel_after) and what becomes of it if that comes too late (if_created: delete or keep), how late it may still start (start_within), and after how many hours without a completed backup to alert (alert_after_h; a schedule that runs every day has 30, others have none, 0 is none)."
+  type = map(object({
+    alert_after_h = optional(number)
+    cancel_after  = optional(string)
+    cron          = string
+    database      = optional(string)
+    databases     = optional(list(string))
+    if_created    = optional(string)
+    instance      = string
+    paused        = optional(bool, false)
+    retention     = optional(string)
+    start_within  = optional(string)
+    time_zone     = optional(string, "Etc/UTC")
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for key in keys(var.schedules) : can(regex("^[a-z][a-z0-9-]{0,61}[a-z0-9]$", key))])
+    error_message = "The keys of schedules must be 2 to 63 lower-case letters, digits and hyphens, starting with a letter: they become part of job names."
+  }
+
+  validation {
+    condition     = alltrue([for schedule in var.schedules : contains(keys(var.instances), schedule.instance)])
+    error_message = "schedules[*].instance must be a key of instances."
+  }
+
+  validation {
+    condition     = alltrue([for schedule in var.schedules : schedule.database == null || schedule.databases == null])
+    error_message = "schedules[*] may give database (one) or databases (patterns), not both."
+  }
+
+  validation {
+    condition = alltrue([
+      for schedule in var.schedules :
+      schedule.database == null || can(regex("^[a-z][a-z0-9_-]{0,28}[a-z0-9]$", schedule.database))
+    ])
+    error_message = "schedules[*].database must be one database id; patterns belong into databases."
+  }
+
+  validation {
+    condition = alltrue([
+      for schedule in var.schedules : schedule.databases == null || (
+        length(coalesce(schedule.databases, [])) > 0 && length(coalesce(schedule.databases, [])) <= 100 &&
+        alltrue([for pattern in coalesce(schedule.databases, []) : can(regex("^[][a-z0-9_*?!-]{1,60}$", pattern))])
+      )
+    ])
+    error_message = "schedules[*].databases must be 1 to 100 patterns such as orders-*, of 1 to 60 characters; leave it out for all databases."
+  }
+
+  validation {
+    condition = alltrue([
+      for schedule in var.schedules : try(
+        var.instances[schedule.instance].databases == null || schedule.database == null ||
+        contains(var.instances[schedule.instance].databases, schedule.database), true
+      )
+    ])
+    error_message = "schedules[*].database must be one of its instance's databases, where these are named."
+  }
+
+  validation {
+    condition = alltrue([
+      for schedule in var.schedules : can(regex("^[0-9A-Za-z*/,-]+( +[0-9A-Za-z*/,-]+){4}$", schedule.cron))
+    ])
+    error_message = "schedules[*].cron must have five fields (minute, hour, day of month, month, day of week), such as 17 2 * * *."
+  }
+
+  validation {
+    condition = alltrue([
+      for schedule in var.schedules : can(regex("^(UTC|[A-Z][A-Za-z_]+(/[A-Za-z0-9_+-]+){1,2})$", schedule.time_zone))
+    ])
+    error_message = "schedules[*].time_zone must be a name of the tz database, such as Europe/Rome or Etc/UTC."
+  }
+
+  validation {
+    condition = try(alltrue([
+      for text in [for schedule in var.schedules : schedule.retention if schedule.retention != null] : can(regex(local.duration, text)) && alltrue([
+        for seconds in [sum([for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]])] : seconds >= 21600 && seconds <= 31622400
+      ])
+    ]), false)
+    error_message = "schedules[*].retention must be a duration of 6h to 366d, such as 14d: Spanner allows no other."
+  }
+
+  validation {
+    condition = try(alltrue([
+      for text in [for schedule in var.schedules : schedule.cancel_after if schedule.cancel_after != null] : can(regex(local.duration, text)) && alltrue([
+        for seconds in [sum([for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]])] : seconds >= 0 && seconds <= 604800
+      ])
+    ]), false)
+    error_message = "schedules[*].cancel_after must be a duration of up to 7d, such as 6h."
+  }
+
+  validation {
+    condition = try(alltrue([
+      for text in [for schedule in var.schedules : schedule.start_within if schedule.start_within != null] : can(regex(local.duration, text)) && alltrue([
+        for seconds in [sum([for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]])] : seconds >= 1 && seconds <= 2678400
+      ])
+    ]), false)
+    error_message = "schedules[*].start_within must be a duration of 1s to 31d, such as 2h."
+  }
+
+  validation {
+    condition = alltrue([
+      for schedule in var.schedules : schedule.if_created == null || contains(["delete", "keep"], coalesce(schedule.if_created, "-"))
+    ])
+    error_message = "schedules[*].if_created must be delete or keep."
+  }
+
+  validation {
+    condition = alltrue([
+      for hours in [for schedule in var.schedules : schedule.alert_after_h if schedule.alert_after_h != null] :
+      hours >= 0 && hours <= 8784 && floor(hours) == hours
+    ])
+    error_message = "schedules[*].alert_after_h must be a whole number of hours up to 8784 (366 days)."
+  }
+}
+
+variable "source_archive" {
+  description = "Archive of the function that somebody else built, as { bucket, object }; null makes one from this repository."
+  type = object({
+    bucket = string
+    object = string
+  })
+  default = null
+}
+
+variable "sweeps" {
+  description = "How an instance's sweep differs from the default, by the key of the instance: hourly at a minute derived from the key (cron, time_zone), stop what has run for 24h (cancel_after), report what completed although it was cancelled (if_created: keep; delete deletes it), leave native schedules' backups alone (include_scheduled), running (paused)."
+  type = map(object({
+    cancel_after      = optional(string)
+    cron              = optional(string)
+    if_created        = optional(string)
+    include_scheduled = optional(bool)
+    paused            = optional(bool)
+    time_zone         = optional(string)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = alltrue([for key in keys(var.sweeps) : contains(keys(var.instances), key)])
+    error_message = "The keys of sweeps must be keys of instances."
+  }
+
+  validation {
+    condition = alltrue([
+      for sweep in var.sweeps : sweep.cron == null || can(regex("^[0-9A-Za-z*/,-]+( +[0-9A-Za-z*/,-]+){4}$", sweep.cron))
+    ])
+    error_message = "sweeps[*].cron must have five fields (minute, hour, day of month, month, day of week), such as 41 * * * *."
+  }
+
+  validation {
+    condition = try(alltrue([
+      for text in [for sweep in var.sweeps : sweep.cancel_after if sweep.cancel_after != null] : can(regex(local.duration, text)) && alltrue([
+        for seconds in [sum([for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]])] : seconds >= 3600 && seconds <= 604800
+      ])
+    ]), false)
+    error_message = "sweeps[*].cancel_after must be a duration of 1h to 7d, such as 24h: a sweep stops everybody's backups, and most take 1 to 4 hours."
+  }
+
+  validation {
+    condition     = alltrue([for sweep in var.sweeps : contains(["delete", "keep"], coalesce(sweep.if_created, "keep"))])
+    error_message = "sweeps[*].if_created must be delete or keep."
+  }
+
+  validation {
+    condition = alltrue([
+      for sweep in var.sweeps : can(regex("^(UTC|[A-Z][A-Za-z_]+(/[A-Za-z0-9_+-]+){1,2})$", coalesce(sweep.time_zone, "UTC")))
+    ])
+    error_message = "sweeps[*].time_zone must be a name of the tz database, such as Europe/Rome or Etc/UTC."
+  }
+}
+
+variable "timeout_s" {
+  description = "Seconds that the function may take for one message, 30 to 540. Its calls to Google give up well before."
+  type        = number
+  default     = 120
+  nullable    = false
+
+  validation {
+    condition     = var.timeout_s >= 30 && var.timeout_s <= 540 && floor(var.timeout_s) == var.timeout_s
+    error_message = "timeout_s must be a whole number of seconds, 30 to 540."
+  }
+}
