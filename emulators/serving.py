@@ -48,18 +48,23 @@ class Endpoint:
     def answer(
         self, method: str, context: grpc.ServicerContext, work: Callable[[datetime], T], resource: str = ""
     ) -> T:
-        """Runs one call's work under the lock, with the faults before and after it.
-
-        A refusal ends the RPC with its code, text and details; anything else that `work` raises is a bug.
-        """
+        """Runs one call's work like `run`; a refusal ends the RPC with its code, text and details."""
         try:
-            with self.lock:
-                self.faults.check(method, "before", resource)
-                result = work(self.clock())
-                self.faults.check(method, "after", resource)
-                return result
+            return self.run(method, work, resource)
         except ApiError as error:
             abort(context, error)
+
+    def run(self, method: str, work: Callable[[datetime], T], resource: str = "") -> T:
+        """Runs one call's work under the lock, with the faults before and after it.
+
+        Raises:
+            ApiError: A refusal, injected or not; anything else that `work` raises is a bug.
+        """
+        with self.lock:
+            self.faults.check(method, "before", resource)
+            result = work(self.clock())
+            self.faults.check(method, "after", resource)
+            return result
 
 
 def abort(context: grpc.ServicerContext, error: ApiError) -> NoReturn:
@@ -81,18 +86,21 @@ def abort(context: grpc.ServicerContext, error: ApiError) -> NoReturn:
 _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
-def start_grpc(register: Callable[[grpc.Server], None], port: int) -> tuple[grpc.Server, int]:
+def start_grpc(
+    register: Callable[[grpc.Server], None], port: int, options: tuple[tuple[str, int], ...] = ()
+) -> tuple[grpc.Server, int]:
     """Starts a gRPC server on loopback.
 
     Args:
         register: Adds the servicers.
         port: The port, 0 for any free one.
+        options: gRPC's own settings for the server, by name.
 
     Returns:
         The running server and its port.
     """
     server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=THREAD_COUNT_MAX), options=(("grpc.so_reuseport", 0),)
+        futures.ThreadPoolExecutor(max_workers=THREAD_COUNT_MAX), options=(("grpc.so_reuseport", 0), *options)
     )
     register(server)
     bound = server.add_insecure_port(f"{HOST}:{port}")
