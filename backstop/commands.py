@@ -77,7 +77,13 @@ class Encryption(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 class Start(
-    Struct, tag="start", tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+    Struct,
+    tag="start",
+    tag_field="action",
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
 ):
     """Start a backup of one database, or one of each database of an instance.
 
@@ -118,16 +124,20 @@ class Start(
         if self.instance is not None and self.backup_id is not None:
             raise BadMessageError("backup_id", self.backup_id, "can't name the backups of several databases")
         if len(self.databases) > PATTERN_COUNT_MAX:
-            raise BadMessageError(
-                "databases", list(self.databases), f"must be at most {PATTERN_COUNT_MAX} patterns"
-            )
+            raise BadMessageError("databases", list(self.databases), f"must be at most {PATTERN_COUNT_MAX} patterns")
         for pattern in self.databases:
             if not 0 < len(pattern) <= PATTERN_LENGTH_MAX:
                 raise BadMessageError("databases", pattern, f"must have 1 to {PATTERN_LENGTH_MAX} characters")
 
 
 class Cancel(
-    Struct, tag="cancel", tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+    Struct,
+    tag="cancel",
+    tag_field="action",
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
 ):
     """Stop a backup that is being made; delete it if it completes all the same.
 
@@ -155,7 +165,13 @@ class Cancel(
 
 
 class Follow(
-    Struct, tag="follow", tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+    Struct,
+    tag="follow",
+    tag_field="action",
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
 ):
     """Report the end of an operation that somebody else started.
 
@@ -186,7 +202,13 @@ class Follow(
 
 
 class Sweep(
-    Struct, tag="sweep", tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+    Struct,
+    tag="sweep",
+    tag_field="action",
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
 ):
     """Look after everything in an instance that slipped through.
 

@@ -35,8 +35,6 @@ class BadMessageError(Exception):
         self.reason = reason
 
 
-
-
 class CallError(Exception):
     """A call to Google that did not succeed; raised only as one of the three below.
 

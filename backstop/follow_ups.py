@@ -12,7 +12,7 @@ from backstop.commands import Cancel, Command, Follow, IfCreated, Start, Sweep
 from backstop.lifecycle import Intent
 from backstop.names import DatabaseName, InstanceName, OperationName
 
-VERSION = 1
+VERSION: Literal[1] = 1
 """The version of the format. A revision reads its own and must know the former one while messages are under way."""
 
 
@@ -35,7 +35,7 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
         trigger: The command on whose behalf.
         step: How many looks came before, this one included.
         operation: The attempt.
-        database: What it backs up.
+        database: What it backs up; None where Spanner could not be asked.
         intent: Whether the backup is wanted.
         cancel_at: From when on it is not wanted, if it still runs then, by Spanner's clock; None: always wanted.
         if_created: What becomes of a backup that is not wanted and completed all the same.
@@ -43,6 +43,7 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
         give_up_at: When the chain ends, whatever has become of the operation.
         expected_seconds: How long it should take from its start, judging by earlier ones; None: nothing is known.
         percent: The last progress seen, 0 to 100.
+        percent_seconds: How long after the operation's start it was seen.
         blocked: Whether `DELETE_BLOCKED` has been reported.
         failures: How many looks in a row Google has refused.
         v: The version of the format.
@@ -51,14 +52,15 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
     trigger: Trigger
     step: int
     operation: OperationName
-    database: DatabaseName
     intent: Intent
     give_up_at: datetime
+    database: DatabaseName | None = None
     cancel_at: datetime | None = None
     if_created: IfCreated = IfCreated.DELETE
     include_scheduled: bool = False
     expected_seconds: int | None = None
     percent: int | None = None
+    percent_seconds: int = 0
     blocked: bool = False
     failures: int = 0
     v: Literal[1] = VERSION
@@ -71,12 +73,14 @@ class PutBack(Struct, tag="put-back", tag_field="kind", frozen=True, kw_only=Tru
         trigger: The message that the command came in.
         step: How often it has been put back, this time included.
         command: The command as it was given.
+        failures: How often in a row.
         v: The version of the format.
     """
 
     trigger: Trigger
     step: int
     command: Start | Cancel | Follow | Sweep
+    failures: int = 0
     v: Literal[1] = VERSION
 
 
@@ -90,6 +94,7 @@ class FanOut(Struct, tag="fan-out", tag_field="kind", frozen=True, kw_only=True,
         left: The ids of the databases still to be started, in order.
         started: The ids of those whose backup was started.
         refused: For each id whose backup was not started, why not.
+        failures: How often in a row Google has refused to look at the next one.
         v: The version of the format.
     """
 
@@ -99,6 +104,7 @@ class FanOut(Struct, tag="fan-out", tag_field="kind", frozen=True, kw_only=True,
     left: tuple[str, ...]
     started: tuple[str, ...] = ()
     refused: dict[str, str] = {}
+    failures: int = 0
     v: Literal[1] = VERSION
 
     @property
@@ -114,8 +120,10 @@ FollowUp = Look | PutBack | FanOut
 def identity(follow_up: FollowUp) -> str:
     """The name under which a follow-up can exist only once.
 
-    It is a hash of the command's message id, what the chain is about, and the step. Two deliveries of one message make the same follow-up; chains of different commands never do.
-    Hashed, as Cloud Tasks asks for, because names with a common prefix slow a queue down.
+    It is a hash of the command's message id, what the chain is about, and the step. Two deliveries of one message make
+    the same follow-up; the chains of different commands never do. Hashed, as Cloud Tasks asks for, because names with
+    a common prefix slow a queue down.
+    https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
 
     Returns:
         64 hexadecimal digits: a valid task id.

@@ -181,13 +181,13 @@ def intent_now(intent: Intent, cancel_at: datetime | None, operation: Operation,
 
 
 def reason_to_keep(
-    operation: Operation, found: Backup, *, unwanted_from: datetime | None, include_scheduled: bool
+    operation: Operation, found: Backup | None, *, unwanted_from: datetime | None, include_scheduled: bool
 ) -> str | None:
-    """What speaks against deleting a backup whose operation succeeded; None if it was earned.
+    """What speaks against deleting a backup whose operation succeeded; None if nothing does.
 
     Args:
         operation: The operation, which has a response.
-        found: The backup that has the name now.
+        found: The backup that has the name now; None judges by the operation alone, before anybody looks.
         unwanted_from: The earliest end for which the backup is unwanted, by Spanner's clock.
         include_scheduled: Whether backups made by native schedules may be deleted.
 
@@ -195,12 +195,13 @@ def reason_to_keep(
         A clause that completes "the backup stays: …".
     """
     made = operation.response
-    if made is None or found.name != made.name or found.create_time != made.create_time:
-        return f"another backup has its name now, created at {found.create_time.isoformat()}"
-    if operation.end_time is None:
+    if made is None or operation.end_time is None:
         return "Spanner does not say when its operation ended"
     if unwanted_from is None or operation.end_time < unwanted_from:
         return f"it was complete at {operation.end_time.isoformat()}, before anybody asked to stop it"
-    if (found.schedules or made.schedules) and not include_scheduled:
-        return f"it was made by {', '.join(found.schedules or made.schedules)}, and include_scheduled is not set"
+    if found is not None and (found.name, found.create_time) != (made.name, made.create_time):
+        return f"another backup has its name now, created at {found.create_time.isoformat()}"
+    schedules = made.schedules or (found.schedules if found is not None else ())
+    if schedules and not include_scheduled:
+        return f"it was made by {', '.join(schedules)}, and include_scheduled is not set"
     return None

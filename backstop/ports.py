@@ -102,7 +102,11 @@ class Spanner(Protocol):
         """Reads one operation."""
 
     def list_operations(
-        self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
+        self,
+        instance: InstanceName,
+        *,
+        database: DatabaseName | None = None,
+        backup: BackupName | None = None,
     ) -> Sequence[Operation]:
         """Reads the CreateBackup operations of the last 7 days, the newest start first.
 

@@ -1,0 +1,89 @@
+"""The chain of looks at one operation: how it goes on, and how it is given up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from backstop import pacing
+from backstop.context import schedule
+from backstop.lifecycle import Intent, Outcome, intent_now
+from backstop.results import ErrorText, Result
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backstop.context import At
+    from backstop.follow_ups import Look
+    from backstop.ports import Operation
+
+
+def limit(cancel_after: timedelta | None, operation: Operation, at: At) -> datetime | None:
+    """From when on an operation is unwanted if it still runs: never before the command was there to say so."""
+    if cancel_after is None:
+        return None
+    return max(operation.start_time + cancel_after, at.trigger.publish_time)
+
+
+def give_up_at(operation: Operation, at: At) -> datetime:
+    """When a chain ends: counted from the later of the operation's start and the command."""
+    return max(operation.start_time, at.trigger.publish_time) + at.settings.give_up_after
+
+
+def next_wait(at: At, look: Look, operation: Operation) -> timedelta:
+    """How long until the next look at an operation that runs; never past the moment at which it becomes unwanted."""
+    elapsed = max(at.now - operation.start_time, timedelta(0))
+    before = None
+    if look.percent is not None and look.percent_seconds:
+        before = pacing.Sighting(look.percent, timedelta(seconds=look.percent_seconds))
+    expected = timedelta(seconds=look.expected_seconds) if look.expected_seconds else None
+    since_cancel = None
+    if operation.cancel_time is not None:
+        since_cancel = max(at.now - operation.cancel_time, timedelta(0))
+    elif intent_now(look.intent, look.cancel_at, operation, at.now) is Intent.CANCEL:
+        since_cancel = timedelta(0)
+    wait = pacing.wait_running(pacing.Sighting(operation.percent, elapsed), before, expected, since_cancel)
+    wait = bounded(at, look, wait)
+    if look.intent is Intent.KEEP and look.cancel_at is not None and look.cancel_at > at.now:
+        wait = min(wait, look.cancel_at - at.now)
+    return wait
+
+
+def schedule_look(at: At, look: Look, operation: Operation, wait: timedelta) -> timedelta:
+    """Makes the look that follows this one, with the progress that was seen now."""
+    elapsed = max(at.now - operation.start_time, timedelta(0))
+    following = replace(
+        look,
+        step=look.step + 1,
+        percent=operation.percent,
+        percent_seconds=int(elapsed.total_seconds()),
+        failures=0,
+    )
+    return schedule(at, following, wait)
+
+
+def give_up(at: At, look: Look, why: str, operation: Operation | None = None, error: ErrorText | None = None) -> Result:
+    """The last word of a chain that has come to its give-up time."""
+    percent = operation.percent if operation else look.percent
+    seen = f"; progress was {percent} % when last seen" if percent else ""
+    return Result(
+        outcome=Outcome.GAVE_UP,
+        detail=f"Stopped following {look.operation} after {look.step} looks: {why}{seen}. It needs a person now.",
+        trigger=at.trigger,
+        subject=look.operation.backup,
+        operation=look.operation,
+        backup=look.operation.backup,
+        database=look.database,
+        error=error,
+        create_time=operation.start_time if operation else None,
+        end_time=operation.end_time if operation else None,
+        steps=look.step,
+    )
+
+
+def bounded(at: At, look: Look, wait: timedelta) -> timedelta:
+    """A wait within the operator's bounds, spread by the look's own name."""
+    name = f"{look.operation} {look.step}"
+    return pacing.bounded(wait, name, low=at.settings.look_min, high=at.settings.look_max)

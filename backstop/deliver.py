@@ -1,0 +1,159 @@
+"""One delivery, from the message to the report: who handles it, and what an error means.
+
+What an error means depends on what is in hand. A command that Google refuses for good is rejected, in Google's own
+words. A follow-up is never dropped for an error: a role taken away for an hour must not leave a backup behind, so it
+is put back, less and less often, until its time is up.
+
+Quota means "later", and never "failed": the message is put back through the queue. So is one that keeps meeting
+transient faults, before the subscription gives up on it and moves it to the dead letters. A put-back is a new step:
+under its old one the queue would take it for a duplicate, and the chain would end in silence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace as replace_report
+from typing import TYPE_CHECKING, assert_never
+
+from msgspec.structs import replace
+
+from backstop import handlers, messages, pacing, starts
+from backstop.chain import give_up
+from backstop.commands import Cancel, Command, Follow, Start, Sweep
+from backstop.context import At, Report, schedule, tell
+from backstop.errors import BadMessageError, CallError, RefusedError, TransientError
+from backstop.follow_ups import FanOut, FollowUp, Look, PutBack, Trigger, identity
+from backstop.lifecycle import Outcome
+from backstop.results import ErrorText, Result, of_command
+from backstop.sweep import sweep
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backstop.messages import Delivery
+    from backstop.ports import Ports, Settings
+
+PUT_BACK_FROM_ATTEMPT = 4
+"""From this delivery attempt on, a message that meets a transient fault is put back rather than refused.
+
+The earliest that a subscription can give up on a message is after 5 attempts.
+https://cloud.google.com/pubsub/docs/handling-failures (documented)
+"""
+
+
+def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings) -> Report:
+    """Does what one delivery asks for.
+
+    Args:
+        delivery: What arrived.
+        now: When it arrived.
+        ports: The outside world.
+        settings: What the operator chose.
+
+    Returns:
+        What it came to. A delivery whose report says `retry` must be refused, every other one acknowledged.
+    """
+    trigger = Trigger(delivery.message_id, delivery.publish_time)
+    at = At(now, trigger, ports, settings)
+    try:
+        message = _understood(delivery, settings)
+    except BadMessageError as error:
+        return rejected(error, delivery, at)
+    if isinstance(message, Look | PutBack | FanOut):
+        at = At(now, message.trigger, ports, settings)
+    try:
+        return _handled(message, at)
+    except CallError as error:
+        return _after_error(message, error, delivery.delivery_attempt, at)
+
+
+def rejected(error: BadMessageError, delivery: Delivery, at: At) -> Report:
+    """Tells that a message can't be understood; it is acknowledged, as no retry can help."""
+    said = f"Could not understand message {delivery.message_id or '(no id)'}: {error}."
+    result = Result(
+        outcome=Outcome.REJECTED,
+        detail=said,
+        trigger=at.trigger,
+        subject=delivery.topic or "unknown",
+        field=error.field,
+    )
+    try:
+        return Report(results=tell(at, result))
+    except TransientError as fault:
+        return _refuse(fault)
+
+
+def _understood(delivery: Delivery, settings: Settings) -> Command | FollowUp:
+    if not delivery.is_follow_up:
+        return messages.parse_command(delivery.data)
+    if delivery.topic != settings.follow_ups_topic:
+        raise BadMessageError(
+            f"attributes.{messages.KIND_ATTRIBUTE}",
+            messages.KIND_FOLLOW_UP,
+            f"only a message from {settings.follow_ups_topic} may be one; this came from {delivery.topic or 'nowhere'}",
+        )
+    return messages.parse_follow_up(delivery.data)
+
+
+def _handled(message: Command | FollowUp, at: At) -> Report:  # noqa: PLR0911 one line for each kind of message
+    match message:
+        case Start():
+            return starts.start(message, at)
+        case Cancel():
+            return handlers.cancel(message, at)
+        case Follow():
+            return handlers.follow(message, at)
+        case Sweep():
+            return sweep(message, at)
+        case Look():
+            return handlers.look_again(message, at)
+        case FanOut():
+            return starts.fan_out_step(message, at)
+        case PutBack():
+            return replace_report(_handled(message.command, at), step=message.step)
+        case _:
+            assert_never(message)
+
+
+def _after_error(message: Command | FollowUp, error: CallError, attempt: int | None, at: At) -> Report:
+    """Refuses, rejects, or puts back, as said at the top of this file."""
+    try:
+        if isinstance(error, TransientError) and (attempt is None or attempt < PUT_BACK_FROM_ATTEMPT):
+            return _refuse(error)
+        if isinstance(error, RefusedError) and not isinstance(message, Look):
+            return _reject(message, error, at)
+        return _put_back(message, error, at)
+    except TransientError as fault:
+        return _refuse(fault)
+
+
+def _reject(message: Command | PutBack | FanOut, error: RefusedError, at: At) -> Report:
+    said = ErrorText(error.code, error.message)
+    result = of_command(Outcome.REJECTED, f"Google refused: {error.message}", at.trigger, _command(message), said)
+    return Report(results=tell(at, result), error=said)
+
+
+def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
+    said = ErrorText(error.code, error.message)
+    if isinstance(message, Look):
+        if at.now >= message.give_up_at:
+            return Report(results=tell(at, give_up(at, message, str(error), error=said)), step=message.step)
+    elif at.now >= at.trigger.publish_time + at.settings.give_up_after:
+        why = f"Could not be carried out in time: {error}."
+        result = of_command(Outcome.GAVE_UP, why, at.trigger, _command(message), said)
+        return Report(results=tell(at, result))
+    if isinstance(message, Look | PutBack | FanOut):
+        later: FollowUp = replace(message, step=message.step + 1, failures=message.failures + 1)
+    else:
+        later = PutBack(trigger=at.trigger, step=1, command=message, failures=1)
+    wait = pacing.wait_refused(later.failures)
+    wait = pacing.bounded(wait, identity(later), low=at.settings.look_min, high=at.settings.look_max)
+    schedule(at, later, wait)
+    return Report(step=later.step, next_look=wait, note=f"Put back: {error}.", error=said)
+
+
+def _command(message: Command | PutBack | FanOut) -> Command:
+    return message.command if isinstance(message, PutBack | FanOut) else message
+
+
+def _refuse(error: CallError) -> Report:
+    return Report(retry=True, note=f"To be delivered again: {error}.", error=ErrorText(error.code, error.message))

@@ -1,0 +1,150 @@
+"""When to look again.
+
+Theory. A look costs one call; a late look costs lag. If an operation ends within the next second with probability
+h, looking every s seconds costs 1/s looks and h·s/2 seconds of lag each second, and the sum, with one look worth
+`LOOK_WORTH` of lag, is least for s = √(2 · LOOK_WORTH / h). So all that is needed is h, the hazard, and it comes from
+what is known of the operation's length: a log-normal distribution around the best guess at hand.
+
+1. Progress, if it has moved the way a steady operation's would: elapsed time over the part done.
+2. Otherwise the lengths of the same database's earlier operations.
+3. Otherwise what Spanner's documentation says of all of them.
+
+A cancel usually takes effect within seconds and may take forever, so after one the looks come at times that grow in
+proportion to the time since the cancel, and never later than without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backstop.names import DatabaseName
+    from backstop.ports import Operation
+
+LOOK_WORTH = timedelta(seconds=45)
+"""How much lag one look less is worth. It sets the scale of everything here, and the benchmark shows what it buys."""
+
+UNKNOWN_MEDIAN = timedelta(hours=2)
+UNKNOWN_SPREAD = 0.7
+"""Without history: most backups take 1 to 4 hours, so two thirds lie within a factor of two around 2 hours.
+
+https://cloud.google.com/spanner/docs/backup#performance (documented: the 1 to 4 hours; inferred: the rest)
+"""
+
+HISTORY_SPREAD = 0.2
+"""How far an operation's length lies from its database's earlier ones, as a standard deviation of the logarithm."""
+
+PROGRESS_SPREAD_MIN = 0.01
+"""Progress comes in whole percents, so it never says more than this."""
+
+PROGRESS_DRIFT_MAX = 3.0
+"""How many percent a progress may be off a straight line and still be believed."""
+
+CANCEL_GROWTH = 0.5
+"""Each look after a cancel waits this part of the time since the cancel, or of the time it has been blocked."""
+
+RETRY_FIRST = timedelta(minutes=1)
+"""The first wait after Google refused a follow-up; it doubles with each refusal in a row."""
+
+JITTER = 0.1
+"""The part of a wait by which operations are spread, so that those started together aren't looked at together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A progress that was seen.
+
+    Attributes:
+        percent: 0 to 100.
+        elapsed: The time since the operation's start, when it was seen.
+    """
+
+    percent: int
+    elapsed: timedelta
+
+
+def expected_length(operations: Sequence[Operation], database: DatabaseName) -> timedelta | None:
+    """How long a backup of this database takes, judging by those that succeeded; None if none did."""
+    lengths_s = [
+        (operation.end_time - operation.start_time).total_seconds()
+        for operation in operations
+        if operation.database == database and operation.response is not None and operation.end_time is not None
+    ]
+    return timedelta(seconds=median(lengths_s)) if lengths_s else None
+
+
+def wait_running(
+    seen: Sighting, before: Sighting | None, expected: timedelta | None, since_cancel: timedelta | None
+) -> timedelta:
+    """How long to wait before looking at an operation that runs.
+
+    Args:
+        seen: Its progress now.
+        before: Its progress at the look before; None at the first.
+        expected: How long it should take, judging by earlier ones; None if there are none.
+        since_cancel: The time since a cancel was asked for; None if none was.
+    """
+    if _is_steady(seen, before):
+        length, spread = seen.elapsed * 100 / (seen.percent + 0.5), max(PROGRESS_SPREAD_MIN, 0.5 / seen.percent)
+    elif expected is not None:
+        length, spread = expected, HISTORY_SPREAD
+    else:
+        length, spread = UNKNOWN_MEDIAN, UNKNOWN_SPREAD
+    wait = _best_interval(seen.elapsed.total_seconds(), length.total_seconds(), spread)
+    return wait if since_cancel is None else min(wait, wait_growing(since_cancel))
+
+
+def wait_growing(since: timedelta) -> timedelta:
+    """How long to wait for something that happens soon or perhaps never, `since` the time it could first happen."""
+    return since * CANCEL_GROWTH
+
+
+def wait_refused(failures: int) -> timedelta:
+    """How long to wait after Google refused a follow-up for the `failures`-th time in a row, counted from 1."""
+    return RETRY_FIRST * math.ldexp(1, min(failures - 1, 20))
+
+
+def bounded(wait: timedelta, name: str, *, low: timedelta, high: timedelta) -> timedelta:
+    """A wait within its bounds, longer or shorter by up to a tenth in a way that depends on the name only."""
+    fraction = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
+    return min(max(wait * (1 + JITTER * (2 * fraction - 1)), low), high)
+
+
+def _is_steady(seen: Sighting, before: Sighting | None) -> bool:
+    """Whether the progress lies on the line from the start through the progress seen before."""
+    if before is None or not 0 < before.percent < seen.percent < 100:
+        return False
+    line = before.percent * (seen.elapsed / before.elapsed)
+    return abs(seen.percent - line) <= PROGRESS_DRIFT_MAX + line * seen.percent / before.percent * 0.01
+
+
+def _best_interval(elapsed_s: float, length_s: float, spread: float) -> timedelta:
+    """The interval of the theory above, but no further than to where the hazard begins.
+
+    Where the hazard is next to nothing the formula would sleep past the end; so the wait is the shortest of those
+    that the formula gives for each moment slept through, which a few steps of doubling find.
+    """
+    wait = 1.0
+    while wait < length_s * 4:
+        if math.sqrt(2 * LOOK_WORTH.total_seconds() / _hazard(elapsed_s + wait, length_s, spread)) <= wait:
+            break
+        wait *= 1.15
+    return timedelta(seconds=wait)
+
+
+def _hazard(elapsed_s: float, length_s: float, spread: float) -> float:
+    """The probability, per second, that an operation that has lasted so long ends now."""
+    z = math.log(max(elapsed_s, 1.0) / length_s) / spread
+    survival = 0.5 * math.erfc(z / math.sqrt(2))
+    if survival < 1e-9:
+        # Far beyond every guess; the tail of a normal distribution tends to z.
+        return z / (spread * elapsed_s)
+    density = math.exp(-z * z / 2) / (math.sqrt(2 * math.pi) * spread * max(elapsed_s, 1.0))
+    return max(density / survival, 1e-12)

@@ -1,0 +1,195 @@
+"""What a `start` does: for one database, and for many.
+
+A start of many databases goes through them one a delivery, as a chain of follow-ups that carries what became of each.
+So each delivery makes as few calls as a start of one does, the queue's rate paces the whole, and the last delivery
+can tell what was started and what was not.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from backstop import find, pacing
+from backstop.chain import give_up_at, limit, next_wait, schedule_look
+from backstop.commands import RETENTION_MAX, RETENTION_MIN, Start
+from backstop.context import At, Report, schedule, tell
+from backstop.deletion import EXPIRY_MARGIN
+from backstop.durations import duration_text
+from backstop.errors import RefusedError
+from backstop.follow_ups import FanOut, Look
+from backstop.lifecycle import Intent, Outcome, state_of
+from backstop.names import DatabaseName
+from backstop.results import Databases, of_command, of_operation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from backstop.names import BackupName
+    from backstop.ports import Operation
+
+REASON_LENGTH_MAX = 300
+"""How much of a reason a chain of starts carries along; 100 databases' reasons fit a follow-up all the same."""
+
+
+class NotStartedError(Exception):
+    """A start that the function itself turns down; whoever published it may publish another."""
+
+
+def start(command: Start, at: At) -> Report:
+    """Starts a backup and follows it, or attaches to the one that this message has already started."""
+    if command.database is None:
+        return _fan_out(command, at)
+    database = command.database
+    backup = backup_name(command, database, at)
+    if command.dry_run:
+        return _dry_start(command, database, backup, at)
+    try:
+        operation, expected = attempt(command, database, backup, at)
+    except NotStartedError as error:
+        rejected = of_command(Outcome.REJECTED, f"Did not start {backup}: {error}.", at.trigger, command)
+        return Report(results=tell(at, rejected), database=database)
+    return follow_new(command, operation, expected, at)
+
+
+def backup_name(command: Start, database: DatabaseName, at: At) -> BackupName:
+    """The name of the backup that this command makes of this database."""
+    return database.instance.backup(command.backup_id or find.derived_backup_id(database, at.trigger))
+
+
+def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) -> tuple[Operation, timedelta | None]:
+    """The operation that this message started, started now if no earlier delivery did it.
+
+    Returns:
+        The operation, and how long it should take, judging by the database's earlier ones.
+
+    Raises:
+        NotStartedError: The message came too late, or somebody else holds the name or the database's one slot.
+        RefusedError: Google refused for good.
+    """
+    operations = at.ports.spanner.list_operations(database.instance, database=database)
+    expected = pacing.expected_length(operations, database)
+    mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
+    if mine is not None:
+        return mine, expected
+    if command.start_within is not None and at.now - at.trigger.publish_time > command.start_within:
+        late = duration_text(at.now - at.trigger.publish_time)
+        raise NotStartedError(f"the message came {late} after it was published, more than {command.start_within}")
+    try:
+        operation = at.ports.spanner.create_backup(
+            database,
+            backup,
+            expire_time=_expire_time(command, at),
+            version_time=command.version_time,
+            encryption=command.encryption,
+        )
+    except RefusedError as error:
+        if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
+            raise
+        # A delivery of the same message may have been faster than this one.
+        operations = at.ports.spanner.list_operations(database.instance, database=database)
+        mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
+        if mine is None:
+            raise RefusedError(error.code, error.message + _holder(operations, backup)) from error
+        operation = mine
+    return operation, expected
+
+
+def follow_new(command: Start, operation: Operation, expected: timedelta | None, at: At) -> Report:
+    """Makes the first look at an operation that a start made, and says that it was started."""
+    look = Look(
+        trigger=at.trigger,
+        step=0,
+        operation=operation.name,
+        database=operation.database,
+        intent=Intent.KEEP,
+        cancel_at=limit(command.cancel_after, operation, at),
+        if_created=command.if_created,
+        give_up_at=give_up_at(operation, at),
+        expected_seconds=int(expected.total_seconds()) if expected else None,
+    )
+    wait = timedelta(0) if operation.done else next_wait(at, look, operation)
+    wait = schedule_look(at, look, operation, wait)
+    detail = f"Started {operation.backup} of {operation.database}."
+    started = of_operation(Outcome.STARTED, detail, at.trigger, operation)
+    return Report(
+        results=tell(at, started),
+        operation=operation.name,
+        database=operation.database,
+        state=state_of(operation),
+        step=0,
+        next_look=wait,
+    )
+
+
+def fan_out_step(fan_out: FanOut, at: At) -> Report:
+    """Starts the backup of the next database, or tells what became of them all."""
+    if not fan_out.left:
+        return _sum_up(fan_out, at)
+    database_id = fan_out.left[0]
+    database = DatabaseName(f"{fan_out.instance}/databases/{database_id}")
+    backup = backup_name(fan_out.command, database, at)
+    following = replace(fan_out, step=fan_out.step + 1, left=fan_out.left[1:], failures=0)
+    try:
+        operation, expected = attempt(fan_out.command, database, backup, at)
+    except (NotStartedError, RefusedError) as error:
+        refused = {**fan_out.refused, database_id: str(error)[:REASON_LENGTH_MAX]}
+        wait = schedule(at, replace(following, refused=refused), timedelta(0))
+        return Report(database=database, step=fan_out.step, next_look=wait, note=f"Did not start {backup}: {error}.")
+    schedule(at, replace(following, started=(*fan_out.started, database_id)), timedelta(0))
+    return follow_new(fan_out.command, operation, expected, at)
+
+
+def _fan_out(command: Start, at: At) -> Report:
+    assert command.instance is not None  # noqa: S101 a start has a database or an instance
+    databases = at.ports.spanner.list_databases(command.instance)
+    found, idle = find.matching(databases, command.databases)
+    refused = dict.fromkeys(idle, "no database of the instance matches")
+    if not found:
+        why = f"Started nothing, as no database of {command.instance} matches."
+        rejected = replace(of_command(Outcome.REJECTED, why, at.trigger, command), databases=Databases((), refused))
+        return Report(results=tell(at, rejected))
+    if command.dry_run:
+        would = f"Would start a backup of each of {len(found)} databases: {', '.join(found)}."
+        return Report(results=tell(at, of_command(Outcome.DRY_RUN, would, at.trigger, command)))
+    chain = FanOut(trigger=at.trigger, step=1, command=command, left=tuple(found), refused=refused)
+    wait = schedule(at, chain, timedelta(0))
+    return Report(step=0, next_look=wait, note=f"Starting the backups of {len(found)} databases.")
+
+
+def _sum_up(fan_out: FanOut, at: At) -> Report:
+    outcome = Outcome.STARTED if fan_out.started else Outcome.REJECTED
+    detail = f"Started {len(fan_out.started)} of {len(fan_out.started) + len(fan_out.refused)} backups."
+    if fan_out.refused:
+        detail += f" Not started: {', '.join(fan_out.refused)}."
+    result = of_command(outcome, detail, at.trigger, fan_out.command)
+    result = replace(result, databases=Databases(fan_out.started, fan_out.refused))
+    return Report(results=tell(at, result), step=fan_out.step)
+
+
+def _dry_start(command: Start, database: DatabaseName, backup: BackupName, at: At) -> Report:
+    operations = at.ports.spanner.list_operations(database.instance, database=database)
+    expire_time = _expire_time(command, at)
+    detail = f"Would start {backup} of {database}, to expire at {expire_time:%Y-%m-%d %H:%M} UTC"
+    would = of_command(Outcome.DRY_RUN, f"{detail}{_holder(operations, backup)}.", at.trigger, command)
+    return Report(results=tell(at, replace(would, backup=backup)), database=database)
+
+
+def _expire_time(command: Start, at: At) -> datetime:
+    """When the backup is to expire: its retention from now, kept off the edges of what Spanner accepts."""
+    retention = command.retention or at.settings.retention
+    return at.now + min(max(retention, RETENTION_MIN + EXPIRY_MARGIN), RETENTION_MAX - EXPIRY_MARGIN)
+
+
+def _holder(operations: Sequence[Operation], backup: BackupName) -> str:
+    """Who has the name or the database's one slot for pending backups, as far as the operations tell."""
+    for operation in operations:
+        if not operation.done:
+            return f"; the database's slot is held by {operation.name}, started at {operation.start_time.isoformat()}"
+    for operation in operations:
+        if operation.backup == backup:
+            return f"; the name is held by the backup of {operation.name}"
+    return ""

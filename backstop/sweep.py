@@ -1,0 +1,115 @@
+"""The safety net: looks after everything in an instance that slipped through, and starts no chains."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from backstop.commands import IfCreated
+from backstop.context import At, Report, tell
+from backstop.deletion import DELETE_NOT_ALLOWED, users_of
+from backstop.errors import RefusedError
+from backstop.lifecycle import Outcome, State, reason_to_keep, state_of
+from backstop.results import ErrorText, of_command, of_operation
+
+if TYPE_CHECKING:
+    from backstop.commands import Sweep
+    from backstop.ports import Backup, Operation
+    from backstop.results import Result
+
+OPERATIONS_MAX = 12
+"""How many operations one sweep acts on, at up to 3 calls each: a few seconds of Spanner's quota of 5 calls a second.
+
+https://cloud.google.com/spanner/quotas (documented). The next sweep goes on, in an order of its own.
+"""
+
+
+def sweep(command: Sweep, at: At) -> Report:
+    """Stops what has run too long, and deals with what completed although it was cancelled.
+
+    An operation that Google won't let us touch doesn't keep the others from being looked after; it is told last.
+    """
+    operations = at.ports.spanner.list_operations(command.instance)
+    due = [operation for operation in operations if _is_due(command, operation, at)]
+    # Which ones come first differs from sweep to sweep, so that those that can't be dealt with don't starve the rest.
+    due.sort(key=lambda operation: hashlib.sha256(f"{at.trigger.message_id}{operation.name}".encode()).digest())
+    results: list[Result] = []
+    refused: RefusedError | None = None
+    for operation in due[:OPERATIONS_MAX]:
+        try:
+            result = _look_after(command, operation, at)
+        except RefusedError as error:
+            refused = error
+            continue
+        if result is not None:
+            results.extend(tell(at, result))
+    if refused is not None:
+        raise refused
+    if not results:
+        detail = f"Nothing to stop and nothing left behind in {command.instance}."
+        results.extend(tell(at, of_command(Outcome.NOTHING_TO_CANCEL, detail, at.trigger, command)))
+    left = max(len(due) - OPERATIONS_MAX, 0)
+    return Report(results=tuple(results), note=f"{left} operations are left for the next sweep." if left else "")
+
+
+def _is_due(command: Sweep, operation: Operation, at: At) -> bool:
+    """Whether the operation is one to deal with, as things stood when the sweep was published."""
+    published, cancelled = at.trigger.publish_time, operation.cancel_time
+    match state_of(operation):
+        case State.RUNNING | State.CANCELLING:
+            if command.cancel_after is None or published - operation.start_time < command.cancel_after:
+                return False
+            # A cancel since then is most likely ours: an earlier delivery may have died before it could say so.
+            return cancelled is None or cancelled >= published
+        case State.SUCCEEDED:
+            return cancelled is not None and operation.end_time is not None and cancelled <= operation.end_time
+        case _:
+            return False
+
+
+def _look_after(command: Sweep, operation: Operation, at: At) -> Result | None:
+    """Deals with one operation that is due; None if there turned out to be nothing to do."""
+    try:
+        found = at.ports.spanner.get_backup(operation.backup)
+    except RefusedError as error:
+        if error.code == "NOT_FOUND":
+            return None
+        raise
+    if operation.done:
+        return _clean_up(command, operation, found, at)
+    if found.schedules and not command.include_scheduled:
+        return None
+    if command.dry_run:
+        return of_operation(Outcome.DRY_RUN, f"Would cancel {operation.name}.", at.trigger, operation)
+    at.ports.spanner.cancel_operation(operation.name)
+    detail = f"Asked Spanner to stop {operation.name}, which has run since {operation.start_time.isoformat()}."
+    return of_operation(Outcome.CANCEL_REQUESTED, detail, at.trigger, operation)
+
+
+def _clean_up(command: Sweep, operation: Operation, found: Backup, at: At) -> Result | None:
+    """Deals with a backup that completed although its operation was cancelled, if it is still there."""
+    if operation.response is None or found.create_time != operation.response.create_time:
+        return None
+    backup = operation.backup
+
+    def result(outcome: Outcome, what: str, error: ErrorText | None = None) -> Result:
+        detail = f"{backup} was complete before its cancel took effect, and {what}."
+        return of_operation(outcome, detail, at.trigger, operation, found=found, error=error)
+
+    keep = reason_to_keep(
+        operation, found, unwanted_from=operation.cancel_time, include_scheduled=command.include_scheduled
+    )
+    if keep is not None or command.if_created is IfCreated.KEEP:
+        return result(Outcome.COMPLETED_DESPITE_CANCEL, f"stays: {keep or 'the sweep says if_created: keep'}")
+    if command.dry_run:
+        return result(Outcome.DRY_RUN, "would be deleted")
+    if not at.settings.allow_delete:
+        return result(Outcome.COMPLETED_KEPT, f"stays: {DELETE_NOT_ALLOWED}")
+    try:
+        at.ports.spanner.delete_backup(backup)
+    except RefusedError as error:
+        if error.code != "FAILED_PRECONDITION":
+            raise
+        said = ErrorText(error.code, error.message)
+        return result(Outcome.DELETE_BLOCKED, f"can't be deleted yet, as {users_of(found)} still needs it", said)
+    return result(Outcome.COMPLETED_THEN_DELETED, "has been deleted")
