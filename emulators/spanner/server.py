@@ -1,0 +1,123 @@
+"""The emulator as a server, for tests and programs in the same process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from emulators.serving import HOST, Endpoint, start_grpc, wall_clock
+from emulators.spanner.service import Caller, register
+from emulators.spanner.state import State
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+    from types import TracebackType
+
+    import grpc
+
+    from emulators.faults import Faults
+    from emulators.spanner.history import Event
+    from emulators.spanner.plans import Plan
+    from emulators.spanner.records import Operation
+
+
+class SpannerEmulator:
+    """A server on loopback while the context lasts; the methods are for test authors and take the lock themselves.
+
+    Attributes:
+        state: What the server serves; hold `lock` to touch it.
+        faults: What to inject, by the RPC's name; hold `lock` to touch it.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        clock: Callable[[], datetime] = wall_clock,
+        state: State | None = None,
+        faults: Faults | None = None,
+    ) -> None:
+        """Makes a server that does not listen yet.
+
+        Args:
+            port: Where to listen; 0 for any free port.
+            clock: What time it is.
+            state: What to serve; None for an empty state that accepts any database.
+            faults: What to inject; None for nothing so far.
+        """
+        self._endpoint = Endpoint(clock, faults)
+        self._port = port
+        self._server: grpc.Server | None = None
+        self.state = state or State()
+        self.faults = self._endpoint.faults
+
+    def start(self) -> Self:
+        """Starts to listen."""
+        call = Caller(self._endpoint, self.state)
+        self._server, self._port = start_grpc(lambda server: register(server, call), self._port)
+        return self
+
+    def close(self) -> None:
+        """Stops listening and drops the calls under way; doing it twice does no harm."""
+        if self._server is not None:
+            self._server.stop(grace=None).wait()
+            self._server = None
+
+    def __enter__(self) -> Self:
+        """Starts."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops."""
+        self.close()
+
+    @property
+    def address(self) -> str:
+        """What `SPANNER_EMULATOR_HOST` should be."""
+        return f"{HOST}:{self._port}"
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held while a call is answered."""
+        return self._endpoint.lock
+
+    def set_plan(self, resource: str, plan: Plan) -> None:
+        """See `State.set_plan`."""
+        with self.lock:
+            self.state.set_plan(resource, plan)
+
+    def queue_plans(self, resource: str, *plans: Plan) -> None:
+        """See `State.queue_plans`."""
+        with self.lock:
+            self.state.queue_plans(resource, *plans)
+
+    def add_database(self, name: str) -> None:
+        """See `State.add_database`."""
+        with self.lock:
+            self.state.add_database(name)
+
+    def start_scheduled_backup(self, database: str, schedule: str, backup_id: str) -> Operation:
+        """See `State.start_scheduled_backup`."""
+        with self.lock:
+            return self.state.start_scheduled_backup(self._endpoint.clock(), database, schedule, backup_id)
+
+    def begin_restore(self, backup: str, database: str, duration: timedelta) -> Operation:
+        """See `State.begin_restore`; it lasts this long from now."""
+        with self.lock:
+            now = self._endpoint.clock()
+            return self.state.begin_restore(now, backup, database, now + duration)
+
+    def begin_copy(self, source: str, backup: str, duration: timedelta) -> Operation:
+        """See `State.begin_copy`; it lasts this long from now."""
+        with self.lock:
+            now = self._endpoint.clock()
+            return self.state.begin_copy(now, source, backup, now + duration)
+
+    def history(self) -> tuple[Event, ...]:
+        """What has happened until now, oldest first."""
+        with self.lock:
+            self.state.advance(self._endpoint.clock())
+            return tuple(self.state.history)
