@@ -38,6 +38,7 @@ class Report:
     """What a delivery came to, for the log line and for the answer.
 
     Attributes:
+        command: What was asked for: a command's action, or a follow-up's kind; `unknown` if it was not understood.
         results: The outcomes that were told, in order.
         operation: The operation that was looked at, or its name where it could not be read.
         database: What it backs up.
@@ -49,6 +50,7 @@ class Report:
         error: What Google said, for a delivery that is put back or refused.
     """
 
+    command: str = "unknown"
     results: tuple[Result, ...] = ()
     operation: str | None = None
     database: str | None = None

@@ -11,6 +11,7 @@ under its old one the queue would take it for a duplicate, and the chain would e
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace as replace_report
 from typing import TYPE_CHECKING, assert_never
 
@@ -27,6 +28,7 @@ from backstop.results import ErrorText, Result, of_command
 from backstop.sweep import sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from backstop.messages import Delivery
@@ -38,6 +40,25 @@ PUT_BACK_FROM_ATTEMPT = 4
 The earliest that a subscription can give up on a message is after 5 attempts.
 https://cloud.google.com/pubsub/docs/handling-failures (documented)
 """
+
+
+def receive(
+    body: bytes, path: str, headers: Mapping[str, str], now: datetime, ports: Ports, settings: Settings
+) -> tuple[Delivery, Report]:
+    """Does what one HTTP request asks for, whatever it holds.
+
+    Returns:
+        The message, as far as there is one, and what came of it.
+    """
+    try:
+        delivery = messages.parse_delivery(body, path, headers)
+    except BadMessageError as error:
+        # It has no message id, so its own hash serves: brought again, it is the same.
+        delivery = messages.Delivery(
+            b"", message_id=f"body-{hashlib.sha256(body).hexdigest()[:16]}", publish_time=now, topic=path.strip("/")
+        )
+        return delivery, _not_understood(error, delivery, At(now, Trigger(delivery.message_id, now), ports, settings))
+    return delivery, deliver(delivery, now, ports, settings)
 
 
 def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings) -> Report:
@@ -57,16 +78,17 @@ def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings)
     try:
         message = _understood(delivery, settings)
     except BadMessageError as error:
-        return rejected(error, delivery, at)
+        return _not_understood(error, delivery, at)
     if isinstance(message, Look | PutBack | FanOut):
         at = At(now, message.trigger, ports, settings)
     try:
-        return _handled(message, at)
+        report = _handled(message, at)
     except CallError as error:
-        return _after_error(message, error, delivery.delivery_attempt, at)
+        report = _after_error(message, error, delivery.delivery_attempt, at)
+    return replace_report(report, command=str(message.__struct_config__.tag))
 
 
-def rejected(error: BadMessageError, delivery: Delivery, at: At) -> Report:
+def _not_understood(error: BadMessageError, delivery: Delivery, at: At) -> Report:
     """Tells that a message can't be understood; it is acknowledged, as no retry can help."""
     said = f"Could not understand message {delivery.message_id or '(no id)'}: {error}."
     result = Result(

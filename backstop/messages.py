@@ -92,7 +92,7 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str]) -> Delive
     Args:
         body: The request's body.
         path: The URL's path.
-        headers: The request's headers, looked up without regard to case.
+        headers: The request's headers, their names in lower case.
 
     Raises:
         BadMessageError: The request is no push. Whoever set the subscription up should correct it.

@@ -93,6 +93,11 @@ class BackupName(Name):
         """The instance that holds the backup."""
         return InstanceName(self.rpartition("/backups/")[0])
 
+    @property
+    def backup_id(self) -> str:
+        """The last part of the name."""
+        return self.rpartition("/")[2]
+
 
 class OperationName(Name):
     """A long-running CreateBackup operation: the identity of one attempt."""

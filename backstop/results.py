@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from backstop.commands import Command
 from backstop.follow_ups import Trigger, target
 from backstop.lifecycle import Outcome
 from backstop.names import BackupName, DatabaseName, OperationName
-from backstop.ports import Backup, Operation
+
+if TYPE_CHECKING:
+    from backstop.commands import Command
+    from backstop.ports import Backup, Operation
 
 BILLED_MIN = timedelta(hours=24)
 """A backup that completed is billed for at least this long, and one that was cancelled for nothing.

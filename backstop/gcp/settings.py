@@ -1,0 +1,109 @@
+"""What an operator chose, from the environment: read once, each error naming the variable and the value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
+from backstop.durations import Duration, duration_text
+from backstop.names import QueueName, TopicName
+from backstop.ports import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backstop.names import Name
+
+LOOK_SHORTEST = timedelta(seconds=1)
+"""A delay of less than this is lost in the time that a message takes anyway."""
+
+LOOK_LONGEST = timedelta(days=1)
+"""The queue remembers a follow-up's name for a day, and a chain that sleeps longer could fork.
+
+https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Everything that the environment says.
+
+    Attributes:
+        handlers: What the handlers care about.
+        results_topic: Where outcomes are published; empty: they are only logged.
+        tasks_queue: Where follow-ups wait.
+        tasks_service_account: Whose token a task publishes with; empty with emulators only.
+    """
+
+    handlers: Settings
+    results_topic: str
+    tasks_queue: str
+    tasks_service_account: str
+
+
+def read(environ: Mapping[str, str]) -> Environment:
+    """Reads the settings.
+
+    Args:
+        environ: The environment.
+
+    Raises:
+        ValueError: A variable is missing or wrong; whoever deploys should correct it.
+    """
+    emulated = bool(environ.get("CLOUD_TASKS_EMULATOR_HOST"))
+    look_min = _duration(environ, "BACKSTOP_LOOK_MIN", "10s", LOOK_SHORTEST, LOOK_LONGEST)
+    look_max = _duration(environ, "BACKSTOP_LOOK_MAX", "1h", look_min, LOOK_LONGEST)
+    return Environment(
+        handlers=Settings(
+            follow_ups_topic=_name(environ, "BACKSTOP_FOLLOW_UPS_TOPIC", TopicName),
+            retention=_duration(environ, "BACKSTOP_RETENTION", "14d", RETENTION_MIN, RETENTION_MAX),
+            look_min=look_min,
+            look_max=look_max,
+            give_up_after=_duration(environ, "BACKSTOP_GIVE_UP_AFTER", "3d", look_min, OPERATION_KEPT),
+            allow_delete=_truth(environ, "BACKSTOP_ALLOW_DELETE", default=True),
+        ),
+        results_topic=_name(environ, "BACKSTOP_RESULTS_TOPIC", TopicName, required=False),
+        tasks_queue=_name(environ, "BACKSTOP_TASKS_QUEUE", QueueName),
+        tasks_service_account=_account(environ, "BACKSTOP_TASKS_SERVICE_ACCOUNT", required=not emulated),
+    )
+
+
+def _name(environ: Mapping[str, str], variable: str, kind: type[Name], *, required: bool = True) -> str:
+    text = environ.get(variable, "")
+    if not text and not required:
+        return ""
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise _wrong(variable, text, str(error)) from error
+
+
+def _account(environ: Mapping[str, str], variable: str, *, required: bool) -> str:
+    text = environ.get(variable, "")
+    if (text or required) and "@" not in text:
+        raise _wrong(variable, text, "must be the e-mail address of a service account")
+    return text
+
+
+def _duration(environ: Mapping[str, str], variable: str, default: str, low: timedelta, high: timedelta) -> timedelta:
+    text = environ.get(variable) or default
+    try:
+        duration = Duration.parse(text)
+    except ValueError as error:
+        raise _wrong(variable, text, str(error)) from error
+    if not low <= duration <= high:
+        raise _wrong(variable, text, f"must be {duration_text(low)} to {duration_text(high)}")
+    return duration
+
+
+def _truth(environ: Mapping[str, str], variable: str, *, default: bool) -> bool:
+    text = environ.get(variable, "")
+    if text not in {"", "true", "false"}:
+        raise _wrong(variable, text, "must be true or false")
+    return default if not text else text == "true"
+
+
+def _wrong(variable: str, text: str, reason: str) -> ValueError:
+    return ValueError(f"{variable}: {reason}; found {text!r}" if text else f"{variable}: {reason}; it is not set")

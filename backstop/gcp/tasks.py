@@ -1,0 +1,68 @@
+"""The delay: a Cloud Task that publishes the follow-up when it is due."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from typing import TYPE_CHECKING
+
+from backstop.errors import CallError, TransientError
+from backstop.gcp.calls import Budget, Once, our_errors
+from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from google.cloud.tasks_v2.services.cloud_tasks import CloudTasksClient
+
+_SCOPE = "https://www.googleapis.com/auth/pubsub"
+
+
+def _make_client() -> CloudTasksClient:
+    from google.cloud.tasks_v2.services.cloud_tasks import CloudTasksClient  # noqa: PLC0415 at first use only
+
+    address = os.environ.get("CLOUD_TASKS_EMULATOR_HOST")
+    if not address:
+        return CloudTasksClient()
+    import grpc  # noqa: PLC0415
+
+    transport = CloudTasksClient.get_transport_class("grpc")
+    return CloudTasksClient(transport=transport(channel=grpc.insecure_channel(address)))
+
+
+_client = Once(_make_client)
+
+
+class TasksQueue:
+    """The `Queue` port, for one delivery."""
+
+    def __init__(self, queue: str, topic: str, service_account: str, budget: Budget) -> None:
+        """Takes full names, and the e-mail of the account whose token the task publishes with."""
+        self._queue = queue
+        self._service_account = service_account
+        self._budget = budget
+        emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
+        self._url = f"{'http://' + emulator if emulator else 'https://pubsub.googleapis.com'}/v1/{topic}:publish"
+
+    def schedule(self, identity: str, data: bytes, due: datetime) -> None:
+        """Makes a task of that name; one that exists, or existed lately, is the same follow-up, and success.
+
+        https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
+        """
+        message = {"data": base64.b64encode(data).decode(), "attributes": {KIND_ATTRIBUTE: KIND_FOLLOW_UP}}
+        http_request: dict[str, object] = {
+            "url": self._url,
+            "http_method": "POST",
+            "headers": {"Content-Type": "application/json"},
+            "body": json.dumps({"messages": [message]}).encode(),
+        }
+        if self._service_account:
+            http_request["oauth_token"] = {"service_account_email": self._service_account, "scope": _SCOPE}
+        task = {"name": f"{self._queue}/tasks/{identity}", "schedule_time": due, "http_request": http_request}
+        try:
+            with our_errors():
+                _client().create_task(request={"parent": self._queue, "task": task}, **self._budget.repeatable())
+        except CallError as error:
+            if error.code != "ALREADY_EXISTS":
+                raise TransientError(error.code, f"could not schedule the follow-up: {error.message}") from error
