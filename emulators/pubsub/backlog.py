@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from emulators.pubsub.model import Delivery
+from emulators.pubsub.model import AT_ONCE, Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,6 @@ PUSH_BACKOFF_MAX = timedelta(seconds=60)
 """The longest pause (documented)."""
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_AT_ONCE = timedelta(0)
 
 
 @dataclass(slots=True)
@@ -47,9 +46,9 @@ class Copy:
     message: Message
     due_at: datetime
     attempts: int = 0
-    backoff: timedelta = _AT_ONCE
+    backoff: timedelta = AT_ONCE
     sent_at: datetime = _NEVER
-    ack_deadline: timedelta = _AT_ONCE
+    ack_deadline: timedelta = AT_ONCE
     deadline: datetime | None = None
     """While it is leased: when the outcome is due."""
 
@@ -72,7 +71,7 @@ class Backlog:
         self.subscription = subscription
         self._push_concurrency = push_concurrency
         self._push_backoff_max = push_backoff_max
-        self._push_backoff = _AT_ONCE
+        self._push_backoff = AT_ONCE
         self._paused_until = _NEVER
         self._copies: dict[int, Copy] = {}
         self._waiting: list[tuple[datetime, int]] = []
@@ -153,7 +152,7 @@ class Backlog:
     def retry(self, now: datetime, copy: Copy) -> None:
         """Ends a lease without success: the copy is due again after its backoff."""
         policy = self.subscription.retry_policy
-        copy.backoff = min(max(copy.backoff * 2, policy.minimum), policy.maximum) if policy is not None else _AT_ONCE
+        copy.backoff = min(max(copy.backoff * 2, policy.minimum), policy.maximum) if policy is not None else AT_ONCE
         copy.due_at = now + copy.backoff
         copy.deadline = None
         self._leased.remove(copy.number)
@@ -162,7 +161,7 @@ class Backlog:
     def pushed(self, now: datetime, copy: Copy, *, acknowledged: bool) -> None:
         """Adjusts the push backoff to an outcome; what was sent before a pause began can't lengthen it."""
         if acknowledged:
-            self._push_backoff = _AT_ONCE
+            self._push_backoff = AT_ONCE
         elif copy.sent_at >= self._paused_until:
             self._push_backoff = min(max(self._push_backoff * 2, PUSH_BACKOFF_MIN), self._push_backoff_max)
             self._paused_until = now + self._push_backoff

@@ -125,7 +125,8 @@ def _check_between(what: str, value: timedelta, least: timedelta, most: timedelt
 
 
 def _seconds(value: timedelta) -> str:
-    return f"{value.total_seconds():g}s"
+    seconds = value.total_seconds()
+    return f"{int(seconds) if seconds.is_integer() else seconds}s"
 
 
 def _size(draft: Draft) -> int:

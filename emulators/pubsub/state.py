@@ -14,13 +14,13 @@ import itertools
 import re
 from collections import defaultdict, deque
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, overload
 
 from emulators.errors import ApiError, Code
 from emulators.pubsub import limits, names
 from emulators.pubsub.backlog import PUSH_BACKOFF_MAX, Backlog, Copy
 from emulators.pubsub.model import (
+    AT_ONCE,
     NO_ANSWER,
     PUSH_SUCCESS,
     Acknowledge,
@@ -43,7 +43,7 @@ from emulators.pubsub.model import (
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 MESSAGE_ID_FIRST = 16_312_247_916_552_181
 """Message ids count up from here; the service's are about as long, and say nothing about the order."""
@@ -54,7 +54,6 @@ PUSH_CONCURRENCY = 16
 HISTORY_COUNT_MAX = 10_000
 """Messages per topic, and outcomes in all, that tests can look back on."""
 
-_AT_ONCE = timedelta(0)
 _ACK_ID = re.compile(r"\d{1,18}-\d{1,9}")
 
 
@@ -189,15 +188,15 @@ class State:
             return len(self._backlog(subscription))
         return sum(len(backlog) for backlog in self._backlogs.values() if backlog.subscription.push_endpoint)
 
-    def duplicate_next(self, topic: str, count: int = 1, after: timedelta = _AT_ONCE) -> None:
+    def duplicate_next(self, topic: str, count: int = 1, after: timedelta = AT_ONCE) -> None:
         """Makes each of the next `count` messages of a topic arrive twice, the second copy due `after` the first."""
-        self._plans[topic].extend([(_AT_ONCE, after)] * count)
+        self._plans[topic].extend([(AT_ONCE, after)] * count)
 
     def delay_next(self, topic: str, count: int = 1, *, after: timedelta) -> None:
         """Makes each of the next `count` messages of a topic arrive late."""
         self._plans[topic].extend([(after,)] * count)
 
-    def redeliver(self, now: datetime, message_id: str, after: timedelta = _AT_ONCE) -> None:
+    def redeliver(self, now: datetime, message_id: str, after: timedelta = AT_ONCE) -> None:
         """Sends a message that was published before once more to each subscription of its topic.
 
         Raises:
@@ -216,9 +215,12 @@ class State:
         return tuple(self._enqueue(now, request.topic, draft) for draft in request.messages)
 
     def _enqueue(self, now: datetime, topic: str, draft: Draft) -> str:
-        message = Message(str(next(self._message_ids)), now, draft.data, dict(draft.attributes), draft.ordering_key)
+        published = now.replace(microsecond=now.microsecond // 1_000 * 1_000)  # The service keeps milliseconds.
+        message = Message(
+            str(next(self._message_ids)), published, draft.data, dict(draft.attributes), draft.ordering_key
+        )
         self._published[topic].append(message)
-        for after in self._plans[topic].popleft() if self._plans[topic] else (_AT_ONCE,):
+        for after in self._plans[topic].popleft() if self._plans[topic] else (AT_ONCE,):
             self._copy(topic, message, now + after)
         return message.message_id
 
@@ -324,9 +326,9 @@ class State:
 
 
 def _dead_letter(subscription: Subscription, copy: Copy) -> Draft:
-    """A message as it is forwarded: its own attributes, and five that say where it failed (documented).
+    """A message as it is forwarded: its own attributes, and four that say where it failed (documented).
 
-    https://cloud.google.com/pubsub/docs/handling-failures#dead_letter_topic
+    https://cloud.google.com/pubsub/docs/handling-failures
     """
     project, own = names.split(subscription.name)
     message = copy.message

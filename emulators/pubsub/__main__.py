@@ -1,0 +1,50 @@
+"""The emulator as a command: `python -m emulators.pubsub --help`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+
+from emulators.dispatch import is_sendable
+from emulators.errors import ApiError
+from emulators.pubsub.server import PubSubEmulator
+
+_TOPIC = "projects/P/topics/T"
+_SUBSCRIPTION = "projects/P/subscriptions/S"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serves until SIGINT or SIGTERM."""
+    parser = argparse.ArgumentParser(prog="python -m emulators.pubsub", description="An emulated Pub/Sub on loopback.")
+    parser.add_argument("--port", type=int, default=8085, help="the TCP port, 0 for any free one (default: 8085)")
+    parser.add_argument("--topic", action="append", default=[], metavar=_TOPIC, help="create a topic; repeatable")
+    parser.add_argument(
+        "--push",
+        action="append",
+        default=[],
+        metavar=f"{_SUBSCRIPTION}={_TOPIC}=http://HOST:PORT/PATH",
+        help="create a push subscription; repeatable",
+    )
+    options = parser.parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with PubSubEmulator(options.port) as emulator:
+        try:
+            for topic in options.topic:
+                emulator.create_topic(topic)
+            for push in options.push:
+                subscription, _, rest = push.partition("=")
+                topic, _, endpoint = rest.partition("=")
+                if not is_sendable(endpoint):
+                    parser.error(f"--push {push}: {endpoint!r} is not an http URL")
+                emulator.create_push_subscription(subscription, topic, endpoint)
+        except ApiError as error:
+            parser.error(error.message)
+        print(f"export PUBSUB_EMULATOR_HOST={emulator.address}", flush=True)  # noqa: T201  # a command's output
+        stop.wait()
+
+
+if __name__ == "__main__":
+    main()

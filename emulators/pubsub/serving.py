@@ -1,0 +1,179 @@
+"""How Pub/Sub is reached: gRPC handlers, and one TCP port for gRPC and REST.
+
+An HTTP/2 client that knows whom it talks to, as every gRPC client does, begins with a fixed preface, `PRI * HTTP/2.0`
+(https://www.rfc-editor.org/rfc/rfc9113#section-3.4); no HTTP/1.1 method begins with PRI. So the first bytes say which
+of two inner servers a connection is for, and after that it is only carried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import grpc
+from google.pubsub_v1 import types
+
+from emulators.errors import ApiError
+from emulators.pubsub.service import RPCS
+from emulators.serving import HOST, abort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import proto  # type: ignore[import-untyped]  # proto-plus ships no types
+
+    from emulators.pubsub.service import Rpc, Service
+
+PREFACE_START = b"PRI"
+"""How every HTTP/2 connection begins, and no HTTP/1.1 request does."""
+
+CONNECTION_COUNT_MAX = 256
+"""Connections at once: far more than tests hold open, and a bound all the same."""
+
+CHUNK_BYTES = 65_536
+"""Carried at a time, per direction."""
+
+
+def register(server: grpc.Server, service: Service) -> None:
+    """Adds Publisher and Subscriber to a gRPC server; it answers UNIMPLEMENTED to the methods that are not there."""
+    streaming_pull = grpc.stream_stream_rpc_method_handler(
+        _streaming_pull(service), types.StreamingPullRequest.deserialize, _encode
+    )
+    for name in ("Publisher", "Subscriber"):
+        methods = {
+            rpc.name: grpc.unary_unary_rpc_method_handler(_unary(service, rpc), rpc.request.deserialize, _encode)
+            for rpc in RPCS.values()
+            if rpc.service == name
+        }
+        if name == "Subscriber":
+            methods["StreamingPull"] = streaming_pull
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"google.pubsub.v1.{name}", methods),))
+
+
+def _encode(response: proto.Message | None) -> bytes:
+    return b"" if response is None else type(response).serialize(response)
+
+
+def _unary(service: Service, rpc: Rpc) -> Callable[[proto.Message, grpc.ServicerContext], proto.Message | None]:
+    def answer(request: proto.Message, context: grpc.ServicerContext) -> proto.Message | None:
+        context.add_callback(service.notify)
+        try:
+            return service.call(rpc, request, context.is_active)
+        except ApiError as error:
+            abort(context, error)
+
+    return answer
+
+
+def _streaming_pull(
+    service: Service,
+) -> Callable[[Iterator[types.StreamingPullRequest], grpc.ServicerContext], Iterator[types.StreamingPullResponse]]:
+    def answer(
+        requests: Iterator[types.StreamingPullRequest], context: grpc.ServicerContext
+    ) -> Iterator[types.StreamingPullResponse]:
+        """Sends in this thread and receives in another; both end with the call."""
+        context.add_callback(service.notify)
+        first = next(requests, None)
+        if first is None:
+            return
+        refusals: list[ApiError] = []
+
+        def receive() -> None:
+            try:
+                for request in requests:
+                    service.take(first.subscription, request)
+            except ApiError as error:
+                refusals.append(error)
+            except grpc.RpcError:
+                pass  # The call is over, which the sending side sees for itself.
+            finally:
+                service.streams.discard(threading.current_thread())
+                service.notify()
+
+        receiver = threading.Thread(target=receive, name="pubsub-stream")
+        service.streams.add(receiver)
+        receiver.start()
+        try:
+            yield from service.stream(first, lambda: context.is_active() and not refusals and receiver.is_alive())
+        except ApiError as error:
+            abort(context, error)
+        if refusals:
+            abort(context, refusals[0])
+
+    return answer
+
+
+class Front:
+    """Listens on one port and carries each connection to the server it is for, in one thread.
+
+    Attributes:
+        port: The port.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_server((HOST, port))
+        self.port: int = self._socket.getsockname()[1]
+        self._connections: set[asyncio.Task[None]] = set()
+
+    def start(self, grpc_port: int, rest_port: int) -> None:
+        """Starts accepting connections for these two inner servers."""
+        self._grpc_port, self._rest_port = grpc_port, rest_port
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="pubsub-front")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Cuts all connections off and returns once the thread has ended."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with contextlib.closing(self._loop):
+            self._loop.run_until_complete(self._serve())
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._accept, sock=self._socket)
+        await self._stop.wait()
+        server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._connections) >= CONNECTION_COUNT_MAX:
+            writer.transport.abort()
+            return
+        self._connections.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await self._carry(reader, writer)
+        finally:
+            self._connections.discard(task)
+            writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        start = await reader.readexactly(len(PREFACE_START))
+        port = self._grpc_port if start == PREFACE_START else self._rest_port
+        inner_reader, inner_writer = await asyncio.open_connection(HOST, port)
+        inner_writer.write(start)
+        pumps = (asyncio.create_task(_pump(reader, inner_writer)), asyncio.create_task(_pump(inner_reader, writer)))
+        try:
+            await asyncio.gather(*pumps)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            inner_writer.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Carries one direction up to its end, no faster than it is read at the other side."""
+    while data := await reader.read(CHUNK_BYTES):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
