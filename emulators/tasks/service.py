@@ -69,10 +69,8 @@ def _serialize(message: Any) -> bytes:  # noqa: ANN401 - a proto-plus message, o
 
 def _resource(request: Any) -> str:  # noqa: ANN401 - a proto-plus message
     """The name that a fault is matched with: the task's or the queue's, else the parent's."""
-    for part in ("task", "queue"):
-        if part in request and getattr(request, part).name:
-            return str(getattr(request, part).name)
-    return str(getattr(request, "name", "") or getattr(request, "parent", ""))
+    inner = getattr(request, "task", None) or getattr(request, "queue", None) or request
+    return str(getattr(inner, "name", "") or getattr(request, "parent", ""))
 
 
 # From the wire.
