@@ -1,0 +1,280 @@
+"""Everything at once, on loopback: the three emulators, the topics, and the function under functions-framework.
+
+The demo, the end-to-end tests and the benchmarks all run on it. Every side is real: the function is a process of its
+own, pushes are HTTP, and commands go through the official Pub/Sub client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+from google.api_core.exceptions import DeadlineExceeded, GoogleAPICallError
+from google.pubsub_v1.services.publisher import PublisherClient
+from google.pubsub_v1.services.subscriber import SubscriberClient
+from google.pubsub_v1.types import PubsubMessage
+
+from emulators.pubsub.server import PubSubEmulator
+from emulators.serving import HOST
+from emulators.spanner.server import SpannerEmulator
+from emulators.tasks.server import TasksEmulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = "projects/backstop-demo"
+INSTANCE = f"{PROJECT}/instances/orders"
+COMMANDS = f"{PROJECT}/topics/backstop-commands"
+FOLLOW_UPS = f"{PROJECT}/topics/backstop-follow-ups"
+RESULTS = f"{PROJECT}/topics/backstop-results"
+RESULTS_SUBSCRIPTION = f"{PROJECT}/subscriptions/results"
+QUEUE = f"{PROJECT}/locations/europe-west1/queues/backstop"
+
+START_S_MAX = 30.0
+"""How long the function may take to answer for the first time, on a machine that is busy with other tests."""
+
+PULL_S = 1.0
+"""One pull of results waits this long, and so does closing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An outcome as a subscriber of the results topic sees it.
+
+    Attributes:
+        attributes: The CloudEvents attributes.
+        data: The decoded data.
+        received_s: When it was pulled, by the monotonic clock.
+    """
+
+    attributes: dict[str, str]
+    data: dict[str, Any]
+    received_s: float
+
+    @property
+    def outcome(self) -> str:
+        """What it tells."""
+        return str(self.data["outcome"])
+
+
+@dataclass
+class Function:
+    """The function as a process of its own; it can be killed and started again.
+
+    Attributes:
+        port: Where it listens.
+        environ: Its settings.
+        lines: What it printed, one decoded log line each.
+    """
+
+    port: int
+    environ: Mapping[str, str]
+    source: Path = ROOT / "main.py"
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    _process: subprocess.Popen[bytes] | None = None
+    _reader: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Starts it and waits until it answers.
+
+        Raises:
+            RuntimeError: It did not come up; what it printed is in the text.
+        """
+        command = [sys.executable, "-m", "functions_framework", "--target", "on_message", "--host", HOST]
+        command += ["--source", str(self.source), "--port", str(self.port)]
+        environ = {**os.environ, **self.environ, "PYTHONUNBUFFERED": "1"}
+        self._process = subprocess.Popen(  # noqa: S603 our own program
+            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), name="function-output")
+        self._reader.start()
+        end_s = time.monotonic() + START_S_MAX
+        while time.monotonic() < end_s and self._process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
+                return
+            time.sleep(0.02)
+        self.kill()
+        raise RuntimeError(f"the function did not start: {self.lines}")
+
+    def kill(self) -> None:
+        """Ends it at once, in the middle of whatever it does, as a machine that dies would."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        if self._reader is not None:
+            self._reader.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None  # noqa: S101 asked for above
+        for line in process.stdout:
+            try:
+                self.lines.append(json.loads(line))
+            except ValueError:
+                self.lines.append({"message": line.decode(errors="replace").rstrip()})
+
+
+class Stack:
+    """All of it, while the context lasts.
+
+    Attributes:
+        spanner: The emulated Spanner.
+        tasks: The emulated Cloud Tasks.
+        pubsub: The embedded Pub/Sub; None where another one is used.
+        function: The function's process.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        pubsub_address: str | None = None,
+        ack_deadline_s: int = 90,
+    ) -> None:
+        """Takes what should differ from a plain deployment.
+
+        Args:
+            settings: Environment variables for the function, over those that it needs.
+            pubsub_address: Another Pub/Sub emulator to use; None for the embedded one.
+            ack_deadline_s: How long Pub/Sub waits for the function's answer.
+        """
+        self._settings = settings or {}
+        self._pubsub_address = pubsub_address
+        self._ack_deadline_s = ack_deadline_s
+        self._closing = contextlib.ExitStack()
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._events: list[Event] = []
+
+    def __enter__(self) -> Self:
+        """Starts everything, in the order in which it is needed."""
+        with contextlib.ExitStack() as stack:
+            self.spanner = stack.enter_context(SpannerEmulator())
+            self.tasks = stack.enter_context(TasksEmulator(queues=[QUEUE]))
+            self.pubsub = None if self._pubsub_address else stack.enter_context(PubSubEmulator())
+            self.pubsub_address = self._pubsub_address or (self.pubsub.address if self.pubsub else "")
+            channel = stack.enter_context(grpc.insecure_channel(self.pubsub_address))
+            self._publisher = PublisherClient(transport=PublisherClient.get_transport_class("grpc")(channel=channel))
+            self._subscriber = SubscriberClient(transport=SubscriberClient.get_transport_class("grpc")(channel=channel))
+            self.function = Function(_free_port(), self._environ())
+            self._create_topics()
+            stack.callback(self.function.kill)
+            self.function.start()
+            puller = threading.Thread(target=self._pull, name="results")
+            puller.start()
+            stack.callback(puller.join)
+            stack.callback(self._stop.set)
+            self._closing = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends everything, the function first."""
+        self._closing.close()
+
+    def publish(self, command: object, topic: str = COMMANDS, **attributes: str) -> str:
+        """Publishes a command, or any bytes, through the official client; returns the message's id."""
+        data = command if isinstance(command, bytes) else json.dumps(command).encode()
+        message = PubsubMessage(data=data, attributes=attributes)
+        return str(self._publisher.publish(topic=topic, messages=[message]).message_ids[0])
+
+    def events(self) -> list[Event]:
+        """The outcomes that were told so far, doubles included."""
+        with self._changed:
+            return list(self._events)
+
+    def wait_for(self, condition: Callable[[list[Event]], object], timeout_s: float = 30.0) -> list[Event]:
+        """Waits until the outcomes told so far fulfil a condition, and returns them.
+
+        Raises:
+            TimeoutError: They did not in time; what there was is in the text.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: condition(self._events), timeout_s):
+                told = [(event.outcome, event.data["detail"]) for event in self._events]
+                raise TimeoutError(f"told so far: {told}; printed: {self.function.lines[-20:]}")
+            return list(self._events)
+
+    def wait_for_outcomes(self, message_id: str, *outcomes: str, timeout_s: float = 30.0) -> list[Event]:
+        """Waits until a command has come to each of these outcomes, and returns all that it has come to."""
+
+        def told(events: Iterable[Event]) -> list[Event]:
+            return [event for event in events if event.data["trigger"]["message_id"] == message_id]
+
+        events = self.wait_for(lambda events: {*outcomes} <= {event.outcome for event in told(events)}, timeout_s)
+        return told(events)
+
+    def _environ(self) -> dict[str, str]:
+        return {
+            "BACKSTOP_FOLLOW_UPS_TOPIC": FOLLOW_UPS,
+            "BACKSTOP_RESULTS_TOPIC": RESULTS,
+            "BACKSTOP_TASKS_QUEUE": QUEUE,
+            "BACKSTOP_LOOK_MIN": "1s",
+            "BACKSTOP_LOOK_MAX": "1s",
+            "SPANNER_EMULATOR_HOST": self.spanner.address,
+            "PUBSUB_EMULATOR_HOST": self.pubsub_address,
+            "CLOUD_TASKS_EMULATOR_HOST": self.tasks.address,
+            **self._settings,
+        }
+
+    def _create_topics(self) -> None:
+        for topic in (COMMANDS, FOLLOW_UPS, RESULTS):
+            self._publisher.create_topic(name=topic)
+        self._subscriber.create_subscription(name=RESULTS_SUBSCRIPTION, topic=RESULTS)
+        for topic in (COMMANDS, FOLLOW_UPS):
+            request = {
+                "name": topic.replace("/topics/", "/subscriptions/"),
+                "topic": topic,
+                "push_config": {"push_endpoint": f"http://{HOST}:{self.function.port}/{topic}"},
+                "ack_deadline_seconds": self._ack_deadline_s,
+            }
+            self._subscriber.create_subscription(request=request)
+
+    def _pull(self) -> None:
+        request = {"subscription": RESULTS_SUBSCRIPTION, "max_messages": 100}
+        while not self._stop.is_set():
+            try:
+                answer = self._subscriber.pull(request=request, timeout=PULL_S, retry=None)
+            except DeadlineExceeded:
+                continue
+            except GoogleAPICallError:
+                self._stop.wait(0.1)
+                continue
+            if not answer.received_messages:
+                self._stop.wait(0.02)
+                continue
+            now_s = time.monotonic()
+            told = [
+                Event(dict(received.message.attributes), json.loads(received.message.data), now_s)
+                for received in answer.received_messages
+            ]
+            ids = [received.ack_id for received in answer.received_messages]
+            self._subscriber.acknowledge(subscription=RESULTS_SUBSCRIPTION, ack_ids=ids)
+            with self._changed:
+                self._events.extend(told)
+                self._changed.notify_all()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
