@@ -4,8 +4,8 @@ The sample isn't part of this repository. Download it first, then name the file:
 
     python tests/emulators/spanner_official_sample.py backup_sample.py
 
-It is https://github.com/googleapis/python-spanner/blob/main/samples/samples/backup_sample.py. It runs as it is, but for `time.sleep`, which is cut short: it
-waits 5 minutes between two looks at an operation.
+It is https://github.com/googleapis/python-spanner/blob/main/samples/samples/backup_sample.py and runs as it is, but
+for `time.sleep`, which is cut short: the sample waits 5 minutes between two looks at an operation.
 """
 
 from __future__ import annotations

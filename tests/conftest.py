@@ -1,0 +1,14 @@
+"""What all tests share: how hard the property tests look, chosen by HYPOTHESIS_PROFILE."""
+
+import os
+
+from hypothesis import settings
+
+# A developer's run is short and explores something new each time.
+settings.register_profile("local", max_examples=40, stateful_step_count=30, deadline=None)
+# A pull request is never red by luck: the same examples each time.
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True, max_examples=60)
+# At night there is time for longer chains.
+settings.register_profile("nightly", settings.get_profile("local"), max_examples=1000, stateful_step_count=100)
+
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "local"))

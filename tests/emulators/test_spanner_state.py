@@ -1,0 +1,443 @@
+"""What happens to a backup: its operation, the race with a cancel, its deletion and its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from emulators.errors import Code
+from emulators.spanner import requests as rpc
+from emulators.spanner.plans import Plan
+from emulators.spanner.records import BackupState, DatabaseState, Status
+from emulators.spanner.state import State
+from tests.emulators.spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, SCHEDULE, START, USERS, Desk
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+def _planned(**fields: object) -> Desk:
+    return Desk(State(default_plan=Plan(**fields)))  # type: ignore[arg-type]  # the plan's own fields, by name
+
+
+def test_a_backup_is_creating_and_then_ready() -> None:
+    """A backup is there from the call on, without a size, and READY when its operation is done."""
+    desk = Desk()
+    started = desk.create()
+    before = desk.backup()
+    desk.clock.tick(HOUR)
+
+    assert (before.state, before.size_bytes, before.create_time) == (BackupState.CREATING, 0, START)
+    assert before.version_time == before.create_time
+    ended = desk.operation(started.name)
+    assert ended.done
+    assert ended.response == desk.backup()
+    assert desk.backup().state is BackupState.READY
+    assert desk.backup().size_bytes > 0
+
+
+def test_a_queued_backup_starts_later() -> None:
+    """A delay in the queue comes on top of the work, and shows no progress."""
+    desk = _planned(duration=HOUR, queue_delay=30 * MINUTE)
+    started = desk.create()
+
+    desk.clock.tick(30 * MINUTE)
+    assert _percent(desk, started.name) == 0
+    desk.clock.tick(30 * MINUTE)
+    assert _percent(desk, started.name) == 50
+    desk.clock.tick(30 * MINUTE)
+    assert desk.operation(started.name).done
+
+
+def test_an_early_cancel_wins_at_once() -> None:
+    """By default the next read after a cancel shows code 1, and the backup is gone."""
+    desk = Desk()
+    started = desk.create()
+    desk.clock.tick(MINUTE)
+    desk.cancel(started.name)
+
+    ended = desk.operation(started.name)
+    assert ended.cancel_time == START + MINUTE
+    assert ended.error is not None
+    assert ended.error.code is Code.CANCELLED
+    assert not desk.exists()
+
+
+@pytest.mark.parametrize(
+    ("cancelled_at", "code"),
+    [(29 * MINUTE, Code.CANCELLED), (30 * MINUTE, Code.OK), (31 * MINUTE, Code.OK)],
+    ids=["just in time", "at the same instant", "just too late"],
+)
+def test_a_slow_cancel_may_lose(cancelled_at: timedelta, code: Code) -> None:
+    """A cancel that takes 30 min stops a backup of an hour only if it is asked for in the first half."""
+    desk = _planned(duration=HOUR, cancel_duration=30 * MINUTE)
+    started = desk.create()
+    desk.clock.tick(cancelled_at)
+    desk.cancel(started.name)
+    desk.clock.tick(HOUR)
+
+    ended = desk.operation(started.name)
+    assert ended.cancel_time == START + cancelled_at
+    assert (ended.error.code if ended.error else Code.OK) is code
+    assert desk.exists() is (code is Code.OK)
+
+
+def test_a_lost_cancel_never_takes_hold() -> None:
+    """A cancel that the plan loses sets cancel_time, and the backup completes all the same."""
+    desk = _planned(cancel_duration=None)
+    started = desk.create()
+    desk.cancel(started.name)
+    desk.clock.tick(HOUR)
+
+    ended = desk.operation(started.name)
+    assert ended.cancel_time == START
+    assert ended.response == desk.backup()
+
+
+def test_a_second_cancel_changes_nothing() -> None:
+    """cancel_time is that of the first cancel, and the second does not put the effect off."""
+    desk = _planned(cancel_duration=10 * MINUTE)
+    started = desk.create()
+    desk.cancel(started.name)
+    desk.clock.tick(5 * MINUTE)
+    desk.cancel(started.name)
+    desk.clock.tick(5 * MINUTE)
+
+    assert desk.operation(started.name).done
+    assert desk.operation(started.name).cancel_time == START
+
+
+def test_a_cancel_after_the_end_is_answered_and_ignored() -> None:
+    """Cancelling what is done changes neither the operation nor the backup."""
+    desk = Desk()
+    started = desk.create()
+    desk.clock.tick(HOUR)
+    before = desk.operation(started.name)
+    desk.cancel(started.name)
+    desk.clock.tick(HOUR)
+
+    assert desk.operation(started.name) == before
+    assert desk.exists()
+
+
+def test_a_planned_failure_leaves_no_backup() -> None:
+    """A failing operation ends with its code, and what was made of the backup goes."""
+    desk = _planned(error=Status(Code.INTERNAL, "disk on fire"))
+    started = desk.create()
+    desk.clock.tick(HOUR)
+
+    assert desk.operation(started.name).error == Status(Code.INTERNAL, "disk on fire")
+    assert not desk.exists()
+
+
+def test_a_cancelled_backup_may_linger() -> None:
+    """With asynchronous removal the backup is seen CREATING for a while after its operation is done."""
+    desk = _planned(removal_delay=5 * MINUTE)
+    started = desk.create()
+    desk.cancel(started.name)
+
+    assert desk.operation(started.name).done
+    assert desk.backup().state is BackupState.CREATING
+    desk.clock.tick(5 * MINUTE)
+    assert not desk.exists()
+
+
+def test_a_name_is_free_as_soon_as_its_cancelled_operation_is_done() -> None:
+    """The same id can be used again at once, and the leftover's late removal spares the new backup."""
+    desk = _planned(removal_delay=5 * MINUTE)
+    first = desk.create()
+    desk.cancel(first.name)
+    second = desk.create()
+    desk.clock.tick(10 * MINUTE)
+
+    assert first.name != second.name
+    assert first.target == second.target
+    assert desk.exists()
+    assert not desk.operation(second.name).done
+
+
+def test_a_leftover_can_be_deleted() -> None:
+    """What a cancelled operation has not cleaned up yet can be deleted by hand."""
+    desk = _planned(removal_delay=5 * MINUTE)
+    started = desk.create()
+    desk.cancel(started.name)
+    desk.delete()
+
+    assert not desk.exists()
+    desk.clock.tick(DAY)
+    assert desk.operation(started.name).done
+
+
+def test_deleting_a_pending_backup_cancels_its_operation() -> None:
+    """The backup goes at once; its operation gets a cancel_time and ends CANCELLED when a cancel would take hold."""
+    desk = _planned(cancel_duration=10 * MINUTE)
+    started = desk.create()
+    desk.delete()
+
+    assert not desk.exists()
+    running = desk.operation(started.name)
+    assert (running.done, running.cancel_time) == (False, START)
+    desk.clock.tick(10 * MINUTE)
+    ended = desk.operation(started.name)
+    assert ended.error is not None
+    assert ended.error.code is Code.CANCELLED
+
+
+def test_a_deleted_backup_does_not_come_back() -> None:
+    """Even if the cancel is lost, an operation whose backup was deleted ends CANCELLED, without a backup."""
+    desk = _planned(cancel_duration=None)
+    started = desk.create()
+    desk.delete()
+    desk.clock.tick(HOUR)
+
+    ended = desk.operation(started.name)
+    assert ended.error is not None
+    assert ended.error.code is Code.CANCELLED
+    assert not desk.exists()
+
+
+def test_an_orphaned_operation_spares_the_next_backup_of_that_name() -> None:
+    """After a pending backup was deleted, another database's backup may take the name, and keeps it."""
+    desk = _planned(cancel_duration=None)
+    desk.create()
+    desk.delete()
+    desk.clock.tick(30 * MINUTE)
+    second = desk.create(database=USERS)
+    desk.clock.tick(HOUR)
+
+    assert desk.backup().database == USERS
+    assert desk.operation(second.name).response == desk.backup()
+
+
+def test_deleting_nothing_is_answered() -> None:
+    """DeleteBackup of a missing backup is OK."""
+    desk = Desk()
+    desk.delete()
+
+    assert desk.state.history[-1].code is Code.OK
+
+
+def test_other_databases_and_schedules_back_up_in_parallel() -> None:
+    """The limit of one pending backup is per database and leaves scheduled backups out."""
+    desk = Desk(State(databases=[ORDERS]))
+    desk.create()
+    desk.create("other", USERS)
+    desk.state.start_scheduled_backup(desk.clock.now, ORDERS, SCHEDULE, "scheduled-1")
+    desk.state.start_scheduled_backup(desk.clock.now, ORDERS, SCHEDULE, "scheduled-2")
+
+    listed = desk.call(rpc.ListBackups(INSTANCE)).items
+    assert [backup.backup_schedules for backup in listed] == [(SCHEDULE,), (SCHEDULE,), (), ()]
+
+
+def test_a_restore_blocks_deletion_until_it_is_over() -> None:
+    """While a database is being restored the backup names it and can't be deleted."""
+    desk = Desk()
+    desk.made()
+    restored = f"{INSTANCE}/databases/restored"
+    desk.state.begin_restore(desk.clock.now, NIGHTLY, restored, desk.clock.now + HOUR)
+
+    assert desk.backup().referencing_databases == (restored,)
+    assert desk.refusal(rpc.DeleteBackup(NIGHTLY))[0] is Code.FAILED_PRECONDITION
+    desk.clock.tick(HOUR)
+    assert desk.backup().referencing_databases == ()
+    desk.delete()
+    assert not desk.exists()
+
+
+def test_optimizing_a_restored_database_still_needs_the_backup() -> None:
+    """The restore is done when the database can be used; the reference goes when it is optimized."""
+    desk = _planned(optimize_duration=HOUR)
+    desk.made()
+    started = desk.call(rpc.RestoreDatabase(INSTANCE, "restored", NIGHTLY))
+    states = []
+    for _ in range(3):
+        states.append((desk.call(rpc.GetDatabase(started.target)).state, desk.operation(started.name).done))
+        desk.clock.tick(HOUR)
+
+    assert states == [
+        (DatabaseState.CREATING, False),
+        (DatabaseState.READY_OPTIMIZING, True),
+        (DatabaseState.READY, True),
+    ]
+    assert desk.backup().referencing_databases == ()
+
+
+def test_a_failed_restore_lets_go_of_the_backup() -> None:
+    """When a restore fails its database goes, and the backup can be deleted."""
+    desk = Desk()
+    desk.made()
+    desk.state.set_plan(NIGHTLY, Plan(error=Status(Code.INTERNAL, "no space")))
+    desk.call(rpc.RestoreDatabase(INSTANCE, "restored", NIGHTLY))
+    desk.clock.tick(HOUR)
+    desk.delete()
+
+    assert f"{INSTANCE}/databases/restored" not in {
+        database.name for database in desk.call(rpc.ListDatabases(INSTANCE)).items
+    }
+
+
+@pytest.mark.parametrize("end", ["completes", "is cancelled", "is deleted"])
+def test_a_copy_blocks_deletion_until_it_is_over(end: str) -> None:
+    """A copy's source can't be deleted until the copy completes, is cancelled, or is itself deleted."""
+    desk = Desk()
+    desk.made()
+    copy = f"{INSTANCE}/backups/copy"
+    started = desk.state.begin_copy(desk.clock.now, NIGHTLY, copy, desk.clock.now + HOUR)
+    assert desk.backup().referencing_backups == (copy,)
+    assert desk.refusal(rpc.DeleteBackup(NIGHTLY))[0] is Code.FAILED_PRECONDITION
+
+    if end == "completes":
+        desk.clock.tick(HOUR)
+    elif end == "is cancelled":
+        desk.cancel(started.name)
+    else:
+        desk.delete(copy)
+    desk.delete()
+
+    assert not desk.exists()
+    assert desk.exists(copy) is (end == "completes")
+    desk.clock.tick(2 * HOUR)
+    assert desk.operation(started.name).done
+
+
+def test_a_copy_made_by_a_call_is_a_backup_like_its_source() -> None:
+    """CopyBackup makes a backup with the source's database and version time."""
+    desk = Desk()
+    source = desk.made()
+    desk.call(rpc.CopyBackup(INSTANCE, "copy", NIGHTLY, source.create_time + 2 * DAY))
+    desk.clock.tick(HOUR)
+
+    copy = desk.backup(f"{INSTANCE}/backups/copy")
+    assert (copy.state, copy.database, copy.version_time) == (BackupState.READY, ORDERS, source.version_time)
+    assert copy.create_time > source.create_time
+
+
+def test_a_backup_expires() -> None:
+    """At its expire_time a backup vanishes by itself."""
+    desk = Desk()
+    desk.made(retention=DAY)
+    desk.clock.now = START + DAY - MINUTE
+    assert desk.exists()
+
+    desk.clock.tick(MINUTE)
+    assert not desk.exists()
+
+
+def test_the_service_may_be_late_in_removing_what_expired() -> None:
+    """With a lag an expired backup can be read a while longer."""
+    desk = Desk(State(expiry_delay=HOUR))
+    desk.made(retention=DAY)
+    desk.clock.now = START + DAY
+    assert desk.exists()
+
+    desk.clock.tick(HOUR)
+    assert not desk.exists()
+
+
+def test_an_expired_backup_stays_while_it_is_being_restored() -> None:
+    """A reference outlives the expire_time; the backup goes with it."""
+    desk = Desk()
+    desk.made(retention=DAY)
+    desk.state.begin_restore(desk.clock.now, NIGHTLY, f"{INSTANCE}/databases/restored", START + 2 * DAY)
+    desk.clock.now = START + 2 * DAY - MINUTE
+    assert desk.exists()
+
+    desk.clock.tick(MINUTE)
+    assert not desk.exists()
+
+
+def test_a_backup_that_outlasts_its_lifetime_is_gone_once_it_is_done() -> None:
+    """A backup whose expire_time passes while it is being made vanishes when it is READY."""
+    desk = _planned(duration=2 * DAY)
+    started = desk.create(retention=DAY)
+    desk.clock.tick(2 * DAY)
+
+    assert desk.operation(started.name).response is not None
+    assert not desk.exists()
+
+
+def test_expiry_can_be_changed_both_ways() -> None:
+    """An update moves the end, and the old end means nothing any more."""
+    desk = Desk()
+    desk.made(retention=DAY)
+    desk.call(rpc.UpdateBackup(NIGHTLY, START + 2 * DAY, ("expire_time",)))
+    desk.clock.now = START + DAY + MINUTE
+    assert desk.exists()
+
+    desk.call(rpc.UpdateBackup(NIGHTLY, START + DAY + HOUR, ("expire_time",)))
+    desk.clock.now = START + DAY + HOUR
+    assert not desk.exists()
+
+
+def test_operations_are_kept_for_seven_days_after_their_end() -> None:
+    """An operation outlives its backup, and is NOT_FOUND seven days after it ended."""
+    desk = Desk()
+    started = desk.create()
+    desk.clock.tick(HOUR)
+    desk.delete()
+    desk.clock.tick(7 * DAY - MINUTE)
+    assert desk.operation(started.name).done
+
+    desk.clock.tick(MINUTE)
+    assert desk.refusal(rpc.GetOperation(started.name))[0] is Code.NOT_FOUND
+    assert desk.refusal(rpc.CancelOperation(started.name))[0] is Code.NOT_FOUND
+    assert desk.call(rpc.ListBackupOperations(INSTANCE)).items == ()
+
+
+def test_plans_are_per_database_and_queue() -> None:
+    """A queued plan counts once, a set plan until it is replaced, and other databases have the default."""
+    desk = Desk()
+    desk.state.set_plan(ORDERS, Plan(duration=2 * HOUR))
+    desk.state.queue_plans(ORDERS, Plan(duration=3 * HOUR))
+    ends = []
+    for backup_id in ("first", "second"):
+        started = desk.create(backup_id)
+        begun = desk.clock.now
+        other = desk.create(f"{backup_id}-other", USERS)
+        while not desk.operation(started.name).done:
+            desk.clock.tick(HOUR)
+        ends.append(desk.clock.now - begun)
+        assert desk.operation(other.name).done
+
+    assert ends == [3 * HOUR, 2 * HOUR]
+
+
+def test_time_never_goes_back() -> None:
+    """A call with an earlier time is answered as of the latest one."""
+    desk = Desk()
+    desk.create()
+    desk.clock.tick(HOUR)
+    desk.backup()
+    desk.clock.now = START
+
+    assert desk.backup().state is BackupState.READY
+
+
+def test_the_next_event_is_foretold() -> None:
+    """next_event_at leads from each change to the next, and a change that was called off is not foretold."""
+    desk = _planned(duration=HOUR, cancel_duration=10 * MINUTE)
+    assert desk.state.next_event_at() is None
+    started = desk.create()
+    assert desk.state.next_event_at() == START + HOUR
+
+    desk.cancel(started.name)
+    assert desk.state.next_event_at() == START + 10 * MINUTE
+    desk.state.advance(START + 10 * MINUTE)
+    assert desk.state.next_event_at() == START + 10 * MINUTE + 7 * DAY
+    desk.state.advance(START + 8 * DAY)
+    assert desk.state.next_event_at() is None
+
+
+def test_the_same_calls_give_the_same_names() -> None:
+    """Ids are counted, look like Google's, and depend on the seed alone."""
+    names = [Desk(State(id_seed=seed)).create().name.rpartition("/")[2] for seed in (0, 0, 1)]
+
+    assert names[0] == names[1] != names[2]
+    assert all(name.startswith("_auto_op_") and name.removeprefix("_auto_op_").isdecimal() for name in names)
+
+
+def _percent(desk: Desk, name: str) -> int:
+    progress = desk.operation(name).progress
+    assert progress is not None
+    return progress.percent
