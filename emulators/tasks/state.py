@@ -149,8 +149,8 @@ class State:
                 lane, task = self._find(name)
                 lane.force(now, task)
                 return task
-            case DeleteTask(name):
-                self._end(now, *self._find(name))
+            case _:
+                self._end(now, *self._find(request.name))
                 return None
 
     def _apply_to_queue(
@@ -168,7 +168,7 @@ class State:
             case PauseQueue(name) | ResumeQueue(name):
                 paused = isinstance(request, PauseQueue)
                 return self._queues.set_state(name, QueueState.PAUSED if paused else QueueState.RUNNING)
-            case PurgeQueue() | DeleteQueue():
+            case _:
                 return self._empty_queue(now, request)
 
     # What the dispatcher does.

@@ -30,9 +30,7 @@ def to_http(code: Code) -> int:
 
 
 def to_code(status: int) -> Code:
-    """The code that an attempt shows for a status."""
-    if 200 <= status < 300:
-        return Code.OK
+    """The code that a failed attempt shows; of a successful one there is no task left to show it."""
     return _CODES.get(status, Code.INTERNAL if status >= 500 else Code.UNKNOWN)
 
 
