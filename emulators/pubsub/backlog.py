@@ -167,16 +167,18 @@ class Backlog:
             self._paused_until = now + self._push_backoff
 
     def next_event_at(self) -> datetime | None:
-        """When something next becomes due, is overdue or can be pushed; in the past if that is already so."""
-        moments = [lease[0] for lease in [self._next_lease()] if lease is not None]
+        """When something is next overdue, to be pushed, or due to whoever pulls; in the past if it is so already."""
+        lease = self._next_lease()
+        moments = [] if lease is None else [lease[0]]
         while self._waiting and not self._is_waiting(*self._waiting[0]):
             heapq.heappop(self._waiting)
-        if self._waiting:
-            moments.append(self._waiting[0][0])
         while self._ready and self._ready[0] not in self._copies:
             self._ready.popleft()
-        if self._ready and self.subscription.push_endpoint and len(self._leased) < self._push_concurrency:
-            moments.append(max(self._copies[self._ready[0]].due_at, self._paused_until))
+        if not self.subscription.push_endpoint:
+            moments += [due_at for due_at, _ in self._waiting[:1]]
+        elif len(self._leased) < self._push_concurrency and (self._ready or self._waiting):
+            due_at = self._copies[self._ready[0]].due_at if self._ready else self._waiting[0][0]
+            moments.append(max(due_at, self._paused_until))
         return min(moments, default=None)
 
     def _ripen(self, now: datetime) -> None:

@@ -1,0 +1,644 @@
+"""The pure state delivers at least once, when it should, and says when it next has work to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from emulators.errors import ApiError, Code
+from emulators.pubsub.backlog import PUSH_BACKOFF_MAX
+from emulators.pubsub.model import (
+    Acknowledge,
+    CreateSubscription,
+    CreateTopic,
+    DeadLetterPolicy,
+    DeleteSubscription,
+    DeleteTopic,
+    Delivery,
+    Draft,
+    ModifyAckDeadline,
+    Publish,
+    Pull,
+    RetryPolicy,
+    Subscription,
+    Topic,
+    UpdateSubscription,
+    push_body,
+)
+from emulators.pubsub.state import PUSH_CONCURRENCY, State
+
+T0 = datetime(2026, 11, 22, 12, 0, 0, 123_456, tzinfo=UTC)
+TOPIC = "projects/p/topics/commands"
+DEAD = "projects/p/topics/dead-letters"
+PUSH = "projects/p/subscriptions/push"
+PULL = "projects/p/subscriptions/pull"
+ENDPOINT = "http://127.0.0.1:1/"
+
+
+def after(seconds: float) -> datetime:
+    """The moment so many seconds after the beginning."""
+    return T0 + timedelta(seconds=seconds)
+
+
+def state_with(*subscriptions: Subscription, state: State | None = None) -> State:
+    """A state with the two topics and these subscriptions."""
+    state = state if state is not None else State()
+    state.apply(T0, CreateTopic(Topic(TOPIC)))
+    state.apply(T0, CreateTopic(Topic(DEAD)))
+    for subscription in subscriptions:
+        state.apply(T0, CreateSubscription(subscription))
+    return state
+
+
+def publish(state: State, now: datetime, data: bytes = b"x") -> str:
+    """Publishes one message."""
+    (message_id,) = state.apply(now, Publish(TOPIC, (Draft(data, {"kind": "test"}),)))
+    return message_id
+
+
+def end(state: State, now: datetime, status: int) -> None:
+    """Makes the one push attempt that is due and ends it at once."""
+    (delivery,) = state.advance(now)
+    state.delivered(now, delivery, status)
+
+
+def refusal(state: State, request: object) -> tuple[Code, str]:
+    """How a request is refused."""
+    with pytest.raises(ApiError) as caught:
+        state.apply(T0, request)  # type: ignore[call-overload] # one helper for all requests
+    return caught.value.code, caught.value.message
+
+
+PUSHING = Subscription(PUSH, TOPIC, ENDPOINT)
+PULLING = Subscription(PULL, TOPIC)
+
+
+def test_a_published_message_is_pushed_until_a_success_status_ends_it() -> None:
+    """One publish, one attempt, one acknowledgement, and nothing left."""
+    state = state_with(PUSHING)
+    message_id = publish(state, T0)
+    assert state.next_event_at() == T0
+
+    (delivery,) = state.advance(T0)
+    assert state.advance(after(1)) == []
+    assert state.next_event_at() == after(10)
+    state.delivered(after(1), delivery, 204)
+
+    assert delivery.message.message_id == message_id
+    assert delivery.message.publish_time == datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
+    assert delivery.attempt == 1
+    assert state.undelivered_count() == 0
+    assert state.next_event_at() is None
+    (outcome,) = state.outcomes
+    assert outcome.acknowledged
+    assert [message.data for message in state.published(TOPIC)] == [b"x"]
+
+
+@pytest.mark.parametrize("status", [102, 200, 201, 202, 204])
+def test_these_statuses_acknowledge(status: int) -> None:
+    """Exactly the documented codes end a message."""
+    state = state_with(PUSHING)
+    publish(state, T0)
+    end(state, T0, status)
+
+    assert state.undelivered_count(PUSH) == 0
+
+
+@pytest.mark.parametrize("status", [0, 203, 302, 400, 404, 429, 500, 503])
+def test_any_other_status_brings_the_message_again(status: int) -> None:
+    """Everything else is a refusal, redirects and client errors included."""
+    state = state_with(PUSHING)
+    publish(state, T0)
+    end(state, T0, status)
+
+    assert [delivery.attempt for delivery in state.advance(after(0.1))] == [2]
+    assert not state.outcomes[0].acknowledged
+
+
+def test_the_retry_policy_doubles_from_its_minimum_to_its_maximum() -> None:
+    """Refusals at once are followed by 10, 20, 40, 60, 60 s."""
+    state = state_with(replace(PUSHING, retry_policy=RetryPolicy(timedelta(seconds=10), timedelta(seconds=60))))
+    publish(state, T0)
+
+    now, waits = T0, []
+    for _ in range(5):
+        end(state, now, 500)
+        due_at = state.next_event_at()
+        assert due_at is not None
+        assert state.advance(due_at - timedelta(milliseconds=1)) == []
+        waits.append((due_at - now).total_seconds())
+        now = due_at
+
+    assert waits == [10, 20, 40, 60, 60]
+
+
+def test_the_push_backoff_holds_back_every_message_of_the_subscription() -> None:
+    """One refused message delays all: 100 ms, doubling, at most 60 s, from the start again after a success."""
+    state = state_with(PUSHING)
+    publish(state, T0)
+    now, waits = T0, []
+    for _ in range(12):
+        end(state, now, 503)
+        due_at = state.next_event_at()
+        assert due_at is not None
+        waits.append((due_at - now).total_seconds())
+        now = due_at
+    publish(state, now - timedelta(milliseconds=1), b"another")
+    assert state.advance(now - timedelta(milliseconds=1)) == []
+
+    assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60, 60]
+    first, second = state.advance(now)
+    state.delivered(now, first, 200)
+    state.delivered(now, second, 500)
+    assert state.next_event_at() == now + timedelta(milliseconds=100)
+
+
+def test_refusals_of_what_was_in_flight_lengthen_the_push_backoff_once() -> None:
+    """A burst that meets a down endpoint is one reason to pause, not sixteen."""
+    state = state_with(PUSHING)
+    for _ in range(16):
+        publish(state, T0)
+    for delivery in state.advance(T0):
+        state.delivered(after(1), delivery, 500)
+
+    assert state.next_event_at() == after(1.1)
+    assert state.advance(after(1.099)) == []
+    assert len(state.advance(after(1.1))) == 16
+
+
+def test_a_shorter_push_backoff_can_be_chosen() -> None:
+    """Tests need not wait for the service's 60 s."""
+    state = state_with(PUSHING, state=State(push_backoff_max=timedelta(milliseconds=150)))
+    publish(state, T0)
+    end(state, T0, 500)
+    end(state, after(1), 500)
+
+    assert timedelta(seconds=60) == PUSH_BACKOFF_MAX
+    assert state.advance(after(1.149)) == []
+    assert len(state.advance(after(1.15))) == 1
+
+
+def test_the_longer_of_both_delays_wins() -> None:
+    """A retry policy of 50 ms does not beat a push backoff of 100 ms."""
+    state = state_with(replace(PUSHING, retry_policy=RetryPolicy(timedelta(milliseconds=50), timedelta(seconds=60))))
+    publish(state, T0)
+    end(state, T0, 500)
+
+    assert state.advance(after(0.05)) == []
+    assert state.next_event_at() == after(0.1)
+
+
+def test_many_messages_are_in_flight_at_once_and_never_more_than_the_bound() -> None:
+    """The seventeenth waits for an outcome."""
+    state = state_with(PUSHING)
+    for _ in range(PUSH_CONCURRENCY + 1):
+        publish(state, T0)
+
+    in_flight = state.advance(T0)
+    assert len(in_flight) == PUSH_CONCURRENCY
+    assert state.next_event_at() == after(10)
+    state.delivered(after(1), in_flight[3], 200)
+    assert state.next_event_at() == T0
+    assert len(state.advance(after(1))) == 1
+    assert state.advance(after(1)) == []
+
+
+def test_a_push_without_an_answer_is_refused_at_its_ack_deadline() -> None:
+    """A lost outcome neither loses the message nor its place, and comes too late afterwards."""
+    state = state_with(PUSHING)
+    publish(state, T0)
+    (lost,) = state.advance(T0)
+    assert state.advance(after(9.999)) == []
+
+    assert state.advance(after(10)) == []
+    assert [outcome.status for outcome in state.outcomes] == [0]
+    state.delivered(after(10.05), lost, 200)
+    assert state.undelivered_count() == 1
+    (again,) = state.advance(after(10.1))
+    state.delivered(after(10.2), lost, 200)
+    assert state.undelivered_count() == 1
+    state.delivered(after(10.2), again, 200)
+    assert state.undelivered_count() == 0
+
+
+def test_an_outcome_for_a_deleted_subscription_changes_nothing() -> None:
+    """An attempt may outlive what it was for."""
+    state = state_with(PUSHING)
+    publish(state, T0)
+    (delivery,) = state.advance(T0)
+    state.apply(T0, DeleteSubscription(PUSH))
+    state.delivered(T0, delivery, 500)
+
+    assert list(state.outcomes) == []
+    assert state.advance(after(99)) == []
+
+
+def test_after_its_last_attempt_a_message_moves_to_the_dead_letter_topic() -> None:
+    """Five refusals, then one forwarded message that says where it comes from."""
+    policy = DeadLetterPolicy(DEAD, 5)
+    state = state_with(replace(PUSHING, dead_letter_policy=policy), Subscription(PULL, DEAD))
+    message_id = publish(state, T0, b"poison")
+    attempts = []
+    for minute in range(5):
+        (delivery,) = state.advance(after(60 * minute))
+        attempts.append(json.loads(push_body(delivery))["deliveryAttempt"])
+        state.delivered(after(60 * minute), delivery, 500)
+
+    assert attempts == [1, 2, 3, 4, 5]
+    assert state.undelivered_count(PUSH) == 0
+    (dead,) = state.apply(after(300), Pull(PULL, 10))
+    assert dead.message.message_id != message_id
+    assert dead.message.data == b"poison"
+    assert dead.message.publish_time == after(240).replace(microsecond=123_000)
+    assert dead.message.attributes == {
+        "kind": "test",
+        "CloudPubSubDeadLetterSourceDeliveryCount": "5",
+        "CloudPubSubDeadLetterSourceSubscription": "push",
+        "CloudPubSubDeadLetterSourceSubscriptionProject": "p",
+        "CloudPubSubDeadLetterSourceTopicPublishTime": "2026-11-22T12:00:00.123Z",
+    }
+
+
+def test_without_its_dead_letter_topic_a_message_stays() -> None:
+    """A message is never dropped for want of a place to put it."""
+    state = state_with(replace(PUSHING, dead_letter_policy=DeadLetterPolicy(DEAD, 5)))
+    publish(state, T0)
+    state.apply(T0, DeleteTopic(DEAD))
+    for minute in range(6):
+        (delivery,) = state.advance(after(60 * minute))
+        state.delivered(after(60 * minute), delivery, 500)
+
+    assert delivery.attempt == 6
+    assert state.undelivered_count() == 1
+
+
+def test_the_push_body_has_the_fields_that_the_service_sends() -> None:
+    """Both spellings of id and time are there, empty fields are not, and no attempt without a dead letter policy."""
+    state = state_with(PUSHING)
+    state.apply(T0, Publish(TOPIC, (Draft(b"\x00\xff", {"a": "b"}, "key"), Draft(b"", {"a": "b"}), Draft(b"x"))))
+    full, no_data, no_attributes = (json.loads(push_body(delivery)) for delivery in state.advance(T0))
+
+    assert full == {
+        "message": {
+            "attributes": {"a": "b"},
+            "data": "AP8=",
+            "messageId": "16312247916552181",
+            "message_id": "16312247916552181",
+            "orderingKey": "key",
+            "publishTime": "2026-11-22T12:00:00.123Z",
+            "publish_time": "2026-11-22T12:00:00.123Z",
+        },
+        "subscription": PUSH,
+    }
+    assert "data" not in no_data["message"]
+    assert "attributes" not in no_attributes["message"]
+
+
+def test_message_ids_count_up_from_a_chosen_start() -> None:
+    """The same run gives the same ids."""
+    state = state_with(state=State(message_id_first=7))
+
+    assert [publish(state, T0), publish(state, T0)] == ["7", "8"]
+
+
+def test_a_doubled_message_arrives_twice_with_one_id() -> None:
+    """The second copy is due when the test says so, and only the chosen number of messages is doubled."""
+    state = state_with(PUSHING)
+    state.duplicate_next(TOPIC, 1, after=timedelta(seconds=5))
+    doubled, single = publish(state, T0), publish(state, T0)
+
+    first = state.advance(T0)
+    assert [delivery.message.message_id for delivery in first] == [doubled, single]
+    for delivery in first:
+        state.delivered(T0, delivery, 200)
+    assert state.next_event_at() == after(5)
+    (second,) = state.advance(after(5))
+    assert (second.message.message_id, second.attempt) == (doubled, 1)
+
+
+def test_a_delayed_message_is_overtaken() -> None:
+    """Pub/Sub promises no order."""
+    state = state_with(PUSHING)
+    state.delay_next(TOPIC, after=timedelta(seconds=5))
+    late, prompt = publish(state, T0), publish(state, T0)
+
+    assert [delivery.message.message_id for delivery in state.advance(T0)] == [prompt]
+    assert [delivery.message.message_id for delivery in state.advance(after(5))] == [late]
+
+
+def test_an_acknowledged_message_can_be_delivered_again() -> None:
+    """At least once means that an acknowledgement is no promise."""
+    state = state_with(PUSHING)
+    publish(state, T0)
+    message_id = publish(state, T0)
+    for delivery in state.advance(T0):
+        state.delivered(T0, delivery, 200)
+    state.redeliver(after(1), message_id, timedelta(seconds=2))
+
+    assert state.advance(after(2.9)) == []
+    assert [delivery.message.message_id for delivery in state.advance(after(3))] == [message_id]
+    with pytest.raises(KeyError):
+        state.redeliver(T0, "1")
+
+
+def test_a_message_past_the_retention_is_dropped() -> None:
+    """Nothing waits for ever."""
+    state = state_with(replace(PULLING, retention=timedelta(minutes=10)))
+    publish(state, T0)
+    kept = publish(state, after(1))
+
+    assert [delivery.message.message_id for delivery in state.apply(after(600), Pull(PULL, 9))] == [kept]
+    assert state.undelivered_count(PULL) == 1
+
+
+def test_each_subscription_gets_its_own_copy_of_what_comes_after_it() -> None:
+    """A subscription sees nothing of what was published before it, nor of other topics."""
+    state = state_with(PULLING)
+    publish(state, T0)
+    state.apply(T0, CreateSubscription(Subscription("projects/p/subscriptions/later", TOPIC)))
+    state.apply(T0, CreateSubscription(Subscription("projects/p/subscriptions/elsewhere", DEAD)))
+
+    assert len(state.apply(T0, Pull(PULL, 9))) == 1
+    assert state.apply(T0, Pull("projects/p/subscriptions/later", 9)) == ()
+    assert state.apply(T0, Pull("projects/p/subscriptions/elsewhere", 9)) == ()
+
+
+def test_a_pulled_message_comes_again_after_its_ack_deadline() -> None:
+    """The deadline is the subscription's, or the pull's own; it can be moved, and 0 gives the message back."""
+    state = state_with(PULLING)
+    publish(state, T0)
+    (first,) = state.apply(T0, Pull(PULL, 1))
+    assert state.apply(after(9), Pull(PULL, 1)) == ()
+    state.apply(after(9), ModifyAckDeadline(PULL, (first.ack_id,), timedelta(seconds=20)))
+    assert state.apply(after(28), Pull(PULL, 1)) == ()
+
+    (second,) = state.apply(after(29), Pull(PULL, 1, timedelta(seconds=60)))
+    assert second.attempt == 2
+    assert state.next_event_at() == after(89)
+    state.apply(after(30), ModifyAckDeadline(PULL, (second.ack_id,), timedelta(0)))
+    (third,) = state.apply(after(30), Pull(PULL, 1))
+    assert third.attempt == 3
+
+
+def test_a_pulled_message_that_is_refused_waits_for_its_retry_policy() -> None:
+    """Retry policies hold for pull too, on a missed deadline as on a refusal."""
+    state = state_with(replace(PULLING, retry_policy=RetryPolicy()))
+    publish(state, T0)
+    state.apply(T0, Pull(PULL, 1))
+    assert state.advance(after(10)) == []
+    assert state.next_event_at() == after(20)
+
+    assert state.apply(after(19.9), Pull(PULL, 1)) == ()
+    (second,) = state.apply(after(20), Pull(PULL, 1))
+    state.apply(after(20), ModifyAckDeadline(PULL, (second.ack_id,), timedelta(0)))
+    assert state.apply(after(39.9), Pull(PULL, 1)) == ()
+    assert len(state.apply(after(40), Pull(PULL, 1))) == 1
+
+
+def test_a_late_acknowledgement_counts_until_the_message_is_sent_again() -> None:
+    """After that the earlier attempt's id means nothing, and is no error."""
+    state = state_with(PULLING)
+    publish(state, T0)
+    publish(state, T0)
+    first, second = state.apply(T0, Pull(PULL, 2))
+    state.advance(after(10))
+    state.apply(after(10), ModifyAckDeadline(PULL, (first.ack_id,), timedelta(seconds=60)))
+    state.apply(after(11), Acknowledge(PULL, (first.ack_id, first.ack_id)))
+
+    (again,) = state.apply(after(12), Pull(PULL, 9))
+    assert again.message == second.message
+    state.apply(after(12), Acknowledge(PULL, (second.ack_id,)))
+    assert state.undelivered_count(PULL) == 1
+    state.apply(after(12), Acknowledge(PULL, (again.ack_id,)))
+    assert state.undelivered_count(PULL) == 0
+
+
+def test_what_is_acknowledged_while_it_waits_or_is_ready_is_not_pushed() -> None:
+    """A change of mind in between leaves no ghost: not in the queue, and not as an event."""
+    state = state_with(replace(PULLING, retry_policy=RetryPolicy()))
+    publish(state, T0)
+    publish(state, T0)
+    waiting, ready = state.apply(T0, Pull(PULL, 2))
+    state.apply(T0, ModifyAckDeadline(PULL, (waiting.ack_id,), timedelta(0)))
+    state.apply(T0, ModifyAckDeadline(PULL, (ready.ack_id,), timedelta(0)))
+    state.apply(T0, Acknowledge(PULL, (waiting.ack_id,)))
+    assert state.next_event_at() == after(10)
+    assert state.advance(after(10)) == []
+    state.apply(after(10), Acknowledge(PULL, (ready.ack_id,)))
+    assert state.next_event_at() is None
+
+    state.apply(after(10), UpdateSubscription(replace(PULLING, push_endpoint=ENDPOINT)))
+    assert state.next_event_at() is None
+    assert state.advance(after(11)) == []
+
+
+def test_what_is_acknowledged_while_it_waits_is_not_made_ready() -> None:
+    """Whoever drives the state need not ask for the next event first."""
+    state = state_with(replace(PULLING, retry_policy=RetryPolicy()))
+    publish(state, T0)
+    (delivery,) = state.apply(T0, Pull(PULL, 1))
+    state.apply(T0, ModifyAckDeadline(PULL, (delivery.ack_id,), timedelta(0)))
+    state.apply(T0, Acknowledge(PULL, (delivery.ack_id,)))
+
+    assert state.apply(after(10), Pull(PULL, 1)) == ()
+
+
+def test_an_acknowledged_copy_that_is_ready_is_skipped_by_a_pull() -> None:
+    """The queue of ready copies may hold one that is gone."""
+    state = state_with(PULLING)
+    publish(state, T0)
+    publish(state, T0)
+    first, second = state.apply(T0, Pull(PULL, 2))
+    assert state.advance(after(10)) == []
+    assert state.advance(after(11)) == []
+    state.apply(after(11), Acknowledge(PULL, (first.ack_id,)))
+
+    (again,) = state.apply(after(11), Pull(PULL, 2))
+    assert again.message == second.message
+
+
+def test_a_pull_subscription_becomes_a_push_subscription() -> None:
+    """What waited is pushed once there is somewhere to push to."""
+    state = state_with(PULLING)
+    publish(state, T0)
+    assert state.advance(T0) == []
+    assert state.undelivered_count() == 0
+    state.apply(T0, UpdateSubscription(replace(PULLING, push_endpoint=ENDPOINT)))
+
+    assert state.next_event_at() == T0
+    (delivery,) = state.advance(T0)
+    assert delivery.push_endpoint == ENDPOINT
+
+
+def test_a_subscription_outlives_its_topic() -> None:
+    """It shows that the topic is gone, and still delivers what it has."""
+    state = state_with(PUSHING)
+    publish(state, T0)
+    state.apply(T0, DeleteTopic(TOPIC))
+
+    assert state.subscription(PUSH).topic == "_deleted-topic_"
+    assert len(state.advance(T0)) == 1
+    assert refusal(state, Publish(TOPIC, (Draft(b"x"),)))[0] == Code.NOT_FOUND
+
+
+def test_topics_and_subscriptions_are_listed_by_project_and_name() -> None:
+    """A project sees its own only."""
+    state = state_with(PUSHING, PULLING)
+    state.apply(T0, CreateTopic(Topic("projects/p2/topics/commands")))
+
+    assert [topic.name for topic in state.topics("projects/p")] == [TOPIC, DEAD]
+    assert [kept.name for kept in state.subscriptions("projects/p")] == [PULL, PUSH]
+    assert state.subscriptions_of(TOPIC) == [PULL, PUSH]
+    assert state.published(DEAD) == []
+    with pytest.raises(ApiError, match="Invalid resource name given"):
+        state.topics("p")
+
+
+@pytest.mark.parametrize("own", ["ab", "1abc", "a b c", "googly", "a" * 256, "abc/d", ""])
+def test_a_name_against_the_rules_is_refused(own: str) -> None:
+    """The rules are the documented ones."""
+    name = f"projects/p/topics/{own}"
+
+    assert refusal(State(), CreateTopic(Topic(name))) == (
+        Code.INVALID_ARGUMENT,
+        (
+            f"Invalid resource name given (name={name}). "
+            "Refer to https://cloud.google.com/pubsub/docs/admin#resource_names for more information."
+        ),
+    )
+
+
+def draft_with(**fields: object) -> Publish:
+    """A publish of one message."""
+    return Publish(TOPIC, (Draft(**fields),))  # type: ignore[arg-type] # the fields are the test's
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "text"),
+    [
+        (CreateTopic(Topic(TOPIC)), Code.ALREADY_EXISTS, "Resource already exists in the project (resource=commands)."),
+        (DeleteTopic("projects/p/topics/none"), Code.NOT_FOUND, "Resource not found (resource=none)."),
+        (Publish("projects/p/topics/none", ()), Code.NOT_FOUND, "Resource not found (resource=none)."),
+        (Publish(TOPIC, ()), Code.INVALID_ARGUMENT, "message_count is too small"),
+        (Publish(TOPIC, (Draft(b"x"),) * 1_001), Code.INVALID_ARGUMENT, "You passed 1001"),
+        (draft_with(), Code.INVALID_ARGUMENT, "One or more messages in the publish request is empty."),
+        (draft_with(ordering_key="k"), Code.INVALID_ARGUMENT, "One or more messages in the publish request is empty."),
+        (
+            draft_with(data=bytes(9_999_999), attributes={"a": "b"}),
+            Code.INVALID_ARGUMENT,
+            "You passed 10000001 in the request, but the maximum value is 10000000.",
+        ),
+        (draft_with(attributes={f"k{i}": "" for i in range(101)}), Code.INVALID_ARGUMENT, "attribute_count"),
+        (draft_with(attributes={"": "v"}), Code.INVALID_ARGUMENT, "empty or reserved"),
+        (draft_with(attributes={"google": "v"}), Code.INVALID_ARGUMENT, "empty or reserved"),
+        (draft_with(attributes={"ä" * 129: "v"}), Code.INVALID_ARGUMENT, "You passed 258"),
+        (draft_with(attributes={"k": "v" * 1_025}), Code.INVALID_ARGUMENT, "You passed 1025"),
+        (draft_with(data=b"x", ordering_key="k" * 1_025), Code.INVALID_ARGUMENT, "ordering_key_size"),
+        (CreateSubscription(PULLING), Code.ALREADY_EXISTS, "(resource=pull)"),
+        (CreateSubscription(replace(PULLING, name=TOPIC)), Code.INVALID_ARGUMENT, "Invalid resource name given"),
+        (
+            CreateSubscription(Subscription("projects/p/subscriptions/new", "projects/p/topics/none")),
+            Code.NOT_FOUND,
+            "(resource=none)",
+        ),
+        (UpdateSubscription(Subscription("projects/p/subscriptions/none", TOPIC)), Code.NOT_FOUND, "(resource=none)"),
+        (DeleteSubscription("projects/p/subscriptions/none"), Code.NOT_FOUND, "(resource=none)"),
+        (Pull("projects/p/subscriptions/none", 1), Code.NOT_FOUND, "(resource=none)"),
+        (Pull(PULL, 0), Code.INVALID_ARGUMENT, "No max_messages specified"),
+        (Pull(PUSH, 1), Code.FAILED_PRECONDITION, "not supported for push subscriptions"),
+        (Acknowledge(PULL, ()), Code.INVALID_ARGUMENT, "No ack ids specified."),
+        (Acknowledge(PULL, ("x",)), Code.INVALID_ARGUMENT, "(ack_id=x)"),
+        (ModifyAckDeadline(PULL, ("1-1",), timedelta(seconds=601)), Code.INVALID_ARGUMENT, "between 0s and 600s"),
+    ],
+)
+def test_what_is_refused(request_: object, code: Code, text: str) -> None:
+    """Each refusal has its code and names what is wrong."""
+    state = state_with(PUSHING, PULLING)
+
+    found = refusal(state, request_)
+
+    assert found[0] == code
+    assert text in found[1]
+    assert state.undelivered_count(PULL) == 0
+
+
+def dead(attempts: int, topic: str = DEAD) -> DeadLetterPolicy:
+    """A dead letter policy."""
+    return DeadLetterPolicy(topic, attempts)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "text"),
+    [
+        (replace(PULLING, ack_deadline=timedelta(seconds=9)), Code.INVALID_ARGUMENT, "between 10s and 600s"),
+        (replace(PULLING, ack_deadline=timedelta(seconds=601)), Code.INVALID_ARGUMENT, "You passed 601s"),
+        (replace(PULLING, retention=timedelta(seconds=599.5)), Code.INVALID_ARGUMENT, "You passed 599.5s"),
+        (replace(PULLING, retention=timedelta(days=32)), Code.INVALID_ARGUMENT, "between 600s and 2678400s"),
+        (
+            replace(PULLING, retry_policy=RetryPolicy(timedelta(seconds=-1))),
+            Code.INVALID_ARGUMENT,
+            "The value for minimum_backoff is out of bounds.",
+        ),
+        (
+            replace(PULLING, retry_policy=RetryPolicy(maximum=timedelta(seconds=601))),
+            Code.INVALID_ARGUMENT,
+            "You passed 601s in the request, but the value must be between 0s and 600s.",
+        ),
+        (
+            replace(PULLING, retry_policy=RetryPolicy(timedelta(seconds=20), timedelta(seconds=10))),
+            Code.INVALID_ARGUMENT,
+            "The value for maximum_backoff is too small. You passed 10s in the request, but the minimum value is 20s.",
+        ),
+        (replace(PULLING, dead_letter_policy=dead(4)), Code.OUT_OF_RANGE, "the minimum value is 5"),
+        (replace(PULLING, dead_letter_policy=dead(101)), Code.OUT_OF_RANGE, "the maximum value is 100"),
+        (replace(PULLING, dead_letter_policy=dead(5, "projects/p/topics/none")), Code.NOT_FOUND, "(resource=none)"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: Subscription, code: Code, text: str) -> None:
+    """On creation and on update alike, and the settings stay as they were."""
+    state = state_with(PULLING)
+
+    for request in (
+        CreateSubscription(replace(settings, name="projects/p/subscriptions/new")),
+        UpdateSubscription(settings),
+    ):
+        found = refusal(state, request)
+        assert found[0] == code
+        assert text in found[1]
+    assert state.subscriptions("projects/p") == [PULLING]
+
+
+def test_a_publish_is_all_or_nothing() -> None:
+    """A bad message in a batch lets none through."""
+    state = state_with(PULLING)
+
+    assert refusal(state, Publish(TOPIC, (Draft(b"good"), Draft())))[0] == Code.INVALID_ARGUMENT
+    assert state.published(TOPIC) == []
+
+
+def test_every_message_is_delivered_whatever_is_refused_lost_or_doubled() -> None:
+    """A thousand messages, every third attempt refused and every seventh lost, end acknowledged in bounded time."""
+    policy = RetryPolicy(timedelta(milliseconds=10), timedelta(seconds=1))
+    state = state_with(replace(PUSHING, retry_policy=policy), state=State(push_backoff_max=timedelta(seconds=1)))
+    state.duplicate_next(TOPIC, 100)
+    ids = {publish(state, T0, str(i).encode()) for i in range(1_000)}
+    done: set[str] = set()
+    count = 0
+
+    while (now := state.next_event_at()) is not None:
+        now = max(now, T0)
+        assert now < T0 + timedelta(hours=2)
+        deliveries: list[Delivery] = state.advance(now)
+        assert len(deliveries) <= PUSH_CONCURRENCY
+        for delivery in deliveries:
+            count += 1
+            if count % 7:
+                state.delivered(now, delivery, 500 if count % 3 == 0 else 200)
+                if count % 3:
+                    done.add(delivery.message.message_id)
+
+    assert done == ids
+    assert state.undelivered_count() == 0
