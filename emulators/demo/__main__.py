@@ -1,0 +1,188 @@
+"""`python -m emulators.demo`: shows Backstop at work, and ends with 0 only if everything ended as it should."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+
+from emulators.demo.picture import WIDTH, Ending, Life, endings_table, lives_table, write_svg
+from emulators.demo.scenarios import SCENARIOS, Scenario
+from emulators.serving import wall_clock
+from emulators.spanner.history import What
+from emulators.stack import Event, Stack
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SECONDS_MAX = 40.0
+"""A demo that has not ended by then has gone wrong."""
+
+FRAME_S = 0.1
+
+GONE = frozenset({What.BACKUP_DELETED, What.BACKUP_REMOVED, What.BACKUP_EXPIRED})
+
+
+@dataclass
+class Story:
+    """A scenario while it is played.
+
+    Attributes:
+        scenario: What is to happen.
+        begun_s: When its start was published, by the monotonic clock.
+        message_ids: Its commands.
+        percent: The last progress seen.
+    """
+
+    scenario: Scenario
+    begun_s: float
+    message_ids: list[str]
+    percent: int = 0
+
+
+class Demo:
+    """Plays the scenarios on a stack and keeps the picture up to date."""
+
+    def __init__(self, stack: Stack, console: Console) -> None:
+        self._stack = stack
+        self._console = console
+        self._stories: list[Story] = []
+        self._begun_s = time.monotonic()
+        self._printed = 0
+
+    def play(self) -> tuple[Table, list[Ending]]:
+        """Plays them all and returns the last picture and the endings."""
+        for scenario in SCENARIOS:
+            self._stack.spanner.set_plan(scenario.database, scenario.plan)
+        actors = [threading.Thread(target=self._act, args=(scenario,)) for scenario in SCENARIOS]
+        for actor in actors:
+            actor.start()
+        with Live(console=self._console, refresh_per_second=10, transient=True, screen=False) as live:
+            while time.monotonic() - self._begun_s < SECONDS_MAX and not self._over():
+                time.sleep(FRAME_S)
+                live.update(self._picture())
+                self._print_news()
+        for actor in actors:
+            actor.join()
+        return self._picture(), [self._ending(story) for story in self._in_order()]
+
+    def _act(self, scenario: Scenario) -> None:
+        """What people do to one backup."""
+        backup_id = scenario.backup.rpartition("/")[2]
+        start = {"action": "start", "database": scenario.database, "backup_id": backup_id, **scenario.command}
+        story = Story(scenario, time.monotonic(), [self._stack.publish(start)])
+        self._stories.append(story)
+        if scenario.cancel_after_s is not None:
+            time.sleep(scenario.cancel_after_s)
+            story.message_ids.append(self._stack.publish({"action": "cancel", "backup": scenario.backup}))
+        if scenario.restore_s:
+            self._restore(scenario)
+
+    def _restore(self, scenario: Scenario) -> None:
+        """Restores from the backup in the very moment in which it is complete.
+
+        Spanner is held still around that moment; otherwise Backstop might be the faster one.
+        """
+        spanner = self._stack.spanner
+        (started,) = (event for event in spanner.history() if event[1:3] == (What.BACKUP_STARTED, scenario.backup))
+        ready_at = started.at + scenario.plan.duration
+        time.sleep(max((ready_at - wall_clock()).total_seconds() - 0.3, 0))
+        with spanner.lock:
+            time.sleep(max((ready_at - wall_clock()).total_seconds() + 0.01, 0))
+            spanner.begin_restore(
+                scenario.backup, f"{scenario.instance}/databases/restored", timedelta(seconds=scenario.restore_s)
+            )
+
+    def _over(self) -> bool:
+        return len(self._stories) == len(SCENARIOS) and all(map(self._is_as_expected, self._stories))
+
+    def _is_as_expected(self, story: Story) -> bool:
+        told = tuple(tuple(event.outcome for event in self._told(message_id)) for message_id in story.message_ids)
+        return told == story.scenario.expected
+
+    def _told(self, message_id: str) -> list[Event]:
+        """What a command has come to so far."""
+        return [event for event in self._stack.events() if event.data["trigger"]["message_id"] == message_id]
+
+    def _in_order(self) -> list[Story]:
+        return sorted(self._stories, key=lambda story: SCENARIOS.index(story.scenario))
+
+    def _picture(self) -> Table:
+        lives = []
+        for story in self._in_order():
+            state, percent = self._look(story.scenario)
+            story.percent = min(max(story.percent, percent), 100) if state else story.percent
+            told = self._told(story.message_ids[-1])
+            outcome = told[-1].outcome if told else ""
+            lives.append(Life(story.scenario.instance_id, story.scenario.story, state, story.percent, outcome))
+        return lives_table(lives, time.monotonic() - self._begun_s)
+
+    def _look(self, scenario: Scenario) -> tuple[str, int]:
+        """A backup's state and progress, taken from the emulator's record so that no call is made and counted."""
+        state, percent = "", 0
+        for event in self._stack.spanner.history():
+            if event.resource != scenario.backup:
+                continue
+            if event.what is What.BACKUP_STARTED:
+                state, percent = "CREATING", int(100 * (wall_clock() - event.at) / scenario.plan.duration)
+            elif event.what is What.BACKUP_READY:
+                state, percent = "READY", 100
+            elif event.what in GONE:
+                state = ""
+        return state, percent
+
+    def _print_news(self) -> None:
+        events = self._stack.events()
+        for event in events[self._printed :]:
+            name = event.data["database"].split("/")[3]
+            self._console.print(f"{event.received_s - self._begun_s:5.1f} s  {name:<8} {event.outcome}")
+        self._printed = len(events)
+
+    def _ending(self, story: Story) -> Ending:
+        scenario, events = story.scenario, self._told(story.message_ids[-1])
+        history = [event for event in self._stack.spanner.history() if scenario.instance in event.resource]
+        calls = [event for event in history if event.what is What.CALLED]
+        state, _ = self._look(scenario)
+        return Ending(
+            name=scenario.instance_id,
+            outcome=events[-1].outcome if events else "nothing",
+            as_expected=self._is_as_expected(story) and bool(state) is scenario.left_behind,
+            looks=sum(event.cause == "GetOperation" for event in calls),
+            calls=len(calls),
+            seconds=(events[-1].received_s - story.begun_s) if events else 0.0,
+            left_behind=f"the backup, {state}" if state else "nothing",
+        )
+
+
+def main() -> int:
+    """Runs the demo.
+
+    Returns:
+        0 if every backup ended as its scenario says, otherwise 1.
+    """
+    parser = argparse.ArgumentParser(prog="python -m emulators.demo", description=__doc__)
+    parser.add_argument("--svg", type=Path, help="where to draw the picture")
+    options = parser.parse_args()
+    console = Console(width=WIDTH if not sys.stdout.isatty() else None)
+    with Stack() as stack:
+        lives, endings = Demo(stack, console).play()
+    summary = endings_table(endings)
+    console.print(lives)
+    console.print(summary)
+    if options.svg:
+        write_svg(options.svg, lives, summary)
+    good = len(endings) == len(SCENARIOS) and all(ending.as_expected for ending in endings)
+    console.print("Every backup ended as it should." if good else "[bold red]Not every backup ended as it should.")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
