@@ -11,17 +11,17 @@ locals {
     backup-failed = {
       title    = "A backup failed"
       severity = "ERROR"
-      filter   = "jsonPayload.outcome=\"FAILED\""
+      outcomes = ["FAILED"]
     }
     command-rejected = {
       title    = "A command was rejected"
       severity = "WARNING"
-      filter   = "jsonPayload.outcome=\"REJECTED\""
+      outcomes = ["REJECTED"]
     }
     delete-blocked = {
       title    = "A backup that nobody wants may still be there"
       severity = "ERROR"
-      filter   = "jsonPayload.outcome=(${join(" OR ", [for outcome in local._blocked : "\"${outcome}\""])})"
+      outcomes = local._blocked
     }
   }
 
@@ -66,7 +66,15 @@ locals {
   }
 
   alerts = merge(
-    { for name, alert in local._log_alerts : name => merge(local._no_condition, alert, { log = "${local.log_lines} AND ${alert.filter}" }) },
+    {
+      for name, alert in local._log_alerts : name => merge(local._no_condition, alert, {
+        # A sweep may tell several outcomes in one line; a field that is a list matches if one of its values does.
+        log = join(" ", [
+          "${local.log_lines} AND",
+          "(${join(" OR ", [for outcome in alert.outcomes : "jsonPayload.outcome=\"${outcome}\" OR jsonPayload.outcomes=\"${outcome}\""])})",
+        ])
+      })
+    },
     { for name, alert in local._metric_alerts : name => merge(local._no_condition, alert) },
     { for name, alert in local._query_alerts : name => merge(local._no_condition, alert) },
   )

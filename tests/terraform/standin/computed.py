@@ -8,9 +8,13 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from tests.terraform.standin.wire import Value
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Fill = Callable[[Mapping[str, str]], dict[str, Value]]
 
@@ -54,14 +58,15 @@ def project_number(project: str) -> str:
     return str(100_000_000_000 + zlib.crc32(project.encode()))
 
 
-def write_archive(config: Mapping[str, Value], module: Path) -> None:
-    """Does what the archive provider's archive_file does with `source` blocks."""
+def write_archive(config: Mapping[str, Value], directory: Path) -> None:
+    """Does what the archive provider's archive_file does with `source` blocks, in a directory of its own choice.
+
+    The real one starts where terraform was started; this one runs in the tests' process and can't know where that was.
+    """
     target, sources = config["output_path"], config["source"]
     assert isinstance(target, str)
     assert isinstance(sources, list)
-    path = module / target
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(directory / PurePath(target).name, "w", zipfile.ZIP_DEFLATED) as archive:
         for source in sources:
             assert isinstance(source, dict)
             archive.writestr(str(source["filename"]), str(source["content"]))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tests.terraform.standin.wire import Value, field, message
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
 NESTING = {"single": 1, "list": 2, "set": 3}
 
-Path_ = tuple[str | int, ...]
+Steps = tuple[str | int, ...]
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -22,7 +24,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     enum: tuple[str, ...] | None = None
     pattern: str | None = None
-    low: Annotated[float | None, msgspec.Meta(description="inclusive")] = msgspec.field(name="min", default=None)
+    low: float | None = msgspec.field(name="min", default=None)
     high: float | None = msgspec.field(name="max", default=None)
 
 
@@ -66,7 +68,7 @@ class Block(msgspec.Struct, frozen=True):
             for name, block in sorted(self.blocks.items())
         )
 
-    def nested(self, value: Mapping[str, Value]) -> Iterator[tuple[Path_, Block, dict[str, Value]]]:
+    def nested(self, value: Mapping[str, Value]) -> Iterator[tuple[Steps, Block, dict[str, Value]]]:
         """Each block that the value holds, with its path."""
         for name, block in self.blocks.items():
             inner = value.get(name)
@@ -74,7 +76,7 @@ class Block(msgspec.Struct, frozen=True):
                 if isinstance(item, dict):
                     yield ((name, index) if block.nesting == "list" else (name,)), block, item
 
-    def problems(self, value: Mapping[str, Value], path: Path_ = ()) -> Iterator[tuple[Path_, str]]:
+    def problems(self, value: Mapping[str, Value], path: Steps = ()) -> Iterator[tuple[Steps, str]]:
         """What is wrong with a configuration that Terraform itself can't see."""
         for name, attribute in self.attributes.items():
             given = value.get(name)

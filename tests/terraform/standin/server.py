@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
 from tests.terraform.standin import schema as schemas
 from tests.terraform.standin.computed import COMPUTED, write_archive
 from tests.terraform.standin.wire import UNKNOWN, Request, Value, dynamic, field, message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
 HOST = "127.0.0.1"
@@ -97,9 +100,13 @@ def _step(step: str | int) -> bytes:
     return field(3, step) if isinstance(step, int) else field(1, step)
 
 
+def _stop(server: grpc.Server) -> None:
+    server.stop(None).wait()
+
+
 @contextlib.contextmanager
 def serving(directory: Path) -> Iterator[dict[str, str]]:
-    """Serves the Google and archive providers; archives with a relative path are written below `directory`.
+    """Serves the Google and archive providers; archives are written to `directory`.
 
     Yields:
         The environment variables that make `terraform` use them.
@@ -120,7 +127,7 @@ def serving(directory: Path) -> Iterator[dict[str, str]]:
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("tfplugin6.Provider", handlers),))
             port = server.add_insecure_port(f"{HOST}:0")
             server.start()
-            stack.callback(lambda server=server: server.stop(None).wait())
+            stack.callback(_stop, server)
             attach[provider.schema.source] = {
                 "Protocol": "grpc",
                 "ProtocolVersion": 6,

@@ -7,7 +7,6 @@ https://github.com/hashicorp/terraform/blob/main/docs/plugin-protocol/tfplugin6.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -95,13 +94,3 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
         at += 1
         if not data[at - 1] & 0x80:
             return value, at
-
-
-def is_object(value: object) -> bool:
-    """Whether a value is a known object."""
-    return isinstance(value, Mapping)
-
-
-def items(value: Value) -> Sequence[Value]:
-    """The elements of a list or set; a single block counts as one."""
-    return value if isinstance(value, list) else [value]

@@ -1,0 +1,82 @@
+# Every variable that is checked refuses something; tests/terraform has a case for each single check.
+
+mock_provider "archive" {}
+mock_provider "google" {}
+
+variables {
+  project_id = "example-project"
+  region     = "europe-west1"
+  instances  = { orders = {} }
+}
+
+run "bad_values_are_refused" {
+  command = plan
+
+  variables {
+    ack_deadline_s        = 5
+    alerts                = { disabled = ["everything"] }
+    concurrency           = 0
+    dead_letter_after     = 4
+    docker_repository     = "images"
+    give_up_after         = "8d"
+    instances             = { Orders = {} }
+    labels                = { Team = "x" }
+    look_max              = "2h"
+    look_min              = "9s"
+    looks_per_second      = 2
+    max_instances         = 0
+    memory                = "64Mi"
+    message_retention_s   = 60
+    notification_channels = ["somebody@example.com"]
+    prefix                = "Backstop"
+    project_id            = "123456"
+    publishers            = ["allUsers"]
+    queue_name            = "looks_2"
+    region                = "europe"
+    retention             = "5h"
+    role_id               = "spanner-backups"
+    runtime               = "python39"
+    scheduler_region      = "eu"
+    timeout_s             = 600
+  }
+
+  expect_failures = [
+    var.ack_deadline_s,
+    var.alerts,
+    var.concurrency,
+    var.dead_letter_after,
+    var.docker_repository,
+    var.give_up_after,
+    var.instances,
+    var.labels,
+    var.look_max,
+    var.look_min,
+    var.looks_per_second,
+    var.max_instances,
+    var.memory,
+    var.message_retention_s,
+    var.notification_channels,
+    var.prefix,
+    var.project_id,
+    var.publishers,
+    var.queue_name,
+    var.region,
+    var.retention,
+    var.role_id,
+    var.runtime,
+    var.scheduler_region,
+    var.timeout_s,
+  ]
+}
+
+# These look at the instances too, so the instances have to be good.
+run "schedules_and_sweeps_of_nobody_are_refused" {
+  command = plan
+
+  variables {
+    schedules = { nightly = { instance = "nobody", cron = "0 2 * * *" } }
+    sweeps    = { nobody = {} }
+  }
+
+  expect_failures = [var.schedules, var.sweeps]
+}

@@ -1,0 +1,57 @@
+"""The stand-in, a copy of the module, and the plans that several tests read; each is made once for each worker."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.terraform.plans import Plan, Providers, Workspace
+from tests.terraform.standin.server import serving
+from tests.terraform.subjects import SUBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tests.terraform.plans import Json
+
+
+@pytest.fixture(scope="session")
+def providers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Providers]:
+    """The stand-in, running; without terraform the test is skipped, but not in CI."""
+    if shutil.which("terraform") is None:
+        if os.environ.get("CI"):
+            pytest.fail("terraform is not installed, and CI must not skip the tests of the module")
+        pytest.skip("terraform is not installed (https://developer.hashicorp.com/terraform/install)")
+    archives = tmp_path_factory.mktemp("archives")
+    with serving(archives) as environment:
+        yield Providers(environment, archives)
+
+
+@pytest.fixture(scope="session")
+def workspace(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A copy of the module and its examples, initialised."""
+    workspace = Workspace.copied(tmp_path_factory.mktemp("module"), providers)
+    for below in ("terraform", "terraform/examples/minimal", "terraform/examples/fleet"):
+        workspace.init(below)
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def plans(workspace: Workspace) -> Mapping[str, Plan]:
+    """A plan of each subject."""
+    return {name: workspace.plan(subject.below, subject.variables) for name, subject in SUBJECTS.items()}
+
+
+@pytest.fixture(scope="session")
+def fleet(plans: Mapping[str, Plan]) -> Plan:
+    """The plan that has a bit of everything."""
+    return plans["fleet"]
+
+
+@pytest.fixture
+def minimal_variables() -> dict[str, Json]:
+    """What the module can't do without."""
+    return {"project_id": "example-project", "region": "europe-west1", "instances": {"orders": {}}}

@@ -1,0 +1,245 @@
+"""What must hold of every plan. Each fact is one function whose name is the claim; it raises where the plan breaks it.
+
+The tests judge the module by these, and the planted mistakes judge these: see mistakes.py.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from tests.terraform.grants import EXPECTED, grants
+from tests.terraform.plans import REPOSITORY
+from tests.terraform.subjects import SUBJECTS
+from tests.terraform.watching import WATCHING_FACTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.terraform.plans import Plan, Resource
+
+CALLS_PER_LOOK_MAX = 3
+SPANNER_CALLS_PER_SECOND = 5
+"""https://docs.cloud.google.com/spanner/quotas (documented)"""
+
+LOOKS_APART_MAX_S = 3600
+"""The longest that look_max may be."""
+
+WATCHING = {"spanner.backups.get", "spanner.backups.list", "spanner.databases.list"}
+OPERATIONS = {f"spanner.backupOperations.{verb}" for verb in ("cancel", "get", "list")}
+DELETING = {"spanner.backups.delete", "spanner.backups.update"}
+
+
+def only_the_listed_grants_are_made(plan: Plan, subject: str) -> None:
+    """Every grant is in the table, and every line of the table is granted."""
+    found, expected = grants(plan, SUBJECTS[subject].project), sorted(EXPECTED[subject])
+    assert found == expected, f"too many: {set(found) - set(expected)}; missing: {set(expected) - set(found)}"
+
+
+def nobody_but_the_tasks_account_publishes_follow_ups(plan: Plan, subject: str) -> None:
+    """A follow-up can only come from a task that the function made."""
+    topic = plan.one("google_pubsub_topic", "follow_ups").text("name")
+    may = [grant.who for grant in grants(plan, SUBJECTS[subject].project) if grant.on == f"topic {topic}"]
+    assert may == [plan.one("google_service_account", "tasks").text("account_id")]
+
+
+def the_public_is_let_in_nowhere(plan: Plan, _: str) -> None:
+    """No member is everybody, and the function and the bucket refuse the internet."""
+    members = [found.text("member") for found in plan.resources if "member" in found.values]
+    members = [member for member in members if member.startswith("all")]
+    assert not members
+    assert plan.one(FUNCTION).text(*SERVICE, "ingress_settings") == "ALLOW_INTERNAL_ONLY"
+    for bucket in plan.all("google_storage_bucket"):
+        assert bucket.get("public_access_prevention") == "enforced"
+        assert bucket.get("uniform_bucket_level_access") is True
+
+
+def every_push_names_its_topic_to_the_function(plan: Plan, _: str) -> None:
+    """Commands and follow-ups are pushed, signed by the push account, with their own topic in the path."""
+    uri = plan.one(FUNCTION).text(*SERVICE, "uri")
+    assert uri.endswith(".run.app")
+    pushed = plan.all("google_pubsub_subscription", "push")
+    topics = {plan.one("google_pubsub_topic", name).text("id") for name in ("commands", "follow_ups")}
+    assert {found.text("topic") for found in pushed} == topics
+    for found in pushed:
+        assert found.text("push_config", 0, "push_endpoint") == f"{uri}/{found.text('topic')}"
+        assert found.text("push_config", 0, "oidc_token", 0, "audience") == uri
+        account = plan.one("google_service_account", "push").text("email")
+        assert found.text("push_config", 0, "oidc_token", 0, "service_account_email") == account
+        assert not found.get("push_config", 0, "no_wrapper"), "the function reads the wrapped form"
+
+
+def no_message_is_pushed_again_while_the_function_works_on_it(plan: Plan, _: str) -> None:
+    """The ack deadline is above the function's timeout."""
+    timeout = plan.one(FUNCTION).number(*SERVICE, "timeout_seconds")
+    for found in plan.all("google_pubsub_subscription", "push"):
+        assert timeout < found.number("ack_deadline_seconds") <= 600
+
+
+def retries_back_off(plan: Plan, _: str) -> None:
+    """A message that is refused waits 10 s at first and 10 min at most."""
+    for found in plan.all("google_pubsub_subscription", "push"):
+        assert found.text("retry_policy", 0, "minimum_backoff") == "10s"
+        assert found.text("retry_policy", 0, "maximum_backoff") == "600s"
+
+
+def no_subscription_expires(plan: Plan, _: str) -> None:
+    """A quarterly backup outlives the 31 idle days after which Pub/Sub deletes a subscription."""
+    for found in plan.all("google_pubsub_subscription"):
+        assert found.get("expiration_policy", 0, "ttl") == ""
+
+
+def dead_letters_are_kept_for_somebody_to_read(plan: Plan, _: str) -> None:
+    """Both pushes have the dead-letter topic, it has a subscription that keeps, and follow-ups survive a few faults."""
+    topic = plan.one("google_pubsub_topic", "dead_letters").text("id")
+    for found in plan.all("google_pubsub_subscription", "push"):
+        assert found.text("dead_letter_policy", 0, "dead_letter_topic") == topic
+        assert found.number("dead_letter_policy", 0, "max_delivery_attempts") >= 5
+    kept = plan.one("google_pubsub_subscription", "dead_letters")
+    assert kept.text("topic") == topic
+    assert not kept.get("push_config"), "a dead letter that is pushed to the function fails once more"
+    assert not kept.get("dead_letter_policy")
+    assert kept.text("message_retention_duration") == "2678400s"
+
+
+def looks_stay_within_spanners_quota(plan: Plan, _: str) -> None:
+    """The queue lets no more follow-ups through than Spanner's administrative quota bears."""
+    queue = plan.one(QUEUE)
+    assert queue.number("rate_limits", 0, "max_dispatches_per_second") * CALLS_PER_LOOK_MAX > 0
+    assert queue.number("rate_limits", 0, "max_dispatches_per_second") * CALLS_PER_LOOK_MAX < SPANNER_CALLS_PER_SECOND
+
+
+def a_task_never_gives_up(plan: Plan, _: str) -> None:
+    """A task is tried until it worked: what it carries is the only memory of a backup."""
+    queue = plan.one(QUEUE)
+    assert queue.number("retry_config", 0, "max_attempts") == -1
+    assert queue.text("retry_config", 0, "max_retry_duration") == "0s"
+    assert queue.get("desired_state") in (None, "RUNNING")
+
+
+def the_function_is_told_its_own_topics_and_queue(plan: Plan, _: str) -> None:
+    """Each name in the environment is the name of the resource that is meant."""
+    environment = environment_of(plan)
+    assert environment["BACKSTOP_FOLLOW_UPS_TOPIC"] == plan.one("google_pubsub_topic", "follow_ups").text("id")
+    assert environment["BACKSTOP_RESULTS_TOPIC"] == plan.one("google_pubsub_topic", "results").text("id")
+    assert environment["BACKSTOP_TASKS_QUEUE"] == plan.one(QUEUE).text("id")
+    account = plan.one("google_service_account", "tasks").text("email")
+    assert environment["BACKSTOP_TASKS_SERVICE_ACCOUNT"] == account
+
+
+def each_request_has_a_thread(plan: Plan, _: str) -> None:
+    """The server's threads are as many as the requests that an instance is given at a time, on a whole CPU."""
+    function = plan.one(FUNCTION)
+    concurrency = function.number(*SERVICE, "max_instance_request_concurrency")
+    assert environment_of(plan)["THREADS"] == f"{concurrency:.0f}"
+    assert function.text(*SERVICE, "available_cpu") == "1"
+    assert function.number(*SERVICE, "max_instance_count") <= 20
+    assert function.number(*SERVICE, "min_instance_count") == 0
+
+
+def each_identity_does_its_own_part(plan: Plan, _: str) -> None:
+    """Four accounts; the function runs as one and is built by another."""
+    accounts = {found.name: found.text("email") for found in plan.all("google_service_account")}
+    assert sorted(accounts) == ["build", "push", "runtime", "tasks"]
+    assert len(set(accounts.values())) == len(accounts)
+    function = plan.one(FUNCTION)
+    assert function.text(*SERVICE, "service_account_email") == accounts["runtime"]
+    assert function.text("build_config", 0, "service_account").endswith(f"/{accounts['build']}")
+    assert function.text("build_config", 0, "entry_point") == "on_message"
+
+
+def the_roles_hold_what_the_function_calls_and_no_more(plan: Plan, subject: str) -> None:
+    """Deleting is in the instance's role exactly where the function is told that it may."""
+    may_delete = SUBJECTS[subject].may_delete
+    assert environment_of(plan)["BACKSTOP_ALLOW_DELETE"] == str(may_delete).lower()
+    expected = WATCHING | OPERATIONS | {"spanner.backups.create"} | (DELETING if may_delete else set())
+    for found in plan.all("google_project_iam_custom_role", "instance"):
+        assert _texts(found, "permissions") == expected
+    for found in plan.all("google_project_iam_custom_role", "database"):
+        assert _texts(found, "permissions") == {"spanner.databases.createBackup"}
+
+
+def the_archive_holds_what_runs_and_nothing_else(plan: Plan, _: str) -> None:
+    """The entry point, the lock file and the package's modules; it is built from exactly that object."""
+    source = plan.one(FUNCTION).get("build_config", 0, "source", 0, "storage_source", 0)
+    assert isinstance(source, dict)
+    for found in plan.all("google_storage_bucket_object"):
+        assert source["object"] == found.text("name")
+        assert source["bucket"] == found.text("bucket") == plan.one("google_storage_bucket").text("name")
+        assert re.fullmatch(r"backstop-[0-9a-f]{64}\.zip", found.text("name"))
+        modules = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "backstop").rglob("*.py")}
+        with zipfile.ZipFile(plan.archives / PurePath(found.text("source")).name) as archive:
+            assert set(archive.namelist()) == {"main.py", "requirements.txt", *modules}
+
+
+def everything_is_in_the_one_project(plan: Plan, subject: str) -> None:
+    """Only the Spanner roles and their bindings may be elsewhere; and no API is switched off by a destroy."""
+    for found in plan.resources:
+        if "spanner" not in found.type and found.type != "google_project_iam_custom_role":
+            assert found.values.get("project", SUBJECTS[subject].project) == SUBJECTS[subject].project, found.address
+    for found in plan.all("google_project_service"):
+        assert found.get("disable_on_destroy") is False
+
+
+def outputs_wait_for_their_grants(plan: Plan, _: str) -> None:
+    """Whoever has the commands topic's name can rely on every grant between there and Spanner."""
+    outputs = plan.module()["outputs"]
+    assert isinstance(outputs, dict)
+    waits = {name: set(output.get("depends_on", [])) for name, output in outputs.items()}
+    assert waits["commands_topic"] >= {
+        "google_pubsub_subscription.push",
+        "google_pubsub_subscription_iam_member.agent_forwards_dead_letters",
+        "google_pubsub_topic_iam_member.agent_publishes_dead_letters",
+        "google_pubsub_topic_iam_member.publishers",
+        "google_service_account_iam_member.agent_signs_as_push",
+        "google_spanner_database_iam_member.runtime_backs_up_database",
+        "google_spanner_instance_iam_member.runtime_backs_up_databases",
+        "google_spanner_instance_iam_member.runtime_handles_backups",
+    }
+    assert waits["function_uri"] == {"google_cloud_run_service_iam_member.push_invokes_function"}
+    assert waits["results_topic"] == {"google_pubsub_topic_iam_member.runtime_publishes_results"}
+
+
+FUNCTION = "google_cloudfunctions2_function"
+QUEUE = "google_cloud_tasks_queue"
+SERVICE = ("service_config", 0)
+
+
+def environment_of(plan: Plan) -> dict[str, str]:
+    """The function's environment."""
+    environment = plan.one(FUNCTION).get(*SERVICE, "environment_variables")
+    assert isinstance(environment, dict)
+    return {name: str(value) for name, value in environment.items()}
+
+
+def _texts(found: Resource, name: str) -> set[str]:
+    value = found.get(name)
+    assert isinstance(value, list)
+    return {str(item) for item in value}
+
+
+FACTS: dict[str, Callable[[Plan, str], None]] = {
+    fact.__name__: fact
+    for fact in (
+        *WATCHING_FACTS,
+        only_the_listed_grants_are_made,
+        nobody_but_the_tasks_account_publishes_follow_ups,
+        the_public_is_let_in_nowhere,
+        every_push_names_its_topic_to_the_function,
+        no_message_is_pushed_again_while_the_function_works_on_it,
+        retries_back_off,
+        no_subscription_expires,
+        dead_letters_are_kept_for_somebody_to_read,
+        looks_stay_within_spanners_quota,
+        a_task_never_gives_up,
+        the_function_is_told_its_own_topics_and_queue,
+        each_request_has_a_thread,
+        each_identity_does_its_own_part,
+        the_roles_hold_what_the_function_calls_and_no_more,
+        the_archive_holds_what_runs_and_nothing_else,
+        everything_is_in_the_one_project,
+        outputs_wait_for_their_grants,
+    )
+}

@@ -1,0 +1,177 @@
+"""Runs the real `terraform` on a copy of the module, and reads the plans that it makes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+REPOSITORY = Path(__file__).parents[2]
+
+RUN_TIMEOUT_S = 60
+"""A plan takes under a second here; a minute is a machine that does something else."""
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+_TERRAFORM = shutil.which("terraform") or "terraform"
+_numbers = itertools.count()
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """One resource of a plan, with the values that it would have."""
+
+    address: str
+    type: str
+    name: str
+    values: dict[str, object]
+    index: str | int | None = None
+
+    def get(self, *path: str | int) -> object:
+        """The value at a path; a nested block is a list of one."""
+        value: object = self.values
+        for step in path:
+            if isinstance(step, int):
+                assert isinstance(value, list), f"{self.address}: no list at {path}"
+                assert len(value) > step, f"{self.address}: nothing at {path}"
+                value = value[step]
+            else:
+                assert isinstance(value, dict), f"{self.address}: no object at {path}"
+                value = value.get(step)
+        return value
+
+    def text(self, *path: str | int) -> str:
+        """The text at a path."""
+        value = self.get(*path)
+        assert isinstance(value, str), f"{self.address}: {path} is {value!r} and not text"
+        return value
+
+    def number(self, *path: str | int) -> float:
+        """The number at a path."""
+        value = self.get(*path)
+        assert isinstance(value, (int, float)), f"{self.address}: {path} is {value!r} and not a number"
+        return value
+
+
+class _Module(msgspec.Struct):
+    resources: list[Resource] = []
+    child_modules: list[_Module] = []
+
+    def everything(self) -> Iterator[Resource]:
+        yield from self.resources
+        for module in self.child_modules:
+            yield from module.everything()
+
+
+class _PlannedValues(msgspec.Struct):
+    root_module: _Module
+
+
+class _PlanFile(msgspec.Struct):
+    planned_values: _PlannedValues
+    configuration: dict[str, object]
+
+
+class Plan:
+    """What an apply would make."""
+
+    def __init__(self, text: str, archives: Path) -> None:
+        read = msgspec.json.decode(text, type=_PlanFile)
+        self.resources = list(read.planned_values.root_module.everything())
+        self.configuration = read.configuration
+        self.archives = archives
+
+    def module(self) -> dict[str, object]:
+        """The module's configuration: the root's own, or that of the one module it calls."""
+        root = self.configuration["root_module"]
+        assert isinstance(root, dict)
+        for call in root.get("module_calls", {}).values():
+            root = call["module"]
+        return root
+
+    def all(self, kind: str, name: str | None = None) -> list[Resource]:
+        """Every resource of a type, and of a name where one is given."""
+        return [found for found in self.resources if found.type == kind and name in (None, found.name)]
+
+    def one(self, kind: str, name: str | None = None) -> Resource:
+        """The only resource of a type and name."""
+        found = self.all(kind, name)
+        assert len(found) == 1, f"{len(found)} resources {kind}.{name or '*'} and not one"
+        return found[0]
+
+
+class Providers(NamedTuple):
+    """A running stand-in: the environment that makes terraform use it, and where its archives are."""
+
+    environment: Mapping[str, str]
+    archives: Path
+
+
+class Workspace:
+    """A copy of what the module is made of, where terraform may write what it likes."""
+
+    @classmethod
+    def copied(cls, directory: Path, providers: Providers) -> Workspace:
+        """Copies the module from the repository."""
+        for name in ("main.py", "requirements.txt"):
+            shutil.copy(REPOSITORY / name, directory / name)
+        caches = shutil.ignore_patterns("__pycache__", ".terraform*", "build", "*.tfstate*")
+        for name in ("backstop", "terraform"):
+            shutil.copytree(REPOSITORY / name, directory / name, ignore=caches)
+        return cls(directory, providers)
+
+    def __init__(self, directory: Path, providers: Providers) -> None:
+        self.directory = directory
+        self._providers = providers
+
+    def moved(self, directory: Path) -> Workspace:
+        """The same for a copy of this copy."""
+        return Workspace(directory, self._providers)
+
+    def run(self, *command: str, below: str = "terraform") -> subprocess.CompletedProcess[str]:
+        """Runs terraform in a directory of the copy."""
+        return subprocess.run(
+            [_TERRAFORM, f"-chdir={self.directory / below}", *command],
+            env={**os.environ, **self._providers.environment},
+            capture_output=True,
+            text=True,
+            timeout=RUN_TIMEOUT_S,
+            check=False,
+        )
+
+    def init(self, below: str = "terraform") -> None:
+        """Makes a directory ready for every other command."""
+        done = self.run("init", "-backend=false", "-no-color", below=below)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def plan(self, below: str = "terraform", variables: Mapping[str, Json] | None = None) -> Plan:
+        """Plans a directory of the copy.
+
+        Raises:
+            AssertionError: Terraform refused to, with its own words.
+        """
+        name = f"plan-{next(_numbers)}"
+        done = self.try_plan(below, variables, f"-out={name}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        shown = self.run("show", "-json", name, below=below)
+        assert shown.returncode == 0, shown.stderr
+        return Plan(shown.stdout, self._providers.archives)
+
+    def try_plan(
+        self, below: str, variables: Mapping[str, Json] | None, *options: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Plans a directory of the copy, or learns why not."""
+        arguments = ["plan", "-input=false", "-lock=false", "-refresh=false", "-no-color", *options]
+        if variables is not None:
+            file = self.directory / below / f"variables-{next(_numbers)}.tfvars.json"
+            file.write_text(json.dumps(variables))
+            arguments.append(f"-var-file={file}")
+        return self.run(*arguments, below=below)

@@ -1,0 +1,136 @@
+"""For every check of a variable, a value that breaks it, and part of what the check then says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.terraform.plans import Json
+
+Refusal = tuple[str, "Json", str]
+"""The variable, a bad value for it, and words from the check's message."""
+
+NIGHTLY: dict[str, Json] = {"instance": "orders", "cron": "17 2 * * *"}
+
+
+def _schedule(**changes: Json) -> Json:
+    return {"nightly": {**NIGHTLY, **changes}}
+
+
+def _sweep(**changes: Json) -> Json:
+    return {"orders": changes}
+
+
+def _instance(**changes: Json) -> Json:
+    return {"orders": changes}
+
+
+REFUSALS: Sequence[Refusal] = (
+    ("ack_deadline_s", 9, "10 to 600"),
+    ("ack_deadline_s", 601, "10 to 600"),
+    ("alerts", {"disabled": ["all"]}, "alerts.disabled may name"),
+    ("alerts", {"oldest_message_s": 30}, "alerts.oldest_message_s must be"),
+    ("alerts", {"queue_depth": 0}, "alerts.queue_depth must be"),
+    ("concurrency", 81, "concurrency must be"),
+    ("dead_letter_after", 4, "5 to 100"),
+    ("dead_letter_after", 101, "5 to 100"),
+    ("docker_repository", "europe-docker.pkg.dev/p/r", "docker_repository must look like"),
+    ("give_up_after", "30m", "give_up_after must be"),
+    ("give_up_after", "8d", "give_up_after must be"),
+    ("give_up_after", "3 days", "give_up_after must be"),
+    ("instances", {}, "at least one instance"),
+    ("instances", {"Orders": {"name": "orders"}}, "The keys of instances"),
+    ("instances", _instance(name="projects/p/instances/orders"), "instances[*].name"),
+    ("instances", _instance(project="123456789012"), "instances[*].project"),
+    ("instances", _instance(databases=["orders-*"]), "instances[*].databases"),
+    ("instances", _instance(databases=["orders"], role="roles/spanner.backupAdmin"), "role or databases, not both"),
+    ("instances", _instance(role="backupAdmin"), "instances[*].role must be"),
+    ("labels", {"Team": "databases"}, "labels must have keys"),
+    ("labels", {"team": "The databases"}, "labels must have keys"),
+    ("look_max", "61m", "look_max must be"),
+    ("look_max", "", "look_max must be"),
+    ("look_min", "9s", "look_min must be"),
+    ("looks_per_second", 1.6, "looks_per_second must be"),
+    ("looks_per_second", 0, "looks_per_second must be"),
+    ("max_instances", 21, "max_instances must be"),
+    ("memory", "128Mi", "memory must be"),
+    ("message_retention_s", 2678401, "message_retention_s must be"),
+    ("notification_channels", ["oncall@example.com"], "notification_channels must look like"),
+    ("prefix", "Backstop", "prefix must be"),
+    ("prefix", "a-prefix-that-is-far-too-long", "prefix must be"),
+    ("project_id", "123456789012", "project_id must be"),
+    ("publishers", ["allUsers"], "publishers must be"),
+    ("publishers", ["someone@example.com"], "publishers must be"),
+    ("queue_name", "follow_ups", "queue_name must be"),
+    ("region", "europe-west1-b", "region must be"),
+    ("retention", "5h59m", "retention must be"),
+    ("retention", "367d", "retention must be"),
+    ("role_id", "spanner-backups", "role_id must be"),
+    ("runtime", "python310", "runtime must be"),
+    ("scheduler_region", "eu", "scheduler_region must be"),
+    ("schedules", {"Nightly": NIGHTLY}, "The keys of schedules"),
+    ("schedules", _schedule(instance="users"), "schedules[*].instance must be"),
+    ("schedules", _schedule(database="orders", databases=["orders"]), "database (one) or databases"),
+    ("schedules", _schedule(database="orders-*"), "schedules[*].database must be one database id"),
+    ("schedules", _schedule(databases=[]), "schedules[*].databases must be"),
+    ("schedules", _schedule(databases=["Orders"]), "schedules[*].databases must be"),
+    ("schedules", _schedule(cron="every night"), "schedules[*].cron must"),
+    ("schedules", _schedule(cron="0 2 * *"), "schedules[*].cron must"),
+    ("schedules", _schedule(time_zone="CET+1"), "schedules[*].time_zone must"),
+    ("schedules", _schedule(retention="1h"), "schedules[*].retention must"),
+    ("schedules", _schedule(cancel_after="8d"), "schedules[*].cancel_after must"),
+    ("schedules", _schedule(cancel_after=""), "schedules[*].cancel_after must"),
+    ("schedules", _schedule(start_within="0s"), "schedules[*].start_within must"),
+    ("schedules", _schedule(if_created="remove"), "schedules[*].if_created must"),
+    ("schedules", _schedule(alert_after_h=8785), "schedules[*].alert_after_h must"),
+    ("schedules", _schedule(alert_after_h=1.5), "schedules[*].alert_after_h must"),
+    ("sweeps", {"users": {}}, "The keys of sweeps"),
+    ("sweeps", _sweep(cron="hourly"), "sweeps[*].cron must"),
+    ("sweeps", _sweep(cancel_after="30m"), "sweeps[*].cancel_after must"),
+    ("sweeps", _sweep(if_created="remove"), "sweeps[*].if_created must"),
+    ("sweeps", _sweep(time_zone="local"), "sweeps[*].time_zone must"),
+    ("timeout_s", 541, "timeout_s must be"),
+    ("timeout_s", 29, "timeout_s must be"),
+)
+"""Values just outside where a check is a range, and the mistake people make where it is a form."""
+
+TOGETHER: Sequence[tuple[dict[str, Json], str]] = (
+    ({"ack_deadline_s": 120, "timeout_s": 120}, "must be above timeout_s (120)"),
+    ({"look_min": "5m", "look_max": "1m"}, "must not be shorter than look_min"),
+    (
+        {
+            "instances": {"orders": {"databases": ["orders"]}},
+            "schedules": {"nightly": {**NIGHTLY, "database": "users"}},
+        },
+        "must be one of its instance's databases",
+    ),
+)
+"""What only several variables together can break."""
+
+ACCEPTED: Sequence[dict[str, Json]] = (
+    {
+        "ack_deadline_s": 600,
+        "timeout_s": 540,
+        "retention": "366d",
+        "give_up_after": "7d",
+        "look_min": "1h",
+        "looks_per_second": 1.5,
+        "prefix": "a-prefix-of-20-chars",
+        "dead_letter_after": 100,
+        "schedules": {
+            "now": {**NIGHTLY, "cancel_after": "0s", "start_within": "31d", "retention": "6h", "if_created": "keep"}
+        },
+        "sweeps": {"orders": {"cancel_after": "7d", "if_created": "delete", "include_scheduled": True}},
+    },
+    {
+        "ack_deadline_s": 31,
+        "timeout_s": 30,
+        "retention": "6h",
+        "give_up_after": "1h",
+        "look_max": "10s",
+        "prefix": "abc",
+    },
+)
+"""The other side of every range."""

@@ -1,0 +1,44 @@
+"""The deployments that are planned and judged: the two examples, and one that turns every switch the other way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from tests.terraform.plans import Json
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """One deployment: the directory that is planned, and variables where it is the module itself."""
+
+    below: str
+    project: str
+    may_delete: bool = True
+    variables: Mapping[str, Json] | None = None
+
+
+SUBJECTS: dict[str, Subject] = {
+    "fleet": Subject(below="terraform/examples/fleet", project="example-operations"),
+    "minimal": Subject(below="terraform/examples/minimal", project="example-project"),
+    "switched": Subject(
+        below="terraform",
+        project="example-locked",
+        may_delete=False,
+        variables={
+            "project_id": "example-locked",
+            "region": "europe-west3",
+            "prefix": "spanner-backup",
+            "instances": {"books": {"role": "organizations/1234/roles/spanner_backups"}},
+            "schedules": {"yearly": {"instance": "books", "database": "archive", "cron": "0 3 1 1 *"}},
+            "allow_delete": False,
+            "dashboard": False,
+            "enable_apis": False,
+            "source_archive": {"bucket": "example-builds", "object": "backstop-1.zip"},
+            "docker_repository": "projects/example-locked/locations/europe-west3/repositories/images",
+            "queue_name": "looks-2",
+            "scheduler_region": "europe-west1",
+            "alerts": {"disabled": ["queue-growing"]},
+        },
+    ),
+}

@@ -1,0 +1,253 @@
+"""What must hold of a plan's clock and of its eyes: Scheduler jobs, counters, alerts and the dashboard."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import TYPE_CHECKING
+
+from backstop.commands import Start, Sweep
+from backstop.lifecycle import Outcome, State
+from backstop.messages import parse_command
+from tests.terraform.subjects import SUBJECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.terraform.plans import Plan, Resource
+
+LOG_FIELDS = {"backup", "database", "message", "operation", "outcome", "outcomes", "state"}
+"""Fields of the canonical log line that the module counts on; a test looks for each in a line that was printed."""
+
+ALERTS = {
+    "backup-failed",
+    "command-rejected",
+    "dead-letters",
+    "delete-blocked",
+    "oldest-message",
+    "queue-growing",
+    "queue-stalled",
+}
+
+BLOCKED = {Outcome.DELETE_BLOCKED, Outcome.GAVE_UP, Outcome.GONE}
+
+RUNBOOK_CHARACTERS_MIN = 200
+"""Three lines that say what happened and what to do; less is a title."""
+
+
+def each_job_publishes_a_command_that_the_function_understands(plan: Plan, _: str) -> None:
+    """The payload goes to the commands topic, and is a start or a sweep to the function's own parser."""
+    topic = plan.one("google_pubsub_topic", "commands").text("id")
+    for found in plan.all("google_cloud_scheduler_job"):
+        assert found.text("pubsub_target", 0, "topic_name") == topic
+        command = parse_command(base64.b64decode(found.text("pubsub_target", 0, "data"), validate=True))
+        assert isinstance(command, Start if found.name == "start" else Sweep), found.address
+
+
+def every_instance_is_swept(plan: Plan, _: str) -> None:
+    """Each instance that the function may touch has one running sweep, at least every hour."""
+    granted = {
+        f"projects/{found.text('project')}/instances/{found.text('instance')}"
+        for found in plan.all("google_spanner_instance_iam_member", "runtime_handles_backups")
+    }
+    swept = [_payload(found)["instance"] for found in plan.all("google_cloud_scheduler_job", "sweep")]
+    assert sorted(map(str, swept)) == sorted(granted)
+    for found in plan.all("google_cloud_scheduler_job", "sweep"):
+        assert found.get("paused") is False
+        assert re.fullmatch(r"(\d+|\*/\d+) \* \* \* \*", found.text("schedule"))
+
+
+def schedules_say_what_was_asked_for(plan: Plan, subject: str) -> None:
+    """Cron, time zone, pause and every field of the command arrive as they were written."""
+    if subject != "fleet":
+        return
+    jobs = {str(found.index): found for found in plan.all("google_cloud_scheduler_job", "start")}
+    nightly, weekly = jobs["orders-nightly"], jobs["accounts-nightly"]
+    assert _payload(nightly) == {
+        "action": "start",
+        "instance": "projects/example-shop/instances/orders",
+        "databases": ["orders-*"],
+        "cancel_after": "6h",
+        "start_within": "2h",
+    }
+    assert (nightly.get("schedule"), nightly.get("time_zone"), nightly.get("paused")) == ("5 1 * * *", "Etc/UTC", False)
+    assert _payload(weekly) == {
+        "action": "start",
+        "database": "projects/example-shop/instances/customers-eu/databases/accounts",
+        "retention": "35d",
+    }
+    assert weekly.get("time_zone") == "Europe/Rome"
+    assert jobs["ledger-hourly"].get("paused") is True
+    sweep = next(found for found in plan.all("google_cloud_scheduler_job", "sweep") if found.index == "orders")
+    assert (_payload(sweep)["cancel_after"], _payload(sweep)["if_created"]) == ("12h", "delete")
+
+
+def filters_name_fields_that_the_log_line_has(plan: Plan, _: str) -> None:
+    """Every filter and extractor on the log line reads fields that exist, of this function and no other."""
+    function = plan.one("google_cloudfunctions2_function")
+    for where, text in _log_texts(plan):
+        named = set(re.findall(r"jsonPayload\.([A-Za-z_]+)", text))
+        assert named, f"{where}: reads nothing"
+        assert named <= LOG_FIELDS, f"{where}: no such fields {named - LOG_FIELDS}"
+    for where, text in _log_filters(plan):
+        assert 'resource.type="cloud_run_revision"' in text, where
+        assert f'resource.labels.service_name="{function.text("name")}"' in text, where
+        assert f'resource.labels.location="{function.text("location")}"' in text, where
+
+
+def filters_look_for_outcomes_that_exist(plan: Plan, subject: str) -> None:
+    """Each outcome that an alert looks for is one that the function can report, and the right one."""
+    looks_for = {
+        str(found.index): set(re.findall(r'"([A-Z_]{4,})"', _condition(found, "matched_log", "filter")))
+        for found in plan.all("google_monitoring_alert_policy", "alert")
+        if found.get("conditions", 0, "condition_matched_log")
+    }
+    assert looks_for == {
+        "backup-failed": {Outcome.FAILED},
+        "command-rejected": {Outcome.REJECTED},
+        "delete-blocked": BLOCKED | (set() if SUBJECTS[subject].may_delete else {Outcome.COMPLETED_KEPT}),
+    }
+
+
+def counters_match_every_value_that_they_count(plan: Plan, _: str) -> None:
+    """The counters' patterns match each outcome and each state, and not a field that is empty."""
+    for name, field, values in (("outcomes", "outcome", Outcome), ("looks", "state", State)):
+        metric = plan.one("google_logging_metric", name)
+        pattern = re.search(rf'jsonPayload\.{field}=~"([^"]+)"', metric.text("filter"))
+        assert pattern is not None
+        assert all(re.search(pattern[1], value) for value in values)
+        assert not re.search(pattern[1], "")
+        assert metric.text("label_extractors", field) == f"EXTRACT(jsonPayload.{field})"
+        keys = {label["key"] for label in _blocks(metric.get("metric_descriptor", 0, "labels"))}
+        assert keys == set(_keys(metric.get("label_extractors")))
+
+
+def every_alert_exists_and_says_what_to_do(plan: Plan, subject: str) -> None:
+    """The listed alerts are there, each notifies, and each has a runbook without a hole in it."""
+    policies = plan.all("google_monitoring_alert_policy", "alert")
+    left_out = {"queue-growing"} if subject == "switched" else set()
+    assert {str(found.index) for found in policies} == ALERTS - left_out
+    for found in plan.all("google_monitoring_alert_policy"):
+        runbook = found.text("documentation", 0, "content")
+        assert len(runbook) > RUNBOOK_CHARACTERS_MIN, found.address
+        assert not re.search(r"\$\{(?!log\.extracted_label\.(backup|database|message|operation|outcome)\})", runbook)
+        limited = bool(found.get("alert_strategy", 0, "notification_rate_limit"))
+        assert limited == bool(found.get("conditions", 0, "condition_matched_log")), "for log lines, and only these"
+
+
+def alerts_watch_this_deployments_own_resources(plan: Plan, subject: str) -> None:
+    """Subscriptions, queue and thresholds in the alerts' filters are the ones that are deployed."""
+    found = {str(found.index): found for found in plan.all("google_monitoring_alert_policy", "alert")}
+    pushes = {push.text("name") for push in plan.all("google_pubsub_subscription", "push")}
+    letters = plan.one("google_pubsub_subscription", "dead_letters").text("name")
+    queue = plan.one("google_cloud_tasks_queue").text("name")
+    assert _condition(found["dead-letters"], "threshold", "filter").endswith(f'subscription_id="{letters}"')
+    assert found["dead-letters"].number("conditions", 0, "condition_threshold", 0, "threshold_value") == 0
+    oldest = _condition(found["oldest-message"], "threshold", "filter")
+    assert "oldest_unacked_message_age" in oldest
+    assert set(re.findall(r'"([^"/]+-push)"', oldest)) == pushes
+    stalled = _condition(found["queue-stalled"], "prometheus_query_language", "query")
+    assert set(re.findall(r'queue_id="([^"]+)"', stalled)) == {queue}
+    assert "[70m]" in stalled, "looks are up to an hour apart"
+    if subject == "fleet":
+        growing = _condition(found["queue-growing"], "threshold", "filter")
+        assert growing.endswith(f'queue_id="{queue}"')
+        assert found["queue-growing"].number("conditions", 0, "condition_threshold", 0, "threshold_value") == 50
+
+
+def a_daily_schedule_is_missed_when_it_stops(plan: Plan, subject: str) -> None:
+    """Each running schedule that is daily, or says so, has an alert on its own databases' completed backups."""
+    hours = {
+        "fleet": {"accounts-nightly": 30, "consents-weekly": 192, "orders-nightly": 30},
+        "minimal": {"nightly": 30},
+        "switched": {},
+    }[subject]
+    alerts = {str(found.index): found for found in plan.all("google_monitoring_alert_policy", "no_backup")}
+    assert set(alerts) == set(hours)
+    metric = plan.one("google_logging_metric", "outcomes").text("name").replace("/", "_").replace("-", "_")
+    jobs = {str(found.index): _payload(found) for found in plan.all("google_cloud_scheduler_job", "start")}
+    for name, found in alerts.items():
+        query = _condition(found, "prometheus_query_language", "query")
+        assert f"logging_googleapis_com:user_{metric}{{" in query
+        assert f"[{hours[name]}h]" in query
+        assert set(re.findall(r'outcome="(\w+)"', query)) == {Outcome.COMPLETED}
+        target = jobs[name].get("database") or f"{jobs[name]['instance']}/databases/.+"
+        assert set(re.findall(r'database=~?"([^"]+)"', query)) == {target}
+        assert found.get("conditions", 0, "condition_prometheus_query_language", 0, "disable_metric_validation") is True
+
+
+def the_dashboard_draws_what_is_deployed(plan: Plan, subject: str) -> None:
+    """Eight tiles side by side, over this deployment's own counters, queue, subscriptions and function."""
+    if subject == "switched":
+        assert not plan.all("google_monitoring_dashboard")
+        return
+    board = json.loads(plan.one("google_monitoring_dashboard").text("dashboard_json"))["mosaicLayout"]
+    places = {(tile["xPos"], tile["yPos"]) for tile in board["tiles"]}
+    assert len(places) == len(board["tiles"]) == 8
+    assert all(tile["xPos"] + tile["width"] <= board["columns"] for tile in board["tiles"])
+    drawn = " ".join(
+        data["timeSeriesQuery"]["timeSeriesFilter"]["filter"]
+        for tile in board["tiles"]
+        for data in tile["widget"]["xyChart"]["dataSets"]
+    )
+    for metric in plan.all("google_logging_metric"):
+        assert f'metric.type="logging.googleapis.com/user/{metric.text("name")}"' in drawn
+    for found in plan.all("google_pubsub_subscription"):
+        assert f'"{found.text("name")}"' in drawn
+    assert f'queue_id="{plan.one("google_cloud_tasks_queue").text("name")}"' in drawn
+    assert f'service_name="{plan.one("google_cloudfunctions2_function").text("name")}"' in drawn
+
+
+WATCHING_FACTS: tuple[Callable[[Plan, str], None], ...] = (
+    each_job_publishes_a_command_that_the_function_understands,
+    every_instance_is_swept,
+    schedules_say_what_was_asked_for,
+    filters_name_fields_that_the_log_line_has,
+    filters_look_for_outcomes_that_exist,
+    counters_match_every_value_that_they_count,
+    every_alert_exists_and_says_what_to_do,
+    alerts_watch_this_deployments_own_resources,
+    a_daily_schedule_is_missed_when_it_stops,
+    the_dashboard_draws_what_is_deployed,
+)
+
+
+def _payload(found: Resource) -> dict[str, object]:
+    payload = json.loads(base64.b64decode(found.text("pubsub_target", 0, "data")))
+    assert isinstance(payload, dict)
+    return payload
+
+
+def _condition(found: Resource, kind: str, field: str) -> str:
+    return found.text("conditions", 0, f"condition_{kind}", 0, field)
+
+
+def _log_filters(plan: Plan) -> Iterator[tuple[str, str]]:
+    for metric in plan.all("google_logging_metric"):
+        yield metric.address, metric.text("filter")
+    for policy in plan.all("google_monitoring_alert_policy"):
+        if policy.get("conditions", 0, "condition_matched_log"):
+            yield policy.address, _condition(policy, "matched_log", "filter")
+
+
+def _log_texts(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield from _log_filters(plan)
+    for metric in plan.all("google_logging_metric"):
+        for key in _keys(metric.get("label_extractors")):
+            yield f"{metric.address} {key}", metric.text("label_extractors", key)
+    for policy in plan.all("google_monitoring_alert_policy"):
+        for matched in _blocks(policy.get("conditions", 0, "condition_matched_log")):
+            for key in _keys(matched["label_extractors"]):
+                text = policy.text("conditions", 0, "condition_matched_log", 0, "label_extractors", key)
+                yield f"{policy.address} {key}", text
+
+
+def _blocks(value: object) -> list[dict[str, object]]:
+    assert isinstance(value, list)
+    return value
+
+
+def _keys(value: object) -> list[str]:
+    assert isinstance(value, dict)
+    return sorted(value)
