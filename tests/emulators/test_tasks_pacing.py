@@ -143,7 +143,7 @@ def test_attempts_are_counted_and_shown() -> None:
     state = make_state()
     create(state)
     headers = []
-    for status in (503, 404, NO_ANSWER):
+    for status in (500, 499, NO_ANSWER):
         at = state.next_event_at()
         assert at is not None
         dispatch = only(state.advance(at))
@@ -159,4 +159,4 @@ def test_attempts_are_counted_and_shown() -> None:
     assert task.first_attempt.dispatch_time == NOW
     assert [h["X-CloudTasks-TaskRetryCount"] for h in headers] == ["0", "1", "2", "3"]
     assert [h["X-CloudTasks-TaskExecutionCount"] for h in headers] == ["0", "0", "1", "1"]
-    assert [h.get("X-CloudTasks-TaskPreviousResponse") for h in headers] == [None, "503", "404", "504"]
+    assert [h.get("X-CloudTasks-TaskPreviousResponse") for h in headers] == [None, "500", "499", "504"]

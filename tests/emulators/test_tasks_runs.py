@@ -28,6 +28,21 @@ def test_run_task_needs_neither_a_time_nor_a_running_queue_nor_a_token() -> None
     assert refusal(state, NOW + 10 * SECOND, RunTask(NAME)) is Code.NOT_FOUND
 
 
+def test_a_task_that_is_run_early_is_not_sent_again_when_its_time_comes() -> None:
+    """While it is on its way the old time passes without a second attempt; after a failure only the new one counts."""
+    state = make_state(Queue(QUEUE, retry_config=RetryConfig(min_backoff=10 * SECOND)))
+    create(state, due=NOW + SECOND)
+    create(state, name=f"{QUEUE}/tasks/b", due=NOW + 2 * SECOND)
+    for name in (NAME, f"{QUEUE}/tasks/b"):
+        state.apply(NOW, RunTask(name))
+    first, _ = state.advance(NOW)
+    state.dispatched(NOW, first, 500)
+
+    assert state.next_event_at() == NOW + 10 * SECOND
+    assert state.advance(NOW + 10 * SECOND - timedelta(microseconds=1)) == []
+    assert only(state.advance(NOW + 10 * SECOND)).task.name == NAME
+
+
 def test_a_failed_run_is_retried_counting_from_the_call() -> None:
     """The next attempt is due at the call's time plus the backoff, however late the answer was."""
     state = make_state(Queue(QUEUE, retry_config=RetryConfig(min_backoff=10 * SECOND)))
@@ -85,13 +100,15 @@ def test_a_task_sent_twice_is_one_attempt_and_ends_once() -> None:
 
 
 def test_a_task_sent_twice_and_failed_twice_is_retried_once() -> None:
-    """The second failure finds the retry scheduled already."""
+    """The second failure finds the retry scheduled already, and doesn't put it off."""
     state = make_state()
     state.dispatch_twice_next()
     create(state)
-    for dispatch in state.advance(NOW):
-        state.dispatched(NOW, dispatch, 500)
+    first, second = state.advance(NOW)
+    state.dispatched(NOW, first, 500)
+    state.dispatched(NOW + timedelta(milliseconds=50), second, 500)
 
+    assert state.next_event_at() == NOW + timedelta(milliseconds=100)
     assert only(state.advance(NOW + SECOND)).attempt == 2
 
 
