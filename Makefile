@@ -1,29 +1,48 @@
 # Each target does its own set-up, in .venv. `make demo` shows Backstop at work; `make check` is what a change must pass.
 PYTHON ?= python3
 BIN := .venv/bin
+UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check lint coverage simulate soak diagram format lock clean
 
 .venv/installed: requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Backstop needs Python 3.11 or later, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/python -m emulators.demo
+	@$(BIN)/python -m emulators.demo --svg docs/demo.svg
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: .venv/installed
+check: lint coverage simulate test
+
+lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered
+
+coverage: .venv/installed
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term-missing:skip-covered -q tests/unit
+
+simulate: .venv/installed
+	$(BIN)/python -m tests.simulation --histories 20000 --exhaustive
+
+soak: .venv/installed
+	$(BIN)/python -m tests.simulation --histories $(or $(HISTORIES),1000000) --seed $(or $(SEED),1)
+
+diagram: .venv/installed
+	$(BIN)/python -m tools.diagram
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lock: .venv/installed
+	$(UV) --output-file requirements.txt
+	$(UV) --group dev --constraint requirements.txt --output-file requirements-dev.txt
 
 clean:
 	rm -rf .venv

@@ -119,9 +119,9 @@ class Rule:
     outcomes: tuple[Outcome, ...] = ()
 
     @property
-    def ends(self) -> bool:
-        """Whether the chain of looks ends here; a delete that is blocked goes on."""
-        return self.action in {Action.REPORT, Action.DELETE}
+    def may_wait(self) -> bool:
+        """Whether another look may follow; one that would come after the give-up time is `GAVE_UP` instead."""
+        return self.action is not Action.REPORT
 
 
 TABLE: Mapping[State, Mapping[Intent, Rule]] = {
