@@ -1,0 +1,201 @@
+"""What the handlers' tests share: the emulators' pure states behind the ports, one clock, and a few verbs."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from backstop.deliver import deliver
+from backstop.messages import Delivery
+from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
+from backstop.ports import Ports, Settings
+from emulators.errors import ApiError
+from emulators.faults import Faults
+from emulators.pubsub.model import CreateTopic, Draft, Publish, Topic
+from emulators.pubsub.state import State as PubSubState
+from emulators.spanner import requests as rpc
+from emulators.spanner.state import State as SpannerState
+from emulators.tasks.model import Queue
+from emulators.tasks.requests import CreateQueue
+from emulators.tasks.state import State as TasksState
+from tests.support.ports import QueuePort, ResultsPort, SpannerPort, publish_of
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable
+
+    from backstop.context import Report
+    from emulators.pubsub.model import Message
+    from emulators.spanner.plans import Plan
+    from emulators.spanner.records import Backup
+
+START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
+
+PROJECT = "projects/demo-project"
+INSTANCE = InstanceName(f"{PROJECT}/instances/main")
+ORDERS, USERS = DatabaseName(f"{INSTANCE}/databases/orders"), DatabaseName(f"{INSTANCE}/databases/users")
+SCHEDULE = f"{ORDERS}/backupSchedules/nightly"
+NIGHTLY = BackupName(f"{INSTANCE}/backups/nightly")
+MISSING = OperationName(f"{NIGHTLY}/operations/missing")
+
+COMMANDS, FOLLOW_UPS, RESULTS = (f"{PROJECT}/topics/{topic}" for topic in ("commands", "follow-ups", "results"))
+_LOCATION = f"{PROJECT}/locations/europe-west1"
+_QUEUE = f"{_LOCATION}/queues/backstop"
+
+LOOK_COUNT_MAX = 1000
+"""Looks of one test: far more than any chain takes, so a chain that doesn't end is seen."""
+
+
+class World:
+    """A function with all that is around it; the clock moves only when it is told to.
+
+    Attributes:
+        now: The time, for everybody.
+        spanner: The emulated backups.
+        tasks: The emulated queue.
+        pubsub: The emulated topics.
+        faults: What to inject into the function's own calls, and how often each was made.
+        settings: What the operator chose.
+    """
+
+    def __init__(
+        self, plan: Plan | None = None, *, databases: Iterable[str] = (ORDERS,), settings: Settings | None = None
+    ) -> None:
+        self.now = START
+        self.spanner = SpannerState(databases=databases, strict=True, default_plan=plan)
+        self.tasks = TasksState()
+        self.tasks.apply(self.now, CreateQueue(_LOCATION, Queue(_QUEUE)))
+        self.pubsub = PubSubState()
+        for topic in (COMMANDS, FOLLOW_UPS, RESULTS):
+            self.pubsub.apply(self.now, CreateTopic(Topic(topic)))
+        self.faults = Faults()
+        self.settings = settings or Settings(FOLLOW_UPS)
+        self.last: Delivery | None = None
+
+    @property
+    def ports(self) -> Ports:
+        """The outside world, as a delivery sees it."""
+        return Ports(
+            SpannerPort(self.spanner, self.clock, self.faults),
+            QueuePort(self.tasks, self.clock, _QUEUE, FOLLOW_UPS, self.faults),
+            ResultsPort(self.pubsub, self.clock, RESULTS, self.faults),
+        )
+
+    def clock(self) -> datetime:
+        """The time."""
+        return self.now
+
+    def tick(self, span: timedelta) -> None:
+        """Lets time pass, with nothing delivered."""
+        self.now += span
+
+    # What the function is told.
+
+    def publish(self, command: dict[str, object]) -> Delivery:
+        """Publishes a command, now, without delivering it."""
+        draft = Draft(json.dumps(command).encode())
+        self.pubsub.apply(self.now, Publish(COMMANDS, (draft,)))
+        return _delivery(self.pubsub.published(COMMANDS)[-1], COMMANDS)
+
+    def deliver(self, delivery: Delivery) -> Report:
+        """Delivers a message, for the first time or again."""
+        self.last = delivery
+        return deliver(delivery, self.now, self.ports, self.settings)
+
+    def send(self, **command: object) -> Report:
+        """Publishes a command and delivers it at once."""
+        return self.deliver(self.publish(command))
+
+    def again(self, attempt: int | None = None) -> Report:
+        """Delivers the last message once more.
+
+        Args:
+            attempt: What the delivery says about how often it was tried; None if it says nothing.
+        """
+        assert self.last is not None
+        last = self.last
+        return self.deliver(
+            Delivery(last.data, last.attributes, last.message_id, last.publish_time, last.topic, attempt)
+        )
+
+    def look(self) -> Report:
+        """Waits until the next follow-up is due and delivers it; two at the same moment are an error."""
+        due = self.tasks.next_event_at()
+        assert due is not None, "no follow-up is waiting"
+        self.now = max(self.now, due)
+        (dispatch,) = self.tasks.advance(self.now)
+        self.pubsub.apply(self.now, publish_of(dispatch.task))
+        self.tasks.dispatched(self.now, dispatch, 200)
+        return self.deliver(_delivery(self.pubsub.published(FOLLOW_UPS)[-1], FOLLOW_UPS))
+
+    def looks(self) -> list[Report]:
+        """Delivers follow-ups, each when it is due, until there are none."""
+        reports: list[Report] = []
+        while self.tasks.pending():
+            reports.append(self.look())
+            assert len(reports) < LOOK_COUNT_MAX, "the chain does not end"
+        return reports
+
+    # What the function did.
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """The outcomes that were told, as their readers see them."""
+        return [json.loads(message.data) for message in self.pubsub.published(RESULTS)]
+
+    @property
+    def outcomes(self) -> list[str]:
+        """The outcomes alone."""
+        return [result["outcome"] for result in self.results]
+
+    @property
+    def detail(self) -> str:
+        """What the last outcome says."""
+        return str(self.results[-1]["detail"])
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How often each RPC was called by the function."""
+        return self.faults.calls
+
+    # What others do.
+
+    def start_by_hand(self, backup_id: str = "nightly", database: str = ORDERS) -> OperationName:
+        """Starts a backup the way the console does."""
+        request = rpc.CreateBackup(INSTANCE, backup_id, database, self.now + 14 * DAY)
+        return OperationName(self.spanner.apply(self.now, request).name)
+
+    def start_scheduled(self, backup_id: str = "scheduled", database: str = ORDERS) -> OperationName:
+        """Starts a backup the way a native schedule does."""
+        return OperationName(self.spanner.start_scheduled_backup(self.now, database, SCHEDULE, backup_id).name)
+
+    def cancel_by_hand(self, operation: str) -> None:
+        """Cancels an operation the way gcloud does."""
+        self.spanner.apply(self.now, rpc.CancelOperation(operation))
+
+    def delete_by_hand(self, backup: str) -> None:
+        """Deletes a backup the way the console does."""
+        self.spanner.apply(self.now, rpc.DeleteBackup(backup))
+
+    def backup(self, name: str = NIGHTLY) -> Backup:
+        """A backup as it is now."""
+        return self.spanner.apply(self.now, rpc.GetBackup(name))
+
+    def exists(self, name: str = NIGHTLY) -> bool:
+        """Whether a backup is there now."""
+        try:
+            self.backup(name)
+        except ApiError:
+            return False
+        return True
+
+    def cancelled(self, operation: str) -> bool:
+        """Whether Spanner has received a cancel for an operation."""
+        return self.spanner.apply(self.now, rpc.GetOperation(operation)).cancel_time is not None
+
+
+def _delivery(message: Message, topic: str) -> Delivery:
+    return Delivery(message.data, message.attributes, message.message_id, message.publish_time, topic)
