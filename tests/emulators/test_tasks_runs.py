@@ -31,12 +31,14 @@ def test_run_task_needs_neither_a_time_nor_a_running_queue_nor_a_token() -> None
 def test_a_task_that_is_run_early_is_not_sent_again_when_its_time_comes() -> None:
     """While it is on its way the old time passes without a second attempt; after a failure only the new one counts."""
     state = make_state(Queue(QUEUE, retry_config=RetryConfig(min_backoff=10 * SECOND)))
+    create(state, name="", due=NOW + SECOND / 2)
     create(state, due=NOW + SECOND)
     create(state, name=f"{QUEUE}/tasks/b", due=NOW + 2 * SECOND)
     for name in (NAME, f"{QUEUE}/tasks/b"):
         state.apply(NOW, RunTask(name))
     first, _ = state.advance(NOW)
     state.dispatched(NOW, first, 500)
+    assert only(state.advance(NOW + SECOND / 2)).task.name not in {NAME, f"{QUEUE}/tasks/b"}
 
     assert state.next_event_at() == NOW + 10 * SECOND
     assert state.advance(NOW + 10 * SECOND - timedelta(microseconds=1)) == []
