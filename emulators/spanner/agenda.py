@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 class Entry:
     """One thing that will happen, unless it is dropped first."""
 
-    __slots__ = ("action", "when")
+    __slots__ = ("action",)
 
-    def __init__(self, when: datetime, action: Callable[[], None]) -> None:
-        self.when = when
+    def __init__(self, action: Callable[[], None]) -> None:
         self.action: Callable[[], None] | None = action
 
 
@@ -32,7 +31,7 @@ class Agenda:
 
     def add(self, when: datetime, rank: int, action: Callable[[], None]) -> Entry:
         """Adds an action; of two at the same time the one of lower rank comes first."""
-        entry = Entry(when, action)
+        entry = Entry(action)
         heapq.heappush(self._heap, (when, rank, next(self._count), entry))
         return entry
 
@@ -49,9 +48,11 @@ class Agenda:
             heapq.heappop(heap)
         return heap[0][0] if heap else None
 
-    def take_due(self, now: datetime) -> Entry | None:
-        """Removes the next action that is due at `now` or was before."""
-        when = self.next_at()
-        if when is None or when > now:
-            return None
-        return heapq.heappop(self._heap)[3]
+    def take_due(self, now: datetime) -> tuple[datetime, Callable[[], None]] | None:
+        """Removes the next action that is due at `now` or was before, and gives its time and itself."""
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            when, _, _, entry = heapq.heappop(heap)
+            if entry.action is not None:
+                return when, entry.action
+        return None

@@ -10,7 +10,6 @@ import re
 _INSTANCE = r"projects/[^/]+/instances/[^/]+"
 _INSTANCE_NAME = re.compile(_INSTANCE)
 _DATABASE_NAME = re.compile(rf"{_INSTANCE}/databases/[^/]+")
-_BACKUP_NAME = re.compile(rf"{_INSTANCE}/backups/[^/]+")
 _BACKUP_ID = re.compile(r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]")
 _DATABASE_ID = re.compile(r"[a-z][a-z0-9_\-]{0,28}[a-z0-9]")
 
@@ -23,11 +22,6 @@ def is_instance(name: str) -> bool:
 def is_database(name: str) -> bool:
     """Whether this is a database's full name."""
     return _DATABASE_NAME.fullmatch(name) is not None
-
-
-def is_backup(name: str) -> bool:
-    """Whether this is a backup's full name."""
-    return _BACKUP_NAME.fullmatch(name) is not None
 
 
 def is_backup_id(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -10,22 +11,22 @@ from emulators.spanner.records import Backup, Database, Operation, Page
 if TYPE_CHECKING:
     from datetime import datetime
 
-R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class Request(Generic[R]):
-    """A call that is answered with an `R`."""
+class Request(ABC, Generic[R_co]):
+    """A call that is answered with an `R_co`."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def resource(self) -> str:
         """The full name of what the call is about."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class _Named(Request[R]):
+class _Named(Request[R_co]):
     name: str
 
     @property
@@ -35,7 +36,7 @@ class _Named(Request[R]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Listing(Request[R]):
+class _Listing(Request[R_co]):
     """A call for one page of a list.
 
     Attributes:

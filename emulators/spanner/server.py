@@ -84,6 +84,10 @@ class SpannerEmulator:
         """Held while a call is answered."""
         return self._endpoint.lock
 
+    def now(self) -> datetime:
+        """What time it is here."""
+        return self._endpoint.clock()
+
     def set_plan(self, resource: str, plan: Plan) -> None:
         """See `State.set_plan`."""
         with self.lock:

@@ -69,7 +69,7 @@ def start_backup(  # noqa: PLR0913 - each is a field of the backup, and they hav
     return _make(world, backup, work, cause)
 
 
-def start_copy(  # noqa: PLR0913 - each is a field of the copy, and they have no shorter order
+def start_copy(
     world: World,
     name: str,
     source: Backup,

@@ -37,7 +37,7 @@ class State:
 
     __slots__ = ("_methods", "_plans", "_world")
 
-    def __init__(  # noqa: PLR0913 - keyword-only settings, each with a default
+    def __init__(
         self,
         *,
         databases: Iterable[str] = (),

@@ -105,10 +105,10 @@ class World:
     def advance(self, now: datetime) -> None:
         """Carries out what is due; a time before the last one counts as the last one."""
         now = max(now, self.now)
-        while (entry := self._agenda.take_due(now)) is not None:
-            self.now = max(entry.when, self.now)
-            if entry.action is not None:
-                entry.action()
+        while (due := self._agenda.take_due(now)) is not None:
+            when, action = due
+            self.now = max(when, self.now)
+            action()
         self.now = now
 
     def record(self, what: What, resource: str, cause: str, code: Code = Code.OK, operation: str = "") -> None:

@@ -28,6 +28,7 @@ from emulators.spanner.server import SpannerEmulator  # noqa: E402 - the same
 from emulators.spanner.state import State  # noqa: E402 - the same
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 INSTANCE_ID, DATABASE_ID = "test-instance", "orders"
@@ -37,7 +38,11 @@ KEYS = [f"projects/test-project/locations/{place}/keyRings/ring/cryptoKeys/key" 
 SLEEP_S_MAX = 0.05
 """The sample's longest wait, instead of 300 s."""
 
-_sleep = time.sleep
+_sleep: Callable[[float], None] = time.sleep
+
+
+def _short_sleep(seconds: float) -> None:
+    _sleep(min(seconds, SLEEP_S_MAX))
 
 
 def run(path: str) -> None:
@@ -45,7 +50,7 @@ def run(path: str) -> None:
     os.environ["GOOGLE_CLOUD_PROJECT"] = "test-project"
     os.environ["SPANNER_DISABLE_BUILTIN_METRICS"] = "true"
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # the sample's utcnow(), from Python 3.12 on
-    time.sleep = lambda seconds: _sleep(min(seconds, SLEEP_S_MAX))
+    time.sleep = _short_sleep  # type: ignore[assignment]  # looser than the built-in, on purpose
     plan = Plan(duration=timedelta(seconds=0.3), cancel_duration=timedelta(seconds=0.1))
     with SpannerEmulator(state=State(databases=[DATABASE], strict=True, default_plan=plan)) as emulator:
         os.environ["SPANNER_EMULATOR_HOST"] = emulator.address

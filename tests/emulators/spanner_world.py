@@ -50,12 +50,10 @@ class Desk:
         self.state = state or State()
         self.clock = Clock()
 
-    def create(
-        self, backup_id: str = "nightly", database: str = ORDERS, retention: timedelta = DAY, **fields: datetime
-    ) -> Operation:
+    def create(self, backup_id: str = "nightly", database: str = ORDERS, retention: timedelta = DAY) -> Operation:
         """Starts a backup."""
         expire_time = self.clock.now + retention
-        return self.call(rpc.CreateBackup(INSTANCE, backup_id, database, expire_time, **fields))
+        return self.call(rpc.CreateBackup(INSTANCE, backup_id, database, expire_time))
 
     def made(self, backup_id: str = "nightly", database: str = ORDERS, retention: timedelta = DAY) -> Backup:
         """Starts a backup and waits for its end."""
@@ -83,7 +81,7 @@ class Desk:
         """Makes any call, now."""
         return self.state.apply(self.clock.now, request)
 
-    def refusal(self, request: rpc.Request[object]) -> tuple[Code, str]:
+    def refusal(self, request: rpc.Request[R]) -> tuple[Code, str]:
         """Makes a call that has to be refused, and gives the code and the text."""
         try:
             answer = self.call(request)
