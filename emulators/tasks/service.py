@@ -57,7 +57,7 @@ def register(server: grpc.Server, endpoint: Endpoint, state: State, changed: Cal
             call, request_deserializer=request_type.deserialize, response_serializer=_serialize
         )
 
-    handlers = {name: handler(name, *row) for name, row in _METHODS.items()}
+    handlers = {name: handler(name, *row) for name, row in METHODS.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
 
@@ -249,7 +249,7 @@ def _by_name(request: Callable[[str], requests.Request]) -> Parse:
     return lambda message: request(message.name)
 
 
-_METHODS: dict[str, tuple[Any, Parse, Show]] = {
+METHODS: dict[str, tuple[Any, Parse, Show]] = {
     "CreateTask": (types.CreateTaskRequest, _parse_create_task, _show_task),
     "GetTask": (types.GetTaskRequest, _by_name(requests.GetTask), _show_task),
     "RunTask": (types.RunTaskRequest, _by_name(requests.RunTask), _show_task),
@@ -272,3 +272,4 @@ _METHODS: dict[str, tuple[Any, Parse, Show]] = {
     "ResumeQueue": (types.ResumeQueueRequest, _by_name(requests.ResumeQueue), _show_queue),
     "PurgeQueue": (types.PurgeQueueRequest, _by_name(requests.PurgeQueue), _show_queue),
 }
+"""Each RPC that is served: the type of its request, how that is read, and how the answer is shown."""

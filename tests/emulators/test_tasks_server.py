@@ -9,6 +9,7 @@ import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -20,6 +21,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from emulators.errors import ApiError, Code
 from emulators.faults import Fault
 from emulators.serving import wall_clock
+from emulators.tasks import service
 from emulators.tasks.server import DISPATCH, TasksEmulator
 
 if TYPE_CHECKING:
@@ -137,15 +139,15 @@ def test_a_task_arrives_with_its_body_and_headers(emulator: TasksEmulator, clien
 
 
 def test_a_task_goes_out_when_it_is_due(emulator: TasksEmulator, client: Client, receiver: Receiver) -> None:
-    """Never early, and well within the tenth of a second that a loaded machine may need."""
+    """Never early; a millisecond or two late on an idle machine, a quarter of a second allowed for a loaded one."""
     due = datetime.now(UTC) + timedelta(milliseconds=700)
     client.create_task(parent=QUEUE, task=task(receiver, schedule_time=due))
     client.create_task(parent=QUEUE, task=task(receiver, name="", schedule_time=due - timedelta(milliseconds=350)))
     assert emulator.wait_until_idle(WAIT_S)
 
     late = [arrival - due for arrival, *_ in receiver.got]
-    assert timedelta(milliseconds=-350) <= late[0] < timedelta(milliseconds=-250)
-    assert timedelta() <= late[1] < timedelta(milliseconds=100)
+    assert timedelta(milliseconds=-350) <= late[0] < timedelta(milliseconds=-100)
+    assert timedelta() <= late[1] < timedelta(milliseconds=250)
 
 
 def test_what_is_created_is_what_is_shown(client: Client, receiver: Receiver) -> None:
@@ -338,6 +340,15 @@ def test_closing_cuts_off_what_is_on_its_way(receiver: Receiver) -> None:
     assert datetime.now(UTC) - started < timedelta(seconds=WAIT_S / 2)
     assert emulator.outcomes() == ()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("tasks-")]
+
+
+def test_the_coverage_table_names_what_is_served() -> None:
+    """The page's rows marked yes are the methods of the service, and the others are not."""
+    page = Path(__file__).parents[2] / "docs" / "emulator-support-tasks.md"
+    rows = [line.split("|")[1:3] for line in page.read_text().splitlines() if line.startswith("| ")]
+    covered = {name for names, yes in rows if yes.strip() == "yes" for name in names.strip().split(", ")}
+
+    assert covered == set(service.METHODS)
 
 
 def test_a_bad_queue_name_is_refused_before_anything_starts() -> None:
