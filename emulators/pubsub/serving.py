@@ -139,22 +139,20 @@ class Front:
         server = await asyncio.start_server(self._accept, sock=self._socket)
         await self._stop.wait()
         server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        # A connection may be on its way from the listening socket to its task, so this looks more than once.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            while self._connections:
+                self._connections.pop().cancel()  # Once only: a second time would cut off the cleaning up.
+            await asyncio.wait(others, return_when=asyncio.FIRST_COMPLETED)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or len(self._connections) >= CONNECTION_COUNT_MAX:
-            writer.transport.abort()
-            return
-        self._connections.add(task)
-        try:
+        if task is not None and len(self._connections) < CONNECTION_COUNT_MAX and not self._stop.is_set():
+            self._connections.add(task)
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._carry(reader, writer)
-        finally:
             self._connections.discard(task)
-            writer.transport.abort()
+        await _drop(writer)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         start = await reader.readexactly(len(PREFACE_START))
@@ -168,7 +166,7 @@ class Front:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            inner_writer.transport.abort()
+            await _drop(inner_writer)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -177,3 +175,10 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(data)
         await writer.drain()
     writer.write_eof()
+
+
+async def _drop(writer: asyncio.StreamWriter) -> None:
+    """Closes a connection whose bytes have been carried, or that is cut off, and waits until its socket is closed."""
+    writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
