@@ -37,11 +37,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "projects/backstop-demo"
 INSTANCE = f"{PROJECT}/instances/orders"
-COMMANDS = f"{PROJECT}/topics/backstop-commands"
-FOLLOW_UPS = f"{PROJECT}/topics/backstop-follow-ups"
-RESULTS = f"{PROJECT}/topics/backstop-results"
-RESULTS_SUBSCRIPTION = f"{PROJECT}/subscriptions/results"
-QUEUE = f"{PROJECT}/locations/europe-west1/queues/backstop"
+
+DELIVERY_ATTEMPTS_MAX = 10
+"""Deliveries before a message goes to the dead letters. Only with such a limit does a push say which one it is."""
 
 START_S_MAX = 30.0
 """How long the function may take to answer for the first time, on a machine that is busy with other tests."""
@@ -139,6 +137,12 @@ class Stack:
         tasks: The emulated Cloud Tasks.
         pubsub: The embedded Pub/Sub; None where another one is used.
         function: The function's process.
+        publisher: The official client that publishes commands.
+        subscriber: The official client that pulls results.
+        commands: The topic's full name, as for the next two.
+        follow_ups: Where only the function's tasks publish.
+        results: Where outcomes are told.
+        queue: Where follow-ups wait.
     """
 
     def __init__(
@@ -146,6 +150,8 @@ class Stack:
         settings: Mapping[str, str] | None = None,
         *,
         pubsub_address: str | None = None,
+        project: str = PROJECT,
+        source: Path = ROOT / "main.py",
         ack_deadline_s: int = 90,
     ) -> None:
         """Takes what should differ from a plain deployment.
@@ -153,10 +159,17 @@ class Stack:
         Args:
             settings: Environment variables for the function, over those that it needs.
             pubsub_address: Another Pub/Sub emulator to use; None for the embedded one.
+            project: Where the topics and the queue are; stacks that share a Pub/Sub need one each.
+            source: The function's source file.
             ack_deadline_s: How long Pub/Sub waits for the function's answer.
         """
+        self.commands, self.follow_ups, self.results, self._dead_letters = (
+            f"{project}/topics/backstop-{name}" for name in ("commands", "follow-ups", "results", "dead-letters")
+        )
+        self.queue = f"{project}/locations/europe-west1/queues/backstop"
         self._settings = settings or {}
         self._pubsub_address = pubsub_address
+        self._source = source
         self._ack_deadline_s = ack_deadline_s
         self._closing = contextlib.ExitStack()
         self._changed = threading.Condition()
@@ -167,13 +180,13 @@ class Stack:
         """Starts everything, in the order in which it is needed."""
         with contextlib.ExitStack() as stack:
             self.spanner = stack.enter_context(SpannerEmulator())
-            self.tasks = stack.enter_context(TasksEmulator(queues=[QUEUE]))
+            self.tasks = stack.enter_context(TasksEmulator(queues=[self.queue]))
             self.pubsub = None if self._pubsub_address else stack.enter_context(PubSubEmulator())
             self.pubsub_address = self._pubsub_address or (self.pubsub.address if self.pubsub else "")
             channel = stack.enter_context(grpc.insecure_channel(self.pubsub_address))
-            self._publisher = PublisherClient(transport=PublisherClient.get_transport_class("grpc")(channel=channel))
-            self._subscriber = SubscriberClient(transport=SubscriberClient.get_transport_class("grpc")(channel=channel))
-            self.function = Function(_free_port(), self._environ())
+            self.publisher = PublisherClient(transport=PublisherClient.get_transport_class("grpc")(channel=channel))
+            self.subscriber = SubscriberClient(transport=SubscriberClient.get_transport_class("grpc")(channel=channel))
+            self.function = Function(free_port(), self._environ(), self._source)
             self._create_topics()
             stack.callback(self.function.kill)
             self.function.start()
@@ -190,11 +203,25 @@ class Stack:
         """Ends everything, the function first."""
         self._closing.close()
 
-    def publish(self, command: object, topic: str = COMMANDS, **attributes: str) -> str:
+    def publish(self, command: object, topic: str | None = None, **attributes: str) -> str:
         """Publishes a command, or any bytes, through the official client; returns the message's id."""
         data = command if isinstance(command, bytes) else json.dumps(command).encode()
         message = PubsubMessage(data=data, attributes=attributes)
-        return str(self._publisher.publish(topic=topic, messages=[message]).message_ids[0])
+        return str(self.publisher.publish(topic=topic or self.commands, messages=[message]).message_ids[0])
+
+    def push(self, topic: str, suffix: str = "") -> str:
+        """Has a topic pushed to the function, and returns the subscription; a suffix makes one more."""
+        request = {
+            "name": _subscription(topic) + suffix,
+            "topic": topic,
+            "push_config": {"push_endpoint": f"http://{HOST}:{self.function.port}/{topic}"},
+            "ack_deadline_seconds": self._ack_deadline_s,
+            "dead_letter_policy": {
+                "dead_letter_topic": self._dead_letters,
+                "max_delivery_attempts": DELIVERY_ATTEMPTS_MAX,
+            },
+        }
+        return self.subscriber.create_subscription(request=request).name
 
     def events(self) -> list[Event]:
         """The outcomes that were told so far, doubles included."""
@@ -224,9 +251,9 @@ class Stack:
 
     def _environ(self) -> dict[str, str]:
         return {
-            "BACKSTOP_FOLLOW_UPS_TOPIC": FOLLOW_UPS,
-            "BACKSTOP_RESULTS_TOPIC": RESULTS,
-            "BACKSTOP_TASKS_QUEUE": QUEUE,
+            "BACKSTOP_FOLLOW_UPS_TOPIC": self.follow_ups,
+            "BACKSTOP_RESULTS_TOPIC": self.results,
+            "BACKSTOP_TASKS_QUEUE": self.queue,
             "BACKSTOP_LOOK_MIN": "1s",
             "BACKSTOP_LOOK_MAX": "1s",
             "SPANNER_EMULATOR_HOST": self.spanner.address,
@@ -236,23 +263,17 @@ class Stack:
         }
 
     def _create_topics(self) -> None:
-        for topic in (COMMANDS, FOLLOW_UPS, RESULTS):
-            self._publisher.create_topic(name=topic)
-        self._subscriber.create_subscription(name=RESULTS_SUBSCRIPTION, topic=RESULTS)
-        for topic in (COMMANDS, FOLLOW_UPS):
-            request = {
-                "name": topic.replace("/topics/", "/subscriptions/"),
-                "topic": topic,
-                "push_config": {"push_endpoint": f"http://{HOST}:{self.function.port}/{topic}"},
-                "ack_deadline_seconds": self._ack_deadline_s,
-            }
-            self._subscriber.create_subscription(request=request)
+        for topic in (self.commands, self.follow_ups, self.results, self._dead_letters):
+            self.publisher.create_topic(name=topic)
+        self.subscriber.create_subscription(name=_subscription(self.results), topic=self.results)
+        for topic in (self.commands, self.follow_ups):
+            self.push(topic)
 
     def _pull(self) -> None:
-        request = {"subscription": RESULTS_SUBSCRIPTION, "max_messages": 100, "return_immediately": True}
+        request = {"subscription": _subscription(self.results), "max_messages": 100, "return_immediately": True}
         while not self._stop.wait(PULL_EVERY_S):
             try:
-                answer = self._subscriber.pull(request=request)
+                answer = self.subscriber.pull(request=request)
             except GoogleAPICallError:
                 continue
             if not answer.received_messages:
@@ -263,13 +284,18 @@ class Stack:
                 for received in answer.received_messages
             ]
             ids = [received.ack_id for received in answer.received_messages]
-            self._subscriber.acknowledge(subscription=RESULTS_SUBSCRIPTION, ack_ids=ids)
+            self.subscriber.acknowledge(subscription=_subscription(self.results), ack_ids=ids)
             with self._changed:
                 self._events.extend(told)
                 self._changed.notify_all()
 
 
-def _free_port() -> int:
+def _subscription(topic: str) -> str:
+    return topic.replace("/topics/", "/subscriptions/")
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         port: int = listener.getsockname()[1]
