@@ -1,0 +1,135 @@
+"""What is written reads the same, and what is different has a different identity."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+
+import msgspec
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from backstop.commands import Command, Start
+from backstop.follow_ups import FollowUp, Look, PutBack, Trigger, identity, target
+from backstop.lifecycle import Intent
+from backstop.messages import FOLLOW_UP_BYTES_MAX, encode_follow_up, parse_command, parse_follow_up
+from backstop.names import OperationName
+from backstop.starts import REASON_LENGTH_MAX
+from tests.unit import strategies as own
+from tests.unit.handlers_world import HOUR, INSTANCE, MISSING, ORDERS, START
+
+
+def written(command: Command) -> bytes:
+    """A command as a person would write it: by hand, with none of the parser's own code."""
+    document = {"action": command.__struct_config__.tag}
+    for name in command.__struct_fields__:
+        value = getattr(command, name)
+        if value in (None, ()):
+            continue
+        if isinstance(value, timedelta):
+            value = f"{value // timedelta(seconds=1)}s"
+        document[name] = msgspec.to_builtins(value, str_keys=True, enc_hook=str)
+    return json.dumps(document).encode()
+
+
+@given(own.commands)
+def test_a_command_that_is_written_reads_the_same(command: Command) -> None:
+    """Nothing of a valid command is lost or changed by the parser."""
+    assume(len(written(command)) <= 10_000)
+
+    assert parse_command(written(command)) == command
+
+
+@given(own.follow_ups)
+def test_a_follow_up_that_is_written_reads_the_same(follow_up: FollowUp) -> None:
+    """Nothing is lost between a look and the next one."""
+    assert parse_follow_up(encode_follow_up(follow_up)) == follow_up
+
+
+@given(own.put_backs)
+def test_a_command_that_is_put_back_keeps_its_durations_readable(put_back: PutBack) -> None:
+    """A follow-up writes durations the way people do, as one format is enough."""
+    durations = {"retention", "cancel_after", "start_within"}
+    command = json.loads(encode_follow_up(put_back))["command"]
+
+    assert all(re.fullmatch(r"([0-9]+[dhms])+", command[name]) for name in durations & command.keys())
+
+
+def test_a_follow_up_carries_its_version() -> None:
+    """A later revision can tell what it reads."""
+    look = Look(trigger=Trigger("17", START), step=1, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
+
+    assert json.loads(encode_follow_up(look))["v"] == 1
+
+
+def test_a_field_of_a_newer_revision_is_ignored_in_a_follow_up() -> None:
+    """A roll-out may write what the older revision reads."""
+    look = Look(trigger=Trigger("17", START), step=1, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
+    document = {**json.loads(encode_follow_up(look)), "colour": "blue"}
+
+    assert parse_follow_up(json.dumps(document).encode()) == look
+
+
+def test_a_chain_of_starts_fits_a_follow_up_with_every_database_refused() -> None:
+    """The largest follow-up, 100 databases each with the longest reason, stays within the smallest limit on its way."""
+    ids = [f"database-{number:021d}" for number in range(100)]
+    document = {
+        "v": 1,
+        "kind": "fan-out",
+        "trigger": {"message_id": "17" * 10, "publish_time": START.isoformat()},
+        "step": 100,
+        "command": {"action": "start", "instance": INSTANCE, "databases": ["x" * 60] * 100},
+        "left": [],
+        "refused": dict.fromkeys(ids, "r" * REASON_LENGTH_MAX) | {"x" * 60: "no database matches"},
+    }
+
+    encoded = encode_follow_up(parse_follow_up(json.dumps(document).encode()))
+
+    assert len(encoded) <= FOLLOW_UP_BYTES_MAX / 2
+
+
+@given(own.follow_ups, own.follow_ups)
+def test_two_follow_ups_have_one_identity_only_if_command_subject_and_step_are_one(
+    first: FollowUp, second: FollowUp
+) -> None:
+    """Chains can't fork, and no chain can swallow another's follow-up."""
+
+    def same(follow_up: FollowUp) -> tuple[object, ...]:
+        about = follow_up.operation if isinstance(follow_up, Look) else target(follow_up.command)
+        return type(follow_up), follow_up.trigger.message_id, about, follow_up.step
+
+    assert (identity(first) == identity(second)) == (same(first) == same(second))
+
+
+@given(own.follow_ups, own.triggers, st.integers(1, 5))
+def test_the_identity_changes_with_the_command_and_with_the_step(
+    follow_up: FollowUp, trigger: Trigger, further: int
+) -> None:
+    """Another command, or a further step, is another follow-up; anything else is bookkeeping."""
+    assume(trigger.message_id != follow_up.trigger.message_id)
+
+    assert identity(replace(follow_up, trigger=trigger)) != identity(follow_up)
+    assert identity(replace(follow_up, step=follow_up.step + further)) != identity(follow_up)
+    assert identity(replace(follow_up, failures=follow_up.failures + 1)) == identity(follow_up)
+
+
+def test_the_identities_of_nearby_follow_ups_all_differ() -> None:
+    """Kinds, operations, steps and commands that share most of their text still differ."""
+    trigger = Trigger("1", START)
+    look = Look(trigger=trigger, step=1, operation=MISSING, intent=Intent.KEEP, give_up_at=START + HOUR)
+    put_back = PutBack(trigger=trigger, step=1, command=Start(database=ORDERS))
+    other = OperationName(f"{MISSING}1")
+    nearby: list[FollowUp] = [
+        look,
+        put_back,
+        replace(look, step=11),
+        replace(look, operation=other),
+        replace(look, trigger=Trigger("11", START)),
+        replace(put_back, step=11),
+        replace(put_back, trigger=Trigger("11", START)),
+    ]
+
+    assert len({identity(follow_up) for follow_up in nearby}) == len(nearby)
+    assert all(re.fullmatch("[0-9a-f]{64}", identity(follow_up)) for follow_up in nearby)
