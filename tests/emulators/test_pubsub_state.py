@@ -1,4 +1,4 @@
-"""The pure state delivers at least once, when it should, and says when it next has work to do."""
+"""The pure state pushes at least once, when it should, and says when it next has work to do."""
 
 from __future__ import annotations
 
@@ -8,72 +8,34 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from emulators.errors import ApiError, Code
 from emulators.pubsub.backlog import PUSH_BACKOFF_MAX
 from emulators.pubsub.model import (
-    Acknowledge,
     CreateSubscription,
-    CreateTopic,
     DeadLetterPolicy,
     DeleteSubscription,
     DeleteTopic,
     Delivery,
     Draft,
-    ModifyAckDeadline,
     Publish,
     Pull,
     RetryPolicy,
     Subscription,
-    Topic,
-    UpdateSubscription,
     push_body,
 )
 from emulators.pubsub.state import PUSH_CONCURRENCY, State
-
-T0 = datetime(2026, 11, 22, 12, 0, 0, 123_456, tzinfo=UTC)
-TOPIC = "projects/p/topics/commands"
-DEAD = "projects/p/topics/dead-letters"
-PUSH = "projects/p/subscriptions/push"
-PULL = "projects/p/subscriptions/pull"
-ENDPOINT = "http://127.0.0.1:1/"
-
-
-def after(seconds: float) -> datetime:
-    """The moment so many seconds after the beginning."""
-    return T0 + timedelta(seconds=seconds)
-
-
-def state_with(*subscriptions: Subscription, state: State | None = None) -> State:
-    """A state with the two topics and these subscriptions."""
-    state = state if state is not None else State()
-    state.apply(T0, CreateTopic(Topic(TOPIC)))
-    state.apply(T0, CreateTopic(Topic(DEAD)))
-    for subscription in subscriptions:
-        state.apply(T0, CreateSubscription(subscription))
-    return state
-
-
-def publish(state: State, now: datetime, data: bytes = b"x") -> str:
-    """Publishes one message."""
-    (message_id,) = state.apply(now, Publish(TOPIC, (Draft(data, {"kind": "test"}),)))
-    return message_id
-
-
-def end(state: State, now: datetime, status: int) -> None:
-    """Makes the one push attempt that is due and ends it at once."""
-    (delivery,) = state.advance(now)
-    state.delivered(now, delivery, status)
-
-
-def refusal(state: State, request: object) -> tuple[Code, str]:
-    """How a request is refused."""
-    with pytest.raises(ApiError) as caught:
-        state.apply(T0, request)  # type: ignore[call-overload] # one helper for all requests
-    return caught.value.code, caught.value.message
-
-
-PUSHING = Subscription(PUSH, TOPIC, ENDPOINT)
-PULLING = Subscription(PULL, TOPIC)
+from tests.emulators.pubsub_world import (
+    DEAD,
+    PULL,
+    PULLING,
+    PUSH,
+    PUSHING,
+    T0,
+    TOPIC,
+    after,
+    end,
+    publish,
+    state_with,
+)
 
 
 def test_a_published_message_is_pushed_until_a_success_status_ends_it() -> None:
@@ -364,259 +326,6 @@ def test_each_subscription_gets_its_own_copy_of_what_comes_after_it() -> None:
     assert len(state.apply(T0, Pull(PULL, 9))) == 1
     assert state.apply(T0, Pull("projects/p/subscriptions/later", 9)) == ()
     assert state.apply(T0, Pull("projects/p/subscriptions/elsewhere", 9)) == ()
-
-
-def test_a_pulled_message_comes_again_after_its_ack_deadline() -> None:
-    """The deadline is the subscription's, or the pull's own; it can be moved, and 0 gives the message back."""
-    state = state_with(PULLING)
-    publish(state, T0)
-    (first,) = state.apply(T0, Pull(PULL, 1))
-    assert state.apply(after(9), Pull(PULL, 1)) == ()
-    state.apply(after(9), ModifyAckDeadline(PULL, (first.ack_id,), timedelta(seconds=20)))
-    assert state.apply(after(28), Pull(PULL, 1)) == ()
-
-    (second,) = state.apply(after(29), Pull(PULL, 1, timedelta(seconds=60)))
-    assert second.attempt == 2
-    assert state.next_event_at() == after(89)
-    state.apply(after(30), ModifyAckDeadline(PULL, (second.ack_id,), timedelta(0)))
-    (third,) = state.apply(after(30), Pull(PULL, 1))
-    assert third.attempt == 3
-
-
-def test_a_pulled_message_that_is_refused_waits_for_its_retry_policy() -> None:
-    """Retry policies hold for pull too, on a missed deadline as on a refusal."""
-    state = state_with(replace(PULLING, retry_policy=RetryPolicy()))
-    publish(state, T0)
-    state.apply(T0, Pull(PULL, 1))
-    assert state.advance(after(10)) == []
-    assert state.next_event_at() == after(20)
-
-    assert state.apply(after(19.9), Pull(PULL, 1)) == ()
-    (second,) = state.apply(after(20), Pull(PULL, 1))
-    state.apply(after(20), ModifyAckDeadline(PULL, (second.ack_id,), timedelta(0)))
-    assert state.apply(after(39.9), Pull(PULL, 1)) == ()
-    assert len(state.apply(after(40), Pull(PULL, 1))) == 1
-
-
-def test_a_late_acknowledgement_counts_until_the_message_is_sent_again() -> None:
-    """After that the earlier attempt's id means nothing, and is no error."""
-    state = state_with(PULLING)
-    publish(state, T0)
-    publish(state, T0)
-    first, second = state.apply(T0, Pull(PULL, 2))
-    state.advance(after(10))
-    state.apply(after(10), ModifyAckDeadline(PULL, (first.ack_id,), timedelta(seconds=60)))
-    state.apply(after(11), Acknowledge(PULL, (first.ack_id, first.ack_id)))
-
-    (again,) = state.apply(after(12), Pull(PULL, 9))
-    assert again.message == second.message
-    state.apply(after(12), Acknowledge(PULL, (second.ack_id,)))
-    assert state.undelivered_count(PULL) == 1
-    state.apply(after(12), Acknowledge(PULL, (again.ack_id,)))
-    assert state.undelivered_count(PULL) == 0
-
-
-def test_what_is_acknowledged_while_it_waits_or_is_ready_is_not_pushed() -> None:
-    """A change of mind in between leaves no ghost: not in the queue, and not as an event."""
-    state = state_with(replace(PULLING, retry_policy=RetryPolicy()))
-    publish(state, T0)
-    publish(state, T0)
-    waiting, ready = state.apply(T0, Pull(PULL, 2))
-    state.apply(T0, ModifyAckDeadline(PULL, (waiting.ack_id,), timedelta(0)))
-    state.apply(T0, ModifyAckDeadline(PULL, (ready.ack_id,), timedelta(0)))
-    state.apply(T0, Acknowledge(PULL, (waiting.ack_id,)))
-    assert state.next_event_at() == after(10)
-    assert state.advance(after(10)) == []
-    state.apply(after(10), Acknowledge(PULL, (ready.ack_id,)))
-    assert state.next_event_at() is None
-
-    state.apply(after(10), UpdateSubscription(replace(PULLING, push_endpoint=ENDPOINT)))
-    assert state.next_event_at() is None
-    assert state.advance(after(11)) == []
-
-
-def test_what_is_acknowledged_while_it_waits_is_not_made_ready() -> None:
-    """Whoever drives the state need not ask for the next event first."""
-    state = state_with(replace(PULLING, retry_policy=RetryPolicy()))
-    publish(state, T0)
-    (delivery,) = state.apply(T0, Pull(PULL, 1))
-    state.apply(T0, ModifyAckDeadline(PULL, (delivery.ack_id,), timedelta(0)))
-    state.apply(T0, Acknowledge(PULL, (delivery.ack_id,)))
-
-    assert state.apply(after(10), Pull(PULL, 1)) == ()
-
-
-def test_an_acknowledged_copy_that_is_ready_is_skipped_by_a_pull() -> None:
-    """The queue of ready copies may hold one that is gone."""
-    state = state_with(PULLING)
-    publish(state, T0)
-    publish(state, T0)
-    first, second = state.apply(T0, Pull(PULL, 2))
-    assert state.advance(after(10)) == []
-    assert state.advance(after(11)) == []
-    state.apply(after(11), Acknowledge(PULL, (first.ack_id,)))
-
-    (again,) = state.apply(after(11), Pull(PULL, 2))
-    assert again.message == second.message
-
-
-def test_a_pull_subscription_becomes_a_push_subscription() -> None:
-    """What waited is pushed once there is somewhere to push to."""
-    state = state_with(PULLING)
-    publish(state, T0)
-    assert state.advance(T0) == []
-    assert state.undelivered_count() == 0
-    state.apply(T0, UpdateSubscription(replace(PULLING, push_endpoint=ENDPOINT)))
-
-    assert state.next_event_at() == T0
-    (delivery,) = state.advance(T0)
-    assert delivery.push_endpoint == ENDPOINT
-
-
-def test_a_subscription_outlives_its_topic() -> None:
-    """It shows that the topic is gone, and still delivers what it has."""
-    state = state_with(PUSHING)
-    publish(state, T0)
-    state.apply(T0, DeleteTopic(TOPIC))
-
-    assert state.subscription(PUSH).topic == "_deleted-topic_"
-    assert len(state.advance(T0)) == 1
-    assert refusal(state, Publish(TOPIC, (Draft(b"x"),)))[0] == Code.NOT_FOUND
-
-
-def test_topics_and_subscriptions_are_listed_by_project_and_name() -> None:
-    """A project sees its own only."""
-    state = state_with(PUSHING, PULLING)
-    state.apply(T0, CreateTopic(Topic("projects/p2/topics/commands")))
-
-    assert [topic.name for topic in state.topics("projects/p")] == [TOPIC, DEAD]
-    assert [kept.name for kept in state.subscriptions("projects/p")] == [PULL, PUSH]
-    assert state.subscriptions_of(TOPIC) == [PULL, PUSH]
-    assert state.published(DEAD) == []
-    with pytest.raises(ApiError, match="Invalid resource name given"):
-        state.topics("p")
-
-
-@pytest.mark.parametrize("own", ["ab", "1abc", "a b c", "googly", "a" * 256, "abc/d", ""])
-def test_a_name_against_the_rules_is_refused(own: str) -> None:
-    """The rules are the documented ones."""
-    name = f"projects/p/topics/{own}"
-
-    assert refusal(State(), CreateTopic(Topic(name))) == (
-        Code.INVALID_ARGUMENT,
-        (
-            f"Invalid resource name given (name={name}). "
-            "Refer to https://cloud.google.com/pubsub/docs/admin#resource_names for more information."
-        ),
-    )
-
-
-def draft_with(**fields: object) -> Publish:
-    """A publish of one message."""
-    return Publish(TOPIC, (Draft(**fields),))  # type: ignore[arg-type] # the fields are the test's
-
-
-@pytest.mark.parametrize(
-    ("request_", "code", "text"),
-    [
-        (CreateTopic(Topic(TOPIC)), Code.ALREADY_EXISTS, "Resource already exists in the project (resource=commands)."),
-        (DeleteTopic("projects/p/topics/none"), Code.NOT_FOUND, "Resource not found (resource=none)."),
-        (Publish("projects/p/topics/none", ()), Code.NOT_FOUND, "Resource not found (resource=none)."),
-        (Publish(TOPIC, ()), Code.INVALID_ARGUMENT, "message_count is too small"),
-        (Publish(TOPIC, (Draft(b"x"),) * 1_001), Code.INVALID_ARGUMENT, "You passed 1001"),
-        (draft_with(), Code.INVALID_ARGUMENT, "One or more messages in the publish request is empty."),
-        (draft_with(ordering_key="k"), Code.INVALID_ARGUMENT, "One or more messages in the publish request is empty."),
-        (
-            draft_with(data=bytes(9_999_999), attributes={"a": "b"}),
-            Code.INVALID_ARGUMENT,
-            "You passed 10000001 in the request, but the maximum value is 10000000.",
-        ),
-        (draft_with(attributes={f"k{i}": "" for i in range(101)}), Code.INVALID_ARGUMENT, "attribute_count"),
-        (draft_with(attributes={"": "v"}), Code.INVALID_ARGUMENT, "empty or reserved"),
-        (draft_with(attributes={"google": "v"}), Code.INVALID_ARGUMENT, "empty or reserved"),
-        (draft_with(attributes={"ä" * 129: "v"}), Code.INVALID_ARGUMENT, "You passed 258"),
-        (draft_with(attributes={"k": "v" * 1_025}), Code.INVALID_ARGUMENT, "You passed 1025"),
-        (draft_with(data=b"x", ordering_key="k" * 1_025), Code.INVALID_ARGUMENT, "ordering_key_size"),
-        (CreateSubscription(PULLING), Code.ALREADY_EXISTS, "(resource=pull)"),
-        (CreateSubscription(replace(PULLING, name=TOPIC)), Code.INVALID_ARGUMENT, "Invalid resource name given"),
-        (
-            CreateSubscription(Subscription("projects/p/subscriptions/new", "projects/p/topics/none")),
-            Code.NOT_FOUND,
-            "(resource=none)",
-        ),
-        (UpdateSubscription(Subscription("projects/p/subscriptions/none", TOPIC)), Code.NOT_FOUND, "(resource=none)"),
-        (DeleteSubscription("projects/p/subscriptions/none"), Code.NOT_FOUND, "(resource=none)"),
-        (Pull("projects/p/subscriptions/none", 1), Code.NOT_FOUND, "(resource=none)"),
-        (Pull(PULL, 0), Code.INVALID_ARGUMENT, "No max_messages specified"),
-        (Pull(PUSH, 1), Code.FAILED_PRECONDITION, "not supported for push subscriptions"),
-        (Acknowledge(PULL, ()), Code.INVALID_ARGUMENT, "No ack ids specified."),
-        (Acknowledge(PULL, ("x",)), Code.INVALID_ARGUMENT, "(ack_id=x)"),
-        (ModifyAckDeadline(PULL, ("1-1",), timedelta(seconds=601)), Code.INVALID_ARGUMENT, "between 0s and 600s"),
-    ],
-)
-def test_what_is_refused(request_: object, code: Code, text: str) -> None:
-    """Each refusal has its code and names what is wrong."""
-    state = state_with(PUSHING, PULLING)
-
-    found = refusal(state, request_)
-
-    assert found[0] == code
-    assert text in found[1]
-    assert state.undelivered_count(PULL) == 0
-
-
-def dead(attempts: int, topic: str = DEAD) -> DeadLetterPolicy:
-    """A dead letter policy."""
-    return DeadLetterPolicy(topic, attempts)
-
-
-@pytest.mark.parametrize(
-    ("settings", "code", "text"),
-    [
-        (replace(PULLING, ack_deadline=timedelta(seconds=9)), Code.INVALID_ARGUMENT, "between 10s and 600s"),
-        (replace(PULLING, ack_deadline=timedelta(seconds=601)), Code.INVALID_ARGUMENT, "You passed 601s"),
-        (replace(PULLING, retention=timedelta(seconds=599.5)), Code.INVALID_ARGUMENT, "You passed 599.5s"),
-        (replace(PULLING, retention=timedelta(days=32)), Code.INVALID_ARGUMENT, "between 600s and 2678400s"),
-        (
-            replace(PULLING, retry_policy=RetryPolicy(timedelta(seconds=-1))),
-            Code.INVALID_ARGUMENT,
-            "The value for minimum_backoff is out of bounds.",
-        ),
-        (
-            replace(PULLING, retry_policy=RetryPolicy(maximum=timedelta(seconds=601))),
-            Code.INVALID_ARGUMENT,
-            "You passed 601s in the request, but the value must be between 0s and 600s.",
-        ),
-        (
-            replace(PULLING, retry_policy=RetryPolicy(timedelta(seconds=20), timedelta(seconds=10))),
-            Code.INVALID_ARGUMENT,
-            "The value for maximum_backoff is too small. You passed 10s in the request, but the minimum value is 20s.",
-        ),
-        (replace(PULLING, dead_letter_policy=dead(4)), Code.OUT_OF_RANGE, "the minimum value is 5"),
-        (replace(PULLING, dead_letter_policy=dead(101)), Code.OUT_OF_RANGE, "the maximum value is 100"),
-        (replace(PULLING, dead_letter_policy=dead(5, "projects/p/topics/none")), Code.NOT_FOUND, "(resource=none)"),
-    ],
-)
-def test_settings_out_of_range_are_refused(settings: Subscription, code: Code, text: str) -> None:
-    """On creation and on update alike, and the settings stay as they were."""
-    state = state_with(PULLING)
-
-    for request in (
-        CreateSubscription(replace(settings, name="projects/p/subscriptions/new")),
-        UpdateSubscription(settings),
-    ):
-        found = refusal(state, request)
-        assert found[0] == code
-        assert text in found[1]
-    assert state.subscriptions("projects/p") == [PULLING]
-
-
-def test_a_publish_is_all_or_nothing() -> None:
-    """A bad message in a batch lets none through."""
-    state = state_with(PULLING)
-
-    assert refusal(state, Publish(TOPIC, (Draft(b"good"), Draft())))[0] == Code.INVALID_ARGUMENT
-    assert state.published(TOPIC) == []
 
 
 def test_every_message_is_delivered_whatever_is_refused_lost_or_doubled() -> None:

@@ -1,0 +1,47 @@
+"""Fixtures of the emulators' tests: a running Pub/Sub, and Google's own clients for it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from google.cloud import pubsub_v1  # type: ignore[import-untyped]  # it ships no types
+
+from emulators.pubsub.server import PubSubEmulator
+from emulators.pubsub.state import State
+from tests.emulators.pubsub_world import PULL, TOPIC
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def pubsub() -> Iterator[PubSubEmulator]:
+    """A running pubsub with a topic and a subscription to pull from; it leaves no thread behind."""
+    before = set(threading.enumerate())
+    with PubSubEmulator(state=State(push_backoff_max=timedelta(milliseconds=20))) as pubsub:
+        pubsub.create_topic(TOPIC)
+        pubsub.create_pull_subscription(PULL, TOPIC)
+        yield pubsub
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith("pubsub")]
+    assert set(ours) <= before
+
+
+@pytest.fixture
+def publisher(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[pubsub_v1.PublisherClient]:
+    """The official publisher, which finds the pubsub as it would find Google's."""
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
+    client = pubsub_v1.PublisherClient()
+    yield client
+    client.stop()
+    client.transport.close()
+
+
+@pytest.fixture
+def subscriber(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[pubsub_v1.SubscriberClient]:
+    """The official subscriber."""
+    monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
+    with pubsub_v1.SubscriberClient() as client:
+        yield client
