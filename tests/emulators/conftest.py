@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def pubsub() -> Iterator[PubSubEmulator]:
-    """A running pubsub with a topic and a subscription to pull from; it leaves no thread behind."""
+    """A running emulator with a topic and a subscription to pull from; it leaves no thread behind."""
     before = set(threading.enumerate())
     with PubSubEmulator(state=State(push_backoff_max=timedelta(milliseconds=20))) as pubsub:
         pubsub.create_topic(TOPIC)
@@ -31,7 +31,7 @@ def pubsub() -> Iterator[PubSubEmulator]:
 
 @pytest.fixture
 def publisher(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[pubsub_v1.PublisherClient]:
-    """The official publisher, which finds the pubsub as it would find Google's."""
+    """The official publisher, which finds the emulator as it would find Google's."""
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
     client = pubsub_v1.PublisherClient()
     yield client

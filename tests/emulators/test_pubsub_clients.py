@@ -16,7 +16,7 @@ from emulators.faults import Fault
 from tests.emulators.pubsub_world import PULL, SOON_S, TOPIC, rest
 
 if TYPE_CHECKING:
-    from google.cloud import pubsub_v1
+    from google.cloud import pubsub_v1  # type: ignore[import-untyped]  # it ships no types
 
     from emulators.pubsub.server import PubSubEmulator
 

@@ -14,7 +14,7 @@ import pytest
 from tests.emulators.pubsub_world import PULL, SOON_S, rest
 
 if TYPE_CHECKING:
-    from google.cloud import pubsub_v1
+    from google.cloud import pubsub_v1  # type: ignore[import-untyped]  # it ships no types
 
     from emulators.pubsub.server import PubSubEmulator
 
