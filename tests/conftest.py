@@ -5,9 +5,9 @@ import os
 from hypothesis import settings
 
 # A developer's run is short and explores something new each time.
-settings.register_profile("local", max_examples=40, stateful_step_count=30, deadline=None)
+settings.register_profile("local", max_examples=60, stateful_step_count=50, deadline=None)
 # A pull request is never red by luck: the same examples each time.
-settings.register_profile("ci", settings.get_profile("local"), derandomize=True, max_examples=60)
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True, max_examples=80)
 # At night there is time for longer chains.
 settings.register_profile("nightly", settings.get_profile("local"), max_examples=1000, stateful_step_count=100)
 

@@ -22,8 +22,11 @@ from tests.emulators.spanner_model import RETENTION_MAX, RETENTION_MIN, Attempt,
 from tests.emulators.spanner_world import INSTANCE, START, Clock
 
 DATABASES = ("orders", "users")
-BACKUP_IDS = ("one", "two", "three")
+BACKUP_IDS = ("one", "two")
 """Few, so that names and slots are fought for."""
+
+SCHEDULED_COUNT_MAX = 2
+"""Scheduled backups in one run: enough to stand beside others, too few to crowd them out."""
 
 STEPS = (0, 1, 5, 30, 60, 6 * 60, 24 * 60, 8 * 24 * 60)
 """Minutes to let pass: equal to the times below, so that ties happen, and enough to expire and to be forgotten."""
@@ -111,7 +114,8 @@ class SpannerMachine(RuleBasedStateMachine):
         self.clock = Clock()
         self.model = Model()
         self.subject = self.make_subject()
-        self.count = 0
+        self.restored = 0
+        self.scheduled = 0
 
     def make_subject(self) -> Subject:
         """A subject whose time is `self.clock`."""
@@ -131,6 +135,13 @@ class SpannerMachine(RuleBasedStateMachine):
         """Nobody does anything for a while."""
         self.clock.tick(timedelta(minutes=minutes))
 
+    @precondition(lambda self: any(one.code(self.now) is None for one in self.model.attempts))
+    @rule()
+    def time_passes_until_an_operation_ends(self) -> None:
+        """Nobody does anything until something happens by itself."""
+        ends = [one.end() for one in self.model.attempts if one.code(self.now) is None]
+        self.clock.tick(timedelta(minutes=min(ends) - self.now))
+
     @rule(
         target=attempts,
         backup_id=st.sampled_from(BACKUP_IDS),
@@ -148,11 +159,12 @@ class SpannerMachine(RuleBasedStateMachine):
         assert code == expected
         return self._started(attempt, operation)
 
+    @precondition(lambda self: self.scheduled < SCHEDULED_COUNT_MAX)
     @rule(target=attempts, database=st.sampled_from(DATABASES), fate=FATES)
     def a_schedule_starts_a_backup(self, database: str, fate: Fate) -> MultipleResults[Attempt]:
         """A backup schedule fires, under a name of its own."""
-        self.count += 1
-        backup_id = f"scheduled-{self.count}"
+        self.scheduled += 1
+        backup_id = f"scheduled-{self.scheduled}"
         self.subject.plan(_database(database), _plan(fate))
         operation = self.subject.schedule(backup_id, _database(database))
         expires = self.now + 7 * 24 * 60
@@ -185,8 +197,8 @@ class SpannerMachine(RuleBasedStateMachine):
         """A READY backup is restored, which takes a while."""
         ready = [one for one in BACKUP_IDS if self._state(one) == "READY"]
         backup = _backup(data.draw(st.sampled_from(ready)))
-        self.count += 1
-        self.subject.restore(backup, _database(f"restored-{self.count}"), minutes)
+        self.restored += 1
+        self.subject.restore(backup, _database(f"restored-{self.restored}"), minutes)
         holder = self.model.visible(self.now, backup)
         assert holder is not None
         holder.restores.append(self.now + minutes)

@@ -65,6 +65,7 @@ def _the_life_of_a_backup(sample: ModuleType) -> None:
     _call(sample, "create_backup_with_encryption_key", INSTANCE_ID, DATABASE_ID, "second", KEYS[0])
     _call(sample, "create_backup_with_multiple_kms_keys", INSTANCE_ID, DATABASE_ID, "third", KEYS)
     _call(sample, "copy_backup", INSTANCE_ID, "first-copy", f"{INSTANCE}/backups/first")
+    _call(sample, "copy_backup_with_multiple_kms_keys", INSTANCE_ID, "third-copy", f"{INSTANCE}/backups/third", KEYS)
     _call(sample, "restore_database", INSTANCE_ID, "restored", "first")
     _call(sample, "restore_database_with_encryption_key", INSTANCE_ID, "restored-2", "second", KEYS[0])
     _call(sample, "restore_database_with_multiple_kms_keys", INSTANCE_ID, "restored-3", "third", KEYS)
