@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from google.cloud import pubsub_v1  # type: ignore[import-untyped]  # it ships no types
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient  # type: ignore[import-untyped]  # it ships no types
 
 from emulators.pubsub.server import PubSubEmulator
 from emulators.pubsub.state import State
@@ -30,18 +30,18 @@ def pubsub() -> Iterator[PubSubEmulator]:
 
 
 @pytest.fixture
-def publisher(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[pubsub_v1.PublisherClient]:
+def publisher(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[PublisherClient]:
     """The official publisher, which finds the emulator as it would find Google's."""
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
-    client = pubsub_v1.PublisherClient()
+    client = PublisherClient()
     yield client
     client.stop()
     client.transport.close()
 
 
 @pytest.fixture
-def subscriber(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[pubsub_v1.SubscriberClient]:
+def subscriber(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[SubscriberClient]:
     """The official subscriber."""
     monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
-    with pubsub_v1.SubscriberClient() as client:
+    with SubscriberClient() as client:
         yield client

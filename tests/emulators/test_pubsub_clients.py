@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 from google.api_core import exceptions
-from google.pubsub_v1 import PublisherClient, types
+from google.pubsub_v1 import PublisherClient as LowLevelPublisher
+from google.pubsub_v1 import types
 
 from emulators.errors import Code
 from emulators.faults import Fault
 from tests.emulators.pubsub_world import PULL, SOON_S, TOPIC, rest
 
 if TYPE_CHECKING:
-    from google.cloud import pubsub_v1  # type: ignore[import-untyped]  # it ships no types
+    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient  # type: ignore[import-untyped]  # it ships no types
+    from google.cloud.pubsub_v1.subscriber.message import Message  # type: ignore[import-untyped]  # the same
 
     from emulators.pubsub.server import PubSubEmulator
 
 
 def test_the_official_publisher_and_a_unary_pull_carry_a_message(
-    publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient, pubsub: PubSubEmulator
+    publisher: PublisherClient, subscriber: SubscriberClient, pubsub: PubSubEmulator
 ) -> None:
     """Data, attributes, id and time arrive as they were, and an acknowledgement ends it."""
     message_id = publisher.publish(TOPIC, b"\x00data", a="b").result(SOON_S)
@@ -38,12 +40,12 @@ def test_the_official_publisher_and_a_unary_pull_carry_a_message(
 
 
 def test_streaming_pull_receives_and_acknowledges(
-    publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient, pubsub: PubSubEmulator
+    publisher: PublisherClient, subscriber: SubscriberClient, pubsub: PubSubEmulator
 ) -> None:
     """The official client's subscribe works in both orders: published before it begins and while it runs."""
     received: queue.Queue[bytes] = queue.Queue()
 
-    def take(message: pubsub_v1.subscriber.message.Message) -> None:
+    def take(message: Message) -> None:
         message.ack()
         received.put(message.data)
 
@@ -60,14 +62,12 @@ def test_streaming_pull_receives_and_acknowledges(
         assert pubsub._service.changed.wait_for(lambda: pubsub.undelivered_count(PULL) == 0, SOON_S)  # noqa: SLF001  # see above
 
 
-def test_a_refused_message_comes_again_on_the_stream(
-    publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient
-) -> None:
+def test_a_refused_message_comes_again_on_the_stream(publisher: PublisherClient, subscriber: SubscriberClient) -> None:
     """A nack from the official client brings the next attempt."""
     received: queue.Queue[str] = queue.Queue()
     refused: list[str] = []
 
-    def take(message: pubsub_v1.subscriber.message.Message) -> None:
+    def take(message: Message) -> None:
         received.put(message.message_id)
         if refused:
             message.ack()
@@ -84,7 +84,7 @@ def test_a_refused_message_comes_again_on_the_stream(
 
 
 def test_acknowledgements_and_deadlines_can_be_sent_on_the_stream(
-    publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient, pubsub: PubSubEmulator
+    publisher: PublisherClient, subscriber: SubscriberClient, pubsub: PubSubEmulator
 ) -> None:
     """Other languages' clients acknowledge there; a malformed id ends the stream with its refusal."""
     publisher.publish(TOPIC, b"x").result(SOON_S)
@@ -114,7 +114,7 @@ def test_acknowledgements_and_deadlines_can_be_sent_on_the_stream(
     ],
 )
 def test_a_stream_is_refused(
-    subscriber: pubsub_v1.SubscriberClient,
+    subscriber: SubscriberClient,
     request_: types.StreamingPullRequest,
     refusal: type[exceptions.GoogleAPICallError],
 ) -> None:
@@ -125,12 +125,12 @@ def test_a_stream_is_refused(
         next(subscriber.streaming_pull(iter([first, request_])))
 
 
-def test_a_stream_without_a_request_just_ends(subscriber: pubsub_v1.SubscriberClient) -> None:
+def test_a_stream_without_a_request_just_ends(subscriber: SubscriberClient) -> None:
     """Nobody asked for anything."""
     assert list(subscriber.streaming_pull(iter([]))) == []
 
 
-def test_a_pull_waits_for_a_message(pubsub: PubSubEmulator, subscriber: pubsub_v1.SubscriberClient) -> None:
+def test_a_pull_waits_for_a_message(pubsub: PubSubEmulator, subscriber: SubscriberClient) -> None:
     """A unary pull that finds nothing gets what is published meanwhile; one that won't wait gets nothing."""
     now = rest(pubsub, "POST", f"/v1/{PULL}:pull", {"maxMessages": 1, "returnImmediately": True})
     timer = threading.Timer(0.05, lambda: pubsub.publish(TOPIC, b"late"))
@@ -142,9 +142,7 @@ def test_a_pull_waits_for_a_message(pubsub: PubSubEmulator, subscriber: pubsub_v
     assert response.received_messages[0].message.data == b"late"
 
 
-def test_a_pull_that_nobody_waits_for_takes_nothing(
-    publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient
-) -> None:
+def test_a_pull_that_nobody_waits_for_takes_nothing(publisher: PublisherClient, subscriber: SubscriberClient) -> None:
     """A message is not leased to a client that has gone."""
     with pytest.raises(exceptions.DeadlineExceeded):
         subscriber.pull(subscription=PULL, max_messages=1, timeout=0.05, retry=None)
@@ -154,7 +152,7 @@ def test_a_pull_that_nobody_waits_for_takes_nothing(
     assert received.message.data == b"x"
 
 
-def test_settings_round_trip_through_the_official_client(subscriber: pubsub_v1.SubscriberClient) -> None:
+def test_settings_round_trip_through_the_official_client(subscriber: SubscriberClient) -> None:
     """What is set is shown, what is updated is changed, what is left out is kept."""
     name = "projects/p/subscriptions/settings"
     created = subscriber.create_subscription(
@@ -191,7 +189,7 @@ def test_settings_round_trip_through_the_official_client(subscriber: pubsub_v1.S
 
 
 @pytest.mark.parametrize("paths", [[], ["topic"], ["nonsense"]])
-def test_an_update_needs_a_good_mask(subscriber: pubsub_v1.SubscriberClient, paths: list[str]) -> None:
+def test_an_update_needs_a_good_mask(subscriber: SubscriberClient, paths: list[str]) -> None:
     """Nothing is changed by guessing."""
     with pytest.raises(exceptions.InvalidArgument, match="update_mask"):
         subscriber.update_subscription(request={"subscription": {"name": PULL}, "update_mask": {"paths": paths}})
@@ -208,22 +206,20 @@ def test_an_update_needs_a_good_mask(subscriber: pubsub_v1.SubscriberClient, pat
         {"push_config": {"push_endpoint": "http://127.0.0.1:1/", "no_wrapper": {"write_metadata": True}}},
     ],
 )
-def test_a_setting_that_is_not_emulated_is_refused(
-    subscriber: pubsub_v1.SubscriberClient, setting: dict[str, object]
-) -> None:
+def test_a_setting_that_is_not_emulated_is_refused(subscriber: SubscriberClient, setting: dict[str, object]) -> None:
     """A test never believes in a setting that does nothing."""
     with pytest.raises(exceptions.MethodNotImplemented, match="does not support"):
         subscriber.create_subscription(request={"name": PULL + "2", "topic": TOPIC, **setting})
 
 
 @pytest.mark.parametrize("endpoint", ["https://run.app/", "nonsense"])
-def test_only_http_can_be_pushed_to(subscriber: pubsub_v1.SubscriberClient, endpoint: str) -> None:
-    """The pubsub never calls anything outside."""
+def test_only_http_can_be_pushed_to(subscriber: SubscriberClient, endpoint: str) -> None:
+    """The emulator never calls anything outside."""
     with pytest.raises(exceptions.InvalidArgument, match="Invalid push endpoint"):
         subscriber.modify_push_config(subscription=PULL, push_config={"push_endpoint": endpoint})
 
 
-def test_lists_come_in_pages(publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient) -> None:
+def test_lists_come_in_pages(publisher: PublisherClient, subscriber: SubscriberClient) -> None:
     """The official pagers see every item once."""
     for number in range(4):
         publisher.create_topic(name=f"projects/p/topics/more-{number}")
@@ -236,7 +232,7 @@ def test_lists_come_in_pages(publisher: pubsub_v1.PublisherClient, subscriber: p
         publisher.list_topics(request={"project": "projects/p", "page_token": "nonsense"})
 
 
-def test_what_is_deleted_is_gone(publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient) -> None:
+def test_what_is_deleted_is_gone(publisher: PublisherClient, subscriber: SubscriberClient) -> None:
     """A publish to a topic that is gone is NOT_FOUND with the service's text."""
     assert publisher.get_topic(topic=TOPIC).name == TOPIC
     publisher.delete_topic(topic=TOPIC)
@@ -250,7 +246,7 @@ def test_what_is_deleted_is_gone(publisher: pubsub_v1.PublisherClient, subscribe
 
 
 def test_a_method_that_is_not_emulated_is_unimplemented(
-    publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient
+    publisher: PublisherClient, subscriber: SubscriberClient
 ) -> None:
     """It is not answered with a guess."""
     with pytest.raises(exceptions.MethodNotImplemented):
@@ -262,10 +258,10 @@ def test_a_method_that_is_not_emulated_is_unimplemented(
 
 
 def test_a_message_of_the_largest_size_passes_and_a_larger_one_is_refused_in_words(
-    publisher: pubsub_v1.PublisherClient, pubsub: PubSubEmulator
+    publisher: PublisherClient, pubsub: PubSubEmulator
 ) -> None:
     """The state refuses it, not a limit of the transport."""
-    low_level = PublisherClient(transport=publisher.transport)
+    low_level = LowLevelPublisher(transport=publisher.transport)
     low_level.publish(topic=TOPIC, messages=[types.PubsubMessage(data=bytes(10_000_000))])
     with pytest.raises(exceptions.InvalidArgument, match="The value for request_size is too large"):
         low_level.publish(topic=TOPIC, messages=[types.PubsubMessage(data=bytes(10_000_001))])
@@ -275,7 +271,7 @@ def test_a_message_of_the_largest_size_passes_and_a_larger_one_is_refused_in_wor
 
 @pytest.mark.parametrize(("when", "count"), [("before", 0), ("after", 1)])
 def test_a_fault_hits_a_publish_before_or_after_its_effect(
-    pubsub: PubSubEmulator, publisher: pubsub_v1.PublisherClient, when: str, count: int
+    pubsub: PubSubEmulator, publisher: PublisherClient, when: str, count: int
 ) -> None:
     """The client sees the code either way, and the fault is counted, by gRPC as by REST."""
     for _ in range(2):
@@ -289,7 +285,7 @@ def test_a_fault_hits_a_publish_before_or_after_its_effect(
     assert pubsub.faults.calls["Publish"] == 2
 
 
-def test_a_fault_hits_a_stream_as_it_begins(pubsub: PubSubEmulator, subscriber: pubsub_v1.SubscriberClient) -> None:
+def test_a_fault_hits_a_stream_as_it_begins(pubsub: PubSubEmulator, subscriber: SubscriberClient) -> None:
     """The official client would try again; this one looks at the first refusal."""
     pubsub.faults.plan(Fault("StreamingPull", Code.PERMISSION_DENIED))
 

@@ -22,7 +22,7 @@ from emulators.pubsub.state import PUSH_CONCURRENCY
 from tests.emulators.pubsub_world import DEAD, PULL, PUSH, SOON_S, TOPIC, receiving
 
 if TYPE_CHECKING:
-    from google.cloud import pubsub_v1  # type: ignore[import-untyped]  # it ships no types
+    from google.cloud.pubsub_v1 import SubscriberClient  # type: ignore[import-untyped]  # it ships no types
 
 
 def test_a_push_arrives_with_the_services_body(pubsub: PubSubEmulator) -> None:
@@ -53,7 +53,7 @@ def test_a_push_arrives_with_the_services_body(pubsub: PubSubEmulator) -> None:
 
 
 def test_a_refused_push_is_tried_again_and_then_dead_lettered(
-    pubsub: PubSubEmulator, subscriber: pubsub_v1.SubscriberClient
+    pubsub: PubSubEmulator, subscriber: SubscriberClient
 ) -> None:
     """Five refusals with a growing deliveryAttempt, then the dead letter topic has it."""
     pubsub.create_topic(DEAD)

@@ -14,14 +14,12 @@ import pytest
 from tests.emulators.pubsub_world import PULL, SOON_S, rest
 
 if TYPE_CHECKING:
-    from google.cloud import pubsub_v1  # type: ignore[import-untyped]  # it ships no types
+    from google.cloud.pubsub_v1 import SubscriberClient  # type: ignore[import-untyped]  # it ships no types
 
     from emulators.pubsub.server import PubSubEmulator
 
 
-def test_rest_and_grpc_share_one_port_and_one_state(
-    pubsub: PubSubEmulator, subscriber: pubsub_v1.SubscriberClient
-) -> None:
+def test_rest_and_grpc_share_one_port_and_one_state(pubsub: PubSubEmulator, subscriber: SubscriberClient) -> None:
     """What a Cloud Task publishes by REST, a client pulls by gRPC."""
     status, body = rest(
         pubsub,
@@ -115,7 +113,7 @@ def test_a_body_must_say_that_it_is_small_enough(pubsub: PubSubEmulator, headers
 
 
 def test_a_health_check_is_answered(pubsub: PubSubEmulator) -> None:
-    """Scripts that wait for an pubsub ask for its root."""
+    """Scripts that wait for an emulator ask for its root."""
     host, port = pubsub.address.split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=SOON_S)
     connection.request("GET", "/")
