@@ -16,12 +16,12 @@ from emulators.spanner.history import Event, What
 from emulators.spanner.methods import ANSWERS, Methods
 from emulators.spanner.names import instance_of
 from emulators.spanner.plans import Plan, Plans
-from emulators.spanner.records import Database, DatabaseState, Operation
+from emulators.spanner.records import Backup, BackupState, Database, DatabaseState, Operation
 from emulators.spanner.starts import VERSION_RETENTION, start_backup, start_copy, start_restore
 from emulators.spanner.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from emulators.spanner import requests as rpc
@@ -99,8 +99,13 @@ class State:
 
     @property
     def history(self) -> Sequence[Event]:
-        """What happened, oldest first; the newest million lines. It grows while it is held."""
+        """What happened, oldest first; the newest hundred thousand lines. It grows while it is held."""
         return self._world.history
+
+    @property
+    def backups(self) -> Mapping[str, Backup]:
+        """The backups as of the last call or advance, by name, without a line in the history. It changes while held."""
+        return self._world.backups
 
     # For test authors
 
@@ -151,9 +156,14 @@ class State:
             schedule: The schedule's full name.
             backup_id: The backup's id.
             retention: From now to the expire_time.
+
+        Raises:
+            ValueError: The name is taken.
         """
         self.advance(now)
         name = self._world.databases[database].name
+        if f"{instance_of(name)}/backups/{backup_id}" in self._world.backups:
+            raise ValueError(f"there is already a backup {backup_id}")
         return start_backup(
             self._world,
             f"{instance_of(name)}/backups/{backup_id}",
@@ -169,11 +179,17 @@ class State:
         self.advance(now)
         plan = Plan(duration=max(until - self._world.now, _NO_TIME))
         self.add_instance(instance_of(database))
-        return start_restore(self._world, database, self._world.backups[backup], plan=plan)
+        return start_restore(self._world, database, self._ready(backup), plan=plan)
 
     def begin_copy(self, now: datetime, source: str, backup: str, until: datetime) -> Operation:
         """Starts to copy a READY backup, which can't be deleted until then."""
         self.advance(now)
         plan = Plan(duration=max(until - self._world.now, _NO_TIME))
-        held = self._world.backups[source]
+        held = self._ready(source)
         return start_copy(self._world, backup, held, expire_time=held.expire_time, plan=plan, cause="test")
+
+    def _ready(self, name: str) -> Backup:
+        backup = self._world.backups[name]
+        if backup.state is not BackupState.READY:
+            raise ValueError(f"{name} is {backup.state}, and only a READY backup can be restored or copied")
+        return backup

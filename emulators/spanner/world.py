@@ -43,7 +43,7 @@ https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.
 GetOperation forgets it too is inferred.
 """
 
-HISTORY_COUNT_MAX = 1_000_000
+HISTORY_COUNT_MAX = 100_000
 """Lines of the record that are kept, the newest: a test reads all of its own; a command that runs for months stays
 small."""
 

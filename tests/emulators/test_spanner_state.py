@@ -437,6 +437,31 @@ def test_the_same_calls_give_the_same_names() -> None:
     assert all(name.startswith("_auto_op_") and name.removeprefix("_auto_op_").isdecimal() for name in names)
 
 
+def test_a_test_that_asks_for_the_impossible_is_told_so() -> None:
+    """The helpers raise plain Python errors where a test asks for what can't be."""
+    desk = Desk(State(databases=[ORDERS]))
+    desk.create()
+
+    with pytest.raises(ValueError, match="only a READY backup"):
+        desk.state.begin_restore(desk.clock.now, NIGHTLY, f"{INSTANCE}/databases/restored", START + HOUR)
+    with pytest.raises(ValueError, match="only a READY backup"):
+        desk.state.begin_copy(desk.clock.now, NIGHTLY, f"{INSTANCE}/backups/copy", START + HOUR)
+    with pytest.raises(ValueError, match="already a backup nightly"):
+        desk.state.start_scheduled_backup(desk.clock.now, ORDERS, SCHEDULE, "nightly")
+    with pytest.raises(KeyError):
+        desk.state.begin_copy(desk.clock.now, f"{INSTANCE}/backups/none", NIGHTLY, START + HOUR)
+
+
+def test_backups_can_be_looked_at_without_a_trace() -> None:
+    """`backups` shows what a list would, and the record does not grow."""
+    desk = Desk()
+    made = desk.made()
+    lines = len(desk.state.history)
+
+    assert desk.state.backups == {NIGHTLY: made}
+    assert len(desk.state.history) == lines
+
+
 def _percent(desk: Desk, name: str) -> int:
     progress = desk.operation(name).progress
     assert progress is not None
