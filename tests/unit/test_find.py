@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,9 @@ from tests.unit.handlers_world import (
     START,
     USERS,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 TRIGGER = Trigger("17", START)
 RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START)
@@ -111,10 +115,10 @@ PUBLISHED = START + DAY
     ],
 )
 def test_a_race_was_lost_if_the_end_came_within_the_grace_before_the_cancel_or_since(
-    end_time: object, *, raced: bool
+    end_time: datetime, *, raced: bool
 ) -> None:
     """Ten minutes exactly still count; a microsecond more doesn't."""
-    ended = replace(MADE, end_time=end_time)  # type: ignore[arg-type]  # a table of mixed rows
+    ended = replace(MADE, end_time=end_time)
 
     assert find.lately_ended([ended], PUBLISHED) == (ended if raced else None)
 
