@@ -38,7 +38,9 @@ def next_wait(at: At, look: Look, operation: Operation) -> timedelta:
     before = None
     if look.percent is not None and look.percent_seconds:
         before = pacing.Sighting(look.percent, timedelta(seconds=look.percent_seconds))
-    expected = timedelta(seconds=look.expected_seconds) if look.expected_seconds else None
+    expected = None
+    if look.expected_seconds:
+        expected = pacing.Expectation(timedelta(seconds=look.expected_seconds), look.expected_spread)
     since_cancel = None
     if operation.cancel_time is not None:
         since_cancel = max(at.now - operation.cancel_time, timedelta(0))
@@ -51,17 +53,18 @@ def next_wait(at: At, look: Look, operation: Operation) -> timedelta:
     return wait
 
 
-def schedule_look(at: At, look: Look, operation: Operation, wait: timedelta) -> timedelta:
-    """Makes the look that follows this one, with the progress that was seen now."""
+def following(at: At, look: Look, operation: Operation) -> Look:
+    """The look that comes after this one; it remembers the highest progress and when that was first seen."""
+    following = replace(look, step=look.step + 1, failures=0)
+    if look.percent is not None and operation.percent <= look.percent:
+        return following
     elapsed = max(at.now - operation.start_time, timedelta(0))
-    following = replace(
-        look,
-        step=look.step + 1,
-        percent=operation.percent,
-        percent_seconds=int(elapsed.total_seconds()),
-        failures=0,
-    )
-    return schedule(at, following, wait)
+    return replace(following, percent=operation.percent, percent_seconds=int(elapsed.total_seconds()))
+
+
+def schedule_look(at: At, look: Look, operation: Operation, wait: timedelta) -> timedelta:
+    """Makes the look that comes after this one."""
+    return schedule(at, following(at, look, operation), wait)
 
 
 def give_up(at: At, look: Look, why: str, operation: Operation | None = None, error: ErrorText | None = None) -> Result:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from backstop.commands import Cancel, Command, Follow, IfCreated, Start, Sweep
 from backstop.lifecycle import Intent
 from backstop.names import DatabaseName, InstanceName, OperationName
+from backstop.pacing import HISTORY_SPREAD
 
 VERSION: Literal[1] = 1
 """The version of the format. A revision reads its own and must know the former one while messages are under way."""
@@ -42,8 +43,9 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
         include_scheduled: Whether one made by a native schedule may be stopped and deleted.
         give_up_at: When the chain ends, whatever has become of the operation.
         expected_seconds: How long it should take from its start, judging by earlier ones; None: nothing is known.
-        percent: The last progress seen, 0 to 100.
-        percent_seconds: How long after the operation's start it was seen.
+        expected_spread: How far off that may be, as a standard deviation of the logarithm.
+        percent: The highest progress seen, 0 to 100.
+        percent_seconds: How long after the operation's start it was first seen.
         blocked: Whether `DELETE_BLOCKED` has been reported.
         failures: How many looks in a row Google has refused.
         v: The version of the format.
@@ -59,6 +61,7 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
     if_created: IfCreated = IfCreated.DELETE
     include_scheduled: bool = False
     expected_seconds: int | None = None
+    expected_spread: float = HISTORY_SPREAD
     percent: int | None = None
     percent_seconds: int = 0
     blocked: bool = False

@@ -28,24 +28,20 @@ if TYPE_CHECKING:
     from backstop.names import DatabaseName
     from backstop.ports import Operation
 
-LOOK_WORTH = timedelta(seconds=45)
+LOOK_WORTH = timedelta(seconds=2.5)
 """How much lag one look less is worth. It sets the scale of everything here, and the benchmark shows what it buys."""
 
-UNKNOWN_MEDIAN = timedelta(hours=2)
-UNKNOWN_SPREAD = 0.7
-"""Without history: most backups take 1 to 4 hours, so two thirds lie within a factor of two around 2 hours.
-
-https://cloud.google.com/spanner/docs/backup#performance (documented: the 1 to 4 hours; inferred: the rest)
-"""
-
 HISTORY_SPREAD = 0.2
-"""How far an operation's length lies from its database's earlier ones, as a standard deviation of the logarithm."""
+"""How far backups of one database usually differ in length, as a standard deviation of the logarithm."""
 
 PROGRESS_SPREAD_MIN = 0.01
 """Progress comes in whole percents, so it never says more than this."""
 
-PROGRESS_DRIFT_MAX = 3.0
-"""How many percent a progress may be off a straight line and still be believed."""
+PROGRESS_OFF_UNKNOWN = 6.0
+"""How many percent a progress is taken to be off the line when there is no earlier one to draw it through."""
+
+DOUBT_MAX = 0.2
+"""Progress that can be trusted no better than this says less than the documentation does, and would be overslept."""
 
 CANCEL_GROWTH = 0.5
 """Each look after a cancel waits this part of the time since the cancel, or of the time it has been blocked."""
@@ -55,6 +51,26 @@ RETRY_FIRST = timedelta(minutes=1)
 
 JITTER = 0.1
 """The part of a wait by which operations are spread, so that those started together aren't looked at together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """How long an operation should take.
+
+    Attributes:
+        length: From its start to its end.
+        spread: How far off that may be, as a standard deviation of the logarithm.
+    """
+
+    length: timedelta
+    spread: float
+
+
+UNKNOWN = Expectation(timedelta(hours=2), 0.8)
+"""Without history: most backups take 1 to 4 hours, so most lie within a factor of two around 2 hours.
+
+https://cloud.google.com/spanner/docs/backup#performance (documented: the 1 to 4 hours; inferred: the rest)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,34 +86,38 @@ class Sighting:
     elapsed: timedelta
 
 
-def expected_length(operations: Sequence[Operation], database: DatabaseName) -> timedelta | None:
+def expectation(operations: Sequence[Operation], database: DatabaseName) -> Expectation | None:
     """How long a backup of this database takes, judging by those that succeeded; None if none did."""
     lengths_s = [
         (operation.end_time - operation.start_time).total_seconds()
         for operation in operations
         if operation.database == database and operation.response is not None and operation.end_time is not None
     ]
-    return timedelta(seconds=median(lengths_s)) if lengths_s else None
+    if not lengths_s:
+        return None
+    middle_s = max(median(lengths_s), 1.0)
+    # Few lengths say little of how they vary, so the usual spread counts as if it had been seen twice.
+    squares = [math.log(max(length_s, 1.0) / middle_s) ** 2 for length_s in lengths_s]
+    variance = (sum(squares) + 2 * HISTORY_SPREAD**2) / (len(squares) + 2)
+    return Expectation(timedelta(seconds=middle_s), math.sqrt(variance * (1 + 1 / len(squares))))
 
 
 def wait_running(
-    seen: Sighting, before: Sighting | None, expected: timedelta | None, since_cancel: timedelta | None
+    seen: Sighting, before: Sighting | None, expected: Expectation | None, since_cancel: timedelta | None
 ) -> timedelta:
     """How long to wait before looking at an operation that runs.
 
     Args:
         seen: Its progress now.
-        before: Its progress at the look before; None at the first.
+        before: When the last other progress was first seen; None if there was none.
         expected: How long it should take, judging by earlier ones; None if there are none.
         since_cancel: The time since a cancel was asked for; None if none was.
     """
-    if _is_steady(seen, before):
-        length, spread = seen.elapsed * 100 / (seen.percent + 0.5), max(PROGRESS_SPREAD_MIN, 0.5 / seen.percent)
-    elif expected is not None:
-        length, spread = expected, HISTORY_SPREAD
-    else:
-        length, spread = UNKNOWN_MEDIAN, UNKNOWN_SPREAD
-    wait = _best_interval(seen.elapsed.total_seconds(), length.total_seconds(), spread)
+    guess = expected or UNKNOWN
+    doubt = _doubt(seen, before)
+    if doubt < min(guess.spread, DOUBT_MAX):
+        guess = Expectation(seen.elapsed * 100 / (seen.percent + 0.5), doubt)
+    wait = _best_interval(seen.elapsed.total_seconds(), guess.length.total_seconds(), guess.spread)
     return wait if since_cancel is None else min(wait, wait_growing(since_cancel))
 
 
@@ -117,12 +137,18 @@ def bounded(wait: timedelta, name: str, *, low: timedelta, high: timedelta) -> t
     return min(max(wait * (1 + JITTER * (2 * fraction - 1)), low), high)
 
 
-def _is_steady(seen: Sighting, before: Sighting | None) -> bool:
-    """Whether the progress lies on the line from the start through the progress seen before."""
-    if before is None or not 0 < before.percent < seen.percent < 100:
-        return False
-    line = before.percent * (seen.elapsed / before.elapsed)
-    return abs(seen.percent - line) <= PROGRESS_DRIFT_MAX + line * seen.percent / before.percent * 0.01
+def _doubt(seen: Sighting, before: Sighting | None) -> float:
+    """How far the progress can be trusted: the spread of the length that it suggests, as a standard deviation.
+
+    It is what whole percents leave open, and how far the progress is off the line from the start through the one
+    seen before. A progress that sticks moves further off that line with each look.
+    """
+    if not 0 < seen.percent < 100:
+        return math.inf
+    off = PROGRESS_OFF_UNKNOWN
+    if before is not None and before.percent > 0:
+        off = abs(seen.percent - before.percent * (seen.elapsed / before.elapsed))
+    return max(math.hypot(0.5, off) / seen.percent, PROGRESS_SPREAD_MIN)
 
 
 def _best_interval(elapsed_s: float, length_s: float, spread: float) -> timedelta:

@@ -29,10 +29,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from backstop.names import BackupName
+    from backstop.pacing import Expectation
     from backstop.ports import Operation
 
-REASON_LENGTH_MAX = 300
-"""How much of a reason a chain of starts carries along; 100 databases' reasons fit a follow-up all the same."""
+REASON_LENGTH_MAX = 600
+"""How much of a reason a chain of starts carries along: Google's words and, behind them, who holds the slot.
+
+100 databases' reasons fit a follow-up all the same.
+"""
 
 
 class NotStartedError(Exception):
@@ -60,7 +64,7 @@ def backup_name(command: Start, database: DatabaseName, at: At) -> BackupName:
     return database.instance.backup(command.backup_id or find.derived_backup_id(database, at.trigger))
 
 
-def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) -> tuple[Operation, timedelta | None]:
+def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) -> tuple[Operation, Expectation | None]:
     """The operation that this message started, started now if no earlier delivery did it.
 
     Returns:
@@ -71,7 +75,7 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         RefusedError: Google refused for good.
     """
     operations = at.ports.spanner.list_operations(database.instance, database=database)
-    expected = pacing.expected_length(operations, database)
+    expected = pacing.expectation(operations, database)
     mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
     if mine is not None:
         return mine, expected
@@ -98,7 +102,7 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
     return operation, expected
 
 
-def follow_new(command: Start, operation: Operation, expected: timedelta | None, at: At) -> Report:
+def follow_new(command: Start, operation: Operation, expected: Expectation | None, at: At) -> Report:
     """Makes the first look at an operation that a start made, and says that it was started."""
     look = Look(
         trigger=at.trigger,
@@ -109,7 +113,8 @@ def follow_new(command: Start, operation: Operation, expected: timedelta | None,
         cancel_at=limit(command.cancel_after, operation, at),
         if_created=command.if_created,
         give_up_at=give_up_at(operation, at),
-        expected_seconds=int(expected.total_seconds()) if expected else None,
+        expected_seconds=int(expected.length.total_seconds()) if expected else None,
+        expected_spread=round(expected.spread, 3) if expected else pacing.HISTORY_SPREAD,
     )
     wait = timedelta(0) if operation.done else next_wait(at, look, operation)
     wait = schedule_look(at, look, operation, wait)
@@ -139,8 +144,10 @@ def fan_out_step(fan_out: FanOut, at: At) -> Report:
         refused = {**fan_out.refused, database_id: str(error)[:REASON_LENGTH_MAX]}
         wait = schedule(at, replace(following, refused=refused), timedelta(0))
         return Report(database=database, step=fan_out.step, next_look=wait, note=f"Did not start {backup}: {error}.")
+    # The next start comes last: its name is the one under which this delivery is put back if anything before it fails.
+    report = follow_new(fan_out.command, operation, expected, at)
     schedule(at, replace(following, started=(*fan_out.started, database_id)), timedelta(0))
-    return follow_new(fan_out.command, operation, expected, at)
+    return report
 
 
 def _fan_out(command: Start, at: At) -> Report:
