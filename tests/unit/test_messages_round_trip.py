@@ -87,7 +87,7 @@ def test_a_chain_of_starts_fits_a_follow_up_with_every_database_refused() -> Non
 
     encoded = encode_follow_up(parse_follow_up(json.dumps(document).encode()))
 
-    assert len(encoded) <= FOLLOW_UP_BYTES_MAX / 2
+    assert len(encoded) <= FOLLOW_UP_BYTES_MAX
 
 
 @given(own.follow_ups, own.follow_ups)

@@ -1,0 +1,252 @@
+"""What a `start` of many databases does: a chain that starts one a delivery."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backstop.deliver import deliver
+from backstop.errors import TransientError
+from emulators.errors import Code
+from emulators.faults import Fault
+from emulators.spanner.history import What
+from emulators.spanner.plans import Plan
+from tests.unit.handlers_world import HOUR, INSTANCE, MINUTE, World
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from backstop.context import Report
+
+IDS = ("invoices", "orders-de", "orders-fr", "users")
+DATABASES = [f"{INSTANCE}/databases/{name}" for name in IDS]
+LONG = Plan(duration=HOUR)
+
+
+def make_world() -> World:
+    """An instance with four databases."""
+    return World(LONG, databases=DATABASES)
+
+
+def started(world: World) -> list[str]:
+    """The databases whose backup was started, in order."""
+    operations = [event.resource for event in world.spanner.history if event.what is What.BACKUP_STARTED]
+    return [world.backup(name).database.rpartition("/")[2] for name in operations]
+
+
+def run_chain(world: World) -> list[Report]:
+    """Delivers the chain's steps only, up to its summary; the looks at what was started come much later."""
+    reports = []
+    while not reports or reports[-1].command != "fan-out" or reports[-1].next_look is not None:
+        reports.append(world.look())
+    return reports
+
+
+def summary(world: World) -> dict[str, object]:
+    """The one result that tells of many."""
+    (result,) = [result for result in world.results if "databases" in result]
+    return result
+
+
+def test_a_start_of_an_instance_starts_every_database_one_a_delivery_and_tells_of_all_at_the_end() -> None:
+    """Each delivery makes the calls of one start, and the last one sums up."""
+    world = make_world()
+
+    report = world.send(action="start", instance=INSTANCE)
+    assert started(world) == []
+    assert report.note == "Starting the backups of 4 databases."
+    world.look()
+    assert started(world) == ["invoices"]
+    run_chain(world)
+
+    assert started(world) == list(IDS)
+    assert world.outcomes == ["STARTED"] * 5
+    assert summary(world)["databases"] == {"started": list(IDS), "not_started": {}}
+    assert summary(world)["detail"] == "Started 4 of 4 backups."
+
+
+def test_each_of_many_is_followed_to_its_own_end() -> None:
+    """The chain of starts makes one chain of looks for each database."""
+    world = make_world()
+
+    world.send(action="start", instance=INSTANCE, databases=["orders-*"])
+    world.looks()
+
+    assert started(world) == ["orders-de", "orders-fr"]
+    assert world.outcomes.count("COMPLETED") == 2
+
+
+def test_patterns_that_match_nothing_are_told_and_keep_nothing_else_from_starting() -> None:
+    """A spelling mistake in one pattern shows in the summary."""
+    world = make_world()
+
+    world.send(action="start", instance=INSTANCE, databases=["users", "order-*"])
+    run_chain(world)
+
+    assert summary(world)["databases"] == {
+        "started": ["users"],
+        "not_started": {"order-*": "no database of the instance matches"},
+    }
+    assert summary(world)["detail"] == "Started 1 of 2 backups. Not started: order-*."
+
+
+def test_a_start_that_matches_no_database_is_rejected() -> None:
+    """There is nothing to start and no chain."""
+    world = make_world()
+
+    world.send(action="start", instance=INSTANCE, databases=["order"])
+
+    (result,) = world.results
+    assert result["outcome"] == "REJECTED"
+    assert result["databases"] == {"started": [], "not_started": {"order": "no database of the instance matches"}}
+    assert not world.tasks.pending()
+
+
+def test_a_dry_run_names_the_databases_and_starts_none() -> None:
+    """One DRY_RUN says what would be started."""
+    world = make_world()
+
+    world.send(action="start", instance=INSTANCE, databases=["orders-*"], dry_run=True)
+
+    assert world.outcomes == ["DRY_RUN"]
+    assert world.detail == "Would start a backup of each of 2 databases: orders-de, orders-fr."
+    assert not world.tasks.pending()
+
+
+def test_one_that_is_refused_in_the_middle_does_not_keep_the_others_from_starting() -> None:
+    """The reason is told in the summary, and the chain goes on."""
+    world = make_world()
+    holder = world.start_by_hand("by-hand", DATABASES[1])
+    world.tick(MINUTE)
+
+    world.send(action="start", instance=INSTANCE)
+    reports = run_chain(world)
+
+    assert started(world) == ["orders-de", "invoices", "orders-fr", "users"]
+    databases = summary(world)["databases"]
+    assert isinstance(databases, dict)
+    assert databases["started"] == ["invoices", "orders-fr", "users"]
+    assert list(databases["not_started"]) == ["orders-de"]
+    assert holder in databases["not_started"]["orders-de"]
+    assert "Did not start" in reports[1].note
+
+
+def test_a_chain_of_which_nothing_was_started_ends_in_rejected() -> None:
+    """Where every database is refused, the summary is no success."""
+    world = make_world()
+    world.faults.plan(Fault("CreateBackup", Code.PERMISSION_DENIED, times=None, message="no role"))
+
+    world.send(action="start", instance=INSTANCE)
+    world.looks()
+
+    assert world.outcomes == ["REJECTED"]
+    assert summary(world)["databases"] == {
+        "started": [],
+        "not_started": dict.fromkeys(IDS, "PERMISSION_DENIED: no role"),
+    }
+    assert world.calls["CreateBackup"] == 4
+
+
+def test_a_reason_is_cut_so_that_a_chain_of_many_stays_small() -> None:
+    """Google's words can be long; 600 characters of them are carried along."""
+    world = make_world()
+    world.faults.plan(Fault("CreateBackup", Code.PERMISSION_DENIED, times=None, message="x" * 5000))
+
+    world.send(action="start", instance=INSTANCE, databases=["users"])
+    world.looks()
+
+    databases = summary(world)["databases"]
+    assert isinstance(databases, dict)
+    assert len(databases["not_started"]["users"]) == 600
+
+
+def test_quota_in_the_middle_pauses_the_chain_and_loses_nothing() -> None:
+    """Quota means later: the same database is tried again, after a wait."""
+    world = make_world()
+    world.send(action="start", instance=INSTANCE)
+    world.look()
+    world.faults.plan(Fault("CreateBackup", Code.RESOURCE_EXHAUSTED, times=2, message="slow down"))
+
+    paused = world.look()
+    again = world.look()
+    run_chain(world)
+
+    assert "Put back: RESOURCE_EXHAUSTED: slow down" in paused.note
+    assert paused.next_look is not None
+    assert again.next_look is not None
+    assert paused.next_look >= MINUTE * 0.9
+    assert again.next_look > paused.next_look * 1.5
+    assert started(world) == list(IDS)
+    assert summary(world)["databases"] == {"started": list(IDS), "not_started": {}}
+
+
+@pytest.mark.parametrize("method", ["CreateBackup", "CreateTask", "Publish"])
+def test_a_step_that_is_lost_on_the_way_is_made_up_for(method: str) -> None:
+    """A redelivered step finds what it has started, starts nothing twice, and goes on."""
+    world = make_world()
+    world.send(action="start", instance=INSTANCE, databases=["orders-*"])
+    world.faults.plan(Fault(method, Code.UNAVAILABLE, "after"))
+
+    refused = world.look()
+    assert refused.retry
+    world.again()
+    world.looks()
+
+    assert started(world) == ["orders-de", "orders-fr"]
+    assert world.outcomes.count("COMPLETED") == 2
+    assert summary(world)["databases"] == {"started": ["orders-de", "orders-fr"], "not_started": {}}
+
+
+def test_a_started_backup_is_followed_even_if_its_first_look_could_not_be_scheduled() -> None:
+    """The chain's next step must not exist before the look does: it would swallow the step that is put back."""
+    world = make_world()
+    world.send(action="start", instance=INSTANCE, databases=["orders-*"])
+    world.faults.plan(Fault("CreateBackup", Code.UNAVAILABLE, "after"))
+    assert world.look().retry
+    assert world.last is not None
+
+    class NoLooks:
+        """A queue that takes everything but looks."""
+
+        def schedule(self, identity: str, data: bytes, due: datetime) -> None:
+            """Hands on what is no look."""
+            if b'"kind":"look"' in data:
+                raise TransientError("UNAVAILABLE", "not now")
+            world.ports.queue.schedule(identity, data, due)
+
+    fourth = replace(world.last, delivery_attempt=4)
+    put_back = deliver(fourth, world.now, replace(world.ports, queue=NoLooks()), world.settings)
+    assert put_back.note.startswith("Put back")
+    world.looks()
+
+    assert started(world) == ["orders-de", "orders-fr"]
+    assert world.outcomes.count("COMPLETED") == 2
+
+
+def test_a_chain_of_starts_that_google_refuses_to_the_end_gives_up_and_says_so() -> None:
+    """Quota that never comes back ends at the give-up time."""
+    world = make_world()
+    world.send(action="start", instance=INSTANCE)
+    world.faults.plan(Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None, message="slow down"))
+
+    world.looks()
+
+    assert world.outcomes == ["GAVE_UP"]
+    assert "slow down" in world.detail
+    assert started(world) == []
+
+
+def test_a_start_of_many_that_comes_too_late_starts_none() -> None:
+    """`start_within` holds for each database, and the summary says why."""
+    world = make_world()
+    delivery = world.publish({"action": "start", "instance": INSTANCE, "start_within": "1h"})
+
+    world.tick(2 * HOUR)
+    world.deliver(delivery)
+    world.looks()
+
+    assert world.outcomes == ["REJECTED"]
+    assert started(world) == []
+    assert "the message came 2h after it was published" in str(summary(world)["databases"])
