@@ -120,6 +120,7 @@ class Service:
         """
         with self.changed:
             self.endpoint.faults.check("StreamingPull", "before", first.subscription)
+            self.state.subscription(first.subscription)  # A client that has already ended its side is refused too.
         ack_deadline = timedelta(seconds=first.stream_ack_deadline_seconds) or None
         ask = model.Pull(first.subscription, STREAM_BATCH_COUNT_MAX, ack_deadline)
         while alive() and not self.closing:

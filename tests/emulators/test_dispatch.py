@@ -85,6 +85,8 @@ def test_closing_cuts_off_a_request_in_flight_and_ends_the_threads() -> None:
     assert statuses == [NO_CONNECTION]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cut-off")]
     assert dispatcher.post("http://127.0.0.1:1/", {}, b"", 1) == NO_CONNECTION
+    dispatcher.submit("http://127.0.0.1:1/", {}, b"", 1, statuses.append)
+    assert len(statuses) == 1
 
 
 @pytest.mark.parametrize(

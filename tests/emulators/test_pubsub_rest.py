@@ -6,11 +6,19 @@ import base64
 import http.client
 import http.server
 import json
+import re
 import socket
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from google.pubsub_v1 import PublisherClient
+from google.pubsub_v1 import SubscriberClient as LowLevelSubscriber
 
+from emulators.pubsub import serving
+from emulators.pubsub.rest import ROUTES
+from emulators.pubsub.service import RPCS
 from tests.emulators.pubsub_world import PULL, SOON_S, rest
 
 if TYPE_CHECKING:
@@ -131,3 +139,35 @@ def test_a_connection_that_says_nothing_or_too_little_is_harmless(pubsub: PubSub
         assert short.recv(1) == b""
         assert rest(pubsub, "GET", "/v1/projects/p/topics")[0] == 200
         assert silent.fileno() > 0
+
+
+def test_connections_beyond_the_bound_are_closed(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that came first stays, and its place can be had again."""
+    monkeypatch.setattr(serving, "CONNECTION_COUNT_MAX", 1)
+    host, port = pubsub.address.split(":")
+    with socket.create_connection((host, int(port))) as first:
+        first.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert first.recv(4) == b"HTTP"
+        with socket.create_connection((host, int(port)), timeout=SOON_S) as second, suppress(ConnectionResetError):
+            assert second.recv(1) == b""
+
+
+def test_the_coverage_table_names_what_is_there() -> None:
+    """The documentation can't fall behind the code, nor behind a client that has learned new methods."""
+    page = Path(__file__).parents[2] / "docs" / "emulator-support-pubsub.md"
+    rows = re.findall(r"^\| ([\w, ]+) \| (yes|UNIMPLEMENTED) \| (\w+)", page.read_text(), re.MULTILINE)
+    listed = {name: (answer, verb) for names, answer, verb in rows for name in names.split(", ")}
+    infrastructure = {"close", "create_channel", "grpc_channel", "host", "kind"}
+    identities = {"get_iam_policy", "set_iam_policy", "test_iam_permissions"}
+    callable_ = {
+        name.title().replace("_", "")
+        for client in (PublisherClient, LowLevelSubscriber)
+        for name in dir(client.get_transport_class())
+        if name.islower() and name[0] != "_" and name not in infrastructure | identities
+    }
+
+    assert {name for name, (answer, _) in listed.items() if answer == "yes"} == {*RPCS, "StreamingPull"}
+    assert {(name, verb) for name, (_, verb) in listed.items() if verb != "none"} == {
+        (route.rpc.name, route.verb) for route in ROUTES
+    }
+    assert set(listed) - {"SchemaService", "IAMPolicy"} == callable_

@@ -22,7 +22,7 @@ from emulators.pubsub.model import (
     Subscription,
     push_body,
 )
-from emulators.pubsub.state import PUSH_CONCURRENCY, State
+from emulators.pubsub.state import HISTORY_COUNT_MAX, PUSH_CONCURRENCY, State
 from tests.emulators.pubsub_world import (
     DEAD,
     PULL,
@@ -351,3 +351,14 @@ def test_every_message_is_delivered_whatever_is_refused_lost_or_doubled() -> Non
 
     assert done == ids
     assert state.undelivered_count() == 0
+
+
+def test_the_history_is_bounded() -> None:
+    """A long run keeps the latest messages, not all."""
+    state = state_with()
+    for number in range(HISTORY_COUNT_MAX // 1_000 + 1):
+        state.apply(after(number), Publish(TOPIC, (Draft(b"x"),) * 1_000))
+
+    kept = state.published(TOPIC)
+    assert len(kept) == HISTORY_COUNT_MAX
+    assert kept[0].publish_time == after(1).replace(microsecond=123_000)
