@@ -44,8 +44,11 @@ DELIVERY_ATTEMPTS_MAX = 10
 START_S_MAX = 30.0
 """How long the function may take to answer for the first time, on a machine that is busy with other tests."""
 
-PULL_EVERY_S = 0.05
-"""Results are asked for this often. A pull that waits, and is cut off as a message goes out, loses it for 10 s."""
+PULL_S_MAX = 90.0
+"""Longer than any Pub/Sub lets a pull wait: one that is cut off as a message goes out loses it for 10 s."""
+
+PULL_PAUSE_S = 0.1
+"""After a pull that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +188,16 @@ class Stack:
             self.pubsub_address = self._pubsub_address or (self.pubsub.address if self.pubsub else "")
             channel = stack.enter_context(grpc.insecure_channel(self.pubsub_address))
             self.publisher = PublisherClient(transport=PublisherClient.get_transport_class("grpc")(channel=channel))
-            self.subscriber = SubscriberClient(transport=SubscriberClient.get_transport_class("grpc")(channel=channel))
+            self.subscriber = _subscriber(channel)
             self.function = Function(free_port(), self._environ(), self._source)
             self._create_topics()
             stack.callback(self.function.kill)
             self.function.start()
-            puller = threading.Thread(target=self._pull, name="results")
+            pulls = grpc.insecure_channel(self.pubsub_address)
+            puller = threading.Thread(target=self._pull, args=(_subscriber(pulls),), name="results")
             puller.start()
             stack.callback(puller.join)
+            stack.callback(pulls.close)
             stack.callback(self._stop.set)
             self._closing = stack.pop_all()
         return self
@@ -269,25 +274,30 @@ class Stack:
         for topic in (self.commands, self.follow_ups):
             self.push(topic)
 
-    def _pull(self) -> None:
-        request = {"subscription": _subscription(self.results), "max_messages": 100, "return_immediately": True}
-        while not self._stop.wait(PULL_EVERY_S):
+    def _pull(self, subscriber: SubscriberClient) -> None:
+        """Takes in outcomes until its channel is closed, which cuts a pull that waits off."""
+        subscription = _subscription(self.results)
+        while not self._stop.is_set():
             try:
-                answer = self.subscriber.pull(request=request)
-            except GoogleAPICallError:
-                continue
-            if not answer.received_messages:
+                answer = subscriber.pull(subscription=subscription, max_messages=100, timeout=PULL_S_MAX, retry=None)
+                ids = [received.ack_id for received in answer.received_messages]
+                if ids:
+                    subscriber.acknowledge(subscription=subscription, ack_ids=ids)
+            except (GoogleAPICallError, ValueError):  # ValueError: the channel is closed
+                self._stop.wait(PULL_PAUSE_S)
                 continue
             now_s = time.monotonic()
             told = [
                 Event(dict(received.message.attributes), json.loads(received.message.data), now_s)
                 for received in answer.received_messages
             ]
-            ids = [received.ack_id for received in answer.received_messages]
-            self.subscriber.acknowledge(subscription=_subscription(self.results), ack_ids=ids)
             with self._changed:
                 self._events.extend(told)
                 self._changed.notify_all()
+
+
+def _subscriber(channel: grpc.Channel) -> SubscriberClient:
+    return SubscriberClient(transport=SubscriberClient.get_transport_class("grpc")(channel=channel))
 
 
 def _subscription(topic: str) -> str:
