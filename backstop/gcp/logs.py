@@ -68,9 +68,15 @@ def bug(text: str, trace: str) -> bytes:
 
 
 def write(text: bytes) -> None:
-    """Writes one line whole, so that those of other threads can't get into it."""
-    sys.stdout.buffer.write(text + b"\n")
-    sys.stdout.buffer.flush()
+    """Writes one line whole, so that those of other threads can't get into it.
+
+    To the process's own output: with LOG_EXECUTION_ID, which Google sets, functions-framework puts a text stream in
+    the place of `sys.stdout` that takes no bytes and writes a line in parts.
+    https://github.com/GoogleCloudPlatform/functions-framework-python/blob/main/src/functions_framework/execution_id.py
+    """
+    assert sys.__stdout__ is not None  # noqa: S101 only a windowed Python on another system has none
+    sys.__stdout__.buffer.write(text + b"\n")
+    sys.__stdout__.buffer.flush()
 
 
 def trace_name(headers: Mapping[str, str], project: str) -> str:
@@ -79,7 +85,7 @@ def trace_name(headers: Mapping[str, str], project: str) -> str:
     https://cloud.google.com/trace/docs/trace-context (documented)
     """
     context = headers.get("x-cloud-trace-context", "")
-    trace = context.partition("/")[0] or headers.get("traceparent", "--").split("-")[1]
+    trace = context.partition("/")[0] or headers.get("traceparent", "").partition("-")[2].partition("-")[0]
     return f"projects/{project}/traces/{trace}" if trace and project else ""
 
 
