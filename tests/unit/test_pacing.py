@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from backstop import pacing
 from backstop.names import OperationName
-from backstop.pacing import Sighting
+from backstop.pacing import Expectation, Sighting
 from backstop.ports import Backup, Operation, OperationError
 from tests.unit.handlers_world import DAY, HOUR, MINUTE, NIGHTLY, ORDERS, SECOND, START, USERS
 
@@ -21,6 +21,7 @@ NOTHING = timedelta(0)
 spans = st.timedeltas(NOTHING, 40 * DAY)
 sightings = st.builds(Sighting, st.integers(0, 100), spans)
 earlier = st.builds(Sighting, st.integers(0, 100), st.timedeltas(SECOND, 40 * DAY))
+expectations = st.builds(Expectation, st.timedeltas(SECOND, 40 * DAY), st.floats(0.01, 3.0))
 
 
 def wait(
@@ -31,12 +32,13 @@ def wait(
     since_cancel: timedelta | None = None,
 ) -> timedelta:
     """How long to wait with this progress."""
-    return pacing.wait_running(Sighting(percent, elapsed), before, expected, since_cancel)
+    guess = None if expected is None else Expectation(expected, pacing.HISTORY_SPREAD)
+    return pacing.wait_running(Sighting(percent, elapsed), before, guess, since_cancel)
 
 
-@given(sightings, st.none() | earlier, st.none() | spans, st.none() | spans)
+@given(sightings, st.none() | earlier, st.none() | expectations, st.none() | spans)
 def test_whatever_is_known_there_is_a_wait(
-    seen: Sighting, before: Sighting | None, expected: timedelta | None, since_cancel: timedelta | None
+    seen: Sighting, before: Sighting | None, expected: Expectation | None, since_cancel: timedelta | None
 ) -> None:
     """No progress, however odd, makes the pacing fail or look back in time."""
     assert pacing.wait_running(seen, before, expected, since_cancel) >= NOTHING
@@ -61,9 +63,9 @@ def test_operations_that_were_started_together_are_not_looked_at_together() -> N
     assert pacing.bounded(MINUTE, "a", low=LOW, high=HIGH) == pacing.bounded(MINUTE, "a", low=LOW, high=HIGH)
 
 
-@given(sightings, st.none() | earlier, st.none() | spans, spans)
+@given(sightings, st.none() | earlier, st.none() | expectations, spans)
 def test_a_cancel_never_makes_the_next_look_later(
-    seen: Sighting, before: Sighting | None, expected: timedelta | None, since_cancel: timedelta
+    seen: Sighting, before: Sighting | None, expected: Expectation | None, since_cancel: timedelta
 ) -> None:
     """Somebody waits for what a cancel comes to."""
     without = pacing.wait_running(seen, before, expected, None)
@@ -154,8 +156,10 @@ def test_the_expected_length_is_the_median_of_the_same_database_s_successes() ->
     running = replace(MADE, end_time=None, response=None)
 
     operations = [MADE, longer, longest, failed, elsewhere, running]
-    assert pacing.expected_length(operations, ORDERS) == 3 * HOUR
-    assert pacing.expected_length([failed, elsewhere, running], ORDERS) is None
+    expected = pacing.expectation(operations, ORDERS)
+    assert expected is not None
+    assert expected.length == 3 * HOUR
+    assert pacing.expectation([failed, elsewhere, running], ORDERS) is None
 
 
 def test_a_following_of_two_hours_takes_few_looks() -> None:
