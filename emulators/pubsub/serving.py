@@ -80,6 +80,7 @@ def _streaming_pull(
         if first is None:
             return
         refusals: list[ApiError] = []
+        received_all = threading.Event()
 
         def receive() -> None:
             try:
@@ -90,6 +91,7 @@ def _streaming_pull(
             except grpc.RpcError:
                 pass  # The call is over, which the sending side sees for itself.
             finally:
+                received_all.set()
                 service.streams.discard(threading.current_thread())
                 service.notify()
 
@@ -97,7 +99,7 @@ def _streaming_pull(
         service.streams.add(receiver)
         receiver.start()
         try:
-            yield from service.stream(first, lambda: context.is_active() and not refusals and receiver.is_alive())
+            yield from service.stream(first, lambda: context.is_active() and not received_all.is_set())
         except ApiError as error:
             abort(context, error)
         if refusals:

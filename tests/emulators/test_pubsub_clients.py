@@ -130,6 +130,18 @@ def test_a_stream_without_a_request_just_ends(subscriber: SubscriberClient) -> N
     assert list(subscriber.streaming_pull(iter([]))) == []
 
 
+def test_a_stream_ends_when_the_client_ends_its_side(publisher: PublisherClient, subscriber: SubscriberClient) -> None:
+    """At once, not at the next message."""
+    publisher.publish(TOPIC, b"x").result(SOON_S)
+    sent: queue.Queue[types.StreamingPullRequest | None] = queue.Queue()
+    sent.put(types.StreamingPullRequest(subscription=PULL))
+    stream = subscriber.streaming_pull(iter(sent.get, None), timeout=SOON_S)
+    assert next(stream).received_messages
+    sent.put(None)
+
+    assert list(stream) == []
+
+
 def test_a_pull_waits_for_a_message(pubsub: PubSubEmulator, subscriber: SubscriberClient) -> None:
     """A unary pull that finds nothing gets what is published meanwhile; one that won't wait gets nothing."""
     now = rest(pubsub, "POST", f"/v1/{PULL}:pull", {"maxMessages": 1, "returnImmediately": True})
