@@ -88,6 +88,7 @@ class PureSubject:
         return [
             SeenOperation(
                 operation.name,
+                operation.database,
                 (operation.error.code.name if operation.error else "OK") if operation.done else None,
                 None if operation.cancel_time is None else _minutes(operation.cancel_time),
                 _minutes(operation.progress.start_time) if operation.progress else -1,
@@ -217,6 +218,7 @@ def _seen(operation: operations_pb2.Operation) -> SeenOperation:
     made = pb.Backup.deserialize(operation.response.value).name if operation.HasField("response") else None
     return SeenOperation(
         operation.name,
+        metadata.database,
         code,
         None if metadata.cancel_time is None else _minutes(metadata.cancel_time),
         _minutes(metadata.progress.start_time),
