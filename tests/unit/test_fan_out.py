@@ -38,7 +38,7 @@ def started(world: World) -> list[str]:
 
 def run_chain(world: World) -> list[Report]:
     """Delivers the chain's steps only, up to its summary; the looks at what was started come much later."""
-    reports = []
+    reports: list[Report] = []
     while not reports or reports[-1].command != "fan-out" or reports[-1].next_look is not None:
         reports.append(world.look())
     return reports
