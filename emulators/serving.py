@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent import futures
 from datetime import UTC, datetime
@@ -24,6 +25,24 @@ HOST = "127.0.0.1"
 
 THREAD_COUNT_MAX = 32
 """Calls served at once; a streaming pull holds one thread, so it is more than the tests ever hold."""
+
+
+STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+"""What ends a command."""
+
+
+def hold_stop_signals() -> None:
+    """Blocks the signals that end a command, to be called before any thread starts.
+
+    A handler would run only once the main thread wakes up, and a signal that one of gRPC's threads happens to receive
+    doesn't wake it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+def wait_for_stop_signal() -> None:
+    """Sleeps until one of the signals held comes."""
+    signal.sigwait(STOP_SIGNALS)
 
 
 def wall_clock() -> datetime:

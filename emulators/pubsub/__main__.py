@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import threading
 
 from emulators.dispatch import is_sendable
 from emulators.errors import ApiError
 from emulators.pubsub.server import PubSubEmulator
+from emulators.serving import hold_stop_signals, wait_for_stop_signal
 
 _TOPIC = "projects/P/topics/T"
 _SUBSCRIPTION = "projects/P/subscriptions/S"
@@ -27,9 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
         help="create a push subscription; repeatable",
     )
     options = parser.parse_args(arguments)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    hold_stop_signals()
     with PubSubEmulator(options.port) as emulator:
         try:
             for topic in options.topic:
@@ -43,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         except ApiError as error:
             parser.error(error.message)
         print(f"export PUBSUB_EMULATOR_HOST={emulator.address}", flush=True)  # noqa: T201  # a command's output
-        stop.wait()
+        wait_for_stop_signal()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from google.pubsub_v1 import types  # noqa: TID251  # translating Google's types is all that this module does
+from google.pubsub_v1 import types
 
 from emulators.dispatch import is_sendable
 from emulators.errors import ApiError, Code

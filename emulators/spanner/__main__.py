@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
 from datetime import timedelta
 
+from emulators.serving import hold_stop_signals, wait_for_stop_signal
 from emulators.spanner.planning import parse_plan
 from emulators.spanner.plans import Plan
 from emulators.spanner.server import SpannerEmulator
@@ -27,14 +26,12 @@ def main(arguments: list[str] | None = None) -> None:
             state.set_plan(*parse_plan(text, default))
         except ValueError as error:
             parser.error(f"argument --plan: {error}")
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    hold_stop_signals()
     with SpannerEmulator(options.port, state=state) as emulator:
         sys.stdout.write(f"The Spanner backup emulator listens on {emulator.address}. Stop it with Ctrl-C.\n")
         sys.stdout.write(f"export SPANNER_EMULATOR_HOST={emulator.address}\n")
         sys.stdout.flush()
-        stopped.wait()
+        wait_for_stop_signal()
 
 
 def _parser() -> argparse.ArgumentParser:

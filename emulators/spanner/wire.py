@@ -1,4 +1,3 @@
-# ruff: noqa: TID251 - this module is the wire: protobuf on one side, the pure records on the other.
 """Between Google's messages and the emulator's own records; decides nothing."""
 
 from __future__ import annotations

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 
 from emulators.errors import ApiError
-from emulators.serving import HOST
+from emulators.serving import HOST, hold_stop_signals, wait_for_stop_signal
 from emulators.tasks.model import Settings
 from emulators.tasks.server import TasksEmulator
 
 PORT_DEFAULT = 8123
-STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 def main() -> int:
@@ -24,9 +22,7 @@ def main() -> int:
     )
     parser.add_argument("--auto-create-queues", action="store_true", help="make any queue that a task is created in")
     arguments = parser.parse_args()
-    # Blocked in every thread and waited for in this one: a handler would only run once this thread wakes up, and
-    # a signal that one of gRPC's threads happens to receive doesn't wake it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    hold_stop_signals()
     try:
         emulator = TasksEmulator(
             arguments.port, arguments.queue, settings=Settings(auto_create_queues=arguments.auto_create_queues)
@@ -38,7 +34,7 @@ def main() -> int:
             f"Cloud Tasks emulator on {emulator.address}\nexport CLOUD_TASKS_EMULATOR_HOST={emulator.address}\n"
         )
         sys.stdout.flush()
-        signal.sigwait(STOP_SIGNALS)
+        wait_for_stop_signal()
     return 0
 
 
