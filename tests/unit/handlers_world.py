@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -109,17 +110,14 @@ class World:
         """Publishes a command and delivers it at once."""
         return self.deliver(self.publish(command))
 
-    def again(self, attempt: int | None = None) -> Report:
+    def again(self, attempt: int | None = 2) -> Report:
         """Delivers the last message once more.
 
         Args:
-            attempt: What the delivery says about how often it was tried; None if it says nothing.
+            attempt: How often it was delivered, this time included; None as of a subscription without dead letters.
         """
         assert self.last is not None
-        last = self.last
-        return self.deliver(
-            Delivery(last.data, last.attributes, last.message_id, last.publish_time, last.topic, attempt)
-        )
+        return self.deliver(replace(self.last, delivery_attempt=attempt))
 
     def look(self) -> Report:
         """Waits until the next follow-up is due and delivers it; two at the same moment are an error."""
@@ -198,4 +196,5 @@ class World:
 
 
 def _delivery(message: Message, topic: str) -> Delivery:
-    return Delivery(message.data, message.attributes, message.message_id, message.publish_time, topic)
+    """The first delivery of a message, by a subscription that has a dead-letter policy and so counts."""
+    return Delivery(message.data, message.attributes, message.message_id, message.publish_time, topic, 1)
