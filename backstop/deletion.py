@@ -50,6 +50,9 @@ def delete_if_earned(at: At, look: Look, operation: Operation, report: Report) -
         if error.code != "NOT_FOUND":
             raise
         return ended(Outcome.COMPLETED_THEN_DELETED, "is gone", None)
+    if operation.response is not None and found.create_time != operation.response.create_time:
+        other = f"is gone; the backup that has its name now, created at {found.create_time.isoformat()}, stays"
+        return ended(Outcome.COMPLETED_THEN_DELETED, other, None)
     keep = _reason_to_keep(at, look, operation, found)
     if keep is not None:
         return ended(Outcome.COMPLETED_KEPT, f"stays: {keep}", found)

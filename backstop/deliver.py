@@ -2,7 +2,8 @@
 
 What an error means depends on what is in hand. A command that Google refuses for good is rejected, in Google's own
 words. A follow-up is never dropped for an error: a role taken away for an hour must not leave a backup behind, so it
-is put back, less and less often, until its time is up.
+is put back, less and less often, until its time is up. The same goes for a command that an earlier delivery may have
+begun to carry out, if all that is wrong is a role: to reject it would be to leave alone what was begun.
 
 Quota means "later", and never "failed": the message is put back through the queue. So is one that keeps meeting
 transient faults, before the subscription gives up on it and moves it to the dead letters. A put-back is a new step:
@@ -40,6 +41,10 @@ PUT_BACK_FROM_ATTEMPT = 4
 The earliest that a subscription can give up on a message is after 5 attempts.
 https://cloud.google.com/pubsub/docs/handling-failures (documented)
 """
+
+
+ROLE_MISSING = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"})
+"""Refusals that are about us and pass when a role is given back; every other one is about what was asked for."""
 
 
 def receive(
@@ -141,11 +146,26 @@ def _after_error(message: Command | FollowUp, error: CallError, attempt: int | N
     try:
         if isinstance(error, TransientError) and (attempt is None or attempt < PUT_BACK_FROM_ATTEMPT):
             return _refuse(error)
-        if isinstance(error, RefusedError) and not isinstance(message, Look):
+        if (
+            isinstance(error, RefusedError)
+            and not isinstance(message, Look)
+            and not (error.code in ROLE_MISSING and _may_have_begun(message, attempt))
+        ):
             return _reject(message, error, at)
         return _put_back(message, error, at)
     except TransientError as fault:
         return _refuse(fault)
+
+
+def _may_have_begun(message: Command | PutBack | FanOut, attempt: int | None) -> bool:
+    """Whether an earlier delivery may have started or cancelled something that nobody follows yet.
+
+    Without a dead-letter policy Pub/Sub doesn't say whether there was an earlier delivery.
+    """
+    command = _command(message)
+    if isinstance(command, Sweep) or command.dry_run:
+        return False
+    return attempt != 1 or message is not command
 
 
 def _reject(message: Command | PutBack | FanOut, error: RefusedError, at: At) -> Report:

@@ -40,7 +40,8 @@ def cancel(command: Cancel, at: At) -> Report:
         if operation is None:
             return _unknown(command.operation, at)
         candidates = [] if operation.done else [operation]
-        ended = find.lately_ended([operation], published)
+        # Whoever names an operation knows it, so it is older than the command, whatever two clocks make of that.
+        ended = find.lately_ended([operation], max(published, operation.start_time))
     else:
         operations = _list(command, at)
         candidates = find.running(operations, published)[:CANDIDATES_MAX]

@@ -22,7 +22,7 @@ from backstop.errors import RefusedError
 from backstop.follow_ups import FanOut, Look
 from backstop.lifecycle import Intent, Outcome, state_of
 from backstop.names import DatabaseName
-from backstop.results import Databases, of_command, of_operation
+from backstop.results import Databases, ErrorText, of_command, of_operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,15 @@ REASON_LENGTH_MAX = 600
 
 
 class NotStartedError(Exception):
-    """A start that the function itself turns down; whoever published it may publish another."""
+    """A backup that was not started, now or by an earlier delivery; whoever asked for it may ask again.
+
+    Attributes:
+        said: What Google said; None if the function itself turned the start down.
+    """
+
+    def __init__(self, why: str, said: ErrorText | None = None) -> None:
+        super().__init__(why)
+        self.said = said
 
 
 def start(command: Start, at: At) -> Report:
@@ -54,8 +62,9 @@ def start(command: Start, at: At) -> Report:
     try:
         operation, expected = attempt(command, database, backup, at)
     except NotStartedError as error:
-        rejected = of_command(Outcome.REJECTED, f"Did not start {backup}: {error}.", at.trigger, command)
-        return Report(results=tell(at, rejected), database=database)
+        why = f"Google refused: {error.said.message}" if error.said else f"Did not start {backup}: {error}."
+        rejected = of_command(Outcome.REJECTED, why, at.trigger, command, error.said)
+        return Report(results=tell(at, rejected), database=database, error=error.said)
     return follow_new(command, operation, expected, at)
 
 
@@ -71,8 +80,9 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         The operation, and how long it should take, judging by the database's earlier ones.
 
     Raises:
-        NotStartedError: The message came too late, or somebody else holds the name or the database's one slot.
-        RefusedError: Google refused for good.
+        NotStartedError: The message came too late, or Google refuses the backup: somebody else holds the name or the
+            database's one slot, say.
+        RefusedError: Google doesn't let us see whether an earlier delivery started it.
     """
     operations = at.ports.spanner.list_operations(database.instance, database=database)
     expected = pacing.expectation(operations, database)
@@ -92,12 +102,13 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         )
     except RefusedError as error:
         if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
-            raise
+            raise NotStartedError(str(error), ErrorText(error.code, error.message)) from error
         # A delivery of the same message may have been faster than this one.
         operations = at.ports.spanner.list_operations(database.instance, database=database)
         mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
         if mine is None:
-            raise RefusedError(error.code, error.message + _holder(operations, backup)) from error
+            held = error.message + _holder(operations, backup)
+            raise NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held)) from error
         operation = mine
     return operation, expected
 
@@ -140,7 +151,7 @@ def fan_out_step(fan_out: FanOut, at: At) -> Report:
     following = replace(fan_out, step=fan_out.step + 1, left=fan_out.left[1:], failures=0)
     try:
         operation, expected = attempt(fan_out.command, database, backup, at)
-    except (NotStartedError, RefusedError) as error:
+    except NotStartedError as error:
         refused = {**fan_out.refused, database_id: str(error)[:REASON_LENGTH_MAX]}
         wait = schedule(at, replace(following, refused=refused), timedelta(0))
         return Report(database=database, step=fan_out.step, next_look=wait, note=f"Did not start {backup}: {error}.")
