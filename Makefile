@@ -6,10 +6,11 @@ UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --g
 .PHONY: demo test check lint coverage simulate soak diagram format lock clean
 
 .venv/installed: requirements-dev.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Backstop needs Python 3.11 or later, this is " + sys.version.split()[0])'
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Backstop needs Python 3.11 or later, and this is " + sys.version.split()[0] + "; try make PYTHON=python3.13")'
+	@echo "Setting up .venv, once."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
 
 demo: .venv/installed
 	@$(BIN)/python -m emulators.demo --svg docs/demo.svg
