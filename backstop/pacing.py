@@ -43,6 +43,10 @@ PROGRESS_OFF_UNKNOWN = 6.0
 DOUBT_MAX = 0.2
 """Progress that can be trusted no better than this says less than the documentation does, and would be overslept."""
 
+SURPRISE_MAX = 2.0
+"""What lasts longer than its guess shows that the guess was bad, so it is never taken to be further off than this many
+standard deviations; otherwise an operation that hangs would be looked at thousands of times."""
+
 CANCEL_GROWTH = 0.5
 """Each look after a cancel waits this part of the time since the cancel, or of the time it has been blocked."""
 
@@ -117,7 +121,9 @@ def wait_running(
     doubt = _doubt(seen, before)
     if doubt < min(guess.spread, DOUBT_MAX):
         guess = Expectation(seen.elapsed * 100 / (seen.percent + 0.5), doubt)
-    wait = _best_interval(seen.elapsed.total_seconds(), guess.length.total_seconds(), guess.spread)
+    elapsed_s, length_s = seen.elapsed.total_seconds(), max(guess.length.total_seconds(), 1.0)
+    spread = max(guess.spread, math.log(max(elapsed_s, 1.0) / length_s) / SURPRISE_MAX)
+    wait = _best_interval(elapsed_s, length_s, spread)
     return wait if since_cancel is None else min(wait, wait_growing(since_cancel))
 
 
@@ -158,7 +164,7 @@ def _best_interval(elapsed_s: float, length_s: float, spread: float) -> timedelt
     that the formula gives for each moment slept through, which a few steps of doubling find.
     """
     wait = 1.0
-    while wait < length_s * 4:
+    while wait < 4 * max(length_s, elapsed_s):
         if math.sqrt(2 * LOOK_WORTH.total_seconds() / _hazard(elapsed_s + wait, length_s, spread)) <= wait:
             break
         wait *= 1.15
