@@ -40,7 +40,6 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "half of a surrogate pair": (rb'{"\ud800": 1}', "data", r'{"\ud800": 1}', "must be JSON"),
     "such halves twice": (rb'{"\ud800":1,"\ud800":2}', "data", r'{"\ud800":1,"\ud800":2}', "must be JSON"),
     "deep nesting": (b"[" * 5000, "data", "[" * 200 + "…", "must be JSON"),
-    "deeper objects": (b'{"a":' * 1500 + b"1" + b"}" * 1500, "data", '{"a":' * 40 + "…", "must be JSON"),
     "a list": (b"[]", "data", "[]", "must be a JSON object"),
     "a text": (b'"start"', "data", '"start"', "must be a JSON object"),
     "over 10 KB": (b" " * (COMMAND_BYTES_MAX + 1), "data", "10001 bytes", "must have at most 10000 bytes"),
@@ -209,6 +208,16 @@ def test_a_message_that_can_t_be_understood_is_rejected_once_and_acknowledged(
     assert repr(value)[1:-1].rstrip("…") in result["detail"]
     assert (report.retry, report.command) == (False, "unknown")
     assert world.calls == {"Publish": 1}
+
+
+def test_objects_nested_deeper_than_any_python_reads_are_rejected_like_everything_else() -> None:
+    """Where the limit lies differs between versions of Python; on either side of it the message is refused once."""
+    world = World()
+
+    report = world.deliver(Delivery(b'{"a":' * 1500 + b"1" + b"}" * 1500, message_id="17", topic=COMMANDS))
+
+    assert [result["outcome"] for result in world.results] == ["REJECTED"]
+    assert not report.retry
 
 
 FOLLOW_UP_REFUSED: dict[str, tuple[bytes, str, str, str]] = {
