@@ -1,0 +1,239 @@
+"""One test's corner of a deployment: an instance of its own, and the words in which the tests speak."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from google.api_core.exceptions import NotFound
+from google.cloud.spanner_admin_database_v1.services.database_admin import DatabaseAdminClient
+
+from backstop.lifecycle import ON_THE_WAY
+from emulators.serving import HOST
+from emulators.spanner.history import What
+from emulators.spanner.plans import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from google.cloud.spanner_admin_database_v1 import Backup
+
+    from emulators.spanner.history import Event as Happening
+    from emulators.stack import Event, Stack
+
+WAIT_S_MAX = 40.0
+"""Nothing here takes more than a few seconds; a machine that is busy with other tests may make it ten times that."""
+
+EMBEDDED_ONLY = pytest.mark.parametrize("pubsub_address", ["embedded"], indirect=True)
+"""For tests that need what Google's emulator can't be made to do, such as to deliver a message late."""
+
+LAST_WORDS = 1
+"""How many outcomes that end a chain a command comes to, but for a start of many."""
+
+_numbers = itertools.count(1)
+_clients: dict[str, DatabaseAdminClient] = {}
+
+
+def seconds(number: float) -> timedelta:
+    """A duration, in short."""
+    return timedelta(seconds=number)
+
+
+def lifetime(backup: Backup) -> timedelta:
+    """How long a backup is kept, from its creation to its expiry."""
+    kept = backup.expire_time - backup.create_time
+    assert isinstance(kept, timedelta)
+    return kept
+
+
+ENDLESS = Plan(duration=timedelta(hours=2))
+"""A backup that outlasts every test, and stops as soon as it is asked to."""
+
+
+def quick(duration_s: float = 0.5, **more: Any) -> Plan:  # noqa: ANN401 the fields of a plan
+    """A backup that is complete soon."""
+    return Plan(duration=seconds(duration_s), **more)
+
+
+def stubborn(duration_s: float = 1.5) -> Plan:
+    """A backup that completes, whoever asks it to stop."""
+    return quick(duration_s, cancel_duration=None)
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = WAIT_S_MAX) -> None:
+    """Waits until something holds; what it is, is in the name of the test that fails."""
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end_s, f"this did not come to hold in {timeout_s} s: {condition}"
+        time.sleep(0.02)
+
+
+class Lab:
+    """A deployment, and an instance in it that no other test uses.
+
+    Attributes:
+        stack: The deployment.
+        instance: The instance's full name.
+        admin: Google's own client, for what other people do to the same instance.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.instance = f"projects/orders/instances/lab-{next(_numbers)}"
+        address = stack.spanner.address
+        if address not in _clients:
+            transport = DatabaseAdminClient.get_transport_class("grpc")
+            _clients[address] = DatabaseAdminClient(transport=transport(channel=grpc.insecure_channel(address)))
+        self.admin = _clients[address]
+
+    def database(self, plan: Plan, database_id: str = "orders") -> str:
+        """A database whose backups go as planned; its full name."""
+        name = f"{self.instance}/databases/{database_id}"
+        self.stack.spanner.add_database(name)
+        self.stack.spanner.set_plan(name, plan)
+        return name
+
+    def publish(self, action: str, **fields: object) -> str:
+        """Publishes a command and returns its message id."""
+        return self.stack.publish({"action": action, **fields})
+
+    def started(self, plan: Plan, **fields: object) -> tuple[str, str, str]:
+        """Has a backup started, and returns the start's message id, the operation and the backup."""
+        message_id = self.publish("start", database=self.database(plan), **fields)
+        (event, *_) = self.stack.wait_for_outcomes(message_id, "STARTED", timeout_s=WAIT_S_MAX)
+        return message_id, event.data["operation"], event.data["backup"]
+
+    def foreign(self, plan: Plan, backup_id: str = "theirs", database_id: str = "orders") -> tuple[str, str]:
+        """Has somebody else start a backup, and returns the operation and the backup."""
+        request = {
+            "parent": self.instance,
+            "backup_id": backup_id,
+            "backup": {
+                "database": self.database(plan, database_id),
+                "expire_time": datetime.now(UTC) + timedelta(days=7),
+            },
+        }
+        operation = self.admin.create_backup(request=request).operation
+        return operation.name, f"{self.instance}/backups/{backup_id}"
+
+    def told(self, message_id: str) -> list[Event]:
+        """What a command has come to so far, in order; what was told twice counts once."""
+        events = {
+            event.attributes["ce-id"]: event
+            for event in reversed(self.stack.events())
+            if event.data["trigger"]["message_id"] == message_id
+        }
+        return sorted(events.values(), key=lambda event: event.attributes["ce-time"])
+
+    def ends(self, message_id: str, *, last_words: int = LAST_WORDS) -> list[str]:
+        """Waits for a command's last word and returns all its outcomes.
+
+        Args:
+            message_id: The command.
+            last_words: How many outcomes end it.
+        """
+        last = self.end_events(message_id, last_words=last_words)
+        return [event.outcome for event in last]
+
+    def end_events(self, message_id: str, *, last_words: int = LAST_WORDS) -> list[Event]:
+        """The same as `ends`, with all that was told."""
+
+        def over(_: object) -> bool:
+            return sum(event.outcome not in ON_THE_WAY for event in self.told(message_id)) >= last_words
+
+        self.stack.wait_for(over, WAIT_S_MAX)
+        waiting = [follow_up for follow_up in self.follow_ups(message_id) if follow_up[0] in self._waiting()]
+        assert not waiting, "a chain that has ended still has a follow-up waiting"
+        return self.told(message_id)
+
+    def follow_ups(self, message_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """The tasks that were made on a command's behalf: the name, and the follow-up in it."""
+        found = []
+        for task in self.stack.tasks.created():
+            (message,) = json.loads(task.http_request.body)["messages"]
+            follow_up = json.loads(base64.b64decode(message["data"]))
+            if follow_up["trigger"]["message_id"] == message_id:
+                found.append((task.name, follow_up))
+        return found
+
+    def history(self, *whats: What) -> list[Happening]:
+        """What happened in the instance, of these kinds, the oldest first."""
+        inside = f"{self.instance}/"
+        return [event for event in self.stack.spanner.history() if event.what in whats and inside in event.resource]
+
+    def calls(self, method: str) -> list[Happening]:
+        """The calls of a method that Spanner received about the instance's backups and operations."""
+        return [event for event in self.history(What.CALLED) if event.cause == method]
+
+    def backup(self, name: str) -> Backup | None:
+        """A backup as Google's client sees it; None if there is none."""
+        try:
+            return self.admin.get_backup(name=name)
+        except NotFound:
+            return None
+
+    def left_behind(self) -> list[str]:
+        """The instance's backups, as Google's client sees them."""
+        return [backup.name for backup in self.admin.list_backups(parent=self.instance)]
+
+    def lines(self, message_id: str) -> list[dict[str, Any]]:
+        """What the function printed about one message: a line for each of its deliveries."""
+        return [line for line in list(self.stack.function.lines) if line.get("message_id") == message_id]
+
+    def post(self, body: bytes, headers: Mapping[str, str] | None = None, path: str | None = None) -> int:
+        """Posts straight to the function, as Eventarc or somebody else might, and returns the status."""
+        connection = HTTPConnection(HOST, self.stack.function.port, timeout=WAIT_S_MAX)
+        try:
+            json_headers = {"Content-Type": "application/json"}
+            connection.request("POST", path or f"/{self.stack.commands}", body, {**json_headers, **(headers or {})})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def _waiting(self) -> set[str]:
+        return {task.name for task in self.stack.tasks.pending() if task.waiting}
+
+
+PLAYS: dict[str, Callable[[Lab], None]] = {}
+"""The tests that can run at once, of all the modules that were collected."""
+
+
+class Plays(list[str]):
+    """A module's table of tests that can run at once: their names. As a decorator it takes a function in."""
+
+    def __call__(self, play: Callable[[Lab], None]) -> Callable[[Lab], None]:
+        """Takes a function in, under its name."""
+        self.add(play.__name__, play)
+        return play
+
+    def add(self, name: str, play: Callable[[Lab], None]) -> None:
+        """Takes a function in."""
+        assert name not in PLAYS, f"two plays are called {name}"
+        PLAYS[name] = play
+        self.append(name)
+
+
+def push_body(
+    command: object,
+    message_id: str,
+    publish_time: datetime | None = None,
+    attributes: Mapping[str, str] | None = None,
+) -> bytes:
+    """What Pub/Sub pushes for a command.
+
+    https://cloud.google.com/pubsub/docs/push#receive_push (documented)
+    """
+    message = {
+        "data": base64.b64encode(json.dumps(command).encode()).decode(),
+        "attributes": dict(attributes or {}),
+        "messageId": message_id,
+        "publishTime": (publish_time or datetime.now(UTC)).isoformat(),
+    }
+    return json.dumps({"message": message, "subscription": "projects/test/subscriptions/test"}).encode()
