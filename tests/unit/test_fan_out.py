@@ -236,6 +236,10 @@ def test_a_chain_of_starts_that_google_refuses_to_the_end_gives_up_and_says_so()
     assert world.outcomes == ["GAVE_UP"]
     assert "slow down" in world.detail
     assert started(world) == []
+    assert summary(world)["databases"] == {
+        "started": [],
+        "not_started": dict.fromkeys(IDS, "RESOURCE_EXHAUSTED: slow down"),
+    }
 
 
 def test_a_start_of_many_that_comes_too_late_starts_none() -> None:

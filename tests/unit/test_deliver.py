@@ -1,0 +1,319 @@
+"""What an error means, for each kind of message; and what one HTTP request comes to."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from backstop.deliver import receive
+from backstop.messages import Delivery
+from emulators.errors import Code
+from emulators.faults import Fault
+from emulators.spanner.plans import Plan
+from tests.unit.handlers_world import COMMANDS, DAY, FOLLOW_UPS, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, World
+
+Command = dict[str, object]
+
+# Each command, with the first call that it makes to Spanner, in a world where one backup runs.
+KINDS: dict[str, tuple[Command, str]] = {
+    "start": ({"action": "start", "database": ORDERS}, "ListBackupOperations"),
+    "start of many": ({"action": "start", "instance": INSTANCE}, "ListDatabases"),
+    "cancel": ({"action": "cancel", "database": ORDERS}, "ListBackupOperations"),
+    "follow": ({"action": "follow", "backup": NIGHTLY}, "ListBackupOperations"),
+    "sweep": ({"action": "sweep", "instance": INSTANCE, "cancel_after": "0s"}, "ListBackupOperations"),
+}
+EVERY_KIND = pytest.mark.parametrize(("command", "method"), KINDS.values(), ids=KINDS.keys())
+TRANSIENT = [Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.ABORTED, Code.UNKNOWN, Code.CANCELLED]
+
+
+def make_world() -> World:
+    """One backup that runs."""
+    world = World(Plan(duration=2 * HOUR, cancel_duration=None))
+    world.start_by_hand()
+    return world
+
+
+@EVERY_KIND
+def test_quota_means_later_and_never_failed(command: Command, method: str) -> None:
+    """The command is put back through the queue, with growing waits, and carried out in the end."""
+    world = make_world()
+    world.faults.plan(Fault(method, Code.RESOURCE_EXHAUSTED, times=3, message="slow down"))
+
+    first = world.send(**command)
+    second, third = world.look(), world.look()
+    done = world.look()
+
+    assert [report.retry for report in (first, second, third, done)] == [False] * 4
+    assert "Put back: RESOURCE_EXHAUSTED: slow down" in first.note
+    assert (first.command, second.command) == (command["action"], "put-back")
+    assert first.next_look is not None
+    assert third.next_look is not None
+    assert 0.9 * MINUTE <= first.next_look <= 1.1 * MINUTE
+    assert third.next_look >= 3.5 * MINUTE
+    assert (first.step, second.step, third.step, done.step) == (1, 2, 3, 3)
+    assert not done.note.startswith("Put back")
+    assert world.faults.injected[method, Code.RESOURCE_EXHAUSTED, "before"] == 3
+
+
+@EVERY_KIND
+def test_a_command_that_was_put_back_does_what_it_would_have_done(command: Command, method: str) -> None:
+    """Its own publish time counts, not that of the put-back, and the outcome names its own message."""
+    world, undisturbed = make_world(), make_world()
+    world.faults.plan(Fault(method, Code.RESOURCE_EXHAUSTED))
+
+    world.send(**command)
+    world.looks()
+    undisturbed.send(**command)
+    undisturbed.looks()
+
+    assert sorted(world.outcomes) == sorted(undisturbed.outcomes)
+    assert [result["trigger"] for result in world.results] == [result["trigger"] for result in undisturbed.results]
+
+
+def test_a_command_that_is_delivered_twice_is_put_back_once() -> None:
+    """The put-back has a name of its own, like every follow-up."""
+    world = make_world()
+    world.faults.plan(Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None))
+
+    world.send(action="start", database=ORDERS)
+    world.again()
+
+    assert len(world.tasks.pending()) == 1
+
+
+@EVERY_KIND
+def test_a_command_that_meets_quota_to_the_end_gives_up_and_says_so(command: Command, method: str) -> None:
+    """Everything ends, after the same time as a chain of looks."""
+    world = make_world()
+    world.faults.plan(Fault(method, Code.RESOURCE_EXHAUSTED, times=None, message="slow down"))
+
+    world.send(**command)
+    world.looks()
+
+    assert world.outcomes == ["GAVE_UP"]
+    assert "Could not be carried out in time: RESOURCE_EXHAUSTED: slow down." in world.detail
+    assert world.results[0]["error"] == {"code": "RESOURCE_EXHAUSTED", "message": "slow down"}
+    assert START + 3 * DAY <= world.now <= START + 3 * DAY + 2 * HOUR
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("attempt", [None, 1, 2, 3])
+def test_a_transient_fault_is_pub_sub_s_to_repeat(command: Command, method: str, attempt: int | None) -> None:
+    """The delivery is refused, nothing is scheduled and nothing told."""
+    world = make_world()
+    world.faults.plan(Fault(method, Code.UNAVAILABLE, message="try again"))
+
+    report = world.deliver(replace(world.publish(command), delivery_attempt=attempt))
+
+    assert report.retry
+    assert report.error is not None
+    assert (report.error.code, report.note) == ("UNAVAILABLE", "To be delivered again: UNAVAILABLE: try again.")
+    assert not world.tasks.pending()
+    assert world.outcomes == []
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("attempt", [4, 5, 100])
+def test_a_transient_fault_that_stays_is_put_back_before_the_message_becomes_a_dead_letter(
+    command: Command, method: str, attempt: int
+) -> None:
+    """From the fourth attempt on, the queue keeps the message, as Pub/Sub may give it up after five."""
+    world = make_world()
+    world.faults.plan(Fault(method, Code.UNAVAILABLE))
+
+    report = world.deliver(replace(world.publish(command), delivery_attempt=attempt))
+
+    assert not report.retry
+    assert report.note.startswith("Put back: UNAVAILABLE")
+    assert len(world.tasks.pending()) == 1
+
+
+@pytest.mark.parametrize("code", TRANSIENT)
+def test_every_transient_code_is_repeated(code: Code) -> None:
+    """Codes after which nobody knows what happened mean: once more."""
+    world = make_world()
+    world.faults.plan(Fault("ListBackupOperations", code))
+
+    assert world.send(action="cancel", database=ORDERS).retry
+
+
+@EVERY_KIND
+def test_a_command_that_google_refuses_for_good_is_rejected_in_its_words(command: Command, method: str) -> None:
+    """It is acknowledged and never comes again."""
+    world = make_world()
+    world.faults.plan(Fault(method, Code.INVALID_ARGUMENT, message="no such thing"))
+
+    report = world.send(**command)
+
+    (result,) = world.results
+    assert (result["outcome"], result["detail"]) == ("REJECTED", "Google refused: no such thing")
+    assert result["error"] == {"code": "INVALID_ARGUMENT", "message": "no such thing"}
+    assert report.error is not None
+    assert not report.retry
+    assert not world.tasks.pending()
+
+
+@pytest.mark.parametrize("code", [Code.RESOURCE_EXHAUSTED, Code.PERMISSION_DENIED, Code.NOT_FOUND, Code.INTERNAL])
+def test_a_look_that_can_t_be_put_back_is_refused(code: Code) -> None:
+    """If the queue fails too, Pub/Sub is the last that remembers."""
+    world = make_world()
+    world.send(action="follow", database=ORDERS)
+    world.faults.plan(Fault("GetOperation", Code.RESOURCE_EXHAUSTED), Fault("CreateTask", code))
+
+    assert world.look().retry
+    assert world.again().next_look is not None
+
+
+@EVERY_KIND
+def test_a_command_that_can_t_be_put_back_is_refused(command: Command, method: str) -> None:
+    """Nothing is acknowledged that nobody remembers."""
+    world = make_world()
+    world.faults.plan(Fault(method, Code.RESOURCE_EXHAUSTED), Fault("CreateTask", Code.PERMISSION_DENIED))
+
+    report = world.send(**command)
+
+    assert report.retry
+    assert "could not schedule the follow-up" in report.note
+
+
+def test_a_rejection_that_can_t_be_told_is_refused() -> None:
+    """The publisher must hear of it, so the message comes again."""
+    world = make_world()
+    world.faults.plan(
+        Fault("ListBackupOperations", Code.INVALID_ARGUMENT),
+        Fault("Publish", Code.PERMISSION_DENIED, message="no role"),
+    )
+
+    report = world.send(action="start", database=ORDERS)
+
+    assert report.retry
+    assert "could not publish the outcome: down" in report.note
+
+
+def test_a_message_that_can_t_be_understood_nor_told_of_is_refused() -> None:
+    """Even a mistake is told before it is acknowledged."""
+    world = make_world()
+    world.faults.plan(Fault("Publish", Code.UNAVAILABLE))
+    bad = Delivery(b"{}", message_id="17", publish_time=START, topic=COMMANDS)
+
+    assert world.deliver(bad).retry
+    assert not world.deliver(bad).retry
+    assert world.outcomes == ["REJECTED"]
+
+
+def test_a_look_that_meets_faults_is_put_back_under_a_new_step() -> None:
+    """Under its old step the queue would take it for a duplicate, and the chain would end in silence."""
+    world = make_world()
+    world.send(action="follow", database=ORDERS)
+    world.faults.plan(Fault("GetOperation", Code.UNAVAILABLE, times=4))
+
+    assert world.look().retry
+    assert [world.again(attempt).retry for attempt in (2, 3, 4)] == [True, True, False]
+    world.looks()
+
+    assert world.outcomes == ["COMPLETED"]
+
+
+def test_a_look_that_succeeds_again_forgets_its_failures() -> None:
+    """The waits after a later refusal start from the shortest again."""
+    world = make_world()
+    world.send(action="follow", database=ORDERS)
+    world.faults.plan(Fault("GetOperation", Code.PERMISSION_DENIED, times=3))
+    for _ in range(4):
+        world.look()
+    world.faults.plan(Fault("GetOperation", Code.PERMISSION_DENIED))
+
+    report = world.look()
+
+    assert report.next_look is not None
+    assert report.next_look <= 1.1 * MINUTE
+
+
+def test_a_missing_role_is_told_at_the_first_delivery_of_a_command() -> None:
+    """Nothing can have been begun, so whoever published it hears of it at once."""
+    world = make_world()
+    world.faults.plan(Fault("ListBackupOperations", Code.PERMISSION_DENIED, message="no role"))
+
+    world.send(action="cancel", database=ORDERS)
+
+    assert world.outcomes == ["REJECTED"]
+
+
+@pytest.mark.parametrize("attempt", [2, None])
+def test_a_missing_role_is_waited_for_where_an_earlier_delivery_may_have_begun(attempt: int | None) -> None:
+    """A backup that was started before the role went away is followed once it is back."""
+    world = World(Plan(duration=HOUR))
+    world.faults.plan(Fault("CreateBackup", Code.UNAVAILABLE, "after"))
+    assert world.send(action="start", database=ORDERS).retry
+    world.faults.plan(Fault("ListBackupOperations", Code.PERMISSION_DENIED, times=2, message="no role"))
+
+    report = world.again(attempt)
+    world.looks()
+
+    assert report.note == "Put back: PERMISSION_DENIED: no role."
+    assert world.outcomes == ["STARTED", "COMPLETED"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [{"action": "sweep", "instance": INSTANCE}, {"action": "cancel", "database": ORDERS, "dry_run": True}],
+)
+def test_a_missing_role_is_told_at_any_delivery_of_what_begins_nothing(command: Command) -> None:
+    """A sweep makes no chain and a dry run nothing at all."""
+    world = make_world()
+    world.faults.plan(Fault("ListBackupOperations", Code.PERMISSION_DENIED, times=None, message="no role"))
+
+    world.send(**command)
+    world.again()
+
+    assert world.outcomes == ["REJECTED", "REJECTED"]
+
+
+def push(data: bytes, **message: object) -> bytes:
+    """A push as Pub/Sub posts it."""
+    document = {"data": base64.b64encode(data).decode(), "messageId": "17", "publishTime": "2026-11-22T02:00:00Z"}
+    return json.dumps({"message": {**document, **message}, "subscription": "s", "deliveryAttempt": 2}).encode()
+
+
+def test_a_request_is_one_delivery() -> None:
+    """The push's message, time and attempt, and the URL's topic, are the delivery's."""
+    world = make_world()
+    command = json.dumps({"action": "cancel", "database": ORDERS}).encode()
+
+    delivery, report = receive(push(command), f"/{COMMANDS}", {}, world.now, world.ports, world.settings)
+
+    assert delivery == Delivery(command, {}, "17", START, COMMANDS, 2)
+    assert [result.outcome for result in report.results] == ["CANCEL_REQUESTED"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"hello", b"[]", b"{}", b'{"message": 5}', b'{"message": {"data": "%%%"}}', b'{"message": {"data": 5}}'],
+)
+def test_a_request_that_is_no_push_is_rejected_once_and_never_loops(body: bytes) -> None:
+    """Whoever set up the subscription hears of it, under the same event id each time."""
+    world = World()
+
+    first, report = receive(body, f"/{COMMANDS}", {}, world.now, world.ports, world.settings)
+    second, _ = receive(body, f"/{COMMANDS}", {}, world.now + timedelta(hours=1), world.ports, world.settings)
+
+    assert first.message_id == second.message_id
+    assert (report.retry, report.command) == (False, "unknown")
+    assert world.outcomes == ["REJECTED", "REJECTED"]
+    assert world.results[0]["subject"] == COMMANDS
+
+
+def test_a_push_without_data_is_rejected() -> None:
+    """A message that has only attributes is no command."""
+    world = World()
+    body = json.dumps({"message": {"messageId": "17", "attributes": {"a": "b"}}, "subscription": "s"}).encode()
+
+    _, report = receive(body, f"/{FOLLOW_UPS}", {}, world.now, world.ports, world.settings)
+
+    assert world.outcomes == ["REJECTED"]
+    assert world.results[0]["field"] == "data"
+    assert not report.retry
