@@ -25,7 +25,7 @@ from backstop.context import At, Report, schedule, tell
 from backstop.errors import BadMessageError, CallError, RefusedError, TransientError
 from backstop.follow_ups import FanOut, FollowUp, Look, PutBack, Trigger, identity
 from backstop.lifecycle import Outcome
-from backstop.results import ErrorText, Result, of_command
+from backstop.results import Databases, ErrorText, Result, of_command
 from backstop.sweep import sweep
 
 if TYPE_CHECKING:
@@ -71,13 +71,15 @@ def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings)
 
     Args:
         delivery: What arrived.
-        now: When it arrived.
+        now: When it arrived, by the function's clock.
         ports: The outside world.
         settings: What the operator chose.
 
     Returns:
         What it came to. A delivery whose report says `retry` must be refused, every other one acknowledged.
     """
+    # It can't be earlier than the message; a clock that is behind would have every look due at once, again and again.
+    now = max(now, delivery.publish_time)
     trigger = Trigger(delivery.message_id, delivery.publish_time)
     at = At(now, trigger, ports, settings)
     try:
@@ -169,9 +171,17 @@ def _may_have_begun(message: Command | PutBack | FanOut, attempt: int | None) ->
 
 
 def _reject(message: Command | PutBack | FanOut, error: RefusedError, at: At) -> Report:
-    said = ErrorText(error.code, error.message)
-    result = of_command(Outcome.REJECTED, f"Google refused: {error.message}", at.trigger, _command(message), said)
-    return Report(results=tell(at, result), error=said)
+    result = _ended(message, Outcome.REJECTED, f"Google refused: {error.message}", error, at)
+    return Report(results=tell(at, result), error=result.error)
+
+
+def _ended(message: Command | PutBack | FanOut, outcome: Outcome, why: str, error: CallError, at: At) -> Result:
+    """The last word on a command that could not be carried out, or not to its end."""
+    result = of_command(outcome, why, at.trigger, _command(message), ErrorText(error.code, error.message))
+    if isinstance(message, FanOut):
+        not_started = {**message.refused, **dict.fromkeys(message.left, str(error))}
+        return replace(result, databases=Databases(message.started, not_started))
+    return result
 
 
 def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
@@ -180,8 +190,7 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
         if at.now >= message.give_up_at:
             return Report(results=tell(at, give_up(at, message, str(error), error=said)), step=message.step)
     elif at.now >= at.trigger.publish_time + at.settings.give_up_after:
-        why = f"Could not be carried out in time: {error}."
-        result = of_command(Outcome.GAVE_UP, why, at.trigger, _command(message), said)
+        result = _ended(message, Outcome.GAVE_UP, f"Could not be carried out in time: {error}.", error, at)
         return Report(results=tell(at, result))
     if isinstance(message, Look | PutBack | FanOut):
         later: FollowUp = replace(message, step=message.step + 1, failures=message.failures + 1)
