@@ -12,13 +12,13 @@ resource "google_cloud_tasks_queue" "follow_ups" {
     max_concurrent_dispatches = 10
   }
 
-  # A task that gives up is a backup that nobody looks at again, so it never does; a task lives 31 days at most.
+  # A task that gives up is a backup that nobody looks at again, so it never does: attempts have no end, and neither has
+  # the time for them, unless max_retry_duration were set.
   retry_config {
-    max_attempts       = -1
-    max_retry_duration = "0s"
-    min_backoff        = "1s"
-    max_backoff        = "300s"
-    max_doublings      = 8
+    max_attempts  = -1
+    min_backoff   = "1s"
+    max_backoff   = "300s"
+    max_doublings = 8
   }
 
   stackdriver_logging_config {

@@ -13,25 +13,25 @@ mock_provider "google" {
 override_resource {
   target          = google_service_account.runtime
   override_during = plan
-  values          = { email = "run@x", member = "serviceAccount:run@x", name = "accounts/run" }
+  values          = { email = "backstop-run@example-project.iam.gserviceaccount.com", member = "serviceAccount:backstop-run@example-project.iam.gserviceaccount.com", name = "projects/example-project/serviceAccounts/backstop-run@example-project.iam.gserviceaccount.com" }
 }
 
 override_resource {
   target          = google_service_account.push
   override_during = plan
-  values          = { email = "push@x", member = "serviceAccount:push@x", name = "accounts/push" }
+  values          = { email = "backstop-push@example-project.iam.gserviceaccount.com", member = "serviceAccount:backstop-push@example-project.iam.gserviceaccount.com", name = "projects/example-project/serviceAccounts/backstop-push@example-project.iam.gserviceaccount.com" }
 }
 
 override_resource {
   target          = google_service_account.tasks
   override_during = plan
-  values          = { email = "tasks@x", member = "serviceAccount:tasks@x", name = "accounts/tasks" }
+  values          = { email = "backstop-tasks@example-project.iam.gserviceaccount.com", member = "serviceAccount:backstop-tasks@example-project.iam.gserviceaccount.com", name = "projects/example-project/serviceAccounts/backstop-tasks@example-project.iam.gserviceaccount.com" }
 }
 
 override_resource {
   target          = google_service_account.build
   override_during = plan
-  values          = { email = "build@x", member = "serviceAccount:build@x", id = "accounts/build" }
+  values          = { email = "backstop-build@example-project.iam.gserviceaccount.com", member = "serviceAccount:backstop-build@example-project.iam.gserviceaccount.com", id = "projects/example-project/serviceAccounts/backstop-build@example-project.iam.gserviceaccount.com" }
 }
 
 override_resource {
@@ -77,7 +77,7 @@ run "only_pubsub_may_call_the_function" {
   assert {
     condition = (
       google_cloud_run_service_iam_member.push_invokes_function.role == "roles/run.invoker" &&
-      google_cloud_run_service_iam_member.push_invokes_function.member == "serviceAccount:push@x"
+      google_cloud_run_service_iam_member.push_invokes_function.member == "serviceAccount:backstop-push@example-project.iam.gserviceaccount.com"
     )
     error_message = "Only the push account may invoke the function."
   }
@@ -96,7 +96,7 @@ run "messages_find_the_function" {
 
   assert {
     condition = alltrue([
-      for push in google_pubsub_subscription.push : push.push_config[0].oidc_token[0].service_account_email == "push@x"
+      for push in google_pubsub_subscription.push : push.push_config[0].oidc_token[0].service_account_email == "backstop-push@example-project.iam.gserviceaccount.com"
     ])
     error_message = "Pushes must be signed by the push account."
   }
@@ -148,8 +148,8 @@ run "rights_are_the_least" {
 
   assert {
     condition = (
-      google_pubsub_topic_iam_member.tasks_publish_follow_ups.member == "serviceAccount:tasks@x" &&
-      google_pubsub_topic_iam_member.runtime_publishes_results.member == "serviceAccount:run@x" &&
+      google_pubsub_topic_iam_member.tasks_publish_follow_ups.member == "serviceAccount:backstop-tasks@example-project.iam.gserviceaccount.com" &&
+      google_pubsub_topic_iam_member.runtime_publishes_results.member == "serviceAccount:backstop-run@example-project.iam.gserviceaccount.com" &&
       toset([for grant in google_pubsub_topic_iam_member.publishers : grant.member]) == toset(["group:database-team@example.com"])
     )
     error_message = "Follow-ups are the tasks account's, results the function's, commands the publishers'."
@@ -158,7 +158,7 @@ run "rights_are_the_least" {
   assert {
     condition = (
       google_cloud_tasks_queue_iam_member.runtime_makes_tasks.role == "roles/cloudtasks.enqueuer" &&
-      google_service_account_iam_member.runtime_acts_as_tasks.service_account_id == "accounts/tasks"
+      google_service_account_iam_member.runtime_acts_as_tasks.service_account_id == "projects/example-project/serviceAccounts/backstop-tasks@example-project.iam.gserviceaccount.com"
     )
     error_message = "The function may make tasks that act as the tasks account, and as nobody else."
   }

@@ -91,6 +91,12 @@ def _backstop(project: str) -> list[Grant]:
 
 SHOP, OPERATIONS = "projects/example-shop/roles", "projects/example-operations/roles"
 
+_MINIMAL = [
+    *_backstop(SUBJECTS["minimal"].project),
+    Grant("backstop-run", "projects/example-project/roles/backstop_instance", "instance example-project/orders"),
+    Grant("backstop-run", "projects/example-project/roles/backstop_database", "instance example-project/orders"),
+]
+
 EXPECTED: dict[str, list[Grant]] = {
     "fleet": [
         *_backstop(SUBJECTS["fleet"].project),
@@ -104,11 +110,8 @@ EXPECTED: dict[str, list[Grant]] = {
         Grant("backstop-run", f"{OPERATIONS}/backstop_instance", "instance example-operations/ledger"),
         Grant("backstop-run", f"{OPERATIONS}/backstop_database", "instance example-operations/ledger"),
     ],
-    "minimal": [
-        *_backstop(SUBJECTS["minimal"].project),
-        Grant("backstop-run", "projects/example-project/roles/backstop_instance", "instance example-project/orders"),
-        Grant("backstop-run", "projects/example-project/roles/backstop_database", "instance example-project/orders"),
-    ],
+    "lean": _MINIMAL,
+    "minimal": _MINIMAL,
     "switched": [
         *_common("spanner-backup", "looks-2", "example-builds", SUBJECTS["switched"].project),
         Grant("spanner-backup-run", "organizations/1234/roles/spanner_backups", "instance example-locked/books"),

@@ -5,15 +5,22 @@ A mistake that no fact notices is a hole in the tests; test_terraform_mistakes.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from tests.terraform.plans import Json
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 TERRAFORM = "terraform"
 """The mistake is noticed by terraform itself, before any fact is asked."""
+
+REFUSALS = "refusals"
+"""The mistake is noticed because terraform no longer refuses what it should: the module, with `variables`."""
 
 
 class Mistake(msgspec.Struct, frozen=True):
@@ -24,9 +31,10 @@ class Mistake(msgspec.Struct, frozen=True):
         file: Where, below terraform/.
         old: What stands there; exactly once, or every time where `every` is set.
         new: What is written instead.
-        noticed_by: The fact that fails; TERRAFORM where it refuses the plan.
+        noticed_by: The fact that fails; TERRAFORM where it refuses the plan, REFUSALS where it should have.
         subject: The deployment in which it shows.
         every: Whether it is made everywhere in the file.
+        variables: What should have been refused.
     """
 
     title: str
@@ -34,8 +42,9 @@ class Mistake(msgspec.Struct, frozen=True):
     old: str
     new: str
     noticed_by: str
-    subject: str = "fleet"
+    subject: str = "lean"
     every: bool = False
+    variables: Mapping[str, Json] | None = None
 
 
 GRANTS = "only_the_listed_grants_are_made"
@@ -82,6 +91,7 @@ MISTAKES: Sequence[Mistake] = (
         "google_pubsub_topic.commands.name\n",
         "google_pubsub_topic.follow_ups.name\n",
         "nobody_but_the_tasks_account_publishes_follow_ups",
+        subject="fleet",
     ),
     Mistake("the function may publish nowhere", "pubsub.tf", "topic.results.name", "topic.dead_letters.name", GRANTS),
     Mistake(
@@ -114,6 +124,7 @@ MISTAKES: Sequence[Mistake] = (
         "for_each = local.instances\n",
         "for_each = local._whole_instances\n",
         GRANTS,
+        subject="fleet",
     ),
     Mistake(
         "naming databases changes nothing",
@@ -121,6 +132,7 @@ MISTAKES: Sequence[Mistake] = (
         "instance if instance.databases == null }",
         "instance }",
         GRANTS,
+        subject="fleet",
     ),
     Mistake(
         "another project's instance is looked for at home",
@@ -128,6 +140,7 @@ MISTAKES: Sequence[Mistake] = (
         "project = coalesce(instance.project, var.project_id)",
         "project = var.project_id",
         GRANTS,
+        subject="fleet",
     ),
     Mistake(
         "the role may drop databases",
@@ -223,8 +236,8 @@ MISTAKES: Sequence[Mistake] = (
     Mistake(
         "tasks give up",
         "queue.tf",
-        "max_attempts       = -1",
-        "max_attempts       = 3",
+        "max_attempts  = -1",
+        "max_attempts  = 3",
         "a_task_never_gives_up",
     ),
     Mistake(
@@ -273,6 +286,7 @@ MISTAKES: Sequence[Mistake] = (
         "disable_on_destroy = false",
         "disable_on_destroy = true",
         "everything_is_in_the_one_project",
+        subject="fleet",
     ),
     Mistake(
         "the name of the topic comes before its rights",
@@ -303,6 +317,7 @@ MISTAKES: Sequence[Mistake] = (
         "cancel_after = schedule.cancel_after",
         "cancelAfter = schedule.cancel_after",
         JOBS,
+        subject="fleet",
     ),
     Mistake(
         "a database is named without its instance",
@@ -310,8 +325,16 @@ MISTAKES: Sequence[Mistake] = (
         'local._instance_path[schedule.instance], "databases",',
         '"databases",',
         JOBS,
+        subject="fleet",
     ),
-    Mistake("retention is forgotten", "scheduler.tf", "        retention    = schedule.retention\n", "", SCHEDULES),
+    Mistake(
+        "retention is forgotten",
+        "scheduler.tf",
+        "        retention    = schedule.retention\n",
+        "",
+        SCHEDULES,
+        subject="fleet",
+    ),
     Mistake(
         "every schedule is in UTC",
         "scheduler.tf",
@@ -319,6 +342,7 @@ MISTAKES: Sequence[Mistake] = (
         'time_zone   = "Etc/UTC"',
         SCHEDULES,
         every=True,
+        subject="fleet",
     ),
     Mistake(
         "pausing does nothing",
@@ -327,8 +351,16 @@ MISTAKES: Sequence[Mistake] = (
         "paused      = false",
         SCHEDULES,
         every=True,
+        subject="fleet",
     ),
-    Mistake("what a sweep was told is overridden", "scheduler.tf", "try(var.sweeps[key], {})", "{}", SCHEDULES),
+    Mistake(
+        "what a sweep was told is overridden",
+        "scheduler.tf",
+        "try(var.sweeps[key], {})",
+        "{}",
+        SCHEDULES,
+        subject="fleet",
+    ),
     Mistake(
         "only instances with a sweep are swept",
         "scheduler.tf",
@@ -410,7 +442,7 @@ MISTAKES: Sequence[Mistake] = (
         MISSED,
     ),
     Mistake("failed backups count as backups", "alerts.tf", 'outcome=\\"COMPLETED\\"', 'outcome=~\\".+\\"', MISSED),
-    Mistake("a paused schedule is missed", "alerts.tf", " && !schedule.paused", "", MISSED),
+    Mistake("a paused schedule is missed", "alerts.tf", " && !schedule.paused", "", MISSED, subject="fleet"),
     Mistake(
         "the dashboard draws another queue",
         "dashboard.tf",
@@ -419,4 +451,38 @@ MISTAKES: Sequence[Mistake] = (
         DASHBOARD,
     ),
     Mistake("a tile hides another", "dashboard.tf", "floor(index / 2)", "floor(index / 4)", DASHBOARD),
+    # What should be refused.
+    Mistake(
+        "a message may be pushed again too soon",
+        "pubsub.tf",
+        "var.ack_deadline_s > var.timeout_s",
+        "var.ack_deadline_s > 0",
+        REFUSALS,
+        variables={"ack_deadline_s": 60, "timeout_s": 120},
+    ),
+    Mistake(
+        "everybody may be a publisher",
+        "variables.tf",
+        "^(user|group|serviceAccount|domain|principal|principalSet):.+$",
+        "^.+$",
+        REFUSALS,
+        variables={"publishers": ["allUsers"]},
+    ),
+    Mistake(
+        "a retention below Spanner's is let through",
+        "variables.tf",
+        "seconds >= 21600",
+        "seconds >= 3600",
+        REFUSALS,
+        every=True,
+        variables={"retention": "1h"},
+    ),
+    Mistake(
+        "a sweep of nobody's instance is let through",
+        "variables.tf",
+        "alltrue([for key in keys(var.sweeps) : contains(keys(var.instances), key)])",
+        "length(var.sweeps) >= 0",
+        REFUSALS,
+        variables={"sweeps": {"nobody": {}}},
+    ),
 )

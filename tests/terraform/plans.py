@@ -21,7 +21,7 @@ RUN_TIMEOUT_S = 60
 """A plan takes under a second here; a minute is a machine that does something else."""
 
 GOGC = "400"
-"""Terraform lives for a second and then gives everything back; collecting its garbage early costs a third of its time."""
+"""Terraform lives for a second and then gives all memory back; collecting garbage meanwhile is a third of its work."""
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 

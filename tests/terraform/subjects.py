@@ -1,4 +1,7 @@
-"""The deployments that are planned and judged: the two examples, and one that turns every switch the other way."""
+"""The deployments that are planned and judged: two examples, one with every switch the other way, a lean one.
+
+The lean one is the minimal example without its APIs: mistakes are planted in it, and each costs a plan.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,17 @@ class Subject(msgspec.Struct, frozen=True):
 SUBJECTS: dict[str, Subject] = {
     "fleet": Subject(below="terraform/examples/fleet", project="example-operations"),
     "minimal": Subject(below="terraform/examples/minimal", project="example-project"),
+    "lean": Subject(
+        below="terraform",
+        project="example-project",
+        variables={
+            "project_id": "example-project",
+            "region": "europe-west1",
+            "instances": {"orders": {}},
+            "schedules": {"nightly": {"instance": "orders", "cron": "17 2 * * *"}},
+            "enable_apis": False,
+        },
+    ),
     "switched": Subject(
         below="terraform",
         project="example-locked",

@@ -179,7 +179,8 @@ def test_by_hand_and_by_module_queues_roles_and_jobs_are_the_same(
     queue, flags = plan.one(QUEUE), next(it.flags for it in commands if it.starts("tasks", "queues", "create"))
     assert flags["max-dispatches-per-second"] == f"{queue.number('rate_limits', 0, 'max_dispatches_per_second'):.0f}"
     assert flags["max-attempts"].replace("unlimited", "-1") == f"{queue.number('retry_config', 0, 'max_attempts'):.0f}"
-    for flag in ("max-retry-duration", "min-backoff", "max-backoff"):
+    assert flags["max-retry-duration"] == (queue.get("retry_config", 0, "max_retry_duration") or "0s"), "no end"
+    for flag in ("min-backoff", "max-backoff"):
         assert flags[flag] == queue.text("retry_config", 0, flag.replace("-", "_"))
     for found in plan.all("google_project_iam_custom_role"):
         flags = next(it.flags for it in commands if it.starts("iam", "roles", "create", found.text("role_id")))

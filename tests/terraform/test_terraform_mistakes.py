@@ -9,13 +9,14 @@ import pytest
 
 from backstop.errors import BadMessageError
 from tests.terraform.facts import FACTS
-from tests.terraform.mistakes import MISTAKES, TERRAFORM, Mistake
+from tests.terraform.mistakes import MISTAKES, REFUSALS, TERRAFORM, Mistake
 from tests.terraform.subjects import SUBJECTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.terraform.plans import Workspace
+    from tests.terraform.plans import Json, Workspace
+
 
 MISTAKES_MIN = 25
 """What the project asks for; fewer means that somebody deleted some."""
@@ -34,8 +35,15 @@ def spoiled(workspace: Workspace, mistake: Mistake, tmp_path: Path) -> Workspace
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=[mistake.title for mistake in MISTAKES])
-def test_a_planted_mistake_is_noticed(spoiled: Workspace, mistake: Mistake) -> None:
-    """The plan is refused, or the fact that is about the mistake no longer holds."""
+def test_a_planted_mistake_is_noticed(
+    workspace: Workspace, spoiled: Workspace, mistake: Mistake, minimal_variables: dict[str, Json]
+) -> None:
+    """The plan is refused, or no longer refused, or the fact that is about the mistake no longer holds."""
+    if mistake.noticed_by == REFUSALS:
+        variables = {**minimal_variables, **(mistake.variables or {})}
+        assert workspace.try_plan("terraform", variables).returncode != 0
+        assert spoiled.try_plan("terraform", variables).returncode == 0
+        return
     subject = SUBJECTS[mistake.subject]
     if mistake.noticed_by == TERRAFORM:
         assert spoiled.try_plan(subject.below, subject.variables).returncode != 0

@@ -160,6 +160,7 @@ def a_daily_schedule_is_missed_when_it_stops(plan: Plan, subject: str) -> None:
     """Each running schedule that is daily, or says so, has an alert on its own databases' completed backups."""
     hours = {
         "fleet": {"accounts-nightly": 30, "consents-weekly": 192, "orders-nightly": 30},
+        "lean": {"nightly": 30},
         "minimal": {"nightly": 30},
         "switched": {},
     }[subject]
