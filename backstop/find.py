@@ -50,20 +50,33 @@ def own_attempt(
     return min(attempts, key=lambda operation: operation.start_time, default=None)
 
 
-def running(operations: Sequence[Operation], published: datetime) -> list[Operation]:
-    """The operations that a command published then can have meant and that still run, the newest first.
+def ran(operation: Operation, published: datetime) -> bool:
+    """Whether an operation ran when a command was published.
 
-    What was started after the command was published can't be meant, however late the command arrives.
+    What a command means is decided by how things stood then, and not by when it arrives: brought again hours later,
+    it must not turn to another operation. What was started after it was published can't be meant in any case.
     """
-    meant = [operation for operation in operations if not operation.done and operation.start_time <= published]
+    return operation.start_time <= published and (operation.end_time is None or operation.end_time > published)
+
+
+def running(operations: Sequence[Operation], published: datetime) -> list[Operation]:
+    """The operations that a cancel published then can mean, the newest first: they ran, and there is a use in it.
+
+    There is none for what has ended since without a backup.
+    """
+    meant = [
+        operation
+        for operation in operations
+        if ran(operation, published) and (not operation.done or operation.response is not None)
+    ]
     return sorted(meant, key=lambda operation: operation.start_time, reverse=True)
 
 
 def lately_ended(operations: Sequence[Operation], published: datetime) -> Operation | None:
-    """The operation that lost the race against a cancel published then; None if there was no race.
+    """The operation that a cancel published then means if it means no `running` one; None if there was no race either.
 
-    Of those that ended within the grace before it, or since, the newest; one made on demand rather than by a
-    schedule, which is known of those that succeeded.
+    It is one that ran then and has come to nothing since, or else one that lost the race because it ended within the
+    grace before: of several the newest, and one made on demand rather than by a schedule.
     """
     ended = [
         operation
@@ -72,13 +85,23 @@ def lately_ended(operations: Sequence[Operation], published: datetime) -> Operat
         and operation.start_time <= published
         and operation.end_time >= published - GRACE
     ]
-    return max(ended, key=lambda operation: (not is_scheduled(operation), operation.start_time), default=None)
+    return max(
+        ended,
+        key=lambda operation: (
+            ran(operation, published),
+            not is_scheduled(operation),
+            # Had the command come before, it would have been cancelled for it.
+            ran(operation, published) and operation.cancel_time is not None,
+            operation.start_time,
+        ),
+        default=None,
+    )
 
 
 def newest(operations: Sequence[Operation], published: datetime) -> Operation | None:
-    """The operation that a `follow` published then means: one that runs, or else the one started last."""
+    """The operation that a `follow` published then means: the newest that ran, or else the one started last."""
     meant = [operation for operation in operations if operation.start_time <= published]
-    return max(meant, key=lambda operation: (not operation.done, operation.start_time), default=None)
+    return max(meant, key=lambda operation: (ran(operation, published), operation.start_time), default=None)
 
 
 def is_scheduled(operation: Operation) -> bool:

@@ -39,19 +39,19 @@ def cancel(command: Cancel, at: At) -> Report:
         operation = _get(command.operation, at)
         if operation is None:
             return _unknown(command.operation, at)
-        candidates = [] if operation.done else [operation]
         # Whoever names an operation knows it, so it is older than the command, whatever two clocks make of that.
+        candidates = find.running([operation], max(published, operation.start_time))
         ended = find.lately_ended([operation], max(published, operation.start_time))
     else:
         operations = _list(command, at)
         candidates = find.running(operations, published)[:CANDIDATES_MAX]
-        ended = find.lately_ended(operations, published)
+        ended = find.lately_ended([one for one in operations if one not in candidates], published)
     if not command.include_scheduled:
         scheduled = [operation for operation in candidates if _is_scheduled(operation, at)]
         candidates = [operation for operation in candidates if operation not in scheduled]
     if len(candidates) > 1:
         names = ", ".join(operation.name for operation in candidates)
-        return _reject(command, f"Cancelled nothing, as several operations run: {names}. Name the one you mean.", at)
+        return _reject(command, f"Cancelled nothing, as several operations ran: {names}. Name the one you mean.", at)
     meant = candidates[0] if candidates else ended
     if meant is None and scheduled:
         made_by = f"Did not cancel {scheduled[0].name}, as a backup schedule made it and include_scheduled is not set."
@@ -132,6 +132,8 @@ def _list(command: Cancel | Follow, at: At) -> list[Operation]:
 
 def _is_scheduled(operation: Operation, at: At) -> bool:
     """Whether a native schedule makes the backup; only the backup itself says so while it is being made."""
+    if operation.done:
+        return find.is_scheduled(operation)
     try:
         return bool(at.ports.spanner.get_backup(operation.backup).schedules)
     except RefusedError as error:

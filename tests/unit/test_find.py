@@ -95,11 +95,15 @@ def test_of_several_attempts_under_one_name_the_first_is_ours() -> None:
 
 
 def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> None:
-    """What has ended, and what began after the command, can't be meant."""
+    """What had ended by then, what has come to nothing since, and what began after the command can't be meant."""
     older, newer = named("b"), named("c", start_time=START + SECOND)
     too_late = named("d", start_time=START + SECOND + MICROSECOND)
+    ended = named("e", MADE, end_time=START + SECOND)
+    ended_since = named("f", MADE, start_time=START + MICROSECOND, end_time=START + SECOND + MICROSECOND)
 
-    assert find.running([older, MADE, too_late, newer, FAILED], START + SECOND) == [newer, older]
+    found = find.running([older, ended, ended_since, too_late, newer, FAILED], START + SECOND)
+
+    assert found == [newer, ended_since, older]
 
 
 PUBLISHED = START + DAY
@@ -143,9 +147,12 @@ def test_of_several_that_ended_lately_the_newest_on_demand_one_is_meant() -> Non
     assert find.lately_ended([scheduled], PUBLISHED) == scheduled
 
 
-def test_a_follow_means_what_runs_and_otherwise_what_began_last() -> None:
-    """A running operation is what somebody wants to hear of, even if a later one has ended."""
+def test_a_follow_means_what_ran_when_it_was_published_and_otherwise_what_began_last() -> None:
+    """A running operation is what somebody wants to hear of, even if a later one has ended, or it has itself by now."""
     later = named("b", MADE, start_time=START + MINUTE)
+    ended_since = named("d", MADE, end_time=PUBLISHED + MICROSECOND)
+
+    assert find.newest([later, ended_since], PUBLISHED) == ended_since
     after_the_command = named("c", start_time=PUBLISHED + MICROSECOND)
 
     assert find.newest([later, RUNNING], PUBLISHED) == RUNNING
