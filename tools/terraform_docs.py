@@ -11,6 +11,7 @@ from pathlib import Path
 
 TERRAFORM = Path(__file__).parents[1] / "terraform"
 README = TERRAFORM / "README.md"
+VARIABLES = ("variables.tf", "variables-spanner.tf")
 
 # `terraform fmt` puts a block's braces and its arguments where these look for them.
 _BLOCK = re.compile(r'^(variable|output) "(\w+)" \{\n(.*?)^\}\n', re.MULTILINE | re.DOTALL)
@@ -47,11 +48,16 @@ def entries(file: str) -> list[Entry]:
     return [Entry(name, dict(_ARGUMENT.findall(body))) for _, name, body in _BLOCK.findall(text)]
 
 
+def variables() -> list[Entry]:
+    """Every variable of the module, in alphabetical order."""
+    return sorted((entry for file in VARIABLES for entry in entries(file)), key=lambda entry: entry.name)
+
+
 def rendered(readme: str) -> str:
     """The README with its tables as they should be."""
-    variables = [f"| `{entry.name}` | {entry.description} | {entry.default} |" for entry in entries("variables.tf")]
+    inputs = [f"| `{entry.name}` | {entry.description} | {entry.default} |" for entry in variables()]
     outputs = [f"| `{entry.name}` | {entry.description} |" for entry in entries("outputs.tf")]
-    readme = _replaced(readme, "variables", ["| variable | meaning | default |", "|---|---|---|", *variables])
+    readme = _replaced(readme, "variables", ["| variable | meaning | default |", "|---|---|---|", *inputs])
     return _replaced(readme, "outputs", ["| output | meaning |", "|---|---|", *outputs])
 
 

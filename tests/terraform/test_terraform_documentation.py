@@ -33,7 +33,7 @@ def test_the_tables_of_the_readme_are_fresh() -> None:
     assert terraform_docs.rendered(README) == README
 
 
-@pytest.mark.parametrize("file", ["variables.tf", "outputs.tf"])
+@pytest.mark.parametrize("file", [*terraform_docs.VARIABLES, "outputs.tf"])
 def test_variables_and_outputs_are_alphabetical_and_described(file: str) -> None:
     """Each can be found, and says what it is in a sentence; each variable has a type."""
     entries = terraform_docs.entries(file)
@@ -46,7 +46,7 @@ def test_variables_and_outputs_are_alphabetical_and_described(file: str) -> None
 
 def test_what_means_nothing_as_null_may_not_be_null() -> None:
     """A variable whose default is not null, or that has none, refuses null."""
-    for entry in terraform_docs.entries("variables.tf"):
+    for entry in terraform_docs.variables():
         assert ("nullable" in entry.arguments) == (entry.arguments.get("default") != "null"), entry.name
 
 

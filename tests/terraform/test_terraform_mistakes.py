@@ -9,7 +9,8 @@ import pytest
 
 from backstop.errors import BadMessageError
 from tests.terraform.facts import FACTS
-from tests.terraform.mistakes import MISTAKES, REFUSALS, TERRAFORM, Mistake
+from tests.terraform.mistake import REFUSALS, TERRAFORM, Mistake
+from tests.terraform.mistakes import MISTAKES
 from tests.terraform.subjects import SUBJECTS
 
 if TYPE_CHECKING:
