@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Literal
+from typing import Literal, assert_never
 
 from msgspec import Struct
 
@@ -120,13 +120,17 @@ class FanOut(Struct, tag="fan-out", tag_field="kind", frozen=True, kw_only=True,
 FollowUp = Look | PutBack | FanOut
 
 
-def identity(follow_up: FollowUp) -> str:
+def identity(follow_up: FollowUp, again: str = "") -> str:
     """The name under which a follow-up can exist only once.
 
     It is a hash of the command's message id, what the chain is about, and the step. Two deliveries of one message make
     the same follow-up; the chains of different commands never do. Hashed, as Cloud Tasks asks for, because names with
     a common prefix slow a queue down.
     https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
+
+    Args:
+        follow_up: What is to be named.
+        again: What tells it from an earlier one of the same step; empty: nothing does.
 
     Returns:
         64 hexadecimal digits: a valid task id.
@@ -138,7 +142,9 @@ def identity(follow_up: FollowUp) -> str:
             about = f"put-back {target(command)}"
         case FanOut(instance=instance):
             about = f"fan-out {instance}"
-    text = f"{follow_up.trigger.message_id}\n{about}\n{follow_up.step}"
+        case _:
+            assert_never(follow_up)
+    text = f"{follow_up.trigger.message_id}\n{about}\n{follow_up.step}\n{again}".rstrip("\n")
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -153,3 +159,5 @@ def target(command: Command) -> str:
             return str(operation or backup or database)
         case Sweep(instance=instance):
             return str(instance)
+        case _:
+            assert_never(command)

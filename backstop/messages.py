@@ -237,12 +237,12 @@ def _explained(text: str, document: object) -> BadMessageError:
 
 
 def _value_at(document: object, path: str) -> object:
-    """What stands at a path such as `encryption.kms_key_names[0]`; what was found last, where the path is vague."""
+    """What stands at a path such as `encryption.kms_key_names[0]`; None if nothing does."""
     for part in re.findall(r"[^.\[\]]+", path):
         if isinstance(document, dict) and part in document:
             document = document[part]
         elif isinstance(document, list) and part.isdigit() and int(part) < len(document):
             document = document[int(part)]
-        elif part == path.rpartition(".")[2]:
+        else:
             return None
     return document

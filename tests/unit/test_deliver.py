@@ -185,7 +185,7 @@ def test_a_rejection_that_can_t_be_told_is_refused() -> None:
     world = make_world()
     world.faults.plan(
         Fault("ListBackupOperations", Code.INVALID_ARGUMENT),
-        Fault("Publish", Code.PERMISSION_DENIED, message="no role"),
+        Fault("Publish", Code.UNAVAILABLE, message="down"),
     )
 
     report = world.send(action="start", database=ORDERS)

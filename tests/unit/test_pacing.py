@@ -131,6 +131,20 @@ def test_what_should_long_have_ended_is_looked_at_less_and_less_often() -> None:
     assert NOTHING < overdue[-1] < HOUR
 
 
+def test_a_database_that_takes_a_second_is_looked_at_within_seconds() -> None:
+    """Where even the end of the guess isn't worth a look of its own, the wait is a few times the guess."""
+    vague = Expectation(SECOND, 3.0)
+
+    assert 4 * SECOND <= pacing.wait_running(Sighting(0, NOTHING), None, vague, None) < 5 * SECOND
+
+
+def test_an_end_that_is_all_but_certain_is_not_slept_past() -> None:
+    """A guess that is very sure makes the next look fall right behind the end, and not far beyond it."""
+    sure = Expectation(timedelta(seconds=1.07), 0.01)
+
+    assert SECOND < pacing.wait_running(Sighting(0, NOTHING), None, sure, None) < 1.5 * SECOND
+
+
 def test_refusals_in_a_row_double_the_wait_up_to_where_the_bounds_take_over() -> None:
     """A minute, two, four; and no number of failures overflows."""
     assert [pacing.wait_refused(failures) for failures in (1, 2, 3)] == [MINUTE, 2 * MINUTE, 4 * MINUTE]

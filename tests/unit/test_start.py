@@ -199,6 +199,8 @@ def test_a_name_that_somebody_else_holds_is_not_taken_over() -> None:
     world = World(Plan(duration=MINUTE))
     holder = world.start_by_hand()
     world.tick(HOUR)
+    world.start_by_hand("another")
+    world.tick(HOUR)
 
     report = world.send(action="start", database=ORDERS, backup_id="nightly")
 
@@ -207,7 +209,7 @@ def test_a_name_that_somebody_else_holds_is_not_taken_over() -> None:
     assert report.results[0].error.code == "ALREADY_EXISTS"
     assert f"the name is held by the backup of {holder}" in world.detail
     assert world.exists()
-    assert started(world) == 1
+    assert started(world) == 2
     assert not world.tasks.pending()
 
 
