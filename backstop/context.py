@@ -69,7 +69,7 @@ def tell(at: At, *results: Result) -> tuple[Result, ...]:
     return results
 
 
-def schedule(at: At, follow_up: FollowUp, wait: timedelta) -> timedelta:
-    """Has a follow-up delivered after a wait, and returns the wait."""
-    at.ports.queue.schedule(identity(follow_up), encode_follow_up(follow_up), at.now + wait)
+def schedule(at: At, follow_up: FollowUp, wait: timedelta, again: str = "") -> timedelta:
+    """Has a follow-up delivered after a wait, and returns the wait; `again` is as in `identity`."""
+    at.ports.queue.schedule(identity(follow_up, again), encode_follow_up(follow_up), at.now + wait)
     return wait

@@ -6,8 +6,8 @@ is put back, less and less often, until its time is up. The same goes for a comm
 begun to carry out, if all that is wrong is a role: to reject it would be to leave alone what was begun.
 
 Quota means "later", and never "failed": the message is put back through the queue. So is one that keeps meeting
-transient faults, before the subscription gives up on it and moves it to the dead letters. A put-back is a new step:
-under its old one the queue would take it for a duplicate, and the chain would end in silence.
+transient faults, before the subscription gives up on it and moves it to the dead letters. A put-back has a name of its
+own: under its old one the queue would take it for a duplicate, and the chain would end in silence.
 """
 
 from __future__ import annotations
@@ -192,14 +192,25 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
     elif at.now >= at.trigger.publish_time + at.settings.give_up_after:
         result = _ended(message, Outcome.GAVE_UP, f"Could not be carried out in time: {error}.", error, at)
         return Report(results=tell(at, result))
-    if isinstance(message, Look | PutBack | FanOut):
+    if isinstance(message, Look | PutBack):
         later: FollowUp = replace(message, step=message.step + 1, failures=message.failures + 1)
+    elif isinstance(message, FanOut):
+        later = replace(message, failures=message.failures + 1)
     else:
         later = PutBack(trigger=at.trigger, step=1, command=message, failures=1)
     wait = pacing.wait_refused(later.failures)
     wait = pacing.bounded(wait, identity(later), low=at.settings.look_min, high=at.settings.look_max)
-    schedule(at, later, wait)
+    schedule(at, later, wait, again="" if isinstance(later, Look) else _period(at, at.now + wait))
     return Report(step=later.step, next_look=wait, note=f"Put back: {error}.", error=said)
+
+
+def _period(at: At, due: datetime) -> str:
+    """The part of a put-back's name that says when it is due, to within the shortest wait.
+
+    A put-back of the same message that still waits has the same name, and is enough. One that has come and gone
+    hasn't: what it found may have been otherwise, and what this delivery began must be taken up again.
+    """
+    return f"due {int(due.timestamp() // at.settings.look_min.total_seconds())}"
 
 
 def _command(message: Command | PutBack | FanOut) -> Command:
