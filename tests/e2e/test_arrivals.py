@@ -1,0 +1,153 @@
+"""Messages arrive twice, late, at once, or in the middle of a crash: one backup, one chain, one end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from emulators.errors import Code
+from emulators.faults import Fault
+from emulators.spanner.history import What
+from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, Lab, quick, seconds, stubborn, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import Deploy
+
+AT_ONCE = 10
+"""Deliveries of one start at once."""
+
+
+def _one_chain(lab: Lab, message_id: str) -> None:
+    """Checks that a command has one follow-up for each step and nothing beside that."""
+    follow_ups = lab.follow_ups(message_id)
+    steps = [follow_up["step"] for _, follow_up in follow_ups]
+    assert sorted(steps) == list(range(1, len(steps) + 1)), f"the chain has forked: {steps}"
+    assert len({name for name, _ in follow_ups}) == len(follow_ups)
+
+
+@pytest.fixture
+def tenfold(lab: Lab) -> Iterator[Lab]:
+    """A deployment that delivers every command ten times at once, through as many subscriptions."""
+    extra = [lab.stack.push(lab.stack.commands, f"-{number}") for number in range(AT_ONCE - 1)]
+    yield lab
+    for subscription in extra:
+        lab.stack.subscriber.delete_subscription(subscription=subscription)
+
+
+def test_a_start_delivered_ten_times_at_once_makes_one_backup_and_one_chain(tenfold: Lab) -> None:
+    """All ten deliveries end well, Spanner makes one backup, and it is looked at as often as if there had been one."""
+    lab = tenfold
+    message_id = lab.publish("start", database=lab.database(quick(1.5)), backup_id="nightly")
+
+    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+    wait_until(lambda: len(lab.lines(message_id)) == AT_ONCE)
+    assert {line.get("outcome") for line in lab.lines(message_id)} == {"STARTED"}
+    assert len(lab.history(What.BACKUP_STARTED)) == 1
+    _one_chain(lab, message_id)
+    assert len(lab.calls("GetOperation")) == len(lab.follow_ups(message_id))
+
+
+@pytest.fixture
+def doubled(lab: Lab) -> Iterator[Lab]:
+    """A deployment that delivers every command and every follow-up twice."""
+    extra = [lab.stack.push(topic, "-again") for topic in (lab.stack.commands, lab.stack.follow_ups)]
+    yield lab
+    for subscription in extra:
+        lab.stack.subscriber.delete_subscription(subscription=subscription)
+
+
+def test_a_chain_whose_every_message_comes_twice_does_not_fork(doubled: Lab) -> None:
+    """Each look is made twice and makes the same next one; the outcome is the same and has the same id."""
+    lab = doubled
+    message_id = lab.publish("start", database=lab.database(stubborn(2.0)), cancel_after="1s")
+
+    assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
+    _one_chain(lab, message_id)
+    last = lab.told(message_id)[-1]
+    assert len(lab.history(What.BACKUP_DELETED)) == 1
+    wait_until(lambda: _times_told(lab, last.attributes["ce-id"]) == 2)
+
+
+def _times_told(lab: Lab, event_id: str) -> int:
+    return sum(event.attributes["ce-id"] == event_id for event in lab.stack.events())
+
+
+def test_tasks_that_publish_twice_do_not_fork_the_chain(lab: Lab) -> None:
+    """Cloud Tasks may run a task twice: two messages then, and still one chain."""
+    lab.stack.tasks.dispatch_twice_next(3)
+    message_id = lab.publish("start", database=lab.database(quick(2.5)))
+
+    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+    _one_chain(lab, message_id)
+    assert len(lab.calls("GetOperation")) > len(lab.follow_ups(message_id)), "no task has run twice"
+
+
+@EMBEDDED_ONLY
+def test_late_and_doubled_follow_ups_are_one_more_look(lab: Lab) -> None:
+    """A copy that comes long after the chain's end looks once, says the same again, and starts nothing."""
+    pubsub = lab.stack.pubsub
+    assert pubsub is not None
+    pubsub.duplicate_next(lab.stack.follow_ups, 1, after=seconds(3))
+    pubsub.delay_next(lab.stack.follow_ups, after=seconds(1))
+    message_id = lab.publish("start", database=lab.database(quick(1.2)))
+
+    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+    chain = lab.follow_ups(message_id)
+    last = lab.told(message_id)[-1]
+    assert pubsub.wait_until_idle(10)
+    wait_until(lambda: _times_told(lab, last.attributes["ce-id"]) == 2)
+    assert lab.follow_ups(message_id) == chain
+    _one_chain(lab, message_id)
+
+
+@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED], ids=lambda code: code.name)
+def test_a_start_whose_answer_was_lost_is_found_again(deploy: Deploy, code: Code) -> None:
+    """Spanner has started the backup and nobody heard: the next delivery finds it and follows it."""
+    lab = deploy()
+    with lab.stack.spanner.lock:
+        lab.stack.spanner.faults.plan(Fault("CreateBackup", code, "after"))
+    message_id = lab.publish("start", database=lab.database(quick(1.0)), backup_id="nightly")
+
+    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+    assert lab.stack.spanner.faults.injected["CreateBackup", code, "after"] == 1
+    assert len(lab.history(What.BACKUP_STARTED)) == 1
+    first, *_ = lab.lines(message_id)
+    assert (first["severity"], first["error"]["code"]) == ("WARNING", code.name)
+    _one_chain(lab, message_id)
+
+
+def test_a_function_killed_between_two_looks_goes_on(deploy: Deploy) -> None:
+    """The function is gone when the next look is due; the look waits in Pub/Sub, and the chain goes on."""
+    lab = deploy()
+    message_id = lab.publish("start", database=lab.database(stubborn(2.0)), cancel_after="0s")
+    lab.stack.wait_for_outcomes(message_id, "CANCEL_REQUESTED")
+    lab.stack.function.kill()
+    dispatched = len(lab.stack.tasks.outcomes())
+    wait_until(lambda: len(lab.stack.tasks.outcomes()) > dispatched)
+    lab.stack.function.start()
+
+    assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
+    assert lab.left_behind() == []
+    _one_chain(lab, message_id)
+
+
+def test_a_function_killed_between_start_and_follow_up_loses_nothing(deploy: Deploy) -> None:
+    """It dies after Spanner has started the backup and before anything was scheduled; there is still one of each.
+
+    Cloud Tasks is held still, so that the function is certain to be waiting for it when it dies.
+    """
+    lab = deploy()
+    database = lab.database(ENDLESS)
+    with lab.stack.tasks.endpoint.lock:
+        message_id = lab.publish("start", database=database, backup_id="nightly", cancel_after="0s")
+        wait_until(lambda: lab.history(What.BACKUP_STARTED))
+        lab.stack.function.kill()
+    lab.stack.function.start()
+
+    assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "CANCELLED"]
+    assert len(lab.history(What.BACKUP_STARTED)) == 1
+    assert lab.left_behind() == []
+    _one_chain(lab, message_id)

@@ -1,0 +1,186 @@
+"""What an error of Google's comes to: again at once, later through the queue, or REJECTED in its own words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulators.errors import Code
+from emulators.faults import Fault
+from emulators.spanner.history import What
+from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, WAIT_S_MAX, Lab, quick, stubborn, wait_until
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Deploy
+
+TRANSIENT = (
+    Code.UNAVAILABLE,
+    Code.DEADLINE_EXCEEDED,
+    Code.INTERNAL,
+    Code.ABORTED,
+    Code.UNKNOWN,
+)
+
+
+def _plan(lab: Lab, *faults: Fault) -> None:
+    with lab.stack.spanner.lock:
+        lab.stack.spanner.faults.plan(*faults)
+
+
+def _injected(lab: Lab, method: str, code: Code) -> int:
+    with lab.stack.spanner.lock:
+        return lab.stack.spanner.faults.injected[method, code, "before"]
+
+
+def _pushes(lab: Lab, message_id: str) -> list[int]:
+    """How the deliveries of a message were answered, where Pub/Sub can tell."""
+    assert lab.stack.pubsub is not None
+    return [done.status for done in lab.stack.pubsub.outcomes() if done.delivery.message.message_id == message_id]
+
+
+def test_a_transient_fault_brings_the_message_again(deploy: Deploy) -> None:
+    """For each code that passes, the first delivery is refused with a 503, and the second one succeeds."""
+    lab = deploy()
+    databases = {code: f"db-{code.name.lower().replace('_', '-')}" for code in TRANSIENT}
+    _plan(lab, *(Fault("CreateBackup", code, resource=f"/{database}") for code, database in databases.items()))
+    message_ids = {
+        code: lab.publish("start", database=lab.database(quick(), database_id))
+        for code, database_id in databases.items()
+    }
+
+    for code, message_id in message_ids.items():
+        assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+        assert _injected(lab, "CreateBackup", code) == 1
+        refused, started = lab.lines(message_id)
+        assert (refused["severity"], refused["error"]["code"]) == ("WARNING", code.name)
+        assert refused["message"].startswith("To be delivered again: ")
+        assert started["outcome"] == "STARTED"
+        if lab.stack.pubsub is not None:
+            assert _pushes(lab, message_id) == [503, 204]
+
+
+def test_a_read_that_is_unavailable_is_repeated_in_the_same_delivery(lab: Lab) -> None:
+    """A call that may be made twice is: the message isn't refused for a moment's weakness."""
+    _, operation, _ = lab.started(ENDLESS)
+    _plan(lab, Fault("GetOperation", Code.UNAVAILABLE, times=2, resource=lab.instance))
+    cancel_id = lab.publish("cancel", operation=operation)
+
+    assert lab.ends(cancel_id) == ["CANCEL_REQUESTED", "CANCELLED"]
+    assert _injected(lab, "GetOperation", Code.UNAVAILABLE) >= 2
+    assert [line["severity"] for line in lab.lines(cancel_id)] == ["INFO"]
+
+
+def test_a_task_that_cannot_be_made_brings_the_message_again(deploy: Deploy) -> None:
+    """Without a follow-up nobody would look again, so the delivery fails; done again, it attaches."""
+    lab = deploy()
+    with lab.stack.tasks.endpoint.lock:
+        lab.stack.tasks.faults.plan(Fault("CreateTask", Code.INTERNAL), Fault("CreateTask", Code.INTERNAL, "after"))
+    message_id = lab.publish("start", database=lab.database(quick()))
+
+    told = lab.stack.wait_for_outcomes(message_id, "STARTED", "COMPLETED", timeout_s=WAIT_S_MAX)
+    assert len(told) == 2
+    assert sum(lab.stack.tasks.faults.injected.values()) == 2
+    assert len(lab.lines(message_id)) == 3
+    assert len(lab.history(What.BACKUP_STARTED)) == 1
+    names = [name for name, _ in lab.follow_ups(message_id)]
+    assert len(names) == len(set(names))
+
+
+@EMBEDDED_ONLY
+def test_an_outcome_that_cannot_be_told_brings_the_message_again(deploy: Deploy) -> None:
+    """An outcome must not be lost: until it is published, the message isn't done with."""
+    lab = deploy()
+    pubsub = lab.stack.pubsub
+    assert pubsub is not None
+    database = lab.database(ENDLESS)
+    pubsub.faults.plan(Fault("Publish", Code.INTERNAL, resource=lab.stack.results))
+    message_id = lab.publish("cancel", database=database)
+
+    assert lab.ends(message_id) == ["NOTHING_TO_CANCEL"]
+    assert _pushes(lab, message_id) == [503, 204]
+
+
+def test_quota_means_later(lab: Lab) -> None:
+    """RESOURCE_EXHAUSTED puts the message back through the queue: it is never refused, and never failed."""
+    _plan(lab, Fault("CreateBackup", Code.RESOURCE_EXHAUSTED, times=2, resource=lab.instance))
+    message_id = lab.publish("start", database=lab.database(quick()))
+
+    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+    (line,) = lab.lines(message_id)
+    assert line["message"].startswith("Put back: RESOURCE_EXHAUSTED")
+    assert line["next_look_s"] == 1.0
+    kinds = [(follow_up["kind"], follow_up["step"]) for _, follow_up in lab.follow_ups(message_id)]
+    assert kinds[:2] == [("put-back", 1), ("put-back", 2)]
+
+
+def test_a_follow_up_without_quota_is_put_back(lab: Lab) -> None:
+    """The chain goes on when there is quota again, with the steps that it took in between."""
+    message_id, operation, _ = lab.started(quick(0.8))
+    _plan(lab, Fault("GetOperation", Code.RESOURCE_EXHAUSTED, resource=operation))
+
+    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+    failures = [follow_up.get("failures", 0) for _, follow_up in lab.follow_ups(message_id)]
+    assert failures[:2] == [0, 1]
+
+
+def test_a_command_that_google_refuses_is_rejected_in_its_words(lab: Lab) -> None:
+    """A role that is missing is for a person to give: the outcome quotes Google, and nothing is tried again."""
+    said = "Caller is missing IAM permission spanner.backups.create on resource orders."
+    _plan(lab, Fault("CreateBackup", Code.PERMISSION_DENIED, message=said, resource=lab.instance))
+    message_id = lab.publish("start", database=lab.database(quick()))
+
+    (rejected,) = lab.end_events(message_id)
+    assert rejected.outcome == "REJECTED"
+    assert rejected.data["error"] == {"code": "PERMISSION_DENIED", "message": said}
+    assert rejected.data["detail"] == f"Google refused: {said}"
+    (line,) = lab.lines(message_id)
+    assert (line["severity"], line["outcome"]) == ("ERROR", "REJECTED")
+    assert lab.follow_ups(message_id) == []
+
+
+@EMBEDDED_ONLY
+def test_a_first_delivery_that_may_not_cancel_is_rejected(lab: Lab) -> None:
+    """Nothing was begun, so nothing is left alone: the cancel is rejected in Google's words."""
+    operation, _ = lab.foreign(ENDLESS)
+    _plan(lab, Fault("CancelOperation", Code.PERMISSION_DENIED, resource=operation))
+    message_id = lab.publish("cancel", operation=operation)
+
+    assert lab.ends(message_id) == ["REJECTED"]
+
+
+def test_a_follow_up_that_google_refuses_is_put_back_and_recovers(lab: Lab) -> None:
+    """A role taken away for a while leaves no backup behind: the chain goes on once it is given back."""
+    message_id = lab.publish("start", database=lab.database(stubborn(0.8)), cancel_after="0s")
+    (event,) = lab.stack.wait_for_outcomes(message_id, "STARTED")[:1]
+    backup = event.data["backup"]
+    _plan(lab, Fault("DeleteBackup", Code.PERMISSION_DENIED, times=2, resource=backup))
+
+    assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
+    assert _injected(lab, "DeleteBackup", Code.PERMISSION_DENIED) >= 2
+    assert [follow_up.get("failures", 0) for _, follow_up in lab.follow_ups(message_id)][-2:] == [1, 2]
+    assert lab.left_behind() == []
+    put_back = [line for line in list(lab.stack.function.lines) if "Put back: PERMISSION_DENIED" in line["message"]]
+    assert {line["severity"] for line in put_back} == {"WARNING"}
+
+
+@EMBEDDED_ONLY
+def test_a_message_that_keeps_meeting_faults_is_put_back_before_it_is_given_up(deploy: Deploy) -> None:
+    """From the fourth attempt on the queue takes it, so that it doesn't end among the dead letters."""
+    lab = deploy()
+    _plan(lab, Fault("CreateBackup", Code.INTERNAL, times=4))
+    message_id = lab.publish("start", database=lab.database(quick()))
+
+    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+    assert _pushes(lab, message_id) == [503, 503, 503, 204]
+    assert [line["delivery_attempt"] for line in lab.lines(message_id)] == [1, 2, 3, 4]
+    assert lab.follow_ups(message_id)[0][1]["kind"] == "put-back"
+
+
+def test_a_look_that_waits_for_a_role_gives_up_in_time(deploy: Deploy) -> None:
+    """A role that is never given back ends in GAVE_UP, which says what stood in the way."""
+    lab = deploy({"BACKSTOP_GIVE_UP_AFTER": "2s"})
+    message_id, operation, _ = lab.started(ENDLESS)
+    _plan(lab, Fault("GetOperation", Code.PERMISSION_DENIED, times=None, message="no role", resource=operation))
+
+    gave_up = lab.stack.wait_for_outcomes(message_id, "GAVE_UP", timeout_s=WAIT_S_MAX)[-1]
+    assert gave_up.data["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}
+    wait_until(lambda: lab.ends(message_id) == ["STARTED", "GAVE_UP"])
