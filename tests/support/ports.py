@@ -196,7 +196,8 @@ def _kind(code: str) -> type[CallError]:
 
 
 def _operation(record: records.Operation) -> Operation:
-    if record.progress is None:
+    # A copy's metadata is of another type, in which `backstop/gcp/spanner.py` finds no start time.
+    if record.progress is None or record.kind is not records.OperationKind.CREATE_BACKUP:
         raise RefusedError("INTERNAL", f"Spanner gave no start time for {record.name}")
     made = record.response
     return Operation(
