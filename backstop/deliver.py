@@ -13,6 +13,7 @@ own: under its old one the queue would take it for a duplicate, and the chain wo
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace as replace_report
 from typing import TYPE_CHECKING, assert_never
 
@@ -23,14 +24,14 @@ from backstop.chain import give_up
 from backstop.commands import Cancel, Command, Follow, Start, Sweep
 from backstop.context import At, Report, schedule, tell
 from backstop.errors import BadMessageError, CallError, RefusedError, TransientError
-from backstop.follow_ups import FanOut, FollowUp, Look, PutBack, Trigger, identity
+from backstop.follow_ups import FanOut, FollowUp, Look, PutBack, Trigger
 from backstop.lifecycle import Outcome
 from backstop.results import Databases, ErrorText, Result, of_command
 from backstop.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from backstop.messages import Delivery
     from backstop.ports import Ports, Settings
@@ -199,18 +200,20 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
     else:
         later = PutBack(trigger=at.trigger, step=1, command=message, failures=1)
     wait = pacing.wait_refused(later.failures)
-    wait = pacing.bounded(wait, identity(later), low=at.settings.look_min, high=at.settings.look_max)
-    schedule(at, later, wait, again="" if isinstance(later, Look) else _period(at, at.now + wait))
+    spread_by = f"{at.trigger.message_id} {later.failures}"
+    wait = pacing.bounded(wait, spread_by, low=at.settings.look_min, high=at.settings.look_max)
+    schedule(at, later, wait, again="" if isinstance(later, Look) else _period(at, wait))
     return Report(step=later.step, next_look=wait, note=f"Put back: {error}.", error=said)
 
 
-def _period(at: At, due: datetime) -> str:
-    """The part of a put-back's name that says when it is due, to within the shortest wait.
+def _period(at: At, wait: timedelta) -> str:
+    """The period in which something is due that is put back now, no longer than it waits.
 
-    A put-back of the same message that still waits has the same name, and is enough. One that has come and gone
-    hasn't: what it found may have been otherwise, and what this delivery began must be taken up again.
+    So what waits in the same period already was made before and has not come yet: it will see all that has been begun,
+    and one is enough. What was made for an earlier period may have come and gone before something was begun.
     """
-    return f"due {int(due.timestamp() // at.settings.look_min.total_seconds())}"
+    length_s = 2 ** int(math.log2(max(wait.total_seconds(), 1.0)))
+    return f"{length_s} s, {int((at.now + wait).timestamp() // length_s)}"
 
 
 def _command(message: Command | PutBack | FanOut) -> Command:

@@ -130,21 +130,20 @@ def identity(follow_up: FollowUp, again: str = "") -> str:
 
     Args:
         follow_up: What is to be named.
-        again: What tells it from an earlier one of the same step; empty: nothing does.
+        again: For what is put back: the period in which it is due. A put-back of the same that still waits has the
+            same name, however many deliveries make one, and one that has come and gone hasn't.
 
     Returns:
         64 hexadecimal digits: a valid task id.
     """
     match follow_up:
-        case Look(operation=operation):
-            about = f"look {operation}"
+        case Look(operation=operation, step=step):
+            about = f"look {operation}\n{step}"
         case PutBack(command=command):
             about = f"put-back {target(command)}"
-        case FanOut(instance=instance):
-            about = f"fan-out {instance}"
-        case _:
-            assert_never(follow_up)
-    text = f"{follow_up.trigger.message_id}\n{about}\n{follow_up.step}\n{again}".rstrip("\n")
+        case FanOut(instance=instance, step=step):
+            about = f"fan-out {instance}\n{step}"
+    text = f"{follow_up.trigger.message_id}\n{about}\n{again}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

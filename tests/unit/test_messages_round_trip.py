@@ -127,9 +127,9 @@ def test_the_identities_of_nearby_follow_ups_all_differ() -> None:
         replace(look, step=11),
         replace(look, operation=other),
         replace(look, trigger=Trigger("11", START)),
-        replace(put_back, step=11),
         replace(put_back, trigger=Trigger("11", START)),
     ]
 
     assert len({identity(follow_up) for follow_up in nearby}) == len(nearby)
+    assert identity(put_back, "one period") != identity(put_back, "another")
     assert all(re.fullmatch("[0-9a-f]{64}", identity(follow_up)) for follow_up in nearby)
