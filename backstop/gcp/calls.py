@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypedDict, TypeVar
 
 from backstop.errors import CallError, QuotaError, RefusedError, TransientError
+from backstop.gcp.imports import quick_imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +53,8 @@ class Once(Generic[T]):
         if self._made is None:
             with self._lock:
                 if self._made is None:
-                    self._made = self._make()
+                    with quick_imports():
+                        self._made = self._make()
         return self._made
 
 
