@@ -143,6 +143,8 @@ def identity(follow_up: FollowUp, again: str = "") -> str:
             about = f"put-back {target(command)}"
         case FanOut(instance=instance, step=step):
             about = f"fan-out {instance}\n{step}"
+        case _:
+            assert_never(follow_up)
     text = f"{follow_up.trigger.message_id}\n{about}\n{again}"
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -85,6 +85,23 @@ def test_a_command_that_is_delivered_twice_is_put_back_once() -> None:
     assert len(world.tasks.pending()) == 1
 
 
+def test_a_put_back_that_has_come_and_gone_has_a_successor() -> None:
+    """What a redelivery puts back later isn't swallowed by the name of an earlier put-back."""
+    world = World(Plan(duration=2 * HOUR))
+    quota = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED)
+    world.faults.plan(quota)
+    command = world.publish({"action": "start", "database": ORDERS})
+    world.deliver(command)
+    world.look()
+    assert world.outcomes == ["STARTED"]
+
+    world.tick(10 * MINUTE)
+    world.faults.plan(quota)
+    world.deliver(replace(command, delivery_attempt=2))
+
+    assert len(world.tasks.pending()) == 2
+
+
 @EVERY_KIND
 def test_a_command_that_meets_quota_to_the_end_gives_up_and_says_so(command: Command, method: str) -> None:
     """Everything ends, after the same time as a chain of looks."""
@@ -271,6 +288,18 @@ def test_a_missing_role_is_told_at_any_delivery_of_what_begins_nothing(command: 
     world.again()
 
     assert world.outcomes == ["REJECTED", "REJECTED"]
+
+
+def test_a_clock_that_is_behind_does_not_make_every_look_due_at_once() -> None:
+    """A delivery can't come before its message was published, whatever the function's own clock says."""
+    world = World(Plan(duration=2 * HOUR))
+    delivery = world.publish({"action": "start", "database": ORDERS})
+
+    world.now -= HOUR
+    world.deliver(delivery)
+    (task,) = world.tasks.pending()
+
+    assert task.schedule_time > START
 
 
 def push(data: bytes, **message: object) -> bytes:

@@ -90,28 +90,35 @@ def test_a_chain_of_starts_fits_a_follow_up_with_every_database_refused() -> Non
     assert len(encoded) <= FOLLOW_UP_BYTES_MAX
 
 
+def subject(follow_up: FollowUp) -> tuple[object, ...]:
+    """What a follow-up's identity should stand for; a put-back's step is bookkeeping, as its period tells it apart."""
+    message_id = follow_up.trigger.message_id
+    if isinstance(follow_up, Look):
+        return "look", message_id, follow_up.operation, follow_up.step
+    if isinstance(follow_up, PutBack):
+        return "put-back", message_id, target(follow_up.command)
+    return "fan-out", message_id, follow_up.instance, follow_up.step
+
+
 @given(own.follow_ups, own.follow_ups)
-def test_two_follow_ups_have_one_identity_only_if_command_subject_and_step_are_one(
+def test_two_follow_ups_have_one_identity_only_if_they_are_the_same_step_of_the_same_chain(
     first: FollowUp, second: FollowUp
 ) -> None:
     """Chains can't fork, and no chain can swallow another's follow-up."""
-
-    def same(follow_up: FollowUp) -> tuple[object, ...]:
-        about = follow_up.operation if isinstance(follow_up, Look) else target(follow_up.command)
-        return type(follow_up), follow_up.trigger.message_id, about, follow_up.step
-
-    assert (identity(first) == identity(second)) == (same(first) == same(second))
+    assert (identity(first) == identity(second)) == (subject(first) == subject(second))
 
 
 @given(own.follow_ups, own.triggers, st.integers(1, 5))
-def test_the_identity_changes_with_the_command_and_with_the_step(
+def test_the_identity_changes_with_the_command_with_the_step_and_with_the_period(
     follow_up: FollowUp, trigger: Trigger, further: int
 ) -> None:
-    """Another command, or a further step, is another follow-up; anything else is bookkeeping."""
+    """Another command, a further step or a later period is another follow-up; how often it failed is bookkeeping."""
     assume(trigger.message_id != follow_up.trigger.message_id)
+    later = replace(follow_up, step=follow_up.step + further)
 
     assert identity(replace(follow_up, trigger=trigger)) != identity(follow_up)
-    assert identity(replace(follow_up, step=follow_up.step + further)) != identity(follow_up)
+    assert (identity(later) == identity(follow_up)) is isinstance(follow_up, PutBack)
+    assert identity(follow_up, "a period") != identity(follow_up)
     assert identity(replace(follow_up, failures=follow_up.failures + 1)) == identity(follow_up)
 
 

@@ -1,0 +1,178 @@
+"""The entry point's answers: driven in this process, with the requests that Pub/Sub and Eventarc post."""
+
+from __future__ import annotations
+
+import json
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import functions_framework
+import pytest
+
+from backstop.gcp import calls, pubsub, spanner, tasks
+from emulators.spanner.server import SpannerEmulator
+from emulators.spanner.state import State
+from tests.unit.handlers_world import INSTANCE, ORDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flask.testing import FlaskClient
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = sorted(path for path in (ROOT / "tests" / "samples").iterdir() if path.is_dir())
+NOBODY = "127.0.0.1:1"
+"""No program listens here, so a call is refused at once."""
+
+ENVIRONMENT = {
+    "BACKSTOP_FOLLOW_UPS_TOPIC": "projects/demo-project/topics/follow-ups",
+    "BACKSTOP_TASKS_QUEUE": "projects/demo-project/locations/europe-west1/queues/backstop",
+    "SPANNER_EMULATOR_HOST": NOBODY,
+    "PUBSUB_EMULATOR_HOST": NOBODY,
+    "CLOUD_TASKS_EMULATOR_HOST": NOBODY,
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function's settings, and clients that were never made."""
+    for variable, value in ENVIRONMENT.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.delenv("BACKSTOP_RESULTS_TOPIC", raising=False)
+    monkeypatch.setattr(calls, "CALL_S_MAX", 0.5)
+    for adapter in (spanner, pubsub, tasks):
+        monkeypatch.setattr(adapter, "_client", calls.Once(adapter._make_client))  # noqa: SLF001 a fresh process has none
+
+
+@pytest.fixture
+def spanner_address(monkeypatch: pytest.MonkeyPatch, environment: None) -> Iterator[None]:  # noqa: ARG001 it comes first
+    """An emulated Spanner with one database."""
+    with SpannerEmulator(state=State(databases=[ORDERS], strict=True)) as emulator:
+        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.address)
+        yield
+
+
+def make_client() -> FlaskClient:
+    """The function, freshly imported, as functions-framework serves it."""
+    framework: Any = functions_framework  # It has no types.
+    app = framework.create_app(target="on_message", source=str(ROOT / "main.py"))
+    client: FlaskClient = app.test_client()
+    return client
+
+
+@pytest.fixture
+def client(environment: None) -> Iterator[FlaskClient]:  # noqa: ARG001 it comes first
+    """The function with nobody to call."""
+    yield make_client()
+    sys.modules.pop("main", None)
+
+
+def logged(capture: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The one line that the delivery wrote."""
+    (line,) = capture.readouterr().out.splitlines()
+    document = json.loads(line)
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.mark.usefixtures("spanner_address")
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.name)
+def test_each_sample_is_answered_and_logged_as_recorded(sample: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What really arrives, in every form, is answered 2xx with one line."""
+    request = json.loads((sample / "request.json").read_text())
+    (body,) = (path.read_bytes() for path in sample.iterdir() if path.stem == "body")
+    expected = json.loads((sample / "expected.json").read_text())
+
+    answer = make_client().post(request["path"], headers=request["headers"], data=body)
+
+    assert (answer.status_code, answer.data) == (expected["status"], b"")
+    line = logged(capfd)
+    assert {name: line.get(name) for name in expected["log"]} == expected["log"]
+    assert line["duration_ms"] >= 0
+
+
+def test_there_are_samples_of_every_form() -> None:
+    """A missing directory can't make the test above pass."""
+    names = {path.name for path in SAMPLES}
+
+    assert {"push", "push-follow-up", "eventarc-binary", "eventarc-structured"} <= names
+    assert len(names) >= 12
+
+
+def post(client: FlaskClient, sample: str = "push") -> int:
+    """Posts a sample."""
+    request = json.loads((ROOT / "tests/samples" / sample / "request.json").read_text())
+    body = (ROOT / "tests/samples" / sample / "body.json").read_bytes()
+    return client.post(request["path"], headers=request["headers"], data=body).status_code
+
+
+def test_a_transient_fault_is_answered_503_so_that_the_message_comes_again(
+    client: FlaskClient, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Spanner can't be reached, and the line says so."""
+    assert post(client) == HTTPStatus.SERVICE_UNAVAILABLE
+
+    line = logged(capfd)
+    assert (line["severity"], line["command"]) == ("WARNING", "start")
+    assert line["error"]["code"] in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
+    assert line["message"].startswith("To be delivered again: ")
+
+
+@pytest.mark.usefixtures("environment")
+def test_an_outcome_that_can_t_be_told_is_answered_503(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where results have a topic, they are not lost."""
+    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "projects/demo-project/topics/results")
+
+    assert post(make_client(), "push-not-json") == HTTPStatus.SERVICE_UNAVAILABLE
+
+    assert "could not publish the outcome" in logged(capfd)["message"]
+
+
+def test_a_bug_is_answered_500_and_logged_with_its_trace(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The message comes again, and Error Reporting finds the stack."""
+
+    def broken(*_args: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(sys.modules["main"], "receive", broken)
+
+    assert post(client) == HTTPStatus.INTERNAL_SERVER_ERROR
+
+    line = logged(capfd)
+    assert line["severity"] == "CRITICAL"
+    assert line["message"].startswith("Traceback (most recent call last):")
+    assert "KeyError: 'a bug'" in line["message"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_anything_but_a_post_is_answered_405(
+    client: FlaskClient, method: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Pub/Sub posts; a browser that looks in does no work and writes no line."""
+    answer = client.open("/", method=method)
+
+    assert answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_deployment_with_a_wrong_setting_never_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error comes as the instance starts, and names the variable."""
+    monkeypatch.setenv("BACKSTOP_RETENTION", "two weeks")
+
+    with pytest.raises(ValueError, match="BACKSTOP_RETENTION"):
+        make_client()
+
+
+@pytest.mark.usefixtures("spanner_address")
+def test_the_function_s_work_is_spanner_s_work(capfd: pytest.CaptureFixture[str]) -> None:
+    """The official client reaches the emulator through the ecosystem's own variable."""
+    assert post(make_client(), "push-from-scheduler") == HTTPStatus.NO_CONTENT
+
+    assert logged(capfd)["message"] == f"Nothing to stop and nothing left behind in {INSTANCE}."
