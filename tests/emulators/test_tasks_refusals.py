@@ -43,7 +43,8 @@ def http(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - fields of a messag
     return {"http_request": {"url": URL, **changes}}
 
 
-FAR = datetime.now(UTC) + timedelta(hours=720, minutes=1)
+FAR = datetime.now(UTC) + timedelta(days=31)
+"""Beyond the 30 days, however long after this line the test runs."""
 
 CREATE_TASK = [
     (QUEUE, {}, BAD, "Task.message_type is not set"),
