@@ -228,6 +228,20 @@ def test_a_slot_that_somebody_else_holds_is_not_taken_over() -> None:
     assert not world.tasks.pending()
 
 
+def test_a_scheduled_backup_that_happens_to_have_the_name_is_not_taken_over() -> None:
+    """Same name, same database, started after the message: yet a native schedule's, and not ours to stop."""
+    world = World()
+    delivery = world.publish({"action": "start", "database": ORDERS, "backup_id": "nightly", "cancel_after": "0s"})
+    holder = world.start_scheduled("nightly")
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["REJECTED"]
+    assert holder in world.detail
+    assert not world.cancelled(holder)
+    assert not world.tasks.pending()
+
+
 def test_a_refusal_that_nobody_s_operation_explains_is_told_in_google_s_words() -> None:
     """Where no operation holds name or slot, Google's text stands alone."""
     world = World()

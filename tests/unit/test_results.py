@@ -1,0 +1,119 @@
+"""Outcomes as CloudEvents: who they are about, and how a reader knows a second telling."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from backstop.commands import Sweep
+from backstop.follow_ups import Trigger
+from backstop.lifecycle import Outcome
+from backstop.messages import encode_result
+from backstop.names import OperationName
+from backstop.ports import Backup, Operation, OperationError
+from backstop.results import Billed, Result, of_command, of_operation
+from tests.unit.handlers_world import COMMANDS, HOUR, INSTANCE, NIGHTLY, ORDERS, START
+
+TRIGGER = Trigger("17", START)
+BACKUP = Backup(NIGHTLY, ORDERS, create_time=START, expire_time=START + 24 * HOUR, size_bytes=5)
+MADE = Operation(
+    OperationName(f"{NIGHTLY}/operations/a"),
+    NIGHTLY,
+    ORDERS,
+    START,
+    end_time=START + HOUR,
+    percent=100,
+    response=BACKUP,
+)
+
+
+def told(outcome: Outcome = Outcome.COMPLETED, trigger: Trigger = TRIGGER, operation: Operation = MADE) -> Result:
+    """An outcome about one operation."""
+    return of_operation(outcome, "It is so.", trigger, operation, steps=3)
+
+
+def test_an_outcome_is_a_cloud_event_in_pub_sub_s_binary_mode() -> None:
+    """The context is in the attributes, the data is JSON."""
+    data, attributes = encode_result(told(), START + 2 * HOUR)
+
+    assert attributes == {
+        "content-type": "application/json",
+        "ce-specversion": "1.0",
+        "ce-id": told().event_id,
+        "ce-type": "backstop.backup.completed",
+        "ce-source": f"//spanner.googleapis.com/{INSTANCE}",
+        "ce-subject": NIGHTLY,
+        "ce-time": "2026-11-22T04:00:00+00:00",
+    }
+    assert json.loads(data) == {
+        "outcome": "COMPLETED",
+        "detail": "It is so.",
+        "trigger": {"message_id": "17", "publish_time": "2026-11-22T02:00:00Z"},
+        "subject": NIGHTLY,
+        "operation": MADE.name,
+        "backup": NIGHTLY,
+        "database": ORDERS,
+        "create_time": "2026-11-22T02:00:00Z",
+        "end_time": "2026-11-22T03:00:00Z",
+        "expire_time": "2026-11-23T02:00:00Z",
+        "size_bytes": 5,
+        "steps": 3,
+    }
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_an_event_s_type_is_its_outcome_in_lower_case_words(outcome: Outcome) -> None:
+    """A subscription can filter by it."""
+    assert told(outcome).event_type == "backstop.backup." + str(outcome).casefold().replace("_", "-")
+
+
+def test_an_outcome_about_no_instance_has_the_service_as_its_source() -> None:
+    """A message that can't be understood is about its topic."""
+    result = Result(outcome=Outcome.REJECTED, detail="What?", trigger=TRIGGER, subject=COMMANDS)
+
+    _, attributes = encode_result(result, START)
+
+    assert (attributes["ce-source"], attributes["ce-subject"]) == ("//spanner.googleapis.com/", COMMANDS)
+
+
+def test_a_second_telling_of_an_outcome_has_the_first_one_s_id() -> None:
+    """Two chains that follow one operation end in the same event."""
+    assert told().event_id == told(trigger=Trigger("18", START + HOUR)).event_id
+
+
+def test_another_outcome_another_operation_and_another_command_have_ids_of_their_own() -> None:
+    """Nothing that is news is dropped as a duplicate."""
+    command = Sweep(instance=INSTANCE)
+    other = Operation(OperationName(f"{NIGHTLY}/operations/b"), NIGHTLY, ORDERS, START, response=BACKUP)
+    results = [
+        told(),
+        told(Outcome.COMPLETED_KEPT),
+        told(operation=other),
+        of_command(Outcome.REJECTED, "No.", TRIGGER, command),
+        of_command(Outcome.REJECTED, "No.", Trigger("18", START), command),
+        of_command(Outcome.NOTHING_TO_CANCEL, "No.", TRIGGER, command),
+    ]
+
+    assert len({result.event_id for result in results}) == len(results)
+
+
+def test_what_google_said_of_the_operation_is_told_unless_there_is_something_newer_to_tell() -> None:
+    """An operation's own error is its outcome's."""
+    failed = Operation(MADE.name, NIGHTLY, ORDERS, START, error=OperationError("INTERNAL", "broken"))
+
+    result = told(Outcome.FAILED, operation=failed)
+
+    assert result.error is not None
+    assert (result.error.code, result.error.message) == ("INTERNAL", "broken")
+    assert (result.expire_time, result.size_bytes) == (None, None)
+
+
+def test_a_deleted_backup_is_billed_for_a_day_even_if_its_size_is_not_known() -> None:
+    """Completed then deleted costs 24 hours; cancelled costs nothing; of the rest nothing is said."""
+    unknown = Operation(MADE.name, NIGHTLY, ORDERS, START)
+
+    assert told(Outcome.COMPLETED_THEN_DELETED).billed == Billed(24, 5)
+    assert told(Outcome.COMPLETED_THEN_DELETED, operation=unknown).billed == Billed(24, 0)
+    assert told(Outcome.CANCELLED, operation=unknown).billed == Billed(0, 0)
+    assert told(Outcome.COMPLETED).billed is None
