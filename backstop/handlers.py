@@ -47,7 +47,7 @@ def cancel(command: Cancel, at: At) -> Report:
         candidates = find.running(operations, published)[:CANDIDATES_MAX]
         ended = find.lately_ended([one for one in operations if one not in candidates], published)
     if not command.include_scheduled:
-        scheduled = [operation for operation in candidates if _is_scheduled(operation, at)]
+        scheduled = [operation for operation in candidates if is_scheduled(operation, at)]
         candidates = [operation for operation in candidates if operation not in scheduled]
     if len(candidates) > 1:
         names = ", ".join(operation.name for operation in candidates)
@@ -92,7 +92,7 @@ def follow(command: Follow, at: At) -> Report:
         unwanted_from is not None
         and not command.include_scheduled
         and not operation.done
-        and _is_scheduled(operation, at)
+        and is_scheduled(operation, at)
     ):
         why = f"Did not follow {operation.name}, as a backup schedule made it and include_scheduled is not set."
         return _reject(command, why, at)
@@ -130,7 +130,7 @@ def _list(command: Cancel | Follow, at: At) -> list[Operation]:
     return list(at.ports.spanner.list_operations(target.instance, database=command.database, backup=command.backup))
 
 
-def _is_scheduled(operation: Operation, at: At) -> bool:
+def is_scheduled(operation: Operation, at: At) -> bool:
     """Whether a native schedule makes the backup; only the backup itself says so while it is being made."""
     if operation.done:
         return find.is_scheduled(operation)

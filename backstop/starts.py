@@ -20,6 +20,7 @@ from backstop.deletion import EXPIRY_MARGIN
 from backstop.durations import duration_text
 from backstop.errors import RefusedError
 from backstop.follow_ups import FanOut, Look
+from backstop.handlers import is_scheduled
 from backstop.lifecycle import Intent, Outcome, state_of
 from backstop.names import DatabaseName
 from backstop.results import Databases, ErrorText, of_command, of_operation
@@ -88,7 +89,7 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
     expected = pacing.expectation(operations, database)
     mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
     if mine is not None:
-        return mine, expected
+        return _not_scheduled(command, mine, at), expected
     if command.start_within is not None and at.now - at.trigger.publish_time > command.start_within:
         late = duration_text(at.now - at.trigger.publish_time)
         raise NotStartedError(f"the message came {late} after it was published, more than {command.start_within}")
@@ -109,8 +110,19 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         if mine is None:
             held = error.message + _holder(operations, backup)
             raise NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held)) from error
-        operation = mine
+        operation = _not_scheduled(command, mine, at)
     return operation, expected
+
+
+def _not_scheduled(command: Start, operation: Operation, at: At) -> Operation:
+    """The operation, unless a native schedule happens to use the name that the command gives.
+
+    Raises:
+        NotStartedError: It does.
+    """
+    if command.backup_id is not None and is_scheduled(operation, at):
+        raise NotStartedError(f"the name is held by {operation.name}, which a backup schedule started")
+    return operation
 
 
 def follow_new(command: Start, operation: Operation, expected: Expectation | None, at: At) -> Report:
