@@ -62,8 +62,8 @@ def quick(duration_s: float = 0.5, **more: Any) -> Plan:  # noqa: ANN401 the fie
     return Plan(duration=seconds(duration_s), **more)
 
 
-def stubborn(duration_s: float = 1.5) -> Plan:
-    """A backup that completes, whoever asks it to stop."""
+def stubborn(duration_s: float = 3.0) -> Plan:
+    """A backup that completes, whoever asks it to stop; by default so late that there is time to ask."""
     return quick(duration_s, cancel_duration=None)
 
 

@@ -62,7 +62,7 @@ def doubled(lab: Lab) -> Iterator[Lab]:
 def test_a_chain_whose_every_message_comes_twice_does_not_fork(doubled: Lab) -> None:
     """Each look is made twice and makes the same next one; the outcome is the same and has the same id."""
     lab = doubled
-    message_id = lab.publish("start", database=lab.database(stubborn(2.0)), cancel_after="1s")
+    message_id = lab.publish("start", database=lab.database(stubborn(4.0)), cancel_after="1s")
 
     assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
     _one_chain(lab, message_id)
@@ -122,7 +122,7 @@ def test_a_start_whose_answer_was_lost_is_found_again(deploy: Deploy, code: Code
 def test_a_function_killed_between_two_looks_goes_on(deploy: Deploy) -> None:
     """The function is gone when the next look is due; the look waits in Pub/Sub, and the chain goes on."""
     lab = deploy()
-    message_id = lab.publish("start", database=lab.database(stubborn(2.0)), cancel_after="0s")
+    message_id = lab.publish("start", database=lab.database(stubborn()), cancel_after="0s")
     lab.stack.wait_for_outcomes(message_id, "CANCEL_REQUESTED")
     lab.stack.function.kill()
     dispatched = len(lab.stack.tasks.outcomes())

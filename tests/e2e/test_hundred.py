@@ -15,9 +15,9 @@ SECONDS_MAX = 30.0
 
 KINDS = {
     "done": (quick(), {}, ["STARTED", "COMPLETED"], True),
-    "late": (stubborn(1.5), {"cancel_after": "1s"}, ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"], False),
+    "late": (stubborn(4.0), {"cancel_after": "1s"}, ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"], False),
     "kept": (
-        stubborn(1.5),
+        stubborn(4.0),
         {"cancel_after": "1s", "if_created": "keep"},
         ["STARTED", "CANCEL_REQUESTED", "COMPLETED_KEPT"],
         True,

@@ -170,7 +170,7 @@ def a_backup_past_its_limit_is_cancelled(lab: Lab) -> None:
 @play
 def a_backup_past_its_limit_that_completes_is_deleted(lab: Lab) -> None:
     """The limit passed while it ran, so it is unwanted even though the cancel lost."""
-    message_id = lab.publish("start", database=lab.database(stubborn(2.0)), cancel_after="1s")
+    message_id = lab.publish("start", database=lab.database(stubborn(4.0)), cancel_after="1s")
 
     assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
     assert lab.left_behind() == []

@@ -11,7 +11,7 @@ import pytest
 from emulators.serving import wall_clock
 from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
-from tests.e2e.lab import ENDLESS, Lab, Plays, quick, seconds, stubborn, wait_until
+from tests.e2e.lab import ENDLESS, Lab, Plays, quick, stubborn, wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Act
@@ -91,11 +91,11 @@ def a_backup_replaced_between_completion_and_delete_is_not_deleted(lab: Lab) -> 
     Spanner is held still around the completion; otherwise Backstop might be the faster one.
     """
     spanner, backup = lab.stack.spanner, f"{lab.instance}/backups/nightly"
-    _, operation, _ = lab.started(stubborn(1.5), backup_id="nightly")
+    _, operation, _ = lab.started(stubborn(), backup_id="nightly")
     cancel_id = lab.publish("cancel", operation=operation)
     lab.stack.wait_for_outcomes(cancel_id, "CANCEL_REQUESTED")
     (begun,) = lab.history(What.BACKUP_STARTED)
-    ready_at = begun.at + seconds(1.5)
+    ready_at = begun.at + stubborn().duration
     time.sleep(max((ready_at - wall_clock()).total_seconds() - 0.1, 0))
     with spanner.lock:
         time.sleep(max((ready_at - wall_clock()).total_seconds() + 0.01, 0))
@@ -157,7 +157,7 @@ def a_cancel_by_database_finds_the_one_that_is_not_scheduled(lab: Lab) -> None:
 def _leftovers(lab: Lab) -> tuple[str, str, str]:
     """An instance that needs looking after: a backup that runs too long, a leftover, a scheduled and a good one."""
     hanging, _ = lab.foreign(ENDLESS, "hanging", "users")
-    lost, leftover = lab.foreign(stubborn(0.8), "leftover", "orders")
+    lost, leftover = lab.foreign(stubborn(1.5), "leftover", "orders")
     lab.admin.cancel_operation({"name": lost})
     good, _ = lab.foreign(quick(), "good", "stock")
     database = lab.database(ENDLESS, "ledger")

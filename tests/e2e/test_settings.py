@@ -69,7 +69,7 @@ def _wait_for_line(lab: Lab, outcome: str) -> None:
 def test_a_deployment_that_may_not_delete_keeps_everything(deploy: Deploy) -> None:
     """Neither a cancel that loses nor a sweep deletes, and both say why."""
     lab = deploy({"BACKSTOP_ALLOW_DELETE": "false"})
-    message_id = lab.publish("start", database=lab.database(stubborn(1.2)), cancel_after="0s")
+    message_id = lab.publish("start", database=lab.database(stubborn()), cancel_after="0s")
 
     requested, kept = lab.end_events(message_id)[1:]
     assert (requested.outcome, kept.outcome) == ("CANCEL_REQUESTED", "COMPLETED_KEPT")

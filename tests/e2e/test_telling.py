@@ -48,7 +48,7 @@ def test_each_delivery_prints_one_line(deploy: Deploy) -> None:
     pubsub = lab.stack.pubsub
     assert pubsub is not None
     message_ids = [
-        lab.publish("start", database=lab.database(stubborn(1.2), "orders"), cancel_after="0s"),
+        lab.publish("start", database=lab.database(stubborn(), "orders"), cancel_after="0s"),
         lab.publish("start", database=lab.database(quick(), "users")),
         lab.publish("cancel", database=lab.database(ENDLESS, "stock")),
         lab.stack.publish(b"nonsense"),
@@ -121,7 +121,7 @@ def test_an_outcome_is_a_valid_cloud_event(lab: Lab) -> None:
 
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#required-attributes (documented)
     """
-    message_id = lab.publish("start", database=lab.database(stubborn(0.8)), cancel_after="0s")
+    message_id = lab.publish("start", database=lab.database(stubborn()), cancel_after="0s")
     events = lab.end_events(message_id)
 
     assert [event.attributes["ce-type"] for event in events] == [

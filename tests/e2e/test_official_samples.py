@@ -1,0 +1,249 @@
+"""The job of Google's eight official samples for cancelling a backup, done through Backstop.
+
+Each sample starts a backup, cancels it at once, waits (or doesn't), and deletes the backup if it is there. Through
+Backstop that is one message: a start with `cancel_after: 0s`. The table has a row for each sample, with its retention,
+and for each case that its code gets wrong what it reports; the same case through Backstop must end in what it should
+have reported. What a sample does was read in its source, in the repository and at the commit that its row names.
+"""
+
+from __future__ import annotations
+
+import enum
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from emulators.errors import Code
+from emulators.faults import Fault
+from emulators.serving import wall_clock
+from emulators.spanner import requests as rpc
+from emulators.spanner.history import What
+from emulators.spanner.records import Status
+from emulators.stack import Stack
+from tests.e2e.lab import ENDLESS, WAIT_S_MAX, Lab, Plays, lifetime, quick, seconds, stubborn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
+
+    from emulators.spanner.plans import Plan
+    from tests.e2e.conftest import Act
+
+BACKUP_ID = "nightly"
+
+
+class Case(enum.Enum):
+    """What may happen to a backup that is cancelled at once; the value says it in words."""
+
+    IN_TIME = "the cancel wins"
+    TOO_LATE = "the backup completes before the cancel takes effect"
+    FAILS = "the operation fails with a code of its own"
+    NAME_TAKEN = "an older, good backup has the name"
+    CREATE_DENIED = "CreateBackup is refused: PERMISSION_DENIED"
+    READ_DENIED = "the backup completes, and GetBackup is refused for a while: PERMISSION_DENIED"
+    READ_FAILS = "the backup completes, and GetBackup is UNAVAILABLE for a moment"
+    DELETE_BLOCKED = "the backup completes, and a restore keeps it from being deleted for a while"
+    ENDLESS = "neither the backup nor its cancel ever comes to an end"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row.
+
+    Attributes:
+        source: The file, and the function in it where it has several.
+        retention: From the request to the expiry.
+        wrong: What its code reports where that isn't what happened, by case.
+    """
+
+    source: str
+    retention: timedelta
+    wrong: Mapping[Case, str]
+
+
+SAMPLES = {
+    "C#": Sample(
+        "GoogleCloudPlatform/dotnet-docs-samples 8d3026ee7 spanner/api/Spanner.Samples/CancelBackupOperation.cs",
+        timedelta(days=14),
+        {Case.FAILS: "Create backup operation cancelled", Case.DELETE_BLOCKED: "an RpcException, and the backup stays"},
+    ),
+    "C++": Sample(
+        "googleapis/google-cloud-cpp google/cloud/spanner/samples/samples.cc CreateBackupAndCancel",
+        timedelta(hours=7),
+        {
+            Case.FAILS: "CreateBackup operation was cancelled with the message …",
+            Case.NAME_TAKEN: "CreateBackup operation was cancelled with the message …",
+            Case.CREATE_DENIED: "CreateBackup operation was cancelled with the message …",
+            Case.ENDLESS: "after 30 minutes: CreateBackup operation was cancelled with the message …",
+        },
+    ),
+    "Go": Sample(
+        "GoogleCloudPlatform/golang-samples a8677d3d5 spanner/spanner_snippets/spanner/spanner_cancel_backup_create.go",
+        timedelta(days=14),
+        {Case.TOO_LATE: "Backup cancelled.", Case.ENDLESS: "nothing, unless its caller has set a deadline"},
+    ),
+    "Java": Sample(
+        "googleapis/java-spanner 7c4669740 samples/snippets/src/main/java/com/example/spanner/SpannerSample.java"
+        " cancelCreateBackup",
+        timedelta(days=14),
+        {Case.FAILS: "nothing at all"},
+    ),
+    "Node.js": Sample(
+        "googleapis/nodejs-spanner cc9dfcea samples/backups-cancel.js",
+        timedelta(days=1),
+        {
+            Case.TOO_LATE: "Backup cancelled.",
+            Case.FAILS: "Backup cancelled.",
+            Case.NAME_TAKEN: "an error, after which it deletes the older, good backup",
+            Case.CREATE_DENIED: "an error that its caller doesn't get",
+        },
+    ),
+    "PHP": Sample(
+        "GoogleCloudPlatform/php-docs-samples 57f7e42e spanner/src/cancel_backup.php",
+        timedelta(days=14),
+        {
+            Case.TOO_LATE: "Cancel backup operation complete.",
+            Case.FAILS: "Cancel backup operation complete.",
+            Case.READ_DENIED: "Cancel backup operation complete., and the backup stays",
+            Case.READ_FAILS: "Cancel backup operation complete., and the backup stays",
+        },
+    ),
+    "Python": Sample(
+        "googleapis/python-spanner 4065da78 samples/samples/backup_sample.py cancel_backup",
+        timedelta(days=30),
+        {Case.FAILS: "Backup creation was successfully cancelled.", Case.ENDLESS: "nothing, for ever"},
+    ),
+    "Ruby": Sample(
+        "GoogleCloudPlatform/ruby-docs-samples 69ce74b2 spanner/spanner_samples.rb create_backup_cancel",
+        timedelta(days=14),
+        {
+            Case.TOO_LATE: "nightly creation job cancelled",
+            Case.FAILS: "nightly creation job cancelled",
+            Case.READ_DENIED: "nightly creation job cancelled, and the backup stays",
+            Case.DELETE_BLOCKED: "nightly creation job cancelled, and the backup stays",
+            Case.ENDLESS: "after an hour: nightly creation job cancelled",
+        },
+    ),
+}
+
+DELETED = ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
+
+
+class Should(NamedTuple):
+    """What should be reported of a case, and whether a backup should be left."""
+
+    plan: Plan
+    outcomes: list[str]
+    code: str = ""
+    left: bool = False
+
+
+SHOULD = {
+    Case.IN_TIME: Should(ENDLESS, ["STARTED", "CANCEL_REQUESTED", "CANCELLED"], "CANCELLED"),
+    Case.TOO_LATE: Should(stubborn(), DELETED),
+    Case.FAILS: Should(
+        quick(3.0, cancel_duration=None, error=Status(Code.INTERNAL, "The backup met a bad sector.")),
+        ["STARTED", "CANCEL_REQUESTED", "FAILED"],
+        "INTERNAL",
+    ),
+    Case.NAME_TAKEN: Should(ENDLESS, ["REJECTED"], "ALREADY_EXISTS", left=True),
+    Case.CREATE_DENIED: Should(ENDLESS, ["REJECTED"], "PERMISSION_DENIED"),
+    Case.READ_DENIED: Should(stubborn(), DELETED),
+    Case.READ_FAILS: Should(stubborn(), DELETED),
+    Case.DELETE_BLOCKED: Should(stubborn(), [*DELETED[:2], "DELETE_BLOCKED", DELETED[2]]),
+    Case.ENDLESS: Should(
+        stubborn(ENDLESS.duration.total_seconds()), ["STARTED", "CANCEL_REQUESTED", "GAVE_UP"], left=True
+    ),
+}
+
+
+APART = {Case.NAME_TAKEN, Case.ENDLESS}
+"""The cases that need a deployment of their own: a past, and little patience."""
+
+
+def do_the_job(name: str, case: Case, lab: Lab) -> None:
+    """Does a sample's job in a case, and checks what is told and what is left."""
+    sample, should = SAMPLES[name], SHOULD[case]
+    backup = f"{lab.instance}/backups/{BACKUP_ID}"
+    if case in FAULTS:
+        with lab.stack.spanner.lock:
+            lab.stack.spanner.faults.plan(replace(FAULTS[case], resource=backup))
+    retention = f"{sample.retention // timedelta(hours=1)}h"
+    message_id = lab.publish(
+        "start", database=lab.database(should.plan), backup_id=BACKUP_ID, retention=retention, cancel_after="0s"
+    )
+
+    if should.outcomes[0] == "STARTED" and case is not Case.IN_TIME:
+        lab.stack.wait_for_outcomes(message_id, "STARTED", timeout_s=WAIT_S_MAX)
+        (made,) = lab.admin.list_backups(parent=lab.instance)
+        assert abs(lifetime(made) - sample.retention) < seconds(10)
+    events = lab.end_events(message_id)
+    assert [event.outcome for event in events] == should.outcomes
+    assert events[-1].data.get("error", {}).get("code", "") == should.code
+    assert lab.left_behind() == ([backup] if should.left else [])
+
+
+FAULTS = {
+    Case.CREATE_DENIED: Fault("CreateBackup", Code.PERMISSION_DENIED),
+    Case.READ_DENIED: Fault("GetBackup", Code.PERMISSION_DENIED, times=2),
+    Case.READ_FAILS: Fault("GetBackup", Code.UNAVAILABLE, times=2),
+    Case.DELETE_BLOCKED: Fault("DeleteBackup", Code.FAILED_PRECONDITION, times=2, message="A restore needs it."),
+}
+"""What the cases are made of, beside their plans."""
+
+play = Plays()
+ROWS = [(name, case) for name, sample in SAMPLES.items() for case in (Case.IN_TIME, Case.TOO_LATE, *sample.wrong)]
+ROWS = list(dict.fromkeys(ROWS))
+for _name, _case in ROWS:
+    if _case not in APART:
+        play.add(f"{_name}: {_case.value}", partial(do_the_job, _name, _case))
+
+
+@pytest.mark.parametrize("row", play)
+def test_a_samples_job_ends_in_what_should_have_been_reported(row: str, act: Act) -> None:
+    """The outcome is what happened, also where the sample's own code reports something else."""
+    act(row)
+
+
+def _deployed_apart(stack: Stack, name: str, case: Case) -> Callable[[], None]:
+    """Prepares a row that needs a past: the older backup is a day old when the start comes."""
+    lab = Lab(stack)
+    if case is Case.NAME_TAKEN:
+        database, then = lab.database(quick()), wall_clock() - timedelta(days=1)
+        create = rpc.CreateBackup(lab.instance, BACKUP_ID, database, then + timedelta(days=30))
+        with stack.spanner.lock:
+            stack.spanner.state.apply(then, create)
+
+    def run() -> None:
+        before = lab.history(What.BACKUP_READY)
+        do_the_job(name, case, lab)
+        if case is Case.NAME_TAKEN:
+            assert lab.history(What.BACKUP_READY, What.BACKUP_DELETED, What.BACKUP_REMOVED) == before != []
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def apart(pubsub_address: str | None) -> Iterator[Mapping[str, Future[None]]]:
+    """A deployment with a past and little patience, in which all the rows that need one are played at once."""
+    rows = [(name, case) for name, case in ROWS if case in APART]
+    stack = Stack({"BACKSTOP_GIVE_UP_AFTER": "3s"}, pubsub_address=pubsub_address, project="projects/test-apart")
+    with stack, ThreadPoolExecutor(len(rows)) as pool:
+        prepared = {f"{name}: {case.value}": _deployed_apart(stack, name, case) for name, case in rows}
+        yield {row: pool.submit(run) for row, run in prepared.items()}
+
+
+@pytest.mark.parametrize("row", [f"{name}: {case.value}" for name, case in ROWS if case in APART])
+def test_a_samples_job_ends_well_where_it_would_wait_or_destroy(row: str, apart: Mapping[str, Future[None]]) -> None:
+    """An older backup of the same database and name is never touched, and no wait is without an end."""
+    apart[row].result()
+
+
+def test_every_sample_has_a_case_that_it_gets_wrong() -> None:
+    """The table is about differences: a row without one would prove nothing."""
+    assert len(SAMPLES) == 8
+    assert all(sample.wrong for sample in SAMPLES.values())
