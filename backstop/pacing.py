@@ -163,10 +163,8 @@ def _best_interval(elapsed_s: float, length_s: float, spread: float) -> timedelt
     Where the hazard is next to nothing the formula would sleep past the end; so the wait is the shortest of those
     that the formula gives for each moment slept through, which a few steps of doubling find.
     """
-    wait = 1.0
-    while wait < 4 * max(length_s, elapsed_s):
-        if math.sqrt(2 * LOOK_WORTH.total_seconds() / _hazard(elapsed_s + wait, length_s, spread)) <= wait:
-            break
+    worth_s, wait, longest = 2 * LOOK_WORTH.total_seconds(), 1.0, 4 * max(length_s, elapsed_s)
+    while wait < longest and wait * wait * _hazard(elapsed_s + wait, length_s, spread) < worth_s:
         wait *= 1.15
     return timedelta(seconds=wait)
 

@@ -154,7 +154,7 @@ def _operation(proto: OperationProto) -> Operation:
     from google.cloud.spanner_admin_database_v1 import types  # noqa: PLC0415
     from google.rpc.code_pb2 import Code  # noqa: PLC0415
 
-    metadata = types.CreateBackupMetadata.pb(types.CreateBackupMetadata())
+    metadata = types.CreateBackupMetadata.pb()()
     proto.metadata.Unpack(metadata)
     result = proto.WhichOneof("result") if proto.done else None
     response, error = None, None
