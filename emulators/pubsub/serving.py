@@ -167,6 +167,7 @@ class Front:
         finally:
             for pump in pumps:
                 pump.cancel()
+            inner_writer.transport.abort()  # First, as the wait below may itself be cut off.
             await asyncio.gather(*pumps, return_exceptions=True)
             await _drop(inner_writer)
 
