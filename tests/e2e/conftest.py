@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from emulators import google_pubsub
 from emulators.stack import ROOT, Stack
-from tests.e2e.lab import PLAYS, Lab
+from tests.e2e.lab import PLAYS, SHARED, Deployment, Lab, Plays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,11 +61,7 @@ class Deploy(Protocol):
 
 @pytest.fixture
 def deploy(pubsub_address: str | None) -> Iterator[Deploy]:
-    """For tests that kill the function, set it up differently, or have messages refused.
-
-    Google's emulator stops to push a subscription some of whose messages were refused a few times, so these get
-    subscriptions of their own (observed on 2026-11-22, version 0.8.20).
-    """
+    """For tests that kill the function, count all that it prints, or can't have company for another reason."""
     with contextlib.ExitStack() as closing:
 
         def make(settings: Mapping[str, str] | None = None, *, source: Path = MAIN) -> Lab:
@@ -78,16 +74,29 @@ def deploy(pubsub_address: str | None) -> Iterator[Deploy]:
 class Act(Protocol):
     """Says how a play went."""
 
-    def __call__(self, name: str) -> None:
+    def __call__(self, plays: Plays, name: str) -> None:
         """Waits for its end; raises what it raised."""
 
 
 @pytest.fixture(scope="session")
-def act(shared: Stack) -> Iterator[Act]:
-    """Plays all that is in the tables: backups take their time, so those that aren't in each other's way share it."""
-    with ThreadPoolExecutor(len(PLAYS)) as pool:
-        played = {name: pool.submit(play, Lab(shared)) for name, play in PLAYS.items()}
-        yield lambda name: played[name].result()
+def act(pubsub_address: str | None, shared: Stack) -> Iterator[Act]:
+    """Plays all that a deployment's tables hold at once: backups take their time, and so they take it together."""
+    with contextlib.ExitStack() as closing:
+        stacks = {SHARED: shared}
+        played: dict[Deployment, Mapping[str, Future[None]]] = {}
+
+        def play(plays: Plays, name: str) -> None:
+            deployment = plays.deployment
+            if deployment not in stacks:
+                stack = Stack(deployment.settings, pubsub_address=pubsub_address, project=_project())
+                stacks[deployment] = closing.enter_context(stack)
+            if deployment not in played:
+                table = PLAYS[deployment]
+                pool = closing.enter_context(ThreadPoolExecutor(len(table)))
+                played[deployment] = {name: pool.submit(run, Lab(stacks[deployment])) for name, run in table.items()}
+            played[deployment][name].result()
+
+        yield play
 
 
 def _project() -> str:

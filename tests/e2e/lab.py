@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
@@ -201,12 +202,42 @@ class Lab:
         return {task.name for task in self.stack.tasks.pending() if task.waiting}
 
 
-PLAYS: dict[str, Callable[[Lab], None]] = {}
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment in which tests run at once, each in an instance of its own.
+
+    Attributes:
+        name: What it is for.
+        settings: The function's settings.
+    """
+
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+
+SHARED = Deployment("shared")
+"""For all that refuses no message."""
+
+REFUSING = Deployment("refusing")
+"""For messages that are refused: Google's emulator stops to push a subscription some of whose messages were.
+
+Observed on 2026-11-22, version 0.8.20: after three refusals each of five messages; once or twice does no harm.
+"""
+
+IMPATIENT = Deployment("impatient", {"BACKSTOP_GIVE_UP_AFTER": "3s"})
+"""For chains that are given up."""
+
+PLAYS: dict[Deployment, dict[str, Callable[[Lab], None]]] = {}
 """The tests that can run at once, of all the modules that were collected."""
 
 
 class Plays(list[str]):
     """A module's table of tests that can run at once: their names. As a decorator it takes a function in."""
+
+    def __init__(self, deployment: Deployment = SHARED) -> None:
+        """Takes the deployment in which they run."""
+        super().__init__()
+        self.deployment = deployment
 
     def __call__(self, play: Callable[[Lab], None]) -> Callable[[Lab], None]:
         """Takes a function in, under its name."""
@@ -215,8 +246,9 @@ class Plays(list[str]):
 
     def add(self, name: str, play: Callable[[Lab], None]) -> None:
         """Takes a function in."""
-        assert name not in PLAYS, f"two plays are called {name}"
-        PLAYS[name] = play
+        plays = PLAYS.setdefault(self.deployment, {})
+        assert name not in plays, f"two plays are called {name}"
+        plays[name] = play
         self.append(name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,12 +10,12 @@ import pytest
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.history import What
-from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, Lab, quick, seconds, stubborn, wait_until
+from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, REFUSING, Lab, Plays, quick, seconds, stubborn, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.conftest import Deploy
+    from tests.e2e.conftest import Act, Deploy
 
 AT_ONCE = 10
 """Deliveries of one start at once."""
@@ -103,12 +104,10 @@ def test_late_and_doubled_follow_ups_are_one_more_look(lab: Lab) -> None:
     _one_chain(lab, message_id)
 
 
-@pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED], ids=lambda code: code.name)
-def test_a_start_whose_answer_was_lost_is_found_again(deploy: Deploy, code: Code) -> None:
-    """Spanner has started the backup and nobody heard: the next delivery finds it and follows it."""
-    lab = deploy()
+def _answer_lost(code: Code, lab: Lab) -> None:
+    """Has Spanner start the backup without anybody hearing of it; the next delivery finds it and follows it."""
     with lab.stack.spanner.lock:
-        lab.stack.spanner.faults.plan(Fault("CreateBackup", code, "after"))
+        lab.stack.spanner.faults.plan(Fault("CreateBackup", code, "after", resource=f"{lab.instance}/"))
     message_id = lab.publish("start", database=lab.database(quick(1.0)), backup_id="nightly")
 
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
@@ -117,6 +116,17 @@ def test_a_start_whose_answer_was_lost_is_found_again(deploy: Deploy, code: Code
     first, *_ = lab.lines(message_id)
     assert (first["severity"], first["error"]["code"]) == ("WARNING", code.name)
     _one_chain(lab, message_id)
+
+
+refused = Plays(REFUSING)
+for _code in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED):
+    refused.add(f"a lost answer: {_code.name}", partial(_answer_lost, _code))
+
+
+@pytest.mark.parametrize("name", refused)
+def test_a_start_whose_answer_was_lost_is_found_again(name: str, act: Act) -> None:
+    """Whatever the code, there is one backup and one chain."""
+    act(refused, name)
 
 
 def test_a_function_killed_between_two_looks_goes_on(deploy: Deploy) -> None:

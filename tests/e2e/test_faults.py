@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.history import What
-from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, WAIT_S_MAX, Lab, quick, stubborn
+from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, IMPATIENT, REFUSING, WAIT_S_MAX, Lab, Plays, quick, stubborn
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Deploy
+    from tests.e2e.conftest import Act, Deploy
+
+play, refused, given_up = Plays(), Plays(REFUSING), Plays(IMPATIENT)
 
 TRANSIENT = (
     Code.UNAVAILABLE,
@@ -18,6 +22,7 @@ TRANSIENT = (
     Code.INTERNAL,
     Code.ABORTED,
     Code.UNKNOWN,
+    Code.CANCELLED,
 )
 
 
@@ -37,9 +42,9 @@ def _pushes(lab: Lab, message_id: str) -> list[int]:
     return [done.status for done in lab.stack.pubsub.outcomes() if done.delivery.message.message_id == message_id]
 
 
-def test_a_transient_fault_brings_the_message_again(deploy: Deploy) -> None:
+@refused
+def a_transient_fault_brings_the_message_again(lab: Lab) -> None:
     """For each code that passes, the first delivery is refused with a 503, and the second one succeeds."""
-    lab = deploy()
     databases = {code: f"db-{code.name.lower().replace('_', '-')}" for code in TRANSIENT}
     _plan(lab, *(Fault("CreateBackup", code, resource=f"/{database}") for code, database in databases.items()))
     message_ids = {
@@ -58,10 +63,11 @@ def test_a_transient_fault_brings_the_message_again(deploy: Deploy) -> None:
             assert _pushes(lab, message_id) == [503, 204]
 
 
-def test_a_read_that_is_unavailable_is_repeated_in_the_same_delivery(lab: Lab) -> None:
+@play
+def a_read_that_is_unavailable_is_repeated_in_the_same_delivery(lab: Lab) -> None:
     """A call that may be made twice is: the message isn't refused for a moment's weakness."""
     operation, _ = lab.foreign(ENDLESS)
-    _plan(lab, Fault("GetOperation", Code.UNAVAILABLE, times=2, resource=lab.instance))
+    _plan(lab, Fault("GetOperation", Code.UNAVAILABLE, times=2, resource=f"{lab.instance}/"))
     cancel_id = lab.publish("cancel", operation=operation)
 
     assert lab.ends(cancel_id) == ["CANCEL_REQUESTED", "CANCELLED"]
@@ -99,9 +105,10 @@ def test_an_outcome_that_cannot_be_told_brings_the_message_again(deploy: Deploy)
     assert _pushes(lab, message_id) == [503, 204]
 
 
-def test_quota_means_later(lab: Lab) -> None:
+@play
+def quota_means_later(lab: Lab) -> None:
     """RESOURCE_EXHAUSTED puts the message back through the queue: it is never refused, and never failed."""
-    _plan(lab, Fault("CreateBackup", Code.RESOURCE_EXHAUSTED, times=2, resource=lab.instance))
+    _plan(lab, Fault("CreateBackup", Code.RESOURCE_EXHAUSTED, times=2, resource=f"{lab.instance}/"))
     message_id = lab.publish("start", database=lab.database(quick()))
 
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
@@ -112,9 +119,10 @@ def test_quota_means_later(lab: Lab) -> None:
     assert kinds[:2] == [("put-back", 1), ("put-back", 2)]
 
 
-def test_a_follow_up_without_quota_is_put_back(lab: Lab) -> None:
+@play
+def a_follow_up_without_quota_is_put_back(lab: Lab) -> None:
     """The chain goes on when there is quota again, with the steps that it took in between."""
-    _plan(lab, Fault("GetOperation", Code.RESOURCE_EXHAUSTED, resource=lab.instance))
+    _plan(lab, Fault("GetOperation", Code.RESOURCE_EXHAUSTED, resource=f"{lab.instance}/"))
     message_id = lab.publish("start", database=lab.database(quick()))
 
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
@@ -122,10 +130,11 @@ def test_a_follow_up_without_quota_is_put_back(lab: Lab) -> None:
     assert failures[:2] == [0, 1]
 
 
-def test_a_command_that_google_refuses_is_rejected_in_its_words(lab: Lab) -> None:
+@play
+def a_command_that_google_refuses_is_rejected_in_its_words(lab: Lab) -> None:
     """A role that is missing is for a person to give: the outcome quotes Google, and nothing is tried again."""
     said = "Caller is missing IAM permission spanner.backups.create on resource orders."
-    _plan(lab, Fault("CreateBackup", Code.PERMISSION_DENIED, message=said, resource=lab.instance))
+    _plan(lab, Fault("CreateBackup", Code.PERMISSION_DENIED, message=said, resource=f"{lab.instance}/"))
     message_id = lab.publish("start", database=lab.database(quick()))
 
     (rejected,) = lab.end_events(message_id)
@@ -147,9 +156,10 @@ def test_a_first_delivery_that_may_not_cancel_is_rejected(lab: Lab) -> None:
     assert lab.ends(message_id) == ["REJECTED"]
 
 
-def test_a_follow_up_that_google_refuses_is_put_back_and_recovers(lab: Lab) -> None:
+@play
+def a_follow_up_that_google_refuses_is_put_back_and_recovers(lab: Lab) -> None:
     """A role taken away for a while leaves no backup behind: the chain goes on once it is given back."""
-    _plan(lab, Fault("DeleteBackup", Code.PERMISSION_DENIED, times=2, resource=lab.instance))
+    _plan(lab, Fault("DeleteBackup", Code.PERMISSION_DENIED, times=2, resource=f"{lab.instance}/"))
     message_id = lab.publish("start", database=lab.database(stubborn()), cancel_after="0s")
 
     assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
@@ -173,12 +183,32 @@ def test_a_message_that_keeps_meeting_faults_is_put_back_before_it_is_given_up(d
     assert lab.follow_ups(message_id)[0][1]["kind"] == "put-back"
 
 
-def test_a_look_that_waits_for_a_role_gives_up_in_time(deploy: Deploy) -> None:
+@given_up
+def a_look_that_waits_for_a_role_gives_up_in_time(lab: Lab) -> None:
     """A role that is never given back ends in GAVE_UP, which says what stood in the way."""
-    lab = deploy({"BACKSTOP_GIVE_UP_AFTER": "2s"})
-    _plan(lab, Fault("GetOperation", Code.PERMISSION_DENIED, times=None, message="no role", resource=lab.instance))
+    _plan(
+        lab, Fault("GetOperation", Code.PERMISSION_DENIED, times=None, message="no role", resource=f"{lab.instance}/")
+    )
     message_id = lab.publish("start", database=lab.database(ENDLESS))
 
     gave_up = lab.stack.wait_for_outcomes(message_id, "GAVE_UP", timeout_s=WAIT_S_MAX)[-1]
     assert gave_up.data["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}
     assert lab.ends(message_id) == ["STARTED", "GAVE_UP"]
+
+
+@pytest.mark.parametrize("name", play)
+def test_faults(name: str, act: Act) -> None:
+    """Each function of the table holds."""
+    act(play, name)
+
+
+@pytest.mark.parametrize("name", refused)
+def test_faults_that_refuse(name: str, act: Act) -> None:
+    """Each function of the table holds."""
+    act(refused, name)
+
+
+@pytest.mark.parametrize("name", given_up)
+def test_faults_that_stay(name: str, act: Act) -> None:
+    """Each function of the table holds."""
+    act(given_up, name)

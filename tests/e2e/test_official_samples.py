@@ -24,7 +24,7 @@ from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
 from emulators.spanner.records import Status
 from emulators.stack import Stack
-from tests.e2e.lab import ENDLESS, WAIT_S_MAX, Lab, Plays, lifetime, quick, seconds, stubborn
+from tests.e2e.lab import ENDLESS, IMPATIENT, WAIT_S_MAX, Lab, Plays, lifetime, quick, seconds, stubborn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -206,7 +206,7 @@ for _name, _case in ROWS:
 @pytest.mark.parametrize("row", play)
 def test_a_samples_job_ends_in_what_should_have_been_reported(row: str, act: Act) -> None:
     """The outcome is what happened, also where the sample's own code reports something else."""
-    act(row)
+    act(play, row)
 
 
 def _deployed_apart(stack: Stack, name: str, case: Case) -> Callable[[], None]:
@@ -231,7 +231,7 @@ def _deployed_apart(stack: Stack, name: str, case: Case) -> Callable[[], None]:
 def apart(pubsub_address: str | None) -> Iterator[Mapping[str, Future[None]]]:
     """A deployment with a past and little patience, in which all the rows that need one are played at once."""
     rows = [(name, case) for name, case in ROWS if case in APART]
-    stack = Stack({"BACKSTOP_GIVE_UP_AFTER": "3s"}, pubsub_address=pubsub_address, project="projects/test-apart")
+    stack = Stack(IMPATIENT.settings, pubsub_address=pubsub_address, project="projects/test-apart")
     with stack, ThreadPoolExecutor(len(rows)) as pool:
         prepared = {f"{name}: {case.value}": _deployed_apart(stack, name, case) for name, case in rows}
         yield {row: pool.submit(run) for row, run in prepared.items()}

@@ -290,4 +290,4 @@ def a_start_of_an_instance_starts_what_matches(lab: Lab) -> None:
 @pytest.mark.parametrize("name", play)
 def test_outcomes(name: str, act: Act) -> None:
     """Each function of the table holds."""
-    act(name)
+    act(play, name)

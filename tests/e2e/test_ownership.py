@@ -202,4 +202,4 @@ def a_sweep_that_may_delete_deletes_leftovers_only(lab: Lab) -> None:
 @pytest.mark.parametrize("name", play)
 def test_ownership(name: str, act: Act) -> None:
     """Each function of the table holds."""
-    act(name)
+    act(play, name)

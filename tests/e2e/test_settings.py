@@ -9,10 +9,12 @@ import pytest
 
 from emulators.spanner.history import What
 from emulators.stack import Function, free_port
-from tests.e2e.lab import ENDLESS, Lab, lifetime, quick, seconds, stubborn, wait_until
+from tests.e2e.lab import ENDLESS, IMPATIENT, Lab, Plays, lifetime, quick, seconds, stubborn, wait_until
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Deploy
+    from tests.e2e.conftest import Act, Deploy
+
+play = Plays(IMPATIENT)
 
 GOOD = {
     "BACKSTOP_FOLLOW_UPS_TOPIC": "projects/orders/topics/follow-ups",
@@ -81,9 +83,9 @@ def test_a_deployment_that_may_not_delete_keeps_everything(deploy: Deploy) -> No
     assert len(lab.left_behind()) == 1
 
 
-def test_a_chain_that_finds_no_end_is_given_up(deploy: Deploy) -> None:
+@play
+def a_chain_that_finds_no_end_is_given_up(lab: Lab) -> None:
     """Past the give-up time a person is asked for, with the last progress seen; the backup is let be."""
-    lab = deploy({"BACKSTOP_GIVE_UP_AFTER": "2s"})
     message_id = lab.publish("start", database=lab.database(quick(20.0)))
 
     started, gave_up = lab.end_events(message_id)
@@ -94,9 +96,9 @@ def test_a_chain_that_finds_no_end_is_given_up(deploy: Deploy) -> None:
     assert lab.left_behind() == [started.data["backup"]]
 
 
-def test_a_backup_that_cannot_be_deleted_in_time_expires_early(deploy: Deploy) -> None:
+@play
+def a_backup_that_cannot_be_deleted_in_time_expires_early(lab: Lab) -> None:
     """A restore holds it for longer than the chain lasts: its expiry is brought forward as far as Spanner allows."""
-    lab = deploy({"BACKSTOP_GIVE_UP_AFTER": "3s"})
     start_id = lab.publish("start", database=lab.database(quick()), retention="30d")
     assert lab.ends(start_id) == ["STARTED", "COMPLETED"]
     (backup,) = lab.left_behind()
@@ -114,12 +116,18 @@ def test_a_backup_that_cannot_be_deleted_in_time_expires_early(deploy: Deploy) -
     assert lab.history(What.BACKUP_DELETED) == []
 
 
-def test_a_cancel_that_spanner_loses_is_given_up(deploy: Deploy) -> None:
+@play
+def a_cancel_that_spanner_loses_is_given_up(lab: Lab) -> None:
     """A cancel that was accepted and has no effect, on a backup that has no end, ends in GAVE_UP all the same."""
-    lab = deploy({"BACKSTOP_GIVE_UP_AFTER": "2s"})
     message_id, operation, _ = lab.started(stubborn(ENDLESS.duration.total_seconds()))
     cancel_id = lab.publish("cancel", operation=operation)
 
     assert lab.ends(cancel_id) == ["CANCEL_REQUESTED", "GAVE_UP"]
     assert lab.ends(message_id) == ["STARTED", "GAVE_UP"]
     assert len(lab.calls("CancelOperation")) == 1
+
+
+@pytest.mark.parametrize("name", play)
+def test_giving_up(name: str, act: Act) -> None:
+    """Each function of the table holds."""
+    act(play, name)
