@@ -10,7 +10,7 @@ what is known of the operation's length: a log-normal distribution around the be
 3. Otherwise what Spanner's documentation says of all of them.
 
 A cancel usually takes effect within seconds and may take forever, so after one the looks come at times that grow in
-proportion to the time since the cancel, and never later than without it.
+proportion to the time since the cancel, but stay close for the first minutes, and never later than without it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ standard deviations; otherwise an operation that hangs would be looked at thousa
 
 CANCEL_GROWTH = 0.5
 """Each look after a cancel waits this part of the time since the cancel, or of the time it has been blocked."""
+
+CANCEL_WAIT_MAX = timedelta(seconds=40)
+"""The longest wait in the first minutes after a cancel. All who poll every 45 s would be told sooner otherwise."""
+
+CANCEL_SOON = timedelta(minutes=10)
+"""How long that is. A cancel has nearly always taken effect by then if it ever does, and looks cost quota."""
 
 RETRY_FIRST = timedelta(minutes=1)
 """The first wait after Google refused a follow-up; it doubles with each refusal in a row."""
@@ -124,7 +130,10 @@ def wait_running(
     elapsed_s, length_s = seen.elapsed.total_seconds(), max(guess.length.total_seconds(), 1.0)
     spread = max(guess.spread, math.log(max(elapsed_s, 1.0) / length_s) / SURPRISE_MAX)
     wait = _best_interval(elapsed_s, length_s, spread)
-    return wait if since_cancel is None else min(wait, wait_growing(since_cancel))
+    if since_cancel is None:
+        return wait
+    soon = wait_growing(since_cancel)
+    return min(wait, soon, CANCEL_WAIT_MAX) if since_cancel < CANCEL_SOON else min(wait, soon)
 
 
 def wait_growing(since: timedelta) -> timedelta:

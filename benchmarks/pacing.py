@@ -209,6 +209,39 @@ POLICIES: dict[str, Policy] = {
 NO_PORTS = Ports(spanner=None, queue=None, results=None)  # type: ignore[arg-type]  # pacing calls nobody
 
 
+ALTERNATIVES = tuple(name for name in POLICIES if name not in {"Backstop", "oracle: one look, in time"})
+"""What people use instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What Backstop must reach in one column, as means but for the percentile.
+
+    Attributes:
+        column: The column's title.
+        looks: At most.
+        lag_s: At most.
+        looks_p99: At most, where there is such a bar.
+    """
+
+    column: str
+    looks: float
+    lag_s: float
+    looks_p99: float = math.inf
+
+    def met(self, figures: Figures) -> bool:
+        """Whether these reach it."""
+        within = figures.looks <= self.looks and figures.lag_s <= self.lag_s
+        return within and figures.looks_p99 <= self.looks_p99
+
+
+BARS = (
+    Bar("informative progress", 12, 30, looks_p99=20),
+    Bar("useless progress, history 20 %", 30, 75),
+    Bar("neither", 40, 120),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What a policy came to in one column.
@@ -238,6 +271,29 @@ def replay(policy: Policy, column: Column, seeds: int = SEEDS) -> Figures:
                 lags.append(at_s - end_s)
                 break
     return Figures(statistics.fmean(looks), _p99(looks), statistics.fmean(lags), _p99(lags))
+
+
+def floor_s(column: Column, seeds: int = SEEDS) -> float:
+    """What looks times lag can't be less than for whoever knows nothing: half of the time that is waited through.
+
+    So many looks, spread evenly, leave half an interval of lag on average, and the interval is the time by the looks.
+    Whoever knows something can be below it.
+    """
+    found = [cases(column, seed) for seed in range(seeds)]
+    return statistics.fmean(case.length_s - (case.cancel_s or 0.0) for case in found) / 2
+
+
+def better_in_both(table: dict[str, Figures]) -> list[str]:
+    """The alternatives that make fewer looks than Backstop in a column and yet see the end sooner."""
+    ours = table["Backstop"]
+    return [name for name in ALTERNATIVES if table[name].looks <= ours.looks and table[name].lag_s <= ours.lag_s]
+
+
+def measure(seeds: int = SEEDS) -> dict[str, dict[str, Figures]]:
+    """All policies in all columns, by their titles."""
+    return {
+        column.title: {name: replay(policy, column, seeds) for name, policy in POLICIES.items()} for column in COLUMNS
+    }
 
 
 def _p99(values: list[float] | list[int]) -> float:

@@ -77,7 +77,13 @@ def test_looks_after_a_cancel_come_at_growing_times() -> None:
     """At once at first, then less and less often, in proportion to the time since the cancel."""
     assert wait(0, MINUTE, since_cancel=NOTHING) == NOTHING
     assert wait(0, MINUTE, since_cancel=20 * SECOND) == 10 * SECOND
-    assert wait(0, MINUTE, since_cancel=2 * MINUTE) == MINUTE
+    assert wait(0, MINUTE, since_cancel=pacing.CANCEL_SOON) == pacing.CANCEL_SOON / 2
+
+
+def test_looks_stay_close_for_the_first_minutes_after_a_cancel() -> None:
+    """Somebody waits for what becomes of it, and most cancels take effect within minutes."""
+    assert wait(0, MINUTE, since_cancel=2 * MINUTE) == pacing.CANCEL_WAIT_MAX
+    assert wait(0, MINUTE, since_cancel=pacing.CANCEL_SOON - SECOND) == pacing.CANCEL_WAIT_MAX
 
 
 def test_earlier_lengths_let_the_function_sleep_until_shortly_before_the_end() -> None:
