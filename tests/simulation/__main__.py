@@ -1,0 +1,109 @@
+"""Searches for a history in which Backstop does something wrong: `python -m tests.simulation --help`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import timedelta
+from pprint import pformat
+from typing import TYPE_CHECKING
+
+from tests.simulation.defects import DEFECTS, planted
+from tests.simulation.generate import history
+from tests.simulation.run import run, trace
+from tests.simulation.search import CORES, Total, exhaustive_search, first_found, random_search
+from tests.simulation.shrink import shrink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.simulation.history import History
+
+YEAR = timedelta(days=365.25)
+REPORT_EVERY_S = 60.0
+DEFECT_HISTORIES_MAX = 20_000
+"""As many random histories as one run of CI has."""
+
+
+def main() -> int:
+    """Does what the arguments say; returns 1 if something is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--histories", type=int, default=0, help="how many random histories, from --seed on")
+    parser.add_argument("--seed", type=lambda text: int(text, 0), default=0, help="the first seed; 0x… may be a commit")
+    parser.add_argument("--exhaustive", action="store_true", help="every single fault in every scenario")
+    parser.add_argument("--pairs", action="store_true", help="every two faults in every scenario: takes hours")
+    parser.add_argument("--soak", action="store_true", help="report once a minute while it runs")
+    parser.add_argument("--defects", action="store_true", help="how many histories each planted defect takes")
+    parser.add_argument("--trace", action="store_true", help="tell the one history of --seed, and do nothing else")
+    parser.add_argument("--cores", type=int, default=CORES)
+    options = parser.parse_args()
+    if options.trace:
+        return _tell(history(options.seed))
+    if options.defects:
+        return _defects()
+    total = Total()
+    began_s = time.monotonic()
+    if options.exhaustive:
+        _collect(total, exhaustive_search(cores=options.cores), options.soak)
+    if options.pairs:
+        _collect(total, exhaustive_search(two=True, cores=options.cores), options.soak)
+    _collect(total, random_search(options.seed, options.histories, cores=options.cores), options.soak)
+    _print(total, time.monotonic() - began_s)
+    for example in total.examples:
+        _explain(example)
+    return 1 if total.bad else 0
+
+
+def _collect(total: Total, parts: Iterable[Total], soak: bool) -> None:  # noqa: FBT001 it is what the command line says
+    reported_s = time.monotonic()
+    for part in parts:
+        total.merge(part)
+        if soak and time.monotonic() - reported_s > REPORT_EVERY_S:
+            reported_s = time.monotonic()
+            print(f"{total.histories:,} histories, {total.bad} wrong", flush=True)
+
+
+def _print(total: Total, took_s: float) -> None:
+    rate = total.histories / max(took_s, 1e-9) * 60
+    print(f"{total.histories:,} histories, {total.bad} wrong; {took_s:.0f} s, {rate:,.0f} a minute")
+    print(f"{total.virtual / YEAR:,.1f} virtual years, {total.deliveries:,} deliveries, {total.calls:,} calls")
+    for title, counts in (("faults that took effect", total.counts), ("outcomes told", total.outcomes)):
+        print(f"{title}:")
+        for name, count in sorted(counts.items()):
+            print(f"  {name:<32} {count:>14,}")
+
+
+def _explain(example: History) -> None:
+    """Prints the seed, what is wrong, and the shrunk history."""
+    small = shrink(run(example))
+    print(f"\nseed {example.seed}:")
+    for finding in small.findings:
+        print(f"  {finding.invariant}: {finding.text}")
+    print(pformat(small.history, width=120))
+    print(trace(small.record))
+
+
+def _tell(one: History) -> int:
+    verdict = run(one)
+    print(pformat(one, width=120))
+    print(trace(verdict.record))
+    for finding in verdict.findings:
+        print(f"{finding.invariant}: {finding.text}")
+    return 1 if verdict.findings else 0
+
+
+def _defects() -> int:
+    """Prints the table of the planted defects that docs/reliability.md has."""
+    print("| planted defect | histories until found |\n|---|---:|")
+    missed = 0
+    for defect in DEFECTS:
+        with planted(defect):
+            found = first_found(DEFECT_HISTORIES_MAX)
+        missed += found is None
+        print(f"| {defect.title} | {'not found' if found is None else f'{found:,}'} |", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

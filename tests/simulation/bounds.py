@@ -1,0 +1,76 @@
+"""Claims about how much happens: chains, calls, looks, messages."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from tests.simulation.facts import trigger_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.simulation.facts import Facts, FollowUp
+
+SPANNER = frozenset(
+    {
+        "CreateBackup",
+        "GetBackup",
+        "GetOperation",
+        "CancelOperation",
+        "DeleteBackup",
+        "UpdateBackup",
+        "ListBackupOperations",
+        "ListDatabases",
+    }
+)
+
+CALLS_MAX = 9
+"""Calls to Spanner of a delivery that is no sweep: a list, up to 5 candidates looked at, then act."""
+
+SWEEP_CALLS_MAX = 37
+"""Of a sweep: a list, and 3 for each of the 12 operations that one sweep deals with."""
+
+STEPS_MAX = 700
+"""Looks of a chain that runs for its whole 3 days at an operation that hangs; most end after fewer than 20."""
+
+TOLD_MAX = 4
+"""Different outcomes of one command about one operation: started, cancel requested, blocked, and the last word."""
+
+
+def no_forks(facts: Facts) -> Iterator[str]:
+    """At no time do two follow-ups wait for one operation and command, as long as the queue remembers names."""
+    chains: defaultdict[tuple[str, str], list[FollowUp]] = defaultdict(list)
+    for follow_up in facts.follow_ups:
+        chains[follow_up.command, follow_up.about].append(follow_up)
+    for (command, about), chain in chains.items():
+        if not about.startswith("look "):
+            continue  # What starts operations may be put back more than once; all of it ends in one chain of looks.
+        names = [follow_up.task.name for follow_up in chain]
+        if facts.record.forgotten.intersection(names) or len(set(names)) < len(names):
+            continue  # The queue has forgotten a name; a day later it may.
+        for earlier, later in pairwise(chain):
+            if earlier.end is None or later.task.at < earlier.end:
+                yield f"steps {earlier.step} and {later.step} of the chain of {command} ({about}) waited at once"
+
+
+def bounded(facts: Facts) -> Iterator[str]:
+    """No delivery makes more calls than it may, no chain has more looks, no command tells more."""
+    record = facts.record
+    calls = Counter(call.delivery for call in record.calls if call.method in SPANNER)
+    for number, count in calls.items():
+        command = facts.commands.get(trigger_of(record.deliveries[number].message))
+        most = SWEEP_CALLS_MAX if command is not None and command.action == "sweep" else CALLS_MAX
+        if count > most:
+            yield f"delivery {number} made {count} calls"
+    for follow_up in facts.follow_ups:
+        if follow_up.step > STEPS_MAX:
+            yield f"the chain of {follow_up.command} ({follow_up.about}) came to step {follow_up.step}"
+            break
+    told: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for outcome in facts.outcomes:
+        told[outcome.command, outcome.operation].add(outcome.id)
+    for (command_id, operation), ids in told.items():
+        if operation and len(ids) > TOLD_MAX:
+            yield f"{command_id} told {len(ids)} different outcomes about {operation}"

@@ -1,0 +1,50 @@
+"""The claims, each an invariant with a name; what breaks one is a finding.
+
+The checker is no part of the simulation: it gets the record when all is over, and judges from what the services saw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.simulation import bounds, endings, rights
+from tests.simulation.facts import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.simulation.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that must not have happened.
+
+    Attributes:
+        invariant: Which claim it breaks.
+        text: What happened.
+    """
+
+    invariant: str
+    text: str
+
+
+INVARIANTS: dict[str, Callable[[Facts], Iterator[str]]] = {
+    "1 nothing is stopped or deleted that the messages don't entitle to": rights.only_what_was_earned,
+    "2 everything ends within the bound once faults stop": endings.all_in_time,
+    "3a every command has its last word": endings.no_silence,
+    "3b a command has one last word": endings.one_last_word,
+    "3c the last word is true": endings.true_words,
+    "3d the same word has the same id": endings.same_ids,
+    "4 a chain never forks": bounds.no_forks,
+    "5 calls, looks and messages are bounded": bounds.bounded,
+    "6a a start makes at most one backup": rights.one_backup_per_start,
+    "6b nobody without the right, and no dry run, changes anything": rights.only_by_right,
+}
+
+
+def findings(record: Record) -> list[Finding]:
+    """Everything that a history did wrong; empty if nothing."""
+    facts = Facts(record)
+    return [Finding(name, text) for name, check in INVARIANTS.items() for text in check(facts)]

@@ -1,0 +1,47 @@
+"""Which commands have lost a message for good: with a purged queue, or as a dead letter."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from emulators.pubsub.model import Message
+
+if TYPE_CHECKING:
+    from tests.simulation.record import Record, Waiting
+
+
+def published_at(letter: Message) -> datetime:
+    """When the message was published that became this dead letter."""
+    return datetime.fromisoformat(letter.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"])
+
+
+def trigger_of(message: Message) -> str:
+    """The message id of the command on whose behalf a message is: its own, or the one that a follow-up names."""
+    if message.attributes.get("backstop-kind") != "follow-up":
+        return message.message_id
+    return str(json.loads(message.data)["trigger"]["message_id"])
+
+
+def task_message(task: Waiting) -> Message:
+    """The follow-up that a task would have published."""
+    (inner,) = json.loads(task.data)["messages"]
+    return Message("", task.due, base64.b64decode(inner["data"]), inner["attributes"])
+
+
+def lost_commands(record: Record) -> dict[str, Message]:
+    """The commands whose chain was lost with a purged queue or as a dead letter, by message id."""
+    purged = [task_message(task) for task in record.tasks if task.name in record.purged]
+    lost = {trigger_of(message) for message in (*record.dead, *purged)}
+    return {message.message_id: message for message in record.published if message.message_id in lost}
+
+
+def body_of(data: bytes) -> dict[str, object]:
+    """A message's fields; none if it is no JSON object."""
+    try:
+        document = json.loads(data)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,113 @@
+"""What people and other tools do: they publish commands, and they touch Spanner and the queue themselves."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from emulators.errors import ApiError
+from emulators.pubsub.model import Draft
+from emulators.spanner import requests as rpc
+from emulators.spanner.history import What
+from emulators.spanner.records import BackupState
+from emulators.tasks.requests import PauseQueue, PurgeQueue, ResumeQueue
+from tests.simulation.chance import COMMAND
+from tests.simulation.history import COMMANDS, INSTANCE, QUEUE, Person, Publish, backup_name, database_name
+
+if TYPE_CHECKING:
+    from emulators.spanner.records import Backup
+    from tests.simulation.history import Step
+    from tests.simulation.world import World
+
+KIND = {"backstop-kind": "follow-up"}
+NO_OPERATION = f"{backup_name('no-such-backup')}/operations/_auto_op_1"
+
+PERSON_RETENTION = timedelta(days=10)
+
+
+def act(world: World, number: int, step: Step) -> None:
+    """Carries out one step."""
+    if isinstance(step, Publish):
+        _publish(world, number, step)
+        return
+    try:
+        _touch(world, step)
+    except ApiError:
+        return
+    world.record.counts[f"person: {step.verb}"] += 1
+
+
+def _publish(world: World, number: int, step: Publish) -> None:
+    data = step.raw or json.dumps({key: _meant(world, key, value) for key, value in step.body.items()}).encode()
+    world.publish(COMMANDS, Draft(data, KIND if step.forged else {}), (COMMAND, number, 0, 0), (number, 0, 0))
+
+
+def _meant(world: World, key: str, value: object) -> object:
+    """Puts the name of an operation, or of its backup, where `@n` stands."""
+    if not isinstance(value, str) or not value.startswith("@"):
+        return value
+    names = [event.operation for event in world.spanner.history if event.what is What.BACKUP_STARTED]
+    name = names[int(value[1:]) % len(names)] if names else NO_OPERATION
+    return name if key == "operation" else name.partition("/operations/")[0]
+
+
+def _touch(world: World, step: Person) -> None:  # noqa: C901, PLR0912 one line for each thing that people do
+    spanner, now = world.spanner, world.now
+    length = timedelta(seconds=step.length_s)
+    name = backup_name(step.name) if step.name else _last_started(world)
+    match step.verb:
+        case "create":
+            backup_id = name.rpartition("/")[2]
+            spanner.apply(
+                now, rpc.CreateBackup(INSTANCE, backup_id, database_name(step.database), now + PERSON_RETENTION)
+            )
+        case "schedule":
+            database = database_name(step.database)
+            if name in {backup.name for backup in _backups(world)}:
+                return
+            schedule = f"{database}/backupSchedules/daily"
+            spanner.start_scheduled_backup(now, database, schedule, name.rpartition("/")[2])
+        case "cancel":
+            running = [event.operation for event in spanner.history if event.what is What.BACKUP_STARTED]
+            if running:
+                spanner.apply(now, rpc.CancelOperation(running[-1]))
+        case "delete":
+            spanner.apply(now, rpc.DeleteBackup(name))
+        case "recreate":
+            spanner.apply(now, rpc.DeleteBackup(name))
+            spanner.apply(
+                now,
+                rpc.CreateBackup(
+                    INSTANCE, name.rpartition("/")[2], database_name(step.database), now + PERSON_RETENTION
+                ),
+            )
+        case "restore":
+            if any(backup.name == name and backup.state is BackupState.READY for backup in _backups(world)):
+                spanner.begin_restore(now, name, database_name(f"restored{world.next_number()}"), now + length)
+        case "copy":
+            if any(backup.name == name and backup.state is BackupState.READY for backup in _backups(world)):
+                spanner.begin_copy(now, name, backup_name(f"copy{world.next_number()}"), now + length)
+        case "purge":
+            dropped = [task.name for task in world.tasks.pending()]
+            world.tasks.apply(world.tasks_now, PurgeQueue(QUEUE))
+            world.record.purged.update(dict.fromkeys(dropped, now))
+            world.record.counts["task purged"] += len(dropped)
+        case "pause":
+            world.tasks.apply(world.tasks_now, PauseQueue(QUEUE))
+        case "resume":
+            world.tasks.apply(world.tasks_now, ResumeQueue(QUEUE))
+        case "deny":
+            world.denied_until = now + length
+        case _:
+            raise ValueError(f"nobody knows how to {step.verb}")
+
+
+def _backups(world: World) -> tuple[Backup, ...]:
+    return world.spanner.apply(world.now, rpc.ListBackups(INSTANCE)).items
+
+
+def _last_started(world: World) -> str:
+    """The backup that was started last; one that nobody has, before the first."""
+    started = [event.resource for event in world.spanner.history if event.what is What.BACKUP_STARTED]
+    return started[-1] if started else backup_name("no-such-backup")

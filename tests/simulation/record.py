@@ -1,0 +1,148 @@
+"""What happened in a history, as the services saw it: all that the checker may look at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from emulators.pubsub.model import Message
+    from emulators.spanner.history import Event
+    from tests.simulation.history import Deployment
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of the function's.
+
+    Attributes:
+        number: Its place among all calls.
+        delivery: Which delivery made it.
+        method: The RPC.
+        resource: What it is about.
+        at: When, by Spanner's clock.
+        since: How many of Spanner's events were there before it.
+        until: How many after its effect; as before where it had none.
+    """
+
+    number: int
+    delivery: int
+    method: str
+    resource: str
+    at: datetime
+    since: int
+    until: int
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One delivery to the function.
+
+    Attributes:
+        number: Its place among all deliveries.
+        message: What was delivered.
+        topic: Where it came from.
+        attempt: The how-manieth of its copy, from 1.
+        begin: When, by Spanner's clock.
+        now: The same by the function's clock.
+        end: When it was answered, or died.
+        status: The answer; 0: none.
+        calls: How many calls it made.
+    """
+
+    number: int
+    message: Message
+    topic: str
+    attempt: int
+    begin: datetime
+    now: datetime
+    end: datetime
+    status: int = 0
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One outcome that was published.
+
+    Attributes:
+        at: When, by Spanner's clock.
+        delivery: Which delivery told it.
+        message: What was published.
+    """
+
+    at: datetime
+    delivery: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One follow-up that was handed to the queue.
+
+    Attributes:
+        at: When, by Spanner's clock.
+        delivery: Which delivery did it.
+        name: The task's.
+        due: When it is to be published, by the queue's clock.
+        data: The follow-up.
+    """
+
+    at: datetime
+    delivery: int
+    name: str
+    due: datetime
+    data: bytes
+
+
+@dataclass(slots=True)
+class Record:
+    """Everything that happened.
+
+    Attributes:
+        deployment: What the operator chose.
+        function_skew_s: How far the function's clock was ahead, in seconds.
+        events: Spanner's own record.
+        databases: What each operation backs up.
+        calls: What the function did to the services, in order.
+        deliveries: What was delivered to the function, in order.
+        published: What people published on the commands topic, in order.
+        told: The outcomes.
+        tasks: The follow-ups that were made, in order.
+        dispatched: When each task was done with, by name; those that were purged have none.
+        purged: The names of tasks that a purge dropped.
+        forgotten: The names that the queue forgot too early.
+        dead: What became a dead letter.
+        healed_at: When the faults stopped.
+        ended_at: When nothing was left to do.
+        unfinished: What was left to do when the history was stopped all the same.
+        raised: What the function raised and shouldn't have.
+        counts: How often each fault took effect.
+        republished: The message that replaced a lost one, by the lost one's id.
+        last_sweep: The message of the sweep after which nothing lost may be left.
+    """
+
+    deployment: Deployment
+    function_skew_s: float
+    events: Sequence[Event] = ()
+    databases: dict[str, str] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    published: list[Message] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
+    tasks: list[Waiting] = field(default_factory=list)
+    dispatched: dict[str, datetime] = field(default_factory=dict)
+    purged: dict[str, datetime] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)
+    dead: list[Message] = field(default_factory=list)
+    healed_at: datetime | None = None
+    ended_at: datetime | None = None
+    unfinished: str = ""
+    raised: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    republished: dict[str, str] = field(default_factory=dict)
+    last_sweep: str = ""

@@ -1,0 +1,110 @@
+"""Claims about what the function may do: delete, cancel, shorten, start."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tests.simulation import entitlement
+from tests.simulation.facts import Facts, trigger_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.simulation.facts import Attempt
+    from tests.simulation.record import Call
+
+DELIVERY_MAX = timedelta(seconds=60)
+"""A delivery acts on the time at which it began."""
+
+EFFECTS = frozenset({"CreateBackup", "CancelOperation", "DeleteBackup", "UpdateBackup"})
+RETENTION_MIN = timedelta(hours=6)
+
+DOES = {
+    "CreateBackup": {"start"},
+    "CancelOperation": {"start", "cancel", "follow", "sweep"},
+    "DeleteBackup": {"start", "cancel", "follow", "sweep"},
+    "UpdateBackup": {"start", "cancel", "follow"},
+}
+"""Which commands may lead to which calls."""
+
+
+def only_what_was_earned(facts: Facts) -> Iterator[str]:
+    """Every delete, cancel and shortened expiry of the function's has a message that entitles to it."""
+    for attempt in facts.attempts.values():
+        call, at = attempt.deleter, attempt.gone_at
+        if (
+            call is not None
+            and call.method == "DeleteBackup"
+            and at is not None
+            and not entitlement.why_deleted(attempt, at, facts)
+            and not _made_after_the_look(attempt, call, facts)
+        ):
+            yield f"{attempt.backup} of {attempt.start} ({attempt.maker}, {attempt.code}) was deleted at {at}"
+        call, at = attempt.canceller, attempt.cancel_at
+        if (
+            call is not None
+            and call.method == "CancelOperation"
+            and at is not None
+            and attempt.running(at)
+            and not entitlement.why_cancelled(attempt, at, facts)
+        ):
+            yield f"{attempt.operation} ({attempt.maker}, since {attempt.start}) was cancelled at {at}"
+    for attempt, expiry_call, at in facts.expiries:
+        if expiry_call is not None and not entitlement.why_deleted(attempt, at, facts):
+            yield f"the expiry of {attempt.backup} of {attempt.start} was changed at {at}"
+
+
+def _made_after_the_look(attempt: Attempt, call: Call, facts: Facts) -> bool:
+    """Whether a backup was re-created under the name between the look and the delete of one delivery.
+
+    DeleteBackup takes a name and nothing else, so no client can close this gap; docs/reliability.md says so.
+    """
+    looks = [
+        one.at
+        for one in facts.record.calls
+        if one.delivery == call.delivery and one.method == "GetBackup" and one.number < call.number
+    ]
+    return bool(looks) and attempt.start >= looks[-1]
+
+
+def one_backup_per_start(facts: Facts) -> Iterator[str]:
+    """A start makes at most one backup of a database: the one that it asks for, and not when it came too late."""
+    made: Counter[tuple[str, str]] = Counter()
+    for attempt in facts.attempts.values():
+        if attempt.creator is None:
+            continue
+        command_id = trigger_of(facts.record.deliveries[attempt.creator.delivery].message)
+        made[command_id, attempt.database] += 1
+        command = facts.commands.get(command_id)
+        if command is None or command.action != "start" or not entitlement.names_database(command, attempt.database):
+            yield f"{attempt.backup} of {attempt.database} was started for {command_id}, which asks for no such thing"
+            continue
+        backup_id = command.body.get("backup_id")
+        named = (
+            attempt.backup.rpartition("/")[2] == backup_id if backup_id else entitlement.is_derived(command, attempt)
+        )
+        if not named:
+            yield f"{command_id} made a backup called {attempt.backup}"
+        within = command.span("start_within")
+        if within is not None and attempt.start - command.at > within + facts.skew + DELIVERY_MAX:
+            yield f"{attempt.backup} was started {attempt.start - command.at} after its command"
+    for (command_id, database), count in made.items():
+        if count > 1:
+            yield f"{command_id} made {count} backups of {database}"
+
+
+def only_by_right(facts: Facts) -> Iterator[str]:
+    """Every effect comes from a command that says so, is no dry run, and isn't forged; no delete where that is off."""
+    for call in facts.record.calls:
+        if call.method not in EFFECTS or call.until == call.since:
+            continue
+        command_id = trigger_of(facts.record.deliveries[call.delivery].message)
+        command = facts.commands.get(command_id)
+        if command is None or command.action not in DOES[call.method]:
+            yield f"{call.method} of {call.resource} for {command_id}, which is no command that may"
+        elif command.dry:
+            yield f"{call.method} of {call.resource} by the dry run {command_id}"
+        if call.method == "DeleteBackup" and not facts.record.deployment.allow_delete:
+            yield f"{call.resource} was deleted, where nothing may be"

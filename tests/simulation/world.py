@@ -1,0 +1,377 @@
+"""One world: the emulators' pure states, the function's real handlers, people, and time that only jumps.
+
+The world goes from one thing that is due to the next, until nothing is left to do. The function is called through
+its own front door, `backstop.deliver.receive`, with the bytes that Pub/Sub would push.
+
+Every service has a clock of its own, at a fixed distance from Spanner's, which is the one that everything here and
+in the record is told by.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from backstop.deliver import receive
+from backstop.ports import Ports, Settings
+from emulators.pubsub import model as pubsub
+from emulators.pubsub.state import State as PubSub
+from emulators.spanner.requests import ListBackupOperations
+from emulators.spanner.state import State as Spanner
+from emulators.tasks.model import Queue
+from emulators.tasks.requests import CreateQueue, ResumeQueue
+from emulators.tasks.state import State as Tasks
+from tests.simulation import people
+from tests.simulation.calls import CallFaults, CrashedError, Work
+from tests.simulation.chance import ANSWER, COMMAND, DISPATCH, FOLLOW_UP, Chance
+from tests.simulation.history import (
+    BEGIN,
+    COMMANDS,
+    DATABASES,
+    DEAD,
+    FOLLOW_UPS,
+    INSTANCE,
+    QUEUE,
+    RESULTS,
+    database_name,
+)
+from tests.simulation.lost import body_of, lost_commands, published_at
+from tests.simulation.record import Delivery, Record
+from tests.support.ports import QueuePort, ResultsPort, SpannerPort, publish_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tests.simulation.chance import Site
+    from tests.simulation.history import History
+    from tests.simulation.record import Call
+
+ACK_DEADLINE = timedelta(seconds=180)
+"""As the Terraform module has it: longer than the function may run."""
+
+DELIVERIES_MAX = 3000
+"""A history that needs more is a loop."""
+
+MEANWHILE_MAX = timedelta(seconds=40)
+"""How long a delivery may hang in the middle until something else happens."""
+
+DELAY_S_MIN = 1.0
+
+ANSWER_OK, ANSWER_AGAIN, ANSWER_BUG = 204, 503, 500
+PUBLISH_FAILED = 503
+
+
+class World:
+    """A history while it happens.
+
+    Attributes:
+        history: What was written down before.
+        record: What has happened.
+        chance: What goes wrong.
+        now: The time, by Spanner's clock.
+        spanner: The service.
+        tasks: The service.
+        working: The deliveries that are being worked on; each began in the middle of the one before.
+        calling: The call that each of them is making.
+        labels: Where the decisions about a task or a message fall, by its name or id.
+        denied_until: Until when the function has no role.
+    """
+
+    def __init__(self, history: History) -> None:
+        deployment, faults = history.deployment, history.faults
+        self.history = history
+        self.record = Record(deployment, faults.function_skew_s)
+        self.chance = Chance(history.seed, faults, history.only)
+        self.now = BEGIN
+        self.spanner = Spanner(
+            databases=[database_name(database) for database in DATABASES],
+            strict=True,
+            exists_before_pending=deployment.exists_before_pending,
+            id_seed=history.seed,
+        )
+        for database, plans in history.plans.items():
+            self.spanner.queue_plans(database_name(database), *plans)
+        self.tasks = Tasks()
+        self.tasks.apply(self.tasks_now, CreateQueue(QUEUE.rpartition("/queues/")[0], Queue(QUEUE)))
+        self.denied_until = BEGIN
+        self.working: list[Work] = []
+        self.calling: dict[int, Call] = {}
+        self.labels: dict[str, Site] = {}
+        self._pubsub = PubSub(message_id_first=10**15 + history.seed % 10**12 * 1000)
+        self._pubsub_skew = timedelta(seconds=faults.pubsub_skew_s)
+        self._function_skew = timedelta(seconds=faults.function_skew_s)
+        self._follow_ups = COMMANDS if deployment.one_topic else FOLLOW_UPS
+        self._set_pubsub_up()
+        self._settings = Settings(
+            follow_ups_topic=self._follow_ups,
+            look_min=deployment.look_min,
+            give_up_after=deployment.give_up_after,
+            allow_delete=deployment.allow_delete,
+        )
+        call_faults = CallFaults(self)
+        self._ports = Ports(
+            spanner=SpannerPort(self.spanner, lambda: self.now, call_faults),
+            queue=QueuePort(self.tasks, lambda: self.tasks_now, QUEUE, self._follow_ups, call_faults),
+            results=ResultsPort(self._pubsub, lambda: self.pubsub_now, RESULTS, call_faults),
+        )
+        self._steps = deque((number, step) for number, step in enumerate(history.steps) if step is not None)
+        self._ready: deque[pubsub.Delivery] = deque()
+        self._attempts: Counter[Site] = Counter()
+        self._poisoned: dict[str, Site] = {}
+        self._copies: dict[str, set[str]] = {}
+        self._latest = BEGIN
+        self._dead_seen = 0
+        self._number = 0
+        self._swept = False
+
+    @property
+    def pubsub_now(self) -> datetime:
+        """The time by Pub/Sub's clock."""
+        return self.now + self._pubsub_skew
+
+    @property
+    def tasks_now(self) -> datetime:
+        """The time by Cloud Tasks' clock, which is Spanner's."""
+        return self.now
+
+    def next_number(self) -> int:
+        """A number that was not used before."""
+        self._number += 1
+        return self._number
+
+    def run(self) -> Record:
+        """Lets everything happen."""
+        record = self.record
+        heal_at = BEGIN + timedelta(seconds=self.history.heal_s)
+        while len(record.deliveries) < DELIVERIES_MAX:
+            due = self._next_at()
+            if record.healed_at is None and (due is None or due >= heal_at):
+                self.now = max(self.now, heal_at)
+                self._heal()
+                continue
+            if due is None:
+                if self._swept or not lost_commands(record):
+                    break
+                self._sweep()
+                continue
+            self.now = max(self.now, due)
+            self._do_due()
+        else:
+            record.unfinished = f"{DELIVERIES_MAX} deliveries were not enough"
+        self._note_databases()
+        record.ended_at = self.now
+        record.events = list(self.spanner.history)
+        return record
+
+    def publish(self, topic: str, draft: pubsub.Draft, site: Site, label: Site) -> str:
+        """Publishes a message, which may come late, twice, or kill whoever works on it; returns its id."""
+        fault = self.chance.at(site)
+        if fault == "duplicate":
+            after_s = self.chance.spread(site, DELAY_S_MIN, self.history.faults.duplicate_s_max)
+            self._pubsub.duplicate_next(topic, after=timedelta(seconds=after_s))
+        elif fault == "delay":
+            after_s = self.chance.spread(site, DELAY_S_MIN, self.history.faults.delay_s_max)
+            self._pubsub.delay_next(topic, after=timedelta(seconds=after_s))
+        (message_id,) = self._pubsub.apply(self.pubsub_now, pubsub.Publish(topic, (draft,)))
+        self.labels[message_id] = label
+        if fault == "poison":
+            self._poisoned[message_id] = site
+        if topic == COMMANDS and label[1] == 0:
+            self.record.published.append(self._pubsub.published(topic)[-1])
+        return message_id
+
+    def meanwhile(self) -> None:
+        """Lets people do what is due, and one other delivery be worked on, in the middle of a delivery."""
+        due = self._next_at()
+        if due is None or due - self.now > MEANWHILE_MAX:
+            return
+        self.now = max(self.now, due)
+        self.record.counts["interleave"] += 1
+        self._do_steps()
+        self._dispatch()
+        self._collect()
+        if self._ready:
+            self._deliver(self._ready.popleft())
+
+    def last_result(self) -> pubsub.Message:
+        """The outcome that was told last."""
+        return self._pubsub.published(RESULTS)[-1]
+
+    def _set_pubsub_up(self) -> None:
+        for topic in dict.fromkeys((COMMANDS, self._follow_ups, RESULTS, DEAD)):
+            self._pubsub.apply(self.pubsub_now, pubsub.CreateTopic(pubsub.Topic(topic)))
+        after = self.history.deployment.dead_letter_after
+        for topic in dict.fromkeys((COMMANDS, self._follow_ups)):
+            subscription = pubsub.Subscription(
+                name=topic.replace("/topics/", "/subscriptions/"),
+                topic=topic,
+                push_endpoint=f"http://function/{topic}",
+                ack_deadline=ACK_DEADLINE,
+                retry_policy=pubsub.RetryPolicy(),
+                dead_letter_policy=None if after is None else pubsub.DeadLetterPolicy(DEAD, after),
+            )
+            self._pubsub.apply(self.pubsub_now, pubsub.CreateSubscription(subscription))
+
+    def _next_at(self) -> datetime | None:
+        """When something is next to be done."""
+        if self._ready:
+            return self.now
+        moments = []
+        if self._steps:
+            moments.append(BEGIN + timedelta(seconds=self._steps[0][1].at_s))
+        if (at := self._pubsub.next_event_at()) is not None:
+            moments.append(at - self._pubsub_skew)
+        if (at := self.tasks.next_event_at()) is not None:
+            moments.append(at)
+        return min(moments, default=None)
+
+    def _do_due(self) -> None:
+        self._do_steps()
+        self._dispatch()
+        self._collect()
+        while self._ready:
+            self._deliver(self._ready.popleft())
+
+    def _dispatch(self) -> None:
+        """Publishes the follow-ups that are due."""
+        for dispatch in self.tasks.advance(self.tasks_now):
+            task = dispatch.task
+            site = (DISPATCH, *self.labels[task.name], dispatch.attempt)
+            fault = self.chance.at(site)
+            if fault == "publish fails":
+                self.record.counts[fault] += 1
+                self.tasks.dispatched(self.tasks_now, dispatch, PUBLISH_FAILED)
+                continue
+            for copy in range(2 if fault == "twice" else 1):
+                request = publish_of(task)
+                label = self.labels[task.name]
+                self.publish(request.topic, request.messages[0], (FOLLOW_UP, *label, dispatch.attempt, copy), label)
+            self.tasks.dispatched(self.tasks_now, dispatch, ANSWER_OK)
+            self.record.dispatched[task.name] = self.now
+            if fault == "twice":
+                self.record.counts[fault] += 1
+            elif fault == "forget" and self.tasks.forget_name(task.name):
+                self.record.counts[fault] += 1
+                self.record.forgotten.add(task.name)
+
+    def _do_steps(self) -> None:
+        while self._steps and BEGIN + timedelta(seconds=self._steps[0][1].at_s) <= self.now:
+            number, step = self._steps.popleft()
+            people.act(self, number, step)
+
+    def _collect(self) -> None:
+        """Takes what Pub/Sub pushes now."""
+        self._ready.extend(self._pubsub.advance(self.pubsub_now))
+
+    def _deliver(self, pushed: pubsub.Delivery) -> None:
+        message = pushed.message
+        label = self.labels.get(message.message_id, (-1, 0, 0))
+        self._attempts[label] += 1
+        topic = pushed.push_endpoint.removeprefix("http://function/")
+        delivery = Delivery(
+            number=len(self.record.deliveries),
+            message=message,
+            topic=topic,
+            attempt=pushed.attempt,
+            begin=self.now,
+            now=self.now + self._function_skew,
+            end=self.now,
+        )
+        self.record.deliveries.append(delivery)
+        self._count(pushed, delivery)
+        work = Work(delivery, (*label, self._attempts[label]))
+        self.working.append(work)
+        try:
+            delivery.status = self._answer(pushed, delivery, work.site)
+        except CrashedError:
+            delivery.status = pubsub.NO_ANSWER
+        finally:
+            self.working.pop()
+        delivery.end = self.now
+        self._pubsub.delivered(self.pubsub_now, pushed, delivery.status)
+        self._notice_dead_letters()
+
+    def _answer(self, pushed: pubsub.Delivery, delivery: Delivery, site: Site) -> int:
+        poison = self._poisoned.get(pushed.message.message_id)
+        dies_early = poison is not None and self.chance.spread(poison, 1.0, 4.0) < 2.0
+        if dies_early:
+            raise CrashedError
+        body = pubsub.push_body(pushed)
+        try:
+            _, report = receive(body, "/" + delivery.topic, {}, delivery.now, self._ports, self._settings)
+        except Exception as error:  # noqa: BLE001 any exception is a finding
+            self.record.raised.append(f"{type(error).__name__}: {error}")
+            return ANSWER_BUG
+        if poison is not None:
+            raise CrashedError
+        if self.chance.at((ANSWER, *site)):
+            self.record.counts["crash before the answer"] += 1
+            raise CrashedError
+        return ANSWER_AGAIN if report.retry else ANSWER_OK
+
+    def _heal(self) -> None:
+        """Stops all faults; what they have left behind stays."""
+        self.record.healed_at = self.now
+        self._note_databases()
+        self.chance.heal()
+        self._poisoned.clear()
+        self.denied_until = self.now
+        self.tasks.apply(self.tasks_now, ResumeQueue(QUEUE))
+
+        for message_id, message in lost_commands(self.record).items():
+            command = body_of(message.data)
+            if command.get("action") in {"cancel", "follow"}:
+                self.record.republished[message_id] = self._publish_now(message.data)
+
+    def _note_databases(self) -> None:
+        """Spanner's record doesn't say what an operation backs up, and Spanner itself says it for 7 days."""
+        page = self.spanner.apply(self.now, ListBackupOperations(INSTANCE))
+        self.record.databases.update({operation.name: operation.database for operation in page.items})
+
+    def _sweep(self) -> None:
+        """Has somebody clean up after the chains that were lost."""
+        self._swept = True
+        command = {"action": "sweep", "instance": INSTANCE, "if_created": "delete", "include_scheduled": True}
+        self.record.last_sweep = self._publish_now(json.dumps(command).encode())
+
+    def _publish_now(self, data: bytes) -> str:
+        number = len(self.history.steps) + self.next_number()
+        return self.publish(COMMANDS, pubsub.Draft(data), (COMMAND, number, 0, 0), (number, 0, 0))
+
+    def _notice_dead_letters(self) -> None:
+        dead = self._pubsub.published(DEAD)
+        for letter in dead[self._dead_seen :]:
+            # A dead letter has an id of its own, so it is recognised by what it says.
+            self.record.dead.append(
+                next(
+                    delivery.message
+                    for delivery in reversed(self.record.deliveries)
+                    if delivery.message.data == letter.data and delivery.message.publish_time == published_at(letter)
+                )
+            )
+            self.record.counts["dead letter"] += 1
+        self._dead_seen = len(dead)
+
+    def _count(self, pushed: pubsub.Delivery, delivery: Delivery) -> None:
+        """Counts what a message went through on its way, now that it has arrived."""
+        counts, message = self.record.counts, pushed.message
+        if self.history.faults.function_skew_s:
+            counts["function's clock is off"] += 1
+        if self.history.faults.pubsub_skew_s:
+            counts["Pub/Sub's clock is off"] += 1
+        if pushed.attempt > 1:
+            counts["redelivery"] += 1
+            return
+        copies = self._copies.setdefault(message.message_id, set())
+        copies.add(pushed.ack_id.partition("-")[0])
+        late = delivery.begin + self._pubsub_skew - message.publish_time
+        if len(copies) > 1:
+            counts["duplicate"] += 1
+            counts["duplicate, hours late"] += late > timedelta(hours=1)
+        elif late > timedelta(seconds=DELAY_S_MIN):
+            counts["delay"] += 1
+        if message.publish_time < self._latest:
+            counts["reordering"] += 1
+        self._latest = max(self._latest, message.publish_time)
