@@ -83,6 +83,12 @@ class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
     delivery_attempt: int | None = None
 
 
+# What msgspec needs to know of a type it works out at its first use, and two threads that do so at once crash the
+# process (seen with 0.22.0 on Python 3.11). So it is worked out here, while there is one thread.
+for _kind in (_Envelope, Command, FollowUp):
+    msgspec.json.Decoder(_kind)
+
+
 def parse_delivery(body: bytes, path: str, headers: Mapping[str, str]) -> Delivery:
     """Reads what was posted to the function.
 
