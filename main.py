@@ -39,12 +39,12 @@ def on_message(request: flask.Request) -> tuple[str, int]:
     started_s = time.monotonic()
     headers = {name.lower(): value for name, value in request.headers.items()}
     trace = logs.trace_name(headers, ENVIRONMENT.tasks_queue.split("/")[1])
+    now, body = datetime.now(UTC), request.get_data()
     try:
-        now, body = datetime.now(UTC), request.get_data()
         delivery, report = receive(body, request.path, headers, now, _ports(), ENVIRONMENT.handlers)
         line = logs.line(delivery, report, time.monotonic() - started_s, trace)
     except Exception:  # noqa: BLE001 a bug must be told with its trace, and the message brought again
-        logs.write(logs.bug(traceback.format_exc(), trace))
+        logs.write(logs.bug(traceback.format_exc(), body, trace))
         return "", BUG
     logs.write(line)
     return "", AGAIN if report.retry else ACKNOWLEDGED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -119,6 +119,8 @@ class Start(
         _in_range("retention", self.retention, RETENTION_MIN, RETENTION_MAX)
         _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
         _in_range("start_within", self.start_within, START_WITHIN_MIN, START_WITHIN_MAX)
+        if self.version_time is not None:
+            _in_utc("version_time", self.version_time)
         if self.database is not None and self.databases:
             raise BadMessageError("databases", list(self.databases), "goes with instance, not with database")
         if self.instance is not None and self.backup_id is not None:
@@ -239,6 +241,14 @@ def _exactly_one(command: Start | Cancel | Follow, *fields: str) -> None:
     if len(given) != 1:
         found = ", ".join(given) or "none of them"
         raise BadMessageError(" | ".join(fields), found, "exactly one of these must be given")
+
+
+def _in_utc(field: str, value: datetime) -> None:
+    """Refuses the few times with an offset whose year in UTC is none, as nobody further in could write them."""
+    try:
+        value.astimezone(UTC)
+    except OverflowError as error:
+        raise BadMessageError(field, value.isoformat(), "must lie in the years 1 to 9999 of UTC") from error
 
 
 def _in_range(field: str, value: timedelta | None, low: timedelta, high: timedelta) -> None:

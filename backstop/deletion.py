@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,41 @@ EXPIRY_MARGIN = timedelta(minutes=5)
 DELETE_NOT_ALLOWED = "this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)"
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to become of a backup that was to be stopped and completed all the same.
+
+    Attributes:
+        outcome: How it ends without a deletion; None if deleting it is earned.
+        what: A clause that completes "it was complete before the cancel took effect, and …".
+        found: The backup, if it is there.
+    """
+
+    outcome: Outcome | None
+    what: str
+    found: Backup | None = None
+
+
+def judge(at: At, look: Look, operation: Operation) -> Verdict:
+    """Looks at the backup of an operation that succeeded although it was to be stopped, and changes nothing."""
+    keep = _reason_to_keep(at, look, operation, None)
+    if keep is not None:
+        return Verdict(Outcome.COMPLETED_KEPT, f"stays: {keep}")
+    try:
+        found = at.ports.spanner.get_backup(operation.backup)
+    except RefusedError as error:
+        if error.code != "NOT_FOUND":
+            raise
+        return Verdict(Outcome.COMPLETED_THEN_DELETED, "is gone")
+    if operation.response is not None and found.create_time != operation.response.create_time:
+        other = f"is gone; the backup that has its name now, created at {found.create_time.isoformat()}, stays"
+        return Verdict(Outcome.COMPLETED_THEN_DELETED, other)
+    keep = _reason_to_keep(at, look, operation, found)
+    if keep is not None:
+        return Verdict(Outcome.COMPLETED_KEPT, f"stays: {keep}", found)
+    return Verdict(None, "has been deleted", found)
+
+
 def delete_if_earned(at: At, look: Look, operation: Operation, report: Report) -> Report:
     """Deletes the backup of an operation that succeeded although it was to be stopped, or says why it stays.
 
@@ -35,35 +70,19 @@ def delete_if_earned(at: At, look: Look, operation: Operation, report: Report) -
         operation: The operation, which has a response.
         report: What is known of the delivery so far.
     """
-
-    def ended(outcome: Outcome, what: str, backup: Backup | None) -> Report:
-        detail = f"{operation.backup} was complete before the cancel took effect, and {what}."
-        result = of_operation(outcome, detail, at.trigger, operation, found=backup, steps=look.step)
-        return replace(report, results=tell(at, result))
-
-    keep = _reason_to_keep(at, look, operation, None)
-    if keep is not None:
-        return ended(Outcome.COMPLETED_KEPT, f"stays: {keep}", None)
-    try:
-        found = at.ports.spanner.get_backup(operation.backup)
-    except RefusedError as error:
-        if error.code != "NOT_FOUND":
-            raise
-        return ended(Outcome.COMPLETED_THEN_DELETED, "is gone", None)
-    if operation.response is not None and found.create_time != operation.response.create_time:
-        other = f"is gone; the backup that has its name now, created at {found.create_time.isoformat()}, stays"
-        return ended(Outcome.COMPLETED_THEN_DELETED, other, None)
-    keep = _reason_to_keep(at, look, operation, found)
-    if keep is not None:
-        return ended(Outcome.COMPLETED_KEPT, f"stays: {keep}", found)
-    try:
-        at.ports.spanner.delete_backup(operation.backup)
-    except RefusedError as error:
-        if error.code != "FAILED_PRECONDITION":
-            raise
-        blocked = _blocked(at, look, operation, found, error)
-        return replace(report, results=blocked.results, next_look=blocked.next_look)
-    return ended(Outcome.COMPLETED_THEN_DELETED, "has been deleted", found)
+    verdict = judge(at, look, operation)
+    if verdict.outcome is None and verdict.found is not None:
+        try:
+            at.ports.spanner.delete_backup(operation.backup)
+        except RefusedError as error:
+            if error.code != "FAILED_PRECONDITION":
+                raise
+            blocked = _blocked(at, look, operation, verdict.found, error)
+            return replace(report, results=blocked.results, next_look=blocked.next_look)
+    outcome = verdict.outcome or Outcome.COMPLETED_THEN_DELETED
+    detail = f"{operation.backup} was complete before the cancel took effect, and {verdict.what}."
+    result = of_operation(outcome, detail, at.trigger, operation, found=verdict.found, steps=look.step)
+    return replace(report, results=tell(at, result))
 
 
 def users_of(backup: Backup) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import replace as replace_report
+from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
 from msgspec.structs import replace
@@ -31,7 +32,7 @@ from backstop.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from backstop.messages import Delivery
     from backstop.ports import Ports, Settings
@@ -44,8 +45,18 @@ https://cloud.google.com/pubsub/docs/handling-failures (documented)
 """
 
 
+LAST_LOOK_MARGIN = timedelta(hours=6)
+"""How much longer a chain lasts whose last look meets a fault that passes, as that look bounds what a backup costs."""
+
 ROLE_MISSING = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"})
 """Refusals that are about us and pass when a role is given back; every other one is about what was asked for."""
+
+
+SUBJECT_LENGTH_MAX = 300
+"""Longer than any topic's name; Pub/Sub takes attributes of up to 1,024 bytes, and the path of a URL may be longer.
+
+https://cloud.google.com/pubsub/quotas#resource_limits (documented)
+"""
 
 
 def receive(
@@ -103,7 +114,7 @@ def _not_understood(error: BadMessageError, delivery: Delivery, at: At) -> Repor
         outcome=Outcome.REJECTED,
         detail=said,
         trigger=at.trigger,
-        subject=delivery.topic or "unknown",
+        subject=delivery.topic[:SUBJECT_LENGTH_MAX] or "unknown",
         field=error.field,
     )
     try:
@@ -188,7 +199,8 @@ def _ended(message: Command | PutBack | FanOut, outcome: Outcome, why: str, erro
 def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
     said = ErrorText(error.code, error.message)
     if isinstance(message, Look):
-        if at.now >= message.give_up_at:
+        margin = timedelta(0) if isinstance(error, RefusedError) else LAST_LOOK_MARGIN
+        if at.now >= message.give_up_at + margin:
             return Report(results=tell(at, give_up(at, message, str(error), error=said)), step=message.step)
     elif at.now >= at.trigger.publish_time + at.settings.give_up_after:
         result = _ended(message, Outcome.GAVE_UP, f"Could not be carried out in time: {error}.", error, at)
@@ -210,7 +222,9 @@ def _period(at: At, wait: timedelta) -> str:
     """The period in which something is due that is put back now, no longer than it waits.
 
     So what waits in the same period already was made before and has not come yet: it will see all that has been begun,
-    and one is enough. What was made for an earlier period may have come and gone before something was begun.
+    and one is enough. What was made for an earlier period may have come and gone before something was begun. (The time
+    is that of the delivery; one whose calls are slow makes its put-back some seconds later, which only two deliveries
+    of one message at the same time could notice.)
     """
     length_s = 2 ** int(math.log2(max(wait.total_seconds(), 1.0)))
     return f"{length_s} s, {int((at.now + wait).timestamp() // length_s)}"

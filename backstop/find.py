@@ -122,5 +122,5 @@ def matching(databases: Sequence[DatabaseName], patterns: Sequence[str]) -> tupl
     ids = [database.database_id for database in databases]
     wanted = patterns or ["*"]
     found = [database_id for database_id in ids if any(fnmatch.fnmatchcase(database_id, p) for p in wanted)]
-    idle = [pattern for pattern in patterns if not fnmatch.filter(ids, pattern)]
+    idle = [pattern for pattern in patterns if not any(fnmatch.fnmatchcase(name, pattern) for name in ids)]
     return found, idle

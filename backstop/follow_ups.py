@@ -9,6 +9,7 @@ from typing import Literal, assert_never
 from msgspec import Struct
 
 from backstop.commands import Cancel, Command, Follow, IfCreated, Start, Sweep
+from backstop.errors import BadMessageError
 from backstop.lifecycle import Intent
 from backstop.names import DatabaseName, InstanceName, OperationName
 from backstop.pacing import HISTORY_SPREAD
@@ -109,6 +110,16 @@ class FanOut(Struct, tag="fan-out", tag_field="kind", frozen=True, kw_only=True,
     refused: dict[str, str] = {}
     failures: int = 0
     v: Literal[1] = VERSION
+
+    def __post_init__(self) -> None:
+        """Checks what a follow-up of ours always holds, as whoever may publish to its topic can write another."""
+        if self.command.instance is None:
+            raise BadMessageError("command.instance", None, "must be given in a fan-out")
+        for database_id in self.left:
+            try:
+                DatabaseName(f"{self.command.instance}/databases/{database_id}")
+            except ValueError as error:
+                raise BadMessageError("left", database_id, "must be the ids of databases") from error
 
     @property
     def instance(self) -> InstanceName:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from backstop import find
 from backstop.chain import give_up_at, limit
 from backstop.context import At, Report, tell
+from backstop.deletion import judge
 from backstop.durations import duration_text
 from backstop.errors import RefusedError
 from backstop.follow_ups import Look
-from backstop.lifecycle import GRACE, TABLE, Intent, Outcome, intent_now, state_of
+from backstop.lifecycle import GRACE, TABLE, Action, Intent, Outcome, intent_now, state_of
 from backstop.looks import act
 from backstop.results import of_command, of_operation
 
@@ -148,6 +149,10 @@ def _act_or_say(command: Cancel | Follow, look: Look, operation: Operation, at: 
     state = state_of(operation)
     rule = TABLE[state][intent_now(look.intent, look.cancel_at, operation, at.now)]
     detail = f"Would {rule.action.value}: {operation.name} is {state}."
+    if rule.action is Action.DELETE:
+        verdict = judge(at, look, operation)
+        would = "would be deleted" if verdict.outcome is None else verdict.what
+        detail = f"{operation.backup} was complete before the cancel took effect, and {would}."
     result = of_operation(Outcome.DRY_RUN, detail, at.trigger, operation)
     return Report(results=tell(at, result), operation=operation.name, database=operation.database, state=state)
 

@@ -31,12 +31,13 @@ def act(at: At, look: Look, operation: Operation | None) -> Report:
     rule = TABLE[state_of(operation)][intent]
     match rule.action:
         case Action.WAIT | Action.WAIT_SOON:
-            return _look_again(at, look, operation, report)
+            # An earlier delivery of the command may have asked for the cancel and died before it could say so.
+            cancelled = operation.cancel_time
+            asked = look.step == 0 and intent is Intent.CANCEL and cancelled and cancelled > at.trigger.publish_time
+            return _look_again(at, look, operation, report, *([_requested(at, look, operation)] if asked else []))
         case Action.CANCEL:
             at.ports.spanner.cancel_operation(operation.name)
-            detail = f"Asked Spanner to stop {operation.name}; it may complete all the same and is followed to its end."
-            requested = of_operation(Outcome.CANCEL_REQUESTED, detail, at.trigger, operation, steps=look.step)
-            return _look_again(at, look, operation, report, requested)
+            return _look_again(at, look, operation, report, _requested(at, look, operation))
         case Action.DELETE:
             return delete_if_earned(at, look, operation, report)
         case Action.REPORT:
@@ -51,6 +52,11 @@ def _look_again(at: At, look: Look, operation: Operation, report: Report, *told:
         return replace(report, results=tell(at, *told, ending))
     wait = schedule_look(at, look, operation, next_wait(at, look, operation))
     return replace(report, results=tell(at, *told), next_look=wait)
+
+
+def _requested(at: At, look: Look, operation: Operation) -> Result:
+    detail = f"Asked Spanner to stop {operation.name}; it may complete all the same and is followed to its end."
+    return of_operation(Outcome.CANCEL_REQUESTED, detail, at.trigger, operation, steps=look.step)
 
 
 def _end(at: At, look: Look, operation: Operation) -> Result:

@@ -142,8 +142,9 @@ def parse_command(data: bytes) -> Command:
 def parse_follow_up(data: bytes) -> FollowUp:
     """Reads a follow-up.
 
-    Fields that this revision doesn't know are ignored, as a newer one of the same version may have written them
-    while a roll-out was under way.
+    Fields of a follow-up that this revision doesn't know are ignored, as a newer one of the same version may have
+    written them while a roll-out was under way. A command inside is held to its own form: what a field of it would
+    have meant, this revision can't know.
 
     Raises:
         BadMessageError: It is no follow-up of a version that this revision knows.

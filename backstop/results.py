@@ -102,6 +102,9 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def event_id(self) -> str:
         """The same for every telling of the same outcome, so that a reader can drop the second one."""
         about = self.operation or self.trigger.message_id
+        if self.outcome in {Outcome.DRY_RUN, Outcome.REJECTED}:
+            # What is told of one command, and not of the operation itself: another command's is another event.
+            about = f"{self.operation} {self.trigger.message_id}"
         return hashlib.sha256(f"{about}\n{self.outcome}".encode()).hexdigest()[:32]
 
     @property

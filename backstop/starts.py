@@ -7,6 +7,7 @@ can tell what was started and what was not.
 
 from __future__ import annotations
 
+from dataclasses import replace as replace_report
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from backstop.commands import RETENTION_MAX, RETENTION_MIN, Start
 from backstop.context import At, Report, schedule, tell
 from backstop.deletion import EXPIRY_MARGIN
 from backstop.durations import duration_text
-from backstop.errors import RefusedError
+from backstop.errors import RefusedError, TransientError
 from backstop.follow_ups import FanOut, Look
 from backstop.handlers import is_scheduled
 from backstop.lifecycle import Intent, Outcome, state_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from backstop.names import BackupName
     from backstop.pacing import Expectation
     from backstop.ports import Operation
+    from backstop.results import Result
 
 REASON_LENGTH_MAX = 600
 """How much of a reason a chain of starts carries along: Google's words and, behind them, who holds the slot.
@@ -66,7 +68,8 @@ def start(command: Start, at: At) -> Report:
         why = f"Google refused: {error.said.message}" if error.said else f"Did not start {backup}: {error}."
         rejected = of_command(Outcome.REJECTED, why, at.trigger, command, error.said)
         return Report(results=tell(at, rejected), database=database, error=error.said)
-    return follow_new(command, operation, expected, at)
+    report, started = follow_new(command, operation, expected, at)
+    return replace_report(report, results=tell(at, started))
 
 
 def backup_name(command: Start, database: DatabaseName, at: At) -> BackupName:
@@ -107,6 +110,9 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         # A delivery of the same message may have been faster than this one.
         operations = at.ports.spanner.list_operations(database.instance, database=database)
         mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
+        if mine is None and error.code == "ALREADY_EXISTS" and command.backup_id is None:
+            # The id is derived from this message, so the backup is ours and the list is behind.
+            raise TransientError("UNAVAILABLE", f"{backup} exists, and its operation is not listed yet") from error
         if mine is None:
             held = error.message + _holder(operations, backup)
             raise NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held)) from error
@@ -125,8 +131,12 @@ def _not_scheduled(command: Start, operation: Operation, at: At) -> Operation:
     return operation
 
 
-def follow_new(command: Start, operation: Operation, expected: Expectation | None, at: At) -> Report:
-    """Makes the first look at an operation that a start made, and says that it was started."""
+def follow_new(command: Start, operation: Operation, expected: Expectation | None, at: At) -> tuple[Report, Result]:
+    """Makes the first look at an operation that a start made.
+
+    Returns:
+        What is known of the delivery, and the outcome that is still to be told.
+    """
     look = Look(
         trigger=at.trigger,
         step=0,
@@ -143,14 +153,10 @@ def follow_new(command: Start, operation: Operation, expected: Expectation | Non
     wait = schedule_look(at, look, operation, wait)
     detail = f"Started {operation.backup} of {operation.database}."
     started = of_operation(Outcome.STARTED, detail, at.trigger, operation)
-    return Report(
-        results=tell(at, started),
-        operation=operation.name,
-        database=operation.database,
-        state=state_of(operation),
-        step=0,
-        next_look=wait,
+    report = Report(
+        operation=operation.name, database=operation.database, state=state_of(operation), step=0, next_look=wait
     )
+    return report, started
 
 
 def fan_out_step(fan_out: FanOut, at: At) -> Report:
@@ -167,10 +173,9 @@ def fan_out_step(fan_out: FanOut, at: At) -> Report:
         refused = {**fan_out.refused, database_id: str(error)[:REASON_LENGTH_MAX]}
         wait = schedule(at, replace(following, refused=refused), timedelta(0))
         return Report(database=database, step=fan_out.step, next_look=wait, note=f"Did not start {backup}: {error}.")
-    # The next start comes last: its name is the one under which this delivery is put back if anything before it fails.
-    report = follow_new(fan_out.command, operation, expected, at)
+    report, started = follow_new(fan_out.command, operation, expected, at)
     schedule(at, replace(following, started=(*fan_out.started, database_id)), timedelta(0))
-    return report
+    return replace_report(report, results=tell(at, started))
 
 
 def _fan_out(command: Start, at: At) -> Report:
@@ -192,7 +197,7 @@ def _fan_out(command: Start, at: At) -> Report:
 
 def _sum_up(fan_out: FanOut, at: At) -> Report:
     outcome = Outcome.STARTED if fan_out.started else Outcome.REJECTED
-    detail = f"Started {len(fan_out.started)} of {len(fan_out.started) + len(fan_out.refused)} backups."
+    detail = f"Started {len(fan_out.started)} backups."
     if fan_out.refused:
         detail += f" Not started: {', '.join(fan_out.refused)}."
     result = of_command(outcome, detail, at.trigger, fan_out.command)

@@ -31,8 +31,7 @@ def sweep(command: Sweep, at: At) -> Report:
     """
     operations = at.ports.spanner.list_operations(command.instance)
     due = [operation for operation in operations if _is_due(command, operation, at)]
-    # Which ones come first differs from sweep to sweep, so that those that can't be dealt with don't starve the rest.
-    due.sort(key=lambda operation: hashlib.sha256(f"{at.trigger.message_id}{operation.name}".encode()).digest())
+    due.sort(key=lambda operation: (operation.done, _order(operation, at)))
     results: list[Result] = []
     refused: RefusedError | None = None
     for operation in due[:OPERATIONS_MAX]:
@@ -45,11 +44,17 @@ def sweep(command: Sweep, at: At) -> Report:
             results.extend(tell(at, result))
     if refused is not None:
         raise refused
-    if not results:
-        detail = f"Nothing to stop and nothing left behind in {command.instance}."
-        results.extend(tell(at, of_command(Outcome.NOTHING_TO_CANCEL, detail, at.trigger, command)))
     left = max(len(due) - OPERATIONS_MAX, 0)
-    return Report(results=tuple(results), note=f"{left} operations are left for the next sweep." if left else "")
+    more = f"{left} operations are left for the next sweep." if left else ""
+    if not results:
+        detail = f"Nothing to stop and nothing left behind in {command.instance}. {more}".strip()
+        results.extend(tell(at, of_command(Outcome.NOTHING_TO_CANCEL, detail, at.trigger, command)))
+    return Report(results=tuple(results), note=more)
+
+
+def _order(operation: Operation, at: At) -> bytes:
+    """Which ones come first differs from sweep to sweep, so that what can't be dealt with doesn't starve the rest."""
+    return hashlib.sha256(f"{at.trigger.message_id}{operation.name}".encode()).digest()
 
 
 def _is_due(command: Sweep, operation: Operation, at: At) -> bool:

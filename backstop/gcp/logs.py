@@ -5,6 +5,7 @@ https://cloud.google.com/logging/docs/structured-logging (documented)
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from backstop.context import Report
     from backstop.messages import Delivery
+
+_MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"(\d{1,32})"')
+"""Where the id stands in a push, for a request that may be nothing else that we understand."""
 
 _ERRORS = frozenset({Outcome.REJECTED, Outcome.GAVE_UP})
 _WARNINGS = frozenset(
@@ -38,6 +42,7 @@ def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> b
     document = {
         "severity": _severity(report, outcomes),
         "message": last.detail if last else report.note or "Looked, and will look again.",
+        "note": report.note or None if last else None,
         "logging.googleapis.com/trace": trace or None,
         "command": report.command,
         "outcome": last.outcome if last else None,
@@ -56,13 +61,14 @@ def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> b
     return _encode(document)
 
 
-def bug(text: str, trace: str) -> bytes:
+def bug(text: str, body: bytes, trace: str) -> bytes:
     """The line for a delivery that met a bug: with the stack trace, so that Error Reporting picks it up."""
     document = {
         "severity": "CRITICAL",
         "message": text,
         "logging.googleapis.com/trace": trace or None,
         "command": "unknown",
+        "message_id": found[1].decode() if (found := _MESSAGE_ID.search(body)) else None,
     }
     return _encode(document)
 

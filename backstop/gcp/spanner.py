@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from datetime import UTC
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from backstop.errors import RefusedError
+from backstop.errors import RefusedError, TransientError
 from backstop.gcp.calls import Budget, Once, our_errors
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.ports import Backup, Operation, OperationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from datetime import datetime
 
     from google.cloud.spanner_admin_database_v1.services.database_admin import DatabaseAdminClient
@@ -76,7 +75,11 @@ class SpannerBackups:
             }
         with our_errors():
             future = _client().create_backup(request=request, **self._budget.once())
-        return _operation(future.operation)
+        try:
+            return _operation(future.operation)
+        except UnreadableError as error:
+            # It was started all the same; brought again, the message finds it in the list.
+            raise TransientError("UNKNOWN", error.message) from error
 
     def get_operation(self, name: OperationName) -> Operation:
         """Reads one operation."""
@@ -113,11 +116,31 @@ class SpannerBackups:
 
     def _list(self, instance: InstanceName, text: str) -> list[Operation]:
         request = {"parent": str(instance), "filter": text, "page_size": PAGE_SIZE}
-        with our_errors():
-            pager = _client().list_backup_operations(request=request, **self._budget.repeatable())
-            pages = islice(pager.pages, PAGES_MAX)
-            protos: Iterable[OperationProto] = (proto for page in pages for proto in page.operations)
-            return [_operation(proto) for proto in protos if proto.metadata.type_url == _CREATE_BACKUP]
+        found = []
+        for page in self._pages("list_backup_operations", request):
+            for proto in page.operations:
+                try:
+                    found.append(_operation(proto))
+                except UnreadableError:
+                    # A copy, or something that Spanner may add one day; it must not hide all the others.
+                    continue
+        return found
+
+    def _pages(self, method: str, request: dict[str, object]) -> Iterator[Any]:
+        """The pages of a list, each a call of its own within the delivery's time.
+
+        Raises:
+            RefusedError: There are more than can be read; a part of them could be misleading.
+        """
+        for _ in range(PAGES_MAX):
+            with our_errors():
+                pager = getattr(_client(), method)(request=request, **self._budget.repeatable())
+                page = next(iter(pager.pages))
+            yield page
+            if not page.next_page_token:
+                return
+            request = {**request, "page_token": page.next_page_token}
+        raise RefusedError("OUT_OF_RANGE", f"{request['parent']} lists more than {PAGES_MAX * PAGE_SIZE} items")
 
     def cancel_operation(self, name: OperationName) -> None:
         """Asks for an operation to be stopped."""
@@ -143,17 +166,28 @@ class SpannerBackups:
     def list_databases(self, instance: InstanceName) -> list[DatabaseName]:
         """Reads the names of an instance's databases, in alphabetical order."""
         request = {"parent": str(instance), "page_size": PAGE_SIZE}
-        with our_errors():
-            pager = _client().list_databases(request=request, **self._budget.repeatable())
-            names = [database.name for page in islice(pager.pages, PAGES_MAX) for database in page.databases]
+        names = [database.name for page in self._pages("list_databases", request) for database in page.databases]
         return sorted(DatabaseName(name) for name in names)
 
 
+class UnreadableError(RefusedError):
+    """What Spanner answered is not what it documents for a CreateBackup operation."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("FAILED_PRECONDITION", what)
+
+
 def _operation(proto: OperationProto) -> Operation:
-    """Reads an operation. Without a start there is no identity, so a metadata that can't be read is an error."""
+    """Reads an operation.
+
+    Raises:
+        UnreadableError: It makes something else, or says too little of itself to be told from others.
+    """
     from google.cloud.spanner_admin_database_v1 import types  # noqa: PLC0415
     from google.rpc.code_pb2 import Code  # noqa: PLC0415
 
+    if proto.metadata.type_url != _CREATE_BACKUP:
+        raise UnreadableError(f"{proto.name} is no CreateBackup operation")
     metadata = types.CreateBackupMetadata.pb()()
     proto.metadata.Unpack(metadata)
     result = proto.WhichOneof("result") if proto.done else None
@@ -165,14 +199,17 @@ def _operation(proto: OperationProto) -> Operation:
     elif result == "error":
         code = Code.Name(proto.error.code) if proto.error.code in Code.values() else "UNKNOWN"
         error = OperationError(code, proto.error.message)
-    name = OperationName(proto.name)
     start_time = _time(metadata.progress.start_time)
+    try:
+        name, database = OperationName(proto.name), DatabaseName(metadata.database)
+    except ValueError as wrong:
+        raise UnreadableError(f"{proto.name} has an unknown form, or its database {metadata.database!r}") from wrong
     if start_time is None:
-        raise RefusedError("INTERNAL", f"Spanner gave no start time for {name}")
+        raise UnreadableError(f"{name} has no start time")
     return Operation(
         name=name,
         backup=name.backup,
-        database=DatabaseName(metadata.database),
+        database=database,
         start_time=start_time,
         end_time=_time(metadata.progress.end_time),
         percent=metadata.progress.progress_percent,
@@ -186,7 +223,7 @@ def _backup(message: BackupType) -> Backup:
     backup = type(message).pb(message)
     create_time, expire_time = _time(backup.create_time), _time(backup.expire_time)
     if create_time is None or expire_time is None:
-        raise RefusedError("INTERNAL", f"Spanner gave no times for {backup.name}")
+        raise UnreadableError(f"{backup.name} has no times")
     return Backup(
         name=BackupName(backup.name),
         database=DatabaseName(backup.database),

@@ -330,7 +330,7 @@ def test_a_backup_that_google_does_not_show_is_not_taken_for_one_on_demand() -> 
     ("tick", "expected"),
     [
         (timedelta(0), "Would cancel, look again soon: {operation} is RUNNING."),
-        (2 * HOUR + MINUTE, "Would delete if earned: {operation} is SUCCEEDED."),
+        (2 * HOUR + MINUTE, "{backup} was complete before the cancel took effect, and would be deleted."),
     ],
 )
 def test_a_dry_run_says_what_would_be_done_and_touches_nothing(tick: timedelta, expected: str) -> None:
@@ -342,7 +342,7 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(tick: timedelta, 
     world.send(action="cancel", database=ORDERS, dry_run=True)
 
     assert world.outcomes == ["DRY_RUN"]
-    assert world.detail == expected.format(operation=operation)
+    assert world.detail == expected.format(operation=operation, backup=operation.partition("/operations/")[0])
     assert not {"CancelOperation", "DeleteBackup", "CreateTask"} & set(world.calls)
     assert world.exists()
 

@@ -64,7 +64,7 @@ def test_a_start_of_an_instance_starts_every_database_one_a_delivery_and_tells_o
     assert started(world) == list(IDS)
     assert world.outcomes == ["STARTED"] * 5
     assert summary(world)["databases"] == {"started": list(IDS), "not_started": {}}
-    assert summary(world)["detail"] == "Started 4 of 4 backups."
+    assert summary(world)["detail"] == "Started 4 backups."
 
 
 def test_each_of_many_is_followed_to_its_own_end() -> None:
@@ -89,7 +89,7 @@ def test_patterns_that_match_nothing_are_told_and_keep_nothing_else_from_startin
         "started": ["users"],
         "not_started": {"order-*": "no database of the instance matches"},
     }
-    assert summary(world)["detail"] == "Started 1 of 2 backups. Not started: order-*."
+    assert summary(world)["detail"] == "Started 1 backups. Not started: order-*."
 
 
 def test_a_start_that_matches_no_database_is_rejected() -> None:

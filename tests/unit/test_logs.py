@@ -139,12 +139,12 @@ def test_google_s_words_are_in_the_line() -> None:
 
 def test_a_bug_is_a_line_of_its_own_kind() -> None:
     """The stack trace is the message, so that Error Reporting finds it."""
-    assert json.loads(logs.bug("Traceback …\nKeyError: 'x'", "")) == {
+    assert json.loads(logs.bug("Traceback …\nKeyError: 'x'", b"no push", "")) == {
         "severity": "CRITICAL",
         "message": "Traceback …\nKeyError: 'x'",
         "command": "unknown",
     }
-    assert json.loads(logs.bug("x", "t"))["logging.googleapis.com/trace"] == "t"
+    assert json.loads(logs.bug("x", b"", "t"))["logging.googleapis.com/trace"] == "t"
 
 
 def test_a_line_is_written_whole(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
