@@ -56,6 +56,9 @@ SIZES = (1, 5, 50, 500)
 RATE = 1.5
 """Dispatches a second. A look makes at most 3 calls, so nothing that comes through the queue can be over the quota."""
 
+SPREAD_S = 600.0
+"""The other way to tell a fleet: its schedules lie on ten minutes instead of one."""
+
 QUOTA_PER_S, QUOTA_WINDOW_S = 5, 100
 
 PUSH_S = 0.02
@@ -193,7 +196,7 @@ class Night:
         deliveries: How many messages the function was given.
     """
 
-    def __init__(self, instances: int, rate: float = RATE, seed: int = 1) -> None:
+    def __init__(self, instances: int, rate: float = RATE, told_within_s: float = 0.0, seed: int = 1) -> None:
         names = [InstanceName(f"{PROJECT}/instances/prod-{number}") for number in range(instances)]
         self.now_s = 0.0
         self.deliveries = 0
@@ -211,7 +214,8 @@ class Night:
         for number, name in enumerate(names):
             for database in range(DATABASES):
                 self._add(DatabaseName(f"{name}/databases/d{database:02}"))
-            self._publish(number * PUSH_S, {"action": "start", "instance": name})
+            at_s = number * max(PUSH_S, told_within_s / instances)
+            self._publish(at_s, {"action": "start", "instance": name})
 
     @property
     def now(self) -> datetime:
@@ -304,13 +308,13 @@ class Figures:
     per_s: list[float]
 
 
-def measure(instances: int, rate: float = RATE) -> Figures:
-    """Lets a night pass for so many instances.
+def measure(instances: int, rate: float = RATE, told_within_s: float = 0.0) -> Figures:
+    """Lets a night pass for so many instances, all told at once or within some time.
 
     Raises:
         RuntimeError: The end of some backup was never told.
     """
-    night = Night(instances, rate).run()
+    night = Night(instances, rate, told_within_s).run()
     lives = list(night.lives.values())
     if any(life.started_s is None or not life.ended_s for life in lives):
         raise RuntimeError("not every backup was started and reported")

@@ -148,7 +148,7 @@ class Play:
         self._lives: dict[str, Life] = {}
         self._by_message: dict[str, Life] = {}
         self._seen = 0
-        self._ids: set[str] = set()
+        self._ids: set[tuple[str, str]] = set()
         project = stack.commands.partition("/topics/")[0]
         for number in range(count):
             instance = f"{project}/instances/prod-{number // DATABASES}"
@@ -184,9 +184,10 @@ class Play:
         self._seen = len(events)
 
     def _take(self, event: Event) -> None:
-        if event.attributes["ce-id"] in self._ids:
+        identity = (event.attributes["ce-id"], event.data["trigger"]["message_id"])
+        if identity in self._ids:
             return  # what is delivered at least once may come twice, and says so
-        self._ids.add(event.attributes["ce-id"])
+        self._ids.add(identity)
         message_id = event.data["trigger"]["message_id"]
         life = self._by_message[message_id]
         life.told[message_id][event.outcome] += 1

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 70, 20, 50, 60
@@ -119,8 +122,10 @@ def _frame(title: str, x: Axis, y: Axis, body: Iterable[str]) -> str:
         f'<line class="axis" x1="{LEFT}" y1="{bottom}" x2="{right}" y2="{bottom}"/>',
         f'<line class="axis" x1="{LEFT}" y1="{TOP}" x2="{LEFT}" y2="{bottom}"/>',
         f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 14}" text-anchor="middle">{escape(x.title)}</text>',
-        f'<text x="18" y="{(TOP + bottom) / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 18 {(TOP + bottom) / 2})">{escape(y.title)}</text>',
+        (
+            f'<text x="18" y="{(TOP + bottom) / 2}" text-anchor="middle" '
+            f'transform="rotate(-90 18 {(TOP + bottom) / 2})">{escape(y.title)}</text>'
+        ),
         *body,
         "</svg>",
     ]

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks import deliveries
 from benchmarks.deployment import Emulators
@@ -109,14 +109,14 @@ def _inside() -> None:
         wire_s[0] += seconds
 
     waiting = grpc._channel._UnaryUnaryMultiCallable  # noqa: SLF001 the one place where all calls wait
-    waiting._blocking = _timed_method(waiting._blocking, note_wire)  # noqa: SLF001
+    waiting._blocking = _timed_method(waiting._blocking, note_wire)  # type: ignore[method-assign, assignment]  # noqa: SLF001
     for adapter in (spanner, tasks):
-        adapter._client._made = _Timed(adapter._client(), note_client)  # type: ignore[attr-defined]  # noqa: SLF001
+        adapter._client._made = _Timed(adapter._client(), note_client)  # noqa: SLF001
     for path, body in json.loads(sys.stdin.read()):
         with app.test_request_context(f"/{path}", method="POST", data=body.encode()):
             clients_s[0] = wire_s[0] = 0.0
             began_s = time.perf_counter()
-            _, status = function.on_message(flask.request)
+            _, status = cast("tuple[str, int]", function.on_message(flask.request))
             total_s = time.perf_counter() - began_s
             assert status == 204, status
         totals.append((total_s, clients_s[0], wire_s[0]))

@@ -1,0 +1,229 @@
+"""The page that the figures are read on: `docs/performance.md`. Its prose says what to conclude, bar by bar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks import cold_start, fleet, imports, lifecycles, memory, pacing, prose, share, throughput
+from benchmarks.machine import description, median_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Everything that was measured.
+
+    Attributes:
+        machine: On what, when, and with which versions.
+        note: What a reader must know about this run; empty for a whole one.
+        cold: Cold starts.
+        costs: What each import costs.
+        weight: Memory.
+        rates: Throughput.
+        time: Where a follow-up's time goes.
+        looks: The replay of the policies.
+        floors_s: What looks times lag can't be less than without knowledge, by column.
+        nights: The fleets, the smallest first.
+        others: The largest fleet told in other ways and at other rates of the queue, by what they are.
+        lives: Whole lifecycles.
+    """
+
+    machine: list[tuple[str, str]]
+    note: str
+    cold: dict[str, cold_start.ColdStart]
+    costs: list[imports.Cost]
+    weight: memory.Memory
+    rates: dict[str, throughput.Throughput]
+    time: share.Share
+    looks: dict[str, dict[str, pacing.Figures]]
+    floors_s: dict[str, float]
+    nights: list[fleet.Figures]
+    others: dict[str, fleet.Figures]
+    lives: list[lifecycles.Figures]
+
+
+def bars(found: All) -> list[tuple[str, str, str, bool]]:
+    """Each bar: what is measured, the bar, what came out, and whether that is within."""
+    told = []
+    for bar in pacing.BARS:
+        ours = found.looks[bar.column]["Backstop"]
+        tail = f" (99th percentile {bar.looks_p99:.0f})" if bar.looks_p99 < 1000 else ""
+        text = f"{ours.looks:.1f} looks (99th percentile {ours.looks_p99:.0f}), {ours.lag_s:.0f} s"
+        told.append((f"Pacing, {bar.column}", f"{bar.looks:.0f} looks{tail}, {bar.lag_s:.0f} s", text, bar.met(ours)))
+    beaten = {title: better for title, table in found.looks.items() if (better := pacing.better_in_both(table))}
+    told.append(("Pacing, columns in which an alternative is better in both", "0", str(len(beaten)), not beaten))
+    bare, eager = found.cold[cold_start.REFERENCE], found.cold[cold_start.ALTERNATIVE]
+    for title, one in found.cold.items():
+        if title.startswith("Backstop"):
+            to_bare, to_eager = median_ratio(one.wall_s, bare.wall_s), median_ratio(one.wall_s, eager.wall_s)
+            told.append(
+                (
+                    f"Cold start: {title}, to the bare function",
+                    "1.6",
+                    f"{to_bare:.2f}",
+                    to_bare <= cold_start.BARE_RATIO_MAX,
+                )
+            )
+            told.append(
+                (
+                    f"Cold start: {title}, to whole clients at the top",
+                    "0.55",
+                    f"{to_eager:.2f}",
+                    to_eager <= cold_start.EAGER_RATIO_MAX,
+                )
+            )
+    ratio, growth_mb = found.weight.ratio, found.weight.growth_mb
+    told.append(("Memory, to whole clients at the top", "0.8", f"{ratio:.2f}", ratio <= memory.EAGER_RATIO_MAX))
+    deliveries = f"{found.weight.soak[-1][0]:,} deliveries"
+    told.append((f"Memory, growth over {deliveries}", "5 MB", f"{growth_mb:+.1f} MB", growth_mb < memory.GROWTH_MB_MAX))
+    own = found.time.own
+    told.append(("Our own share of a follow-up's time", "10 %", f"{own:.0%}", own <= share.OWN_SHARE_MAX))
+    night = found.nights[-1]
+    spread = found.others[f"within ten minutes, {fleet.RATE:g}"]
+    title = f"A night of {night.databases:,} backups: calls a second in the busiest 100 s"
+    told.append((title, "5", f"{night.most_per_s:.2f}", night.most_per_s <= fleet.QUOTA_PER_S))
+    told.append(("The same night: calls refused for quota", "0", str(night.refused), not night.refused))
+    told.append(("And told within ten minutes: calls refused", "0", str(spread.refused), not spread.refused))
+    lives = found.lives[-1]
+    whole = f"{lives.count:,} right, 0 refused"
+    good = lives.right == lives.count and not lives.refused
+    told.append(("Lifecycles at once", whole, f"{lives.right:,} right, {lives.refused} refused", good))
+    return told
+
+
+def page(found: All) -> str:
+    """The whole page."""
+    return (
+        "\n\n".join(
+            part.strip()
+            for part in (
+                prose.INTRODUCTION,
+                found.note,
+                table(
+                    ("bar", "at most", "measured", ""),
+                    ((*bar[:3], "met" if bar[3] else "**missed**") for bar in bars(found)),
+                ),
+                prose.CONCLUSION,
+                table(("", ""), found.machine),
+                prose.LOOKS,
+                _looks(found),
+                prose.COLD,
+                table(
+                    (
+                        "process start to first answer",
+                        "median",
+                        "range",
+                        "to the bare function",
+                        "to whole clients at the top",
+                    ),
+                    cold_start.rows(found.cold),
+                ),
+                prose.IMPORTS,
+                table(("import", "as the function does it", "plainly", "modules"), imports.rows(found.costs)),
+                prose.COLD_TRIED,
+                prose.MEMORY,
+                _memory(found),
+                prose.THROUGHPUT,
+                table(
+                    (
+                        "one instance, emulators in other processes",
+                        "deliveries per s",
+                        "to publishing",
+                        "to one call",
+                        "alone, p50",
+                        "8 at a time, p50",
+                        "p99",
+                    ),
+                    throughput.rows(found.rates),
+                ),
+                _share(found),
+                prose.FLEETS,
+                table(FLEET_HEAD, map(fleet.row, found.nights)),
+                prose.FLEET_RATES,
+                table(
+                    ("told, dispatches per s", *FLEET_HEAD[1:]),
+                    ((told, *fleet.row(night)[1:]) for told, night in found.others.items()),
+                ),
+                prose.FLEET_MEANING,
+                prose.LIVES,
+                table(
+                    ("lives at once", "right", "deliveries refused", "a life, p50", "p99", "deliveries each", "all"),
+                    map(lifecycles.row, found.lives),
+                ),
+                prose.COSTS,
+            )
+            if part.strip()
+        )
+        + "\n"
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def machine() -> list[tuple[str, str]]:
+    """On what, when, and with which versions."""
+    return description()
+
+
+def _looks(found: All) -> str:
+    rows = []
+    for title, figures in found.looks.items():
+        ours = figures["Backstop"]
+        near = ours.looks * ours.lag_s / found.floors_s[title]
+        sooner = min((figures[name] for name in pacing.ALTERNATIVES), key=lambda one: one.looks * one.lag_s)
+        name = next(name for name in pacing.ALTERNATIVES if figures[name] is sooner)
+        rows.append(
+            (
+                title,
+                f"{ours.looks:.1f} ({ours.looks_p99:.0f})",
+                f"{ours.lag_s:.0f} s ({ours.lag_p99_s:.0f} s)",
+                f"{near:.2f}",
+                f"{name.partition(':')[0]}: {sooner.looks:.0f} looks, {sooner.lag_s:.0f} s",
+                ", ".join(one.partition(":")[0] for one in pacing.better_in_both(figures)) or "nobody",
+            )
+        )
+    head = ("operations", "looks (p99)", "lag (p99)", "to the floor", "best of the others", "better in both")
+    return table(head, rows)
+
+
+def _memory(found: All) -> str:
+    weights = table(
+        ("function", f"after {found.weight.soak[0][0]:,} deliveries"),
+        ((title, f"{weight_mb:.1f} MB") for title, weight_mb in found.weight.first_mb.items()),
+    )
+    path = ", ".join(f"{weight_mb:.1f}" for _, weight_mb in found.weight.soak)
+    last = found.weight.soak[-1][0]
+    return f"{weights}\n\nOn the way to {last:,} deliveries, in equal parts, Backstop weighed {path} MB."
+
+
+def _share(found: All) -> str:
+    time = found.time
+    wire, clients = time.wire_ms, time.clients_ms - time.wire_ms
+    ours = time.total_ms - time.clients_ms
+    alone_ms = found.rates[throughput.LOOK].alone_ms
+    return f"""
+Without the server around it a follow-up takes {time.total_ms:.2f} ms: {wire:.2f} ms on the wire, waiting for two
+emulators, {clients:.2f} ms in Google's clients, and {ours:.2f} ms in our own code, which is {time.own:.0%} of it, and
+{ours / alone_ms:.0%} of what the sender of a delivery sees ({alone_ms:.1f} ms). The emulators answer in about a
+millisecond. Spanner's administrative calls take tens of them, and then our share is below one percent.
+"""
+
+
+FLEET_HEAD = (
+    "databases",
+    "calls per s, busiest 100 s",
+    "refused for quota",
+    "all started",
+    "all reported",
+    "lag, p50",
+    "lag, p99",
+    "messages per backup",
+    "calls per backup",
+)

@@ -1,0 +1,53 @@
+"""The page's two plots: lag against looks for all policies, and calls per second over a night."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks import fleet, pacing
+from benchmarks.plot import Axis, Point, points, steps
+
+if TYPE_CHECKING:
+    from benchmarks.page import All
+
+_LOOKS_TICKS = tuple((value, f"{value:g}") for value in (5, 10, 20, 50, 100, 200, 500, 1000))
+_LAG_TICKS = tuple((value, f"{value:g} s") for value in (5, 10, 20, 50, 100, 200))
+
+
+def pacing_plot(found: All) -> str:
+    """Lag against looks: the alternatives, which use no knowledge, and Backstop with more and less of it."""
+    blind = "neither"
+    marks = [
+        Point(figures.looks, figures.lag_s, name.partition(":")[0], left=figures.looks > 300)
+        for name, figures in found.looks[blind].items()
+        if name in pacing.ALTERNATIVES
+    ]
+    for bar in pacing.BARS:
+        ours = found.looks[bar.column]["Backstop"]
+        marks.append(Point(ours.looks, ours.lag_s, f"Backstop, {bar.column}", colour=0))
+    floor_s = found.floors_s[blind]
+    curve = [Point(looks, floor_s / looks, "") for looks in (floor_s / 180, floor_s / 5)]
+    x = Axis("looks at one backup of 1 to 4 hours, on average", 5, 1200, _LOOKS_TICKS, logarithmic=True)
+    y = Axis("lag from the end to the outcome", 3, 220, _LAG_TICKS, logarithmic=True)
+    return points(
+        "Fewer looks and less lag: further down and to the left is better",
+        x,
+        y,
+        marks,
+        [("the floor without knowledge", curve)],
+    )
+
+
+def fleet_plot(found: All) -> str:
+    """Calls per second, for the largest and the second largest fleet."""
+    lines = [
+        (
+            f"{night.databases:,} databases",
+            [Point(part * fleet.SPLIT_S / 3600, per_s, "") for part, per_s in enumerate(night.per_s)],
+        )
+        for night in reversed(found.nights[-2:])
+    ]
+    hours = max(len(night.per_s) for night in found.nights) * fleet.SPLIT_S / 3600
+    x = Axis("the clock", 0, hours, [(hour, f"{(2 + hour) % 24:02}:00") for hour in range(0, int(hours) + 1, 2)])
+    y = Axis("administrative calls per second, in 100 s", 0, 6, [(value, str(value)) for value in range(7)])
+    return steps("A night of starts at 02:00: never over 5 calls a second", x, y, lines)

@@ -1,0 +1,125 @@
+"""What the page of figures says between its tables."""
+
+from __future__ import annotations
+
+from benchmarks import fleet
+
+PACING_PLOT, FLEET_PLOT = "performance-pacing.svg", "performance-fleet.svg"
+
+INTRODUCTION = """
+# Performance
+
+Backstop against what people use instead, side by side on one machine. `make bench` measures all of it again and
+writes this page. Ratios are what counts: both sides of each were measured in turns, in one run. Absolute times hold
+for this machine only.
+"""
+
+CONCLUSION = """
+A bar that is missed stays on this page as missed, and its section says what was tried.
+"""
+
+LOOKS = f"""
+## When it learns of the end
+
+Everybody who waits for a backup polls. Each look costs one of Spanner's administrative calls, of which a project has
+five a second, and each look that comes late costs lag. Thousands of operations that were made up are replayed against
+every policy. To know nothing and to look evenly costs, in looks times lag, half of the time waited through: that is
+the floor of whoever knows nothing, and a figure below 1 in the column "to the floor" is what progress and history are
+worth. A figure near 1 means that nothing is to be gained without knowledge. The other policies make hundreds of looks
+or know of the end minutes later, and where one is better in both it is named.
+
+![Lag against looks]({PACING_PLOT})
+"""
+
+COLD = """
+## Cold start
+
+From the start of the process to the first answer, with functions-framework in all of them. The second bar compares
+with the same function, but with `google.cloud.spanner` and `google.cloud.pubsub_v1` imported at its top, as Google's
+samples do.
+"""
+
+IMPORTS = """
+Where it goes, each stage on top of the ones before it, in a new process:
+"""
+
+COLD_TRIED = """
+What was done: only the generated clients, and each only when a delivery needs it, so that a rejected message loads
+neither Spanner's nor Cloud Tasks'; no search for garbage while they are imported; the modules that sign with private
+keys, and with them all of `cryptography`, only if something signs. On Google's machines nothing does, as the metadata
+server signs in.
+
+What was tried and left: importing in a thread (one processor and one interpreter lock: nothing to overlap with), the
+clients without their packages' `__init__` (breaks whoever else imports them, and a look gains 2 %), leaving out the
+asynchronous and REST transports (needs stand-ins for Google's classes, 3 to 5 %). `requests` can't be left out:
+Google's own library asks the metadata server with it. The first two rows of Google's in the table are what any
+function pays that makes a single call with any of Google's gRPC clients; where the bar against the bare function is
+missed, it is these rows that miss it.
+"""
+
+MEMORY = """
+## Memory
+
+The server and its worker together, pages that they share counted once, after looks mostly, some starts and some
+rejected messages.
+"""
+
+THROUGHPUT = """
+## Throughput
+
+How many deliveries one instance answers, beside a bare function that publishes one message and one that makes one
+call of Spanner's. A follow-up makes two calls (Spanner, Cloud Tasks), a start makes four (the list, the backup, Cloud
+Tasks, the outcome), a rejected message makes one. So a follow-up can't do better than half of a function with one
+call. At Spanner's quota of five calls a second none of this is ever the limit.
+"""
+
+FLEETS = f"""
+## Fleets
+
+A night in virtual time: at 02:00 one message for each instance starts the backups of its {fleet.DATABASES} databases.
+They take 1 to 4 hours, 20 % differently from night to night; half of them show progress; 5 % are cancelled on the
+way. The queue lets {fleet.RATE:g} follow-ups a second through. Spanner refuses what is over 5 calls a second in any
+100 s.
+
+![Calls per second over the night]({FLEET_PLOT})
+"""
+
+FLEET_RATES = """
+The largest fleet, told at once or with its schedules spread over ten minutes, and with other rates of the queue:
+"""
+
+FLEET_MEANING = """
+What to conclude. The queue paces everything but the commands themselves: a start of an instance lists its databases
+at once, and 500 such lists in the same ten seconds are as many as the quota allows in 100 s. What Spanner refuses
+then is put back and comes later; no command is rejected and no backup is left out. Whoever has hundreds of instances
+spreads their schedules over some minutes, and then nothing is refused at all.
+
+A dispatch makes at most three calls, so up to 1.6 dispatches a second can't be over the quota whatever they do. The
+module's default of one leaves room for people and other tools; a fleet of thousands that has the quota for itself is
+done sooner with 1.5, the most that the module takes.
+
+One backup never costs more in a large fleet than in a small one. It costs less: when more looks are due than the
+queue lets through, they wait, each chain has only one of them waiting, and what is late is looked at once instead of
+several times. So a fleet that is too large for the quota is told later, and nothing else happens to it.
+"""
+
+LIVES = """
+## A thousand lives
+
+Nothing virtual: Google's Pub/Sub emulator pushes, the function is a process of its own, and backups that take seconds
+instead of hours complete, are cancelled in time, are cancelled too late and deleted, or outlive their `cancel_after`.
+"""
+
+COSTS = """
+## Where Backstop costs more
+
+- A process that already waits, such as a laptop with gcloud, starts nothing and polls every ten seconds: it knows of
+  the end within five seconds on average. It also makes hundreds of calls for each backup, and fifty such processes
+  use up the quota of a project.
+- Each look is a message, a task and a cold or warm start of the function; a thread that sleeps costs none of them.
+  For one backup a night that is some ten to forty deliveries, all of which fit the free tiers.
+- A bare function that starts a backup and never looks again starts colder, answers sooner and is smaller. It doesn't
+  know how the backup ended.
+- A look makes two calls where a polling loop makes one, as the next look has to be written down somewhere.
+- Shortly after a cancel, the Workflows connector and gcloud know of its end some seconds earlier, with more calls.
+"""

@@ -1,0 +1,140 @@
+"""What the figures rest on and what doesn't depend on the machine: imports, calls per delivery, looks per backup."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks import deliveries, fleet, pacing
+from benchmarks.deployment import FOLLOW_UPS, QUEUE, RESULTS
+from emulators.pubsub.server import PubSubEmulator
+from emulators.spanner.server import SpannerEmulator
+from emulators.stack import ROOT
+from emulators.tasks.server import TasksEmulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backstop.names import OperationName
+
+SEEDS = 60
+"""Few, so that it is quick; the bars have more room than so few operations are off."""
+
+MODULES_MAX = {"rejected": 820, "look": 860, "start": 900}
+"""Some more than there are today (774, 812 and 849), as Python versions differ a little. What goes over it is new, and costs every start."""
+
+NEVER = {"cryptography", "google.cloud.spanner", "google.cloud.pubsub_v1", "google.cloud.spanner_v1"}
+SPANNER, TASKS, PUBSUB = (
+    "google.cloud.spanner_admin_database_v1",
+    "google.cloud.tasks_v2",
+    "google.pubsub_v1",
+)
+CLIENTS = {"rejected": {PUBSUB}, "look": {SPANNER, TASKS}, "start": {SPANNER, TASKS, PUBSUB}}
+
+CALLS = {
+    "rejected": Counter({"Publish": 1}),
+    "look": Counter({"GetOperation": 1, "CreateTask": 1}),
+    "start": Counter({"ListBackupOperations": 1, "CreateBackup": 1, "CreateTask": 1, "Publish": 1}),
+}
+
+FIRST_DELIVERY = """
+import json, sys
+import flask
+import main
+path, body = json.loads(sys.stdin.read())
+app = flask.Flask("guard")
+with app.test_request_context("/" + path, method="POST", data=body.encode()):
+    answer = main.on_message(flask.request)
+print()
+print(json.dumps({"status": answer[1], "modules": sorted(sys.modules)}))
+"""
+"""A new process, in which the function gets its first message."""
+
+
+class Cold:
+    """The emulators, and new processes of the function."""
+
+    def __init__(self, spanner: SpannerEmulator, tasks: TasksEmulator, pubsub: PubSubEmulator) -> None:
+        self._spanner, self._tasks, self._pubsub = spanner, tasks, pubsub
+        self._number = 0
+        self.operation: OperationName = deliveries.running_operation(spanner.address)
+
+    def deliver(self, kind: str) -> tuple[set[str], Counter[str]]:
+        """Has a new process answer one message, and returns the modules it has then, and the calls it made."""
+        self._number += 1
+        path, body = {
+            "rejected": deliveries.rejected,
+            "start": deliveries.start,
+            "look": lambda number: deliveries.look(number, self.operation),
+        }[kind](self._number)
+        before = self._calls()
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST_DELIVERY],
+            input=json.dumps([path, body.decode()]),
+            env={**os.environ, **self._environ()},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        said = json.loads(done.stdout.splitlines()[-1])
+        assert said["status"] == 204
+        return set(said["modules"]), self._calls() - before
+
+    def _calls(self) -> Counter[str]:
+        return self._spanner.faults.calls + self._tasks.faults.calls + self._pubsub.faults.calls
+
+    def _environ(self) -> dict[str, str]:
+        return {
+            "BACKSTOP_FOLLOW_UPS_TOPIC": FOLLOW_UPS,
+            "BACKSTOP_RESULTS_TOPIC": RESULTS,
+            "BACKSTOP_TASKS_QUEUE": QUEUE,
+            "SPANNER_EMULATOR_HOST": self._spanner.address,
+            "PUBSUB_EMULATOR_HOST": self._pubsub.address,
+            "CLOUD_TASKS_EMULATOR_HOST": self._tasks.address,
+        }
+
+
+@pytest.fixture(scope="module")
+def cold() -> Iterator[Cold]:
+    """A backup runs, and the function has not been started."""
+    with SpannerEmulator() as spanner, TasksEmulator(queues=[QUEUE]) as tasks, PubSubEmulator() as pubsub:
+        pubsub.create_topic(RESULTS)
+        yield Cold(spanner, tasks, pubsub)
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_a_first_delivery_makes_exactly_these_calls_and_imports_only_what_it_needs(cold: Cold, kind: str) -> None:
+    """Every call costs quota or time at each delivery, and every module at each cold start."""
+    modules, calls = cold.deliver(kind)
+
+    assert calls == CALLS[kind]
+    assert modules & {SPANNER, TASKS, PUBSUB} == CLIENTS[kind]
+    assert modules & NEVER == set()
+    assert len(modules) <= MODULES_MAX[kind]
+
+
+@pytest.mark.parametrize("bar", pacing.BARS, ids=lambda bar: bar.column)
+def test_the_pacing_stays_within_its_bars(bar: pacing.Bar) -> None:
+    """Looks and lag, as means over made-up operations, are what the project promises."""
+    (column,) = (column for column in pacing.COLUMNS if column.title == bar.column)
+
+    figures = pacing.replay(pacing.backstop, column, SEEDS)
+
+    assert figures.looks <= bar.looks
+    assert figures.lag_s <= bar.lag_s
+
+
+def test_a_larger_fleet_takes_no_more_calls_for_a_backup_and_stays_within_the_quota() -> None:
+    """What is late is looked at once instead of several times."""
+    small, large = fleet.measure(2), fleet.measure(20)
+
+    assert large.calls <= small.calls * 1.1
+    assert large.refused == small.refused == 0
+    assert large.most_per_s <= fleet.QUOTA_PER_S
