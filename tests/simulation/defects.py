@@ -85,10 +85,16 @@ def _of(title: str, *edits: tuple[str, str, str]) -> Defect:
 
 _MISMATCH = "operation.response is not None and found.create_time != operation.response.create_time"
 
+_BLOCKED = """if error.code != "FAILED_PRECONDITION":
+                raise
+            blocked = _blocked(at, look, operation, verdict.found, error)
+            return replace(report, results=blocked.results, next_look=blocked.next_look)
+"""
+
 DEFECTS = (
     _of(
         "whatever has the name now is deleted",
-        ("backstop.deletion:delete_if_earned", _MISMATCH, "False"),
+        ("backstop.deletion:judge", _MISMATCH, "False"),
         (
             "backstop.lifecycle:reason_to_keep",
             "(found.name, found.create_time) != (made.name, made.create_time)",
@@ -98,7 +104,7 @@ DEFECTS = (
     _of(
         "a backup is deleted before anybody looks at it",
         (
-            "backstop.deletion:delete_if_earned",
+            "backstop.deletion:judge",
             "found = at.ports.spanner.get_backup(operation.backup)",
             "at.ports.spanner.delete_backup(operation.backup); found = at.ports.spanner.get_backup(operation.backup)",
         ),
@@ -218,7 +224,7 @@ DEFECTS = (
     _of(
         "a backup that can't be looked at counts as gone",
         (
-            "backstop.deletion:delete_if_earned",
+            "backstop.deletion:judge",
             'error.code != "NOT_FOUND"',
             "False",
         ),
@@ -235,8 +241,8 @@ DEFECTS = (
         "a blocked delete counts as done",
         (
             "backstop.deletion:delete_if_earned",
-            "        blocked = _blocked(",
-            '        return ended(Outcome.COMPLETED_THEN_DELETED, "is deleted", found)\n        blocked = _blocked(',
+            _BLOCKED,
+            "pass\n",
         ),
     ),
     _of(
@@ -247,8 +253,8 @@ DEFECTS = (
         "the next of many starts is scheduled before this one is followed",
         (
             "backstop.starts:fan_out_step",
-            "    report = follow_new(",
-            "    schedule(at, following, timedelta(0))\n    report = follow_new(",
+            "    report, started = follow_new(",
+            "    schedule(at, following, timedelta(0))\n    report, started = follow_new(",
         ),
         (
             "backstop.deliver:_put_back",
@@ -301,7 +307,7 @@ DEFECTS = (
     ),
     _of(
         "a backup whose name was used again is said to be kept",
-        ("backstop.deletion:delete_if_earned", _MISMATCH, "False"),
+        ("backstop.deletion:judge", _MISMATCH, "False"),
     ),
     _of(
         "a clock that is behind makes every look due at once",

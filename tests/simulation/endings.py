@@ -91,7 +91,10 @@ def same_ids(facts: Facts) -> Iterator[str]:
     by_id: dict[str, tuple[str, str]] = {}
     by_subject: dict[tuple[str, str], str] = {}
     for outcome in facts.outcomes:
-        subject = (outcome.operation or outcome.command, outcome.name)
+        about = outcome.operation or outcome.command
+        if outcome.name in {"DRY_RUN", "REJECTED"}:
+            about = f"{outcome.operation} {outcome.command}"  # These are about the command.
+        subject = (about, outcome.name)
         if by_id.setdefault(outcome.id, subject) != subject or by_subject.setdefault(subject, outcome.id) != outcome.id:
             yield f"{subject} has the id {outcome.id}, and not that alone"
 

@@ -51,7 +51,7 @@ def meant_by(command: Command, facts: Facts) -> list[Attempt]:
 
 def describes(command: Command, attempt: Attempt) -> bool:
     """Whether the target's description fits, whoever made the backup."""
-    if attempt.maker == "CopyBackup":
+    if attempt.copied:
         return False
     body = command.body
     return (
@@ -121,7 +121,7 @@ def why_cancelled(attempt: Attempt, at: datetime, facts: Facts) -> str:
         if command.action == "sweep" and not command.dry:
             after = command.span("cancel_after")
             old = after is not None and command.at - attempt.start >= after
-            if old and (command.includes_scheduled or not attempt.scheduled) and attempt.maker != "CopyBackup":
+            if old and (command.includes_scheduled or not attempt.scheduled) and not attempt.copied:
                 return command.id
         unwanted = unwanted_from(command, attempt, facts)
         if unwanted is not None and at >= unwanted - facts.skew:

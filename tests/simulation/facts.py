@@ -37,7 +37,7 @@ class Attempt:
         uid: Which of the backups of that name.
         database: What was backed up; empty for a copy.
         start: When it started.
-        maker: `CreateBackup`, `schedule` or `CopyBackup`.
+        maker: `CreateBackup`, `schedule`, or who copied another backup.
         creator: The function's call that started it; None: somebody else's.
         end: When it ended.
         code: How; empty while it runs.
@@ -67,6 +67,11 @@ class Attempt:
     def scheduled(self) -> bool:
         """Whether a native schedule made it."""
         return self.maker == "schedule"
+
+    @property
+    def copied(self) -> bool:
+        """Whether it is a copy of another backup, which is none of Backstop's business."""
+        return self.maker not in {"CreateBackup", "schedule"}
 
     def running(self, at: datetime) -> bool:
         """Whether it ran then."""

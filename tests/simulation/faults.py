@@ -105,3 +105,44 @@ def swarm(random: Random) -> Faults:
     if random.random() < _ENABLED_PART:
         faults = replace(faults, pubsub_skew_s=round(random.uniform(-PUBSUB_SKEW_S_MAX, PUBSUB_SKEW_S_MAX), 3))
     return faults
+
+
+_TRANSIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED")
+
+COUNTED = (
+    *(f"{code} before" for code in _TRANSIENT),
+    *(f"{code} after" for code in _TRANSIENT),
+    "RESOURCE_EXHAUSTED before",
+    "PERMISSION_DENIED before",
+    "role taken away",
+    "crash before",
+    "crash after",
+    "crash before the answer",
+    "slow",
+    "time used up",
+    "interleave",
+    "duplicate",
+    "duplicate, hours late",
+    "delay",
+    "reordering",
+    "redelivery",
+    "dead letter",
+    "twice",
+    "publish fails",
+    "forget",
+    "task purged",
+    "function's clock is off",
+    "Pub/Sub's clock is off",
+    "a backup failed",
+    "a backup hung",
+    "a cancel was slow",
+    "a cancel was lost",
+    "a delete was blocked",
+    *(
+        f"person: {verb}"
+        for verb in (
+            "create", "cancel", "delete", "recreate", "restore", "copy", "schedule", "purge", "pause", "resume", "deny"
+        )
+    ),
+)  # fmt: skip
+"""Everything that a run counts where it takes effect; a run of CI in which one of them is zero proves nothing of it."""

@@ -47,7 +47,6 @@ def only_what_was_earned(facts: Facts) -> Iterator[str]:
             call is not None
             and call.method == "CancelOperation"
             and at is not None
-            and attempt.running(at)
             and not entitlement.why_cancelled(attempt, at, facts)
         ):
             yield f"{attempt.operation} ({attempt.maker}, since {attempt.start}) was cancelled at {at}"
@@ -88,8 +87,9 @@ def one_backup_per_start(facts: Facts) -> Iterator[str]:
         if not named:
             yield f"{command_id} made a backup called {attempt.backup}"
         within = command.span("start_within")
-        if within is not None and attempt.start - command.at > within + facts.skew + DELIVERY_MAX:
-            yield f"{attempt.backup} was started {attempt.start - command.at} after its command"
+        came = command.deliveries[0].begin - command.at
+        if within is not None and came > within + facts.skew + DELIVERY_MAX:
+            yield f"{attempt.backup} was started for a command that came only {came} after it was published"
     for (command_id, database), count in made.items():
         if count > 1:
             yield f"{command_id} made {count} backups of {database}"

@@ -6,10 +6,11 @@ import multiprocessing
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import islice
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.simulation.catalogue import SCENARIOS
+from tests.simulation.defects import DEFECTS, planted
 from tests.simulation.exhaustive import pairs, singles
 from tests.simulation.generate import history
 from tests.simulation.history import BEGIN
@@ -18,6 +19,7 @@ from tests.simulation.run import run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tests.simulation.defects import Defect
     from tests.simulation.history import History
     from tests.simulation.run import Verdict
 
@@ -125,7 +127,14 @@ def _total(verdicts: Iterable[Verdict]) -> Total:
     return total
 
 
-def first_found(histories_max: int) -> int | None:
-    """How many random histories it takes until one goes wrong; None if none does."""
-    seeds = islice(range(histories_max), histories_max)
-    return next((seed + 1 for seed in seeds if run(history(seed)).findings), None)
+def first_found(defect: Defect, histories_max: int) -> int | None:
+    """How many random histories it takes until one goes wrong with a defect; None if none does."""
+    with planted(defect):
+        return next((seed + 1 for seed in range(histories_max) if run(history(seed)).findings), None)
+
+
+def all_found(histories_max: int, cores: int = CORES) -> Iterator[tuple[str, int | None]]:
+    """How many histories each planted defect takes, in the order of the catalogue."""
+    with multiprocessing.get_context("fork").Pool(cores) as pool:
+        found = pool.imap(partial(first_found, histories_max=histories_max), DEFECTS)
+        yield from zip((defect.title for defect in DEFECTS), found, strict=True)

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from backstop.deliver import receive
 from backstop.ports import Ports, Settings
+from emulators.errors import Code
 from emulators.pubsub import model as pubsub
 from emulators.pubsub.state import State as PubSub
+from emulators.spanner.history import What
 from emulators.spanner.requests import ListBackupOperations
 from emulators.spanner.state import State as Spanner
 from emulators.tasks.model import Queue
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
 
 ACK_DEADLINE = timedelta(seconds=180)
 """As the Terraform module has it: longer than the function may run."""
+
+SLOW_CANCEL_MIN, LOST_CANCEL_MIN, HUNG_MIN = timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=6)
+"""From when on a cancel counts as slow or lost, and a backup as hanging."""
 
 DELIVERIES_MAX = 3000
 """A history that needs more is a loop."""
@@ -163,6 +168,7 @@ class World:
         self._note_databases()
         record.ended_at = self.now
         record.events = list(self.spanner.history)
+        count_backups(record)
         return record
 
     def publish(self, topic: str, draft: pubsub.Draft, site: Site, label: Site) -> str:
@@ -375,3 +381,28 @@ class World:
         if message.publish_time < self._latest:
             counts["reordering"] += 1
         self._latest = max(self._latest, message.publish_time)
+
+
+def count_backups(record: Record) -> None:
+    """Counts what Spanner itself did to operations: that is seen in its own events."""
+    counts = record.counts
+    cancelled: dict[str, datetime] = {}
+    started: dict[str, datetime] = {}
+    for event in record.events:
+        match event.what:
+            case What.BACKUP_STARTED:
+                started[event.operation] = event.at
+            case What.CANCEL_RECEIVED:
+                cancelled[event.resource] = event.at
+            case What.OPERATION_DONE if event.resource in started:
+                waited = event.at - cancelled.get(event.resource, event.at)
+                counts["a backup failed"] += event.code not in {Code.OK, Code.CANCELLED}
+                counts["a cancel was slow"] += event.code is Code.CANCELLED and waited > SLOW_CANCEL_MIN
+                counts["a cancel was lost"] += event.code is Code.OK and waited > LOST_CANCEL_MIN
+                del started[event.resource]
+            case What.CALLED if event.cause == "DeleteBackup" and event.code is Code.FAILED_PRECONDITION:
+                counts["a delete was blocked"] += 1
+            case _:
+                pass
+    assert record.ended_at is not None
+    counts["a backup hung"] += sum(record.ended_at - at > HUNG_MIN for at in started.values())
