@@ -42,7 +42,7 @@ def pubsub_address(request: pytest.FixtureRequest) -> Iterator[str | None]:
 @pytest.fixture(scope="session")
 def shared(pubsub_address: str | None) -> Iterator[Stack]:
     """The deployment that the tests share which leave it as they found it, and refuse no message."""
-    with Stack(pubsub_address=pubsub_address, project=_project()) as stack:
+    with _deployed(pubsub_address) as stack:
         yield stack
 
 
@@ -65,8 +65,7 @@ def deploy(pubsub_address: str | None) -> Iterator[Deploy]:
     with contextlib.ExitStack() as closing:
 
         def make(settings: Mapping[str, str] | None = None, *, source: Path = MAIN) -> Lab:
-            stack = Stack(settings, pubsub_address=pubsub_address, project=_project(), source=source)
-            return Lab(closing.enter_context(stack))
+            return Lab(closing.enter_context(_deployed(pubsub_address, settings, source)))
 
         yield make
 
@@ -88,8 +87,7 @@ def act(pubsub_address: str | None, shared: Stack) -> Iterator[Act]:
         def play(plays: Plays, name: str) -> None:
             deployment = plays.deployment
             if deployment not in stacks:
-                stack = Stack(deployment.settings, pubsub_address=pubsub_address, project=_project())
-                stacks[deployment] = closing.enter_context(stack)
+                stacks[deployment] = closing.enter_context(_deployed(pubsub_address, deployment.settings))
             if deployment not in played:
                 table = PLAYS[deployment]
                 pool = closing.enter_context(ThreadPoolExecutor(len(table)))
@@ -99,5 +97,12 @@ def act(pubsub_address: str | None, shared: Stack) -> Iterator[Act]:
         yield play
 
 
-def _project() -> str:
-    return f"projects/test-{next(_numbers)}"
+@contextlib.contextmanager
+def _deployed(
+    pubsub_address: str | None, settings: Mapping[str, str] | None = None, source: Path = MAIN
+) -> Iterator[Stack]:
+    """A deployment that at its end has printed nothing but log lines: no crash of a worker went unnoticed."""
+    project = f"projects/test-{next(_numbers)}"
+    with Stack(settings, pubsub_address=pubsub_address, project=project, source=source) as stack:
+        yield stack
+    assert [line for line in stack.function.lines if "command" not in line] == []

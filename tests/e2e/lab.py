@@ -16,7 +16,7 @@ import pytest
 from google.api_core.exceptions import NotFound
 from google.cloud.spanner_admin_database_v1.services.database_admin import DatabaseAdminClient
 
-from backstop.lifecycle import ON_THE_WAY
+from backstop.lifecycle import ON_THE_WAY, Outcome
 from emulators.serving import HOST
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
@@ -125,13 +125,16 @@ class Lab:
         return operation.name, f"{self.instance}/backups/{backup_id}"
 
     def told(self, message_id: str) -> list[Event]:
-        """What a command has come to so far, in order; what was told twice counts once."""
+        """What a command has come to so far, in the order of a life; what was told twice counts once.
+
+        Pub/Sub keeps no order, and a look may be faster than the rest of the delivery that had it made.
+        """
         events = {
             event.attributes["ce-id"]: event
             for event in reversed(self.stack.events())
             if event.data["trigger"]["message_id"] == message_id
         }
-        return sorted(events.values(), key=lambda event: event.attributes["ce-time"])
+        return sorted(events.values(), key=lambda event: (_rank(event.outcome), event.attributes["ce-time"]))
 
     def ends(self, message_id: str, *, last_words: int = LAST_WORDS) -> list[str]:
         """Waits for a command's last word and returns all its outcomes.
@@ -150,6 +153,7 @@ class Lab:
             return sum(event.outcome not in ON_THE_WAY for event in self.told(message_id)) >= last_words
 
         self.stack.wait_for(over, WAIT_S_MAX)
+        wait_until(lambda: self._own_delivery_is_told(message_id))
         waiting = [follow_up for follow_up in self.follow_ups(message_id) if follow_up[0] in self._waiting()]
         assert not waiting, "a chain that has ended still has a follow-up waiting"
         return self.told(message_id)
@@ -184,9 +188,14 @@ class Lab:
         """The instance's backups, as Google's client sees them."""
         return [backup.name for backup in self.admin.list_backups(parent=self.instance)]
 
-    def lines(self, message_id: str) -> list[dict[str, Any]]:
-        """What the function printed about one message: a line for each of its deliveries."""
-        return [line for line in list(self.stack.function.lines) if line.get("message_id") == message_id]
+    def lines(self, message_id: str, count: int = 1) -> list[dict[str, Any]]:
+        """What the function printed about one message, a line for each delivery; waits until there are as many."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in list(self.stack.function.lines) if line.get("message_id") == message_id]
+
+        wait_until(lambda: len(found()) >= count)
+        return found()
 
     def post(self, body: bytes, headers: Mapping[str, str] | None = None, path: str | None = None) -> int:
         """Posts straight to the function, as Eventarc or somebody else might, and returns the status."""
@@ -198,8 +207,19 @@ class Lab:
         finally:
             connection.close()
 
+    def _own_delivery_is_told(self, message_id: str) -> bool:
+        """Whether what the command's own delivery told, by its line, has arrived here."""
+        line = self.lines(message_id)[-1]
+        said = line.get("outcomes", [line["outcome"]] if "outcome" in line else [])
+        return {*said} <= {event.outcome for event in self.told(message_id)}
+
     def _waiting(self) -> set[str]:
         return {task.name for task in self.stack.tasks.pending() if task.waiting}
+
+
+def _rank(outcome: str) -> int:
+    on_the_way = [Outcome.STARTED, Outcome.CANCEL_REQUESTED, Outcome.DELETE_BLOCKED]
+    return on_the_way.index(Outcome(outcome)) if outcome in on_the_way else len(on_the_way)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.history import What
-from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, REFUSING, Lab, Plays, quick, seconds, stubborn, wait_until
+from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, REFUSING, WAIT_S_MAX, Lab, Plays, quick, seconds, stubborn, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +44,7 @@ def test_a_start_delivered_ten_times_at_once_makes_one_backup_and_one_chain(tenf
     message_id = lab.publish("start", database=lab.database(quick(1.5)), backup_id="nightly")
 
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
-    wait_until(lambda: len(lab.lines(message_id)) == AT_ONCE)
-    assert {line.get("outcome") for line in lab.lines(message_id)} == {"STARTED"}
+    assert [line.get("outcome") for line in lab.lines(message_id, AT_ONCE)] == ["STARTED"] * AT_ONCE
     assert len(lab.history(What.BACKUP_STARTED)) == 1
     _one_chain(lab, message_id)
     assert len(lab.calls("GetOperation")) == len(lab.follow_ups(message_id))
@@ -110,10 +109,11 @@ def _answer_lost(code: Code, lab: Lab) -> None:
         lab.stack.spanner.faults.plan(Fault("CreateBackup", code, "after", resource=f"{lab.instance}/"))
     message_id = lab.publish("start", database=lab.database(quick(1.0)), backup_id="nightly")
 
-    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+    told = lab.stack.wait_for_outcomes(message_id, "STARTED", "COMPLETED", timeout_s=WAIT_S_MAX)
+    assert len(told) == 2
     assert lab.stack.spanner.faults.injected["CreateBackup", code, "after"] == 1
     assert len(lab.history(What.BACKUP_STARTED)) == 1
-    first, *_ = lab.lines(message_id)
+    first, _ = lab.lines(message_id, 2)
     assert (first["severity"], first["error"]["code"]) == ("WARNING", code.name)
     _one_chain(lab, message_id)
 

@@ -55,7 +55,7 @@ def a_transient_fault_brings_the_message_again(lab: Lab) -> None:
     for code, message_id in message_ids.items():
         assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
         assert _injected(lab, "CreateBackup", code) == 1
-        refused, started = lab.lines(message_id)
+        refused, started = lab.lines(message_id, 2)
         assert (refused["severity"], refused["error"]["code"]) == ("WARNING", code.name)
         assert refused["message"].startswith("To be delivered again: ")
         assert started["outcome"] == "STARTED"
@@ -85,7 +85,7 @@ def test_a_task_that_cannot_be_made_brings_the_message_again(deploy: Deploy) -> 
     told = lab.stack.wait_for_outcomes(message_id, "STARTED", "COMPLETED", timeout_s=WAIT_S_MAX)
     assert len(told) == 2
     assert sum(lab.stack.tasks.faults.injected.values()) == 2
-    assert len(lab.lines(message_id)) == 3
+    assert len(lab.lines(message_id, 3)) == 3
     assert len(lab.history(What.BACKUP_STARTED)) == 1
     names = [name for name, _ in lab.follow_ups(message_id)]
     assert len(names) == len(set(names))
@@ -102,6 +102,7 @@ def test_an_outcome_that_cannot_be_told_brings_the_message_again(deploy: Deploy)
     message_id = lab.publish("cancel", database=database)
 
     assert lab.ends(message_id) == ["NOTHING_TO_CANCEL"]
+    assert pubsub.wait_until_idle(10)
     assert _pushes(lab, message_id) == [503, 204]
 
 
@@ -179,7 +180,7 @@ def test_a_message_that_keeps_meeting_faults_is_put_back_before_it_is_given_up(d
 
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
     assert _pushes(lab, message_id) == [503, 503, 503, 204]
-    assert [line["delivery_attempt"] for line in lab.lines(message_id)] == [1, 2, 3, 4]
+    assert [line["delivery_attempt"] for line in lab.lines(message_id, 4)] == [1, 2, 3, 4]
     assert lab.follow_ups(message_id)[0][1]["kind"] == "put-back"
 
 
