@@ -32,7 +32,7 @@ class Verdict:
 
     Attributes:
         outcome: How it ends without a deletion; None if deleting it is earned.
-        what: A clause that completes "it was complete before the cancel took effect, and …".
+        what: A clause that completes "it was complete before it could be stopped, and …".
         found: The backup, if it is there.
     """
 
@@ -45,7 +45,7 @@ def judge(at: At, look: Look, operation: Operation) -> Verdict:
     """Looks at the backup of an operation that succeeded although it was to be stopped, and changes nothing."""
     keep = _reason_to_keep(at, look, operation, None)
     if keep is not None:
-        return Verdict(Outcome.COMPLETED_KEPT, f"stays: {keep}")
+        return Verdict(Outcome.COMPLETED_KEPT, f"is left alone: {keep}")
     try:
         found = at.ports.spanner.get_backup(operation.backup)
     except RefusedError as error:
@@ -57,7 +57,7 @@ def judge(at: At, look: Look, operation: Operation) -> Verdict:
         return Verdict(Outcome.COMPLETED_THEN_DELETED, other)
     keep = _reason_to_keep(at, look, operation, found)
     if keep is not None:
-        return Verdict(Outcome.COMPLETED_KEPT, f"stays: {keep}", found)
+        return Verdict(Outcome.COMPLETED_KEPT, f"is left alone: {keep}", found)
     return Verdict(None, "has been deleted", found)
 
 
@@ -80,7 +80,7 @@ def delete_if_earned(at: At, look: Look, operation: Operation, report: Report) -
             blocked = _blocked(at, look, operation, verdict.found, error)
             return replace(report, results=blocked.results, next_look=blocked.next_look)
     outcome = verdict.outcome or Outcome.COMPLETED_THEN_DELETED
-    detail = f"{operation.backup} was complete before the cancel took effect, and {verdict.what}."
+    detail = f"{operation.backup} was complete before it could be stopped, and {verdict.what}."
     result = of_operation(outcome, detail, at.trigger, operation, found=verdict.found, steps=look.step)
     return replace(report, results=tell(at, result))
 

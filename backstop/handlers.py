@@ -152,7 +152,7 @@ def _act_or_say(command: Cancel | Follow, look: Look, operation: Operation, at: 
     if rule.action is Action.DELETE:
         verdict = judge(at, look, operation)
         would = "would be deleted" if verdict.outcome is None else verdict.what
-        detail = f"{operation.backup} was complete before the cancel took effect, and {would}."
+        detail = f"{operation.backup} was complete before it could be stopped, and {would}."
     result = of_operation(Outcome.DRY_RUN, detail, at.trigger, operation)
     return Report(results=tell(at, result), operation=operation.name, database=operation.database, state=state)
 

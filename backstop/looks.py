@@ -68,13 +68,13 @@ def _end(at: At, look: Look, operation: Operation) -> Result:
     if made is not None:
         ending = f"is complete and is kept until {made.expire_time:%Y-%m-%d %H:%M} UTC"
         if outcome is Outcome.COMPLETED_DESPITE_CANCEL:
-            ending += ", although a cancel was asked for; whoever asked decides about deleting it"
+            ending = "is complete, although a cancel was asked for; whoever asked decides about deleting it"
     elif outcome is Outcome.CANCELLED:
         ending = "was cancelled; there is no backup, and nothing is billed"
     else:
         assert operation.error is not None  # noqa: S101 an operation that is done has one or the other
         ending = f"failed with {operation.error.code}: {operation.error.message}"
-    return of_operation(outcome, f"{operation.backup} {ending}.", at.trigger, operation, steps=look.step)
+    return of_operation(outcome, f"{operation.backup} {ending.rstrip('.')}.", at.trigger, operation, steps=look.step)
 
 
 def _gone(at: At, look: Look) -> Result:

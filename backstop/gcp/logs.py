@@ -98,7 +98,8 @@ def trace_name(headers: Mapping[str, str], project: str) -> str:
 def _severity(report: Report, outcomes: list[Outcome]) -> str:
     if _ERRORS.intersection(outcomes):
         return "ERROR"
-    if report.retry or report.error is not None or _WARNINGS.intersection(outcomes):
+    partly = any(result.databases is not None and result.databases.not_started for result in report.results)
+    if partly or report.retry or report.error is not None or _WARNINGS.intersection(outcomes):
         return "WARNING"
     return "INFO"
 

@@ -69,7 +69,7 @@ def test_a_cancel_that_loses_the_race_is_followed_to_the_end_and_its_backup_dele
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
     result = world.results[-1]
     assert result["billed"] == {"hours_min": 24, "size_bytes": 5_000_000_000}
-    assert result["detail"] == f"{NIGHTLY} was complete before the cancel took effect, and has been deleted."
+    assert result["detail"] == f"{NIGHTLY} was complete before it could be stopped, and has been deleted."
     assert result["steps"] == len(world.pubsub.published("projects/demo-project/topics/follow-ups"))
     assert not world.exists()
 
@@ -330,7 +330,7 @@ def test_a_backup_that_google_does_not_show_is_not_taken_for_one_on_demand() -> 
     ("tick", "expected"),
     [
         (timedelta(0), "Would cancel, look again soon: {operation} is RUNNING."),
-        (2 * HOUR + MINUTE, "{backup} was complete before the cancel took effect, and would be deleted."),
+        (2 * HOUR + MINUTE, "{backup} was complete before it could be stopped, and would be deleted."),
     ],
 )
 def test_a_dry_run_says_what_would_be_done_and_touches_nothing(tick: timedelta, expected: str) -> None:

@@ -125,7 +125,7 @@ def test_a_backup_that_somebody_else_deleted_is_as_good_as_deleted() -> None:
     world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
-    assert world.detail == f"{NIGHTLY} was complete before the cancel took effect, and is gone."
+    assert world.detail == f"{NIGHTLY} was complete before it could be stopped, and is gone."
     assert world.calls["DeleteBackup"] == 0
 
 

@@ -109,7 +109,7 @@ def test_a_dry_run_did_not_say_whether_a_backup_would_be_deleted(if_created: str
 
     world.send(action="cancel", database=ORDERS, if_created=if_created, dry_run=True)
 
-    would = {"keep": "stays: the command says if_created: keep", "delete": "would be deleted"}
+    would = {"keep": "is left alone: the command says if_created: keep", "delete": "would be deleted"}
     assert would[if_created] in world.detail
     assert world.exists()
 
