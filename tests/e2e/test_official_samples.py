@@ -165,6 +165,15 @@ APART = {Case.NAME_TAKEN, Case.ENDLESS}
 """The cases that need a deployment of their own: a past, and little patience."""
 
 
+FAULTS = {
+    Case.CREATE_DENIED: Fault("CreateBackup", Code.PERMISSION_DENIED),
+    Case.READ_DENIED: Fault("GetBackup", Code.PERMISSION_DENIED, times=2),
+    Case.READ_FAILS: Fault("GetBackup", Code.UNAVAILABLE, times=2),
+    Case.DELETE_BLOCKED: Fault("DeleteBackup", Code.FAILED_PRECONDITION, times=2, message="A restore needs it."),
+}
+"""What the cases are made of, beside their plans."""
+
+
 def do_the_job(name: str, case: Case, lab: Lab) -> None:
     """Does a sample's job in a case, and checks what is told and what is left."""
     sample, should = SAMPLES[name], SHOULD[case]
@@ -185,19 +194,19 @@ def do_the_job(name: str, case: Case, lab: Lab) -> None:
     assert [event.outcome for event in events] == should.outcomes
     assert events[-1].data.get("error", {}).get("code", "") == should.code
     assert lab.left_behind() == ([backup] if should.left else [])
+    if case in FAULTS:
+        fault = FAULTS[case]
+        assert lab.stack.spanner.faults.injected[fault.method, fault.code, fault.when] >= (fault.times or 1)
 
-
-FAULTS = {
-    Case.CREATE_DENIED: Fault("CreateBackup", Code.PERMISSION_DENIED),
-    Case.READ_DENIED: Fault("GetBackup", Code.PERMISSION_DENIED, times=2),
-    Case.READ_FAILS: Fault("GetBackup", Code.UNAVAILABLE, times=2),
-    Case.DELETE_BLOCKED: Fault("DeleteBackup", Code.FAILED_PRECONDITION, times=2, message="A restore needs it."),
-}
-"""What the cases are made of, beside their plans."""
 
 play = Plays()
-ROWS = [(name, case) for name, sample in SAMPLES.items() for case in (Case.IN_TIME, Case.TOO_LATE, *sample.wrong)]
-ROWS = list(dict.fromkeys(ROWS))
+ROWS = list(
+    dict.fromkeys(
+        (name, case) for name, sample in SAMPLES.items() for case in (Case.IN_TIME, Case.TOO_LATE, *sample.wrong)
+    )
+)
+"""Each sample in the two usual cases, and in those that it gets wrong."""
+
 for _name, _case in ROWS:
     if _case not in APART:
         play.add(f"{_name}: {_case.value}", partial(do_the_job, _name, _case))
@@ -209,7 +218,7 @@ def test_a_samples_job_ends_in_what_should_have_been_reported(row: str, act: Act
     act(play, row)
 
 
-def _deployed_apart(stack: Stack, name: str, case: Case) -> Callable[[], None]:
+def _prepared(stack: Stack, name: str, case: Case) -> Callable[[], None]:
     """Prepares a row that needs a past: the older backup is a day old when the start comes."""
     lab = Lab(stack)
     if case is Case.NAME_TAKEN:
@@ -233,7 +242,7 @@ def apart(pubsub_address: str | None) -> Iterator[Mapping[str, Future[None]]]:
     rows = [(name, case) for name, case in ROWS if case in APART]
     stack = Stack(IMPATIENT.settings, pubsub_address=pubsub_address, project="projects/test-apart")
     with stack, ThreadPoolExecutor(len(rows)) as pool:
-        prepared = {f"{name}: {case.value}": _deployed_apart(stack, name, case) for name, case in rows}
+        prepared = {f"{name}: {case.value}": _prepared(stack, name, case) for name, case in rows}
         yield {row: pool.submit(run) for row, run in prepared.items()}
 
 
