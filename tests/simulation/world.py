@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING
 
 from backstop.deliver import receive
 from backstop.ports import Ports, Settings
-from emulators.errors import Code
 from emulators.pubsub import model as pubsub
 from emulators.pubsub.state import State as PubSub
-from emulators.spanner.history import What
 from emulators.spanner.requests import ListBackupOperations
 from emulators.spanner.state import State as Spanner
 from emulators.tasks.model import Queue
 from emulators.tasks.requests import CreateQueue, ResumeQueue
 from emulators.tasks.state import State as Tasks
 from tests.simulation import people
+from tests.simulation.backup_counts import count_backups
 from tests.simulation.calls import CallFaults, CrashedError, Work
 from tests.simulation.chance import ANSWER, COMMAND, DISPATCH, FOLLOW_UP, Chance
 from tests.simulation.history import (
@@ -52,9 +51,6 @@ if TYPE_CHECKING:
 
 ACK_DEADLINE = timedelta(seconds=180)
 """As the Terraform module has it: longer than the function may run."""
-
-SLOW_CANCEL_MIN, LOST_CANCEL_MIN, HUNG_MIN = timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=6)
-"""From when on a cancel counts as slow or lost, and a backup as hanging."""
 
 DELIVERIES_MAX = 3000
 """A history that needs more is a loop."""
@@ -381,28 +377,3 @@ class World:
         if message.publish_time < self._latest:
             counts["reordering"] += 1
         self._latest = max(self._latest, message.publish_time)
-
-
-def count_backups(record: Record) -> None:
-    """Counts what Spanner itself did to operations: that is seen in its own events."""
-    counts = record.counts
-    cancelled: dict[str, datetime] = {}
-    started: dict[str, datetime] = {}
-    for event in record.events:
-        match event.what:
-            case What.BACKUP_STARTED:
-                started[event.operation] = event.at
-            case What.CANCEL_RECEIVED:
-                cancelled[event.resource] = event.at
-            case What.OPERATION_DONE if event.resource in started:
-                waited = event.at - cancelled.get(event.resource, event.at)
-                counts["a backup failed"] += event.code not in {Code.OK, Code.CANCELLED}
-                counts["a cancel was slow"] += event.code is Code.CANCELLED and waited > SLOW_CANCEL_MIN
-                counts["a cancel was lost"] += event.code is Code.OK and waited > LOST_CANCEL_MIN
-                del started[event.resource]
-            case What.CALLED if event.cause == "DeleteBackup" and event.code is Code.FAILED_PRECONDITION:
-                counts["a delete was blocked"] += 1
-            case _:
-                pass
-    assert record.ended_at is not None
-    counts["a backup hung"] += sum(record.ended_at - at > HUNG_MIN for at in started.values())
