@@ -27,7 +27,7 @@ SEEDS = 60
 """Few, so that it is quick; the bars have more room than so few operations are off."""
 
 MODULES_MAX = {"rejected": 820, "look": 860, "start": 900}
-"""Some more than today (774, 812 and 849), as Python versions differ. What goes over it is new, and costs each start."""
+"""Some more than today (774, 812 and 849), as Pythons differ. What goes over it is new, and costs each start."""
 
 NEVER = {"cryptography", "google.cloud.spanner", "google.cloud.pubsub_v1", "google.cloud.spanner_v1"}
 SPANNER, TASKS, PUBSUB = (
