@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient  # type: ignore[import-untyped]  # it ships no types
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from emulators.pubsub.server import PubSubEmulator
 from emulators.pubsub.state import State

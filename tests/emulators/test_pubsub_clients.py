@@ -17,8 +17,8 @@ from emulators.faults import Fault
 from tests.emulators.pubsub_world import PULL, SOON_S, TOPIC, rest
 
 if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient  # type: ignore[import-untyped]  # it ships no types
-    from google.cloud.pubsub_v1.subscriber.message import Message  # type: ignore[import-untyped]  # the same
+    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+    from google.cloud.pubsub_v1.subscriber.message import Message
 
     from emulators.pubsub.server import PubSubEmulator
 

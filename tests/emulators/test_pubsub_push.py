@@ -23,7 +23,7 @@ from emulators.pubsub.state import PUSH_CONCURRENCY
 from tests.emulators.pubsub_world import DEAD, PULL, PUSH, SOON_S, TOPIC, receiving
 
 if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import SubscriberClient  # type: ignore[import-untyped]  # it ships no types
+    from google.cloud.pubsub_v1 import SubscriberClient
 
 
 def test_a_push_arrives_with_the_services_body(pubsub: PubSubEmulator) -> None:

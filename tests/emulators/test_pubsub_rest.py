@@ -22,7 +22,7 @@ from emulators.pubsub.service import RPCS
 from tests.emulators.pubsub_world import PULL, SOON_S, rest
 
 if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import SubscriberClient  # type: ignore[import-untyped]  # it ships no types
+    from google.cloud.pubsub_v1 import SubscriberClient
 
     from emulators.pubsub.server import PubSubEmulator
 
