@@ -31,6 +31,7 @@ class Point:
         label: Beside it.
         colour: One of `COLOURS`, by its number.
         left: Whether the label is on its left.
+        raised: How many pixels the label is moved upwards, away from another one.
     """
 
     x: float
@@ -38,6 +39,7 @@ class Point:
     label: str
     colour: int = 4
     left: bool = False
+    raised: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +68,19 @@ class Axis:
 
 
 def points(title: str, x: Axis, y: Axis, marks: Iterable[Point], curves: Iterable[tuple[str, Sequence[Point]]]) -> str:
-    """Labelled points, and curves that are named at their first point."""
+    """Labelled points, and curves that are named at their last point."""
     body = []
     for name, curve in curves:
         body.append(_line(x, y, curve, "#9aa0a6", dashed=True))
-        first = curve[0]
-        body.append(f'<text x="{_x(x, first.x) + 6:.1f}" y="{_y(y, first.y) + 14:.1f}">{escape(name)}</text>')
+        at_x, at_y = _x(x, curve[-1].x) - 8, _y(y, curve[-1].y)
+        body.append(f'<text x="{at_x:.1f}" y="{at_y:.1f}" text-anchor="end">{escape(name)}</text>')
     for mark in marks:
         at_x, at_y = _x(x, mark.x), _y(y, mark.y)
         colour = COLOURS[mark.colour]
         anchor, text_x = ("end", at_x - 8) if mark.left else ("start", at_x + 8)
         body.append(f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="5" fill="{colour}"/>')
         body.append(
-            f'<text x="{text_x:.1f}" y="{at_y + 4:.1f}" text-anchor="{anchor}" style="fill:{colour}">'
+            f'<text x="{text_x:.1f}" y="{at_y + 4 - mark.raised:.1f}" text-anchor="{anchor}" style="fill:{colour}">'
             f"{escape(mark.label)}</text>"
         )
     return _frame(title, x, y, body)

@@ -13,20 +13,29 @@ if TYPE_CHECKING:
 _LOOKS_TICKS = tuple((value, f"{value:g}") for value in (5, 10, 20, 50, 100, 200, 500, 1000))
 _LAG_TICKS = tuple((value, f"{value:g} s") for value in (5, 10, 20, 50, 100, 200))
 
+_LABELS = {
+    "Python sample": (True, 0),
+    "C++ sample": (False, 14),
+    "Go sample": (True, 0),
+    "Java and C# samples": (True, 0),
+    "gcloud": (True, 8),
+}
+"""Where labels would lie on each other: whether they are on the left of their points, and how far they are raised."""
+
 
 def pacing_plot(found: All) -> str:
     """Lag against looks: the alternatives, which use no knowledge, and Backstop with more and less of it."""
     blind = "neither"
-    marks = [
-        Point(figures.looks, figures.lag_s, name.partition(":")[0], left=figures.looks > 300)
-        for name, figures in found.looks[blind].items()
-        if name in pacing.ALTERNATIVES
-    ]
+    marks = []
+    for name in pacing.ALTERNATIVES:
+        figures, short = found.looks[blind][name], name.partition(":")[0]
+        left, raised = _LABELS.get(short, (False, 0))
+        marks.append(Point(figures.looks, figures.lag_s, short, left=left, raised=raised))
     for bar in pacing.BARS:
         ours = found.looks[bar.column]["Backstop"]
         marks.append(Point(ours.looks, ours.lag_s, f"Backstop, {bar.column}", colour=0))
     floor_s = found.floors_s[blind]
-    curve = [Point(looks, floor_s / looks, "") for looks in (floor_s / 180, floor_s / 5)]
+    curve = [Point(looks, floor_s / looks, "") for looks in (floor_s / 180, floor_s / 3.5)]
     x = Axis("looks at one backup of 1 to 4 hours, on average", 5, 1200, _LOOKS_TICKS, logarithmic=True)
     y = Axis("lag from the end to the outcome", 3, 220, _LAG_TICKS, logarithmic=True)
     return points(
