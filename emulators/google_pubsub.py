@@ -1,4 +1,3 @@
-# ruff: noqa: TID251 - this starts a program and waits for it, so it has the environment, a clock and a connection.
 """Google's own Pub/Sub emulator, where it is installed: a Java program that comes with the Google Cloud CLI."""
 
 from __future__ import annotations
