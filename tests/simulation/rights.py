@@ -87,9 +87,8 @@ def one_backup_per_start(facts: Facts) -> Iterator[str]:
         if not named:
             yield f"{command_id} made a backup called {attempt.backup}"
         within = command.span("start_within")
-        came = command.deliveries[0].begin - command.at
-        if within is not None and came > within + facts.skew + DELIVERY_MAX:
-            yield f"{attempt.backup} was started for a command that came only {came} after it was published"
+        if within is not None and attempt.start - command.at > within + facts.skew + DELIVERY_MAX:
+            yield f"{attempt.backup} was started {attempt.start - command.at} after its command"
     for (command_id, database), count in made.items():
         if count > 1:
             yield f"{command_id} made {count} backups of {database}"

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from backstop import find, handlers, starts
 from tests.simulation.catalogue import SCENARIOS
+from tests.simulation.checker import INVARIANTS
 from tests.simulation.defects import DEFECTS, Defect, planted
 from tests.simulation.exhaustive import singles
 from tests.simulation.faults import COUNTED
@@ -18,6 +20,8 @@ from tests.simulation.generate import history
 from tests.simulation.run import run, trace
 from tests.simulation.search import Total, first_found
 from tests.simulation.shrink import shrink
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 HISTORIES = 1500
 """A few seconds; `make simulate` runs 20,000."""
@@ -37,7 +41,7 @@ QUICK = (
     "a limit is held against the time of the look, and not of the end",
     "a follow-up is believed wherever it comes from",
     "backups are deleted where that is switched off",
-    "a blocked delete counts as done",
+    "a cancel is told and never sent",
     "a sweep deletes whatever has the name now",
     "whatever has the name now is deleted",
 )
@@ -128,3 +132,12 @@ def test_a_history_that_goes_wrong_is_shrunk_to_what_it_takes() -> None:
     assert small.findings
     assert sum(step is not None for step in small.history.steps) == 1
     assert len(small.history.only or ()) == 1
+
+
+def test_the_page_about_reliability_lists_every_invariant_and_every_planted_defect() -> None:
+    """Its two tables are those of the code, in the same order."""
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+
+    assert [row for row in rows if row in INVARIANTS] == list(INVARIANTS)
+    defects = rows[rows.index("planted defect") + 1 :]
+    assert defects[: len(DEFECTS)] == [defect.title for defect in DEFECTS]
