@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -12,12 +13,25 @@ from google.longrunning.operations_pb2 import Operation as OperationProto
 from backstop.errors import RefusedError, TransientError
 from backstop.gcp import spanner
 from backstop.gcp.calls import Budget
+from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
 from backstop.names import InstanceName
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, RESULTS, START, USERS, World
+from tests.unit.handlers_world import (
+    DAY,
+    FOLLOW_UPS,
+    HOUR,
+    INSTANCE,
+    MINUTE,
+    NIGHTLY,
+    ORDERS,
+    RESULTS,
+    START,
+    USERS,
+    World,
+)
 
 NEVER = None
 
@@ -177,3 +191,23 @@ def test_a_list_of_many_pages_ignored_the_time_that_was_left(monkeypatch: pytest
         spanner.SpannerBackups(budget).list_operations(InstanceName(INSTANCE))
 
     assert len(asked) == spanner.PAGES_MAX
+
+
+@pytest.mark.parametrize(
+    ("start", "left", "field"),
+    [({"database": ORDERS}, [], "command.instance"), ({"instance": INSTANCE}, ["no database!"], "left")],
+)
+def test_a_chain_of_starts_that_nobody_here_wrote_looped_for_ever(
+    start: dict[str, str], left: list[str], field: str
+) -> None:
+    """Whoever may publish to the follow-ups topic can write what the function never would; it is told once."""
+    world = World()
+    trigger = {"message_id": "1", "publish_time": START.isoformat()}
+    chain = {"v": 1, "kind": "fan-out", "trigger": trigger, "step": 1, "command": {"action": "start", **start}}
+    data = json.dumps({**chain, "left": left}).encode()
+
+    report = world.deliver(Delivery(data, {KIND_ATTRIBUTE: KIND_FOLLOW_UP}, "17", START, FOLLOW_UPS))
+
+    assert world.outcomes == ["REJECTED"]
+    assert world.results[0]["field"] == field
+    assert not report.retry
