@@ -11,7 +11,8 @@ from backstop.lifecycle import Outcome
 from backstop.messages import parse_command
 from emulators.demo.scenarios import SCENARIOS, Scenario
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 MESSAGES = [line for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 
 
@@ -57,3 +58,15 @@ def test_the_demo_is_shown_as_it_ends(scenario: Scenario) -> None:
 
     assert cells[2].strip() == scenario.expected[-1][-1]
     assert (cells[6].strip() == "nothing") is not scenario.left_behind
+
+
+PAGES = sorted(path for path in ROOT.rglob("*.md") if not {".venv", ".git"} & set(path.parts))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_links_to_what_is_not_there(page: Path) -> None:
+    """Every relative link leads to a file or a folder of the repository."""
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+
+    assert not broken
