@@ -77,13 +77,19 @@ def one_last_word(facts: Facts) -> Iterator[str]:
             continue
         by_operation: defaultdict[str, set[str]] = defaultdict(set)
         for outcome in outcomes:
-            if outcome.name in REAL_ENDS:
+            attempt = facts.attempts.get(outcome.operation)
+            if outcome.name in REAL_ENDS and not _came_to_nothing(attempt):
                 by_operation[outcome.operation].add(outcome.name)
         for operation, names in by_operation.items():
             if len(names) > 1:
                 yield f"{command_id} says {sorted(names)} of {operation}"
         if len(by_operation) > 1 and "instance" not in command.body:
             yield f"{command_id} tells the end of {sorted(by_operation)}"
+
+
+def _came_to_nothing(attempt: Attempt | None) -> bool:
+    """Whether it is a schedule's backup that ended without the function's doing, and without a backup."""
+    return attempt is not None and attempt.scheduled and attempt.canceller is None and attempt.code != GOOD
 
 
 def same_ids(facts: Facts) -> Iterator[str]:
@@ -151,10 +157,16 @@ def _untrue(outcome: Outcome, command: Command, attempt: Attempt | None, facts: 
 
 
 def _about_its_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
-    """Whether a cancel tells of what it meant; where that leaves nothing, a scheduled backup's end may be told."""
+    """Whether a cancel tells of what it meant.
+
+    Where that leaves no backup to deal with, the end of a scheduled one may be told: once its backup is gone, Spanner
+    no longer says that a schedule made it.
+    """
     meant = entitlement.meant_by(command, facts)
-    nothing_else = attempt.scheduled and not any(_surely_meant(one, command) for one in meant)
-    return attempt in meant or (nothing_else and entitlement.describes(command, attempt))
+    if attempt in meant:
+        return True
+    left = [one for one in meant if _surely_meant(one, command) and one.code in {"", GOOD} and one.gone_at is None]
+    return attempt.scheduled and not left and entitlement.describes(command, attempt)
 
 
 def _surely_meant(attempt: Attempt, command: Command) -> bool:
@@ -167,7 +179,7 @@ def _surely_meant(attempt: Attempt, command: Command) -> bool:
 
 def _untrue_give_up(outcome: Outcome, command: Command, attempt: Attempt | None, facts: Facts) -> str:
     since = max(command.at, attempt.start) if attempt is not None else command.at
-    early = outcome.told.at + facts.skew < since + facts.record.deployment.give_up_after
+    early = outcome.told.at + facts.skew + entitlement.CLOCKS < since + facts.record.deployment.give_up_after
     return "it was too early to give up" if early else ""
 
 

@@ -124,7 +124,7 @@ def why_cancelled(attempt: Attempt, at: datetime, facts: Facts) -> str:
             if old and (command.includes_scheduled or not attempt.scheduled) and not attempt.copied:
                 return command.id
         unwanted = unwanted_from(command, attempt, facts)
-        if unwanted is not None and at >= unwanted - facts.skew:
+        if unwanted is not None and at >= unwanted - facts.skew - CLOCKS:
             return command.id
     return ""
 
