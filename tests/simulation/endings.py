@@ -88,8 +88,8 @@ def one_last_word(facts: Facts) -> Iterator[str]:
 
 
 def _came_to_nothing(attempt: Attempt | None) -> bool:
-    """Whether it is a schedule's backup that ended without the function's doing, and without a backup."""
-    return attempt is not None and attempt.scheduled and attempt.canceller is None and attempt.code != GOOD
+    """Whether it ended without a backup and without the function's doing; then to tell of it is to do nothing."""
+    return attempt is not None and attempt.canceller is None and attempt.code != GOOD
 
 
 def same_ids(facts: Facts) -> Iterator[str]:
