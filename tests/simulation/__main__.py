@@ -65,6 +65,8 @@ def _collect(total: Total, parts: Iterable[Total], soak: bool) -> None:  # noqa:
     reported_s = time.monotonic()
     for part in parts:
         total.merge(part)
+        if part.bad:
+            print(f"{part.bad} wrong: seeds {', '.join(str(one.seed) for one in part.examples)}", flush=True)
         if soak and time.monotonic() - reported_s > REPORT_EVERY_S:
             reported_s = time.monotonic()
             print(f"{total.histories:,} histories, {total.bad} wrong", flush=True)
