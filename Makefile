@@ -1,7 +1,7 @@
 # Each target does its own set-up, in .venv. `make demo` shows Backstop at work; `make check` is what a change must pass.
 PYTHON ?= python3
 BIN := .venv/bin
-UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --no-strip-extras
 
 .PHONY: demo test check lint coverage simulate soak bench diagram format lock clean
 
