@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
@@ -58,6 +59,9 @@ CANCEL_SOON = timedelta(minutes=10)
 
 RETRY_FIRST = timedelta(minutes=1)
 """The first wait after Google refused a follow-up; it doubles with each refusal in a row."""
+
+WAIT_STEP = 1.15
+"""Waits are told apart no finer than by this factor, as the jitter is a tenth either way."""
 
 JITTER = 0.1
 """The part of a wait by which operations are spread, so that those started together aren't looked at together."""
@@ -170,12 +174,17 @@ def _best_interval(elapsed_s: float, length_s: float, spread: float) -> timedelt
     """The interval of the theory above, but no further than to where the hazard begins.
 
     Where the hazard is next to nothing the formula would sleep past the end; so the wait is the shortest of those
-    that the formula gives for each moment slept through, which a few steps of doubling find.
+    that the formula gives for each moment slept through. It is found among the powers of `WAIT_STEP` by halving, as a
+    hazard falls more slowly than time passes, so that the longer the wait, the more its lag is sure to cost.
     """
-    worth_s, wait, longest = 2 * LOOK_WORTH.total_seconds(), 1.0, 4 * max(length_s, elapsed_s)
-    while wait < longest and wait * wait * _hazard(elapsed_s + wait, length_s, spread) < worth_s:
-        wait *= 1.15
-    return timedelta(seconds=wait)
+    longest_s, worth_s = 4 * max(length_s, elapsed_s), 2 * LOOK_WORTH.total_seconds()
+
+    def lag_s(power: int) -> float:
+        wait_s: float = WAIT_STEP**power
+        return wait_s * wait_s * _hazard(elapsed_s + wait_s, length_s, spread)
+
+    powers = range(math.ceil(math.log(longest_s, WAIT_STEP)))
+    return timedelta(seconds=WAIT_STEP ** bisect_left(powers, worth_s, key=lag_s))
 
 
 def _hazard(elapsed_s: float, length_s: float, spread: float) -> float:
