@@ -44,9 +44,13 @@ PROGRESS_OFF_UNKNOWN = 6.0
 DOUBT_MAX = 0.2
 """Progress that can be trusted no better than this says less than the documentation does, and would be overslept."""
 
-SURPRISE_MAX = 2.0
+STUCK_PERCENT = 2.0
+"""How far behind its line a progress that doesn't move may be, as it comes in whole percents and not quite evenly."""
+
+SURPRISE_MAX = 2.5
 """What lasts longer than its guess shows that the guess was bad, so it is never taken to be further off than this many
-standard deviations; otherwise an operation that hangs would be looked at thousands of times."""
+standard deviations; otherwise an operation that hangs would be looked at thousands of times. Fewer, and a first backup
+of half a day would be told later than by those who poll every five minutes."""
 
 CANCEL_GROWTH = 0.5
 """Each look after a cancel waits this part of the time since the cancel, or of the time it has been blocked."""
@@ -160,13 +164,15 @@ def _doubt(seen: Sighting, before: Sighting | None) -> float:
     """How far the progress can be trusted: the spread of the length that it suggests, as a standard deviation.
 
     It is what whole percents leave open, and how far the progress is off the line from the start through the one
-    seen before. A progress that sticks moves further off that line with each look.
+    seen before. A progress that sticks or goes back says nothing.
     """
     if not 0 < seen.percent < 100:
         return math.inf
     off = PROGRESS_OFF_UNKNOWN
     if before is not None and before.percent > 0:
         off = abs(seen.percent - before.percent * (seen.elapsed / before.elapsed))
+        if seen.percent <= before.percent and off > STUCK_PERCENT:
+            return math.inf
     return max(math.hypot(0.5, off) / seen.percent, PROGRESS_SPREAD_MIN)
 
 

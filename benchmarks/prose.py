@@ -35,10 +35,13 @@ history are worth. The best of the others is the one with the least looks times 
 
 What to conclude. Where progress can be trusted or the database has a history, nobody comes near with so few looks;
 without either, evenly spaced looks are as good as anything can be, and Backstop is there. It is fooled by progress
-that has moved steadily and then goes back or sticks: then the end is seen with many minutes of lag, still with fewer
-looks than any other policy. A backup of 12 hours without history outlives the guess of two hours by so much that
-Backstop looks more often than the Python sample and is told no sooner, on the first nights only. Looking more seldom
-late in such a life was tried: it costs the usual 1 to 4 hours up to twice the lag.
+that has moved steadily and then goes back while nobody looks, and at times by progress that sticks or jumps: then the
+end is seen with minutes of lag, in the worst case with most of an hour, still with fewer looks than any other policy.
+A backup of 12 hours without history outlives the guess of two hours by so much that Backstop looks more often than the
+samples that look every five minutes, and is told only some seconds sooner, on the first night only. Looking more seldom
+late in such a life was tried: it costs the usual 1 to 4 hours up to twice the lag. So was drawing a line through the
+progress that a delay or a step back can't hide: it halves the lag of progress that lies, and makes honest progress cost
+twice the looks.
 """
 
 COLD = """

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 SEEDS = 60
 """Few, so that it is quick; the bars have more room than so few operations are off."""
 
+SEEDS_MANY = 250
+"""Where two policies are close, fewer could not tell them apart."""
+
 MODULES_MAX = {"rejected": 820, "look": 860, "start": 900}
 """Some more than today (774, 812 and 849), as Pythons differ. What goes over it is new, and costs each start."""
 
@@ -128,6 +131,14 @@ def test_the_pacing_stays_within_its_bars(bar: pacing.Bar) -> None:
 
     assert figures.looks <= bar.looks
     assert figures.lag_s <= bar.lag_s
+
+
+@pytest.mark.parametrize("column", pacing.COLUMNS, ids=lambda column: column.title)
+def test_no_alternative_makes_fewer_looks_and_is_told_sooner(column: pacing.Column) -> None:
+    """Whatever is known of an operation, nobody is better in both."""
+    table = {name: pacing.replay(policy, column, SEEDS_MANY) for name, policy in pacing.POLICIES.items()}
+
+    assert pacing.better_in_both(table) == []
 
 
 def test_a_larger_fleet_takes_no_more_calls_for_a_backup_and_stays_within_the_quota() -> None:

@@ -129,6 +129,14 @@ def test_progress_that_is_not_steady_is_not_believed(percent: int, before: Sight
     assert wait(percent, 3 * HOUR, before, 2 * HOUR) == wait(0, 3 * HOUR, None, 2 * HOUR)
 
 
+def test_progress_that_has_just_stuck_was_believed_and_slept_on() -> None:
+    """A progress that has stood still since the last look, near as that was, is no line to the end."""
+    stuck, before = 162 * MINUTE, Sighting(50, 150 * MINUTE)
+
+    assert wait(50, stuck, before) == wait(0, stuck)
+    assert wait(49, 150 * MINUTE, before) > wait(0, 150 * MINUTE)
+
+
 def test_what_should_long_have_ended_is_looked_at_less_and_less_often() -> None:
     """Far beyond every guess the waits grow with the time that has passed, and stay finite."""
     overdue = [wait(0, elapsed, expected=MINUTE) for elapsed in (10 * MINUTE, HOUR, DAY, 7 * DAY)]
