@@ -174,12 +174,14 @@ def _after_error(message: Command | FollowUp, error: CallError, attempt: int | N
 def _may_have_begun(message: Command | PutBack | FanOut, attempt: int | None) -> bool:
     """Whether an earlier delivery may have started or cancelled something that nobody follows yet.
 
-    Without a dead-letter policy Pub/Sub doesn't say whether there was an earlier delivery.
+    A chain of starts that has yet to list its databases has begun nothing. Without a dead-letter policy Pub/Sub doesn't
+    say whether there was an earlier delivery.
     """
     command = _command(message)
     if isinstance(command, Sweep) or command.dry_run:
         return False
-    return attempt != 1 or message is not command
+    is_first = message is command or (isinstance(message, FanOut) and message.left is None and not message.failures)
+    return attempt != 1 or not is_first
 
 
 def _reject(message: Command | PutBack | FanOut, error: RefusedError, at: At) -> Report:
@@ -190,7 +192,7 @@ def _reject(message: Command | PutBack | FanOut, error: RefusedError, at: At) ->
 def _ended(message: Command | PutBack | FanOut, outcome: Outcome, why: str, error: CallError, at: At) -> Result:
     """The last word on a command that could not be carried out, or not to its end."""
     result = of_command(outcome, why, at.trigger, _command(message), ErrorText(error.code, error.message))
-    if isinstance(message, FanOut):
+    if isinstance(message, FanOut) and message.left is not None:
         not_started = {**message.refused, **dict.fromkeys(message.left, str(error))}
         return replace(result, databases=Databases(message.started, not_started))
     return result

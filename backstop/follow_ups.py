@@ -89,23 +89,23 @@ class PutBack(Struct, tag="put-back", tag_field="kind", frozen=True, kw_only=Tru
 
 
 class FanOut(Struct, tag="fan-out", tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
-    """Start the backups of the databases that are left, one a delivery.
+    """List an instance's databases, then start the backups of those that are left, one a delivery.
 
     Attributes:
         trigger: The message that the command came in.
         step: How many deliveries came before, this one included.
         command: The command as it was given, for the whole instance.
-        left: The ids of the databases still to be started, in order.
+        left: The ids of the databases still to be started, in order; None: they are still to be listed.
         started: The ids of those whose backup was started.
         refused: For each id whose backup was not started, why not.
-        failures: How often in a row Google has refused to look at the next one.
+        failures: How often in a row Google has refused to list them or to look at the next one.
         v: The version of the format.
     """
 
     trigger: Trigger
     step: int
     command: Start
-    left: tuple[str, ...]
+    left: tuple[str, ...] | None = None
     started: tuple[str, ...] = ()
     refused: dict[str, str] = {}
     failures: int = 0
@@ -115,7 +115,7 @@ class FanOut(Struct, tag="fan-out", tag_field="kind", frozen=True, kw_only=True,
         """Checks what a follow-up of ours always holds, as whoever may publish to its topic can write another."""
         if self.command.instance is None:
             raise BadMessageError("command.instance", None, "must be given in a fan-out")
-        for database_id in self.left:
+        for database_id in self.left or ():
             try:
                 DatabaseName(f"{self.command.instance}/databases/{database_id}")
             except ValueError as error:

@@ -1,8 +1,8 @@
 """What a `start` does: for one database, and for many.
 
-A start of many databases goes through them one a delivery, as a chain of follow-ups that carries what became of each.
-So each delivery makes as few calls as a start of one does, the queue's rate paces the whole, and the last delivery
-can tell what was started and what was not.
+A start of many databases is a chain of follow-ups: the first lists them, each of the next starts the backup of one,
+and the last tells what was started and what was not. So each delivery makes as few calls as a start of one does, and
+the queue's rate paces the whole. The command itself makes none: hundreds of them may come in the same second.
 """
 
 from __future__ import annotations
@@ -55,9 +55,13 @@ class NotStartedError(Exception):
 
 
 def start(command: Start, at: At) -> Report:
-    """Starts a backup and follows it, or attaches to the one that this message has already started."""
+    """Starts a backup and follows it, or attaches to the one that this message has already started.
+
+    For a whole instance it only has the chain begin that does so for each database.
+    """
     if command.database is None:
-        return _fan_out(command, at)
+        wait = schedule(at, FanOut(trigger=at.trigger, step=1, command=command), timedelta(0))
+        return Report(step=0, next_look=wait, note=f"The databases of {command.instance} are listed next.")
     database = command.database
     backup = backup_name(command, database, at)
     if command.dry_run:
@@ -160,7 +164,9 @@ def follow_new(command: Start, operation: Operation, expected: Expectation | Non
 
 
 def fan_out_step(fan_out: FanOut, at: At) -> Report:
-    """Starts the backup of the next database, or tells what became of them all."""
+    """Lists the databases, starts the backup of the next one, or tells what became of them all."""
+    if fan_out.left is None:
+        return _list(fan_out, at)
     if not fan_out.left:
         return _sum_up(fan_out, at)
     database_id = fan_out.left[0]
@@ -178,21 +184,21 @@ def fan_out_step(fan_out: FanOut, at: At) -> Report:
     return replace_report(report, results=tell(at, started))
 
 
-def _fan_out(command: Start, at: At) -> Report:
-    assert command.instance is not None  # noqa: S101 a start has a database or an instance
-    databases = at.ports.spanner.list_databases(command.instance)
+def _list(fan_out: FanOut, at: At) -> Report:
+    command = fan_out.command
+    databases = at.ports.spanner.list_databases(fan_out.instance)
     found, idle = find.matching(databases, command.databases)
     refused = dict.fromkeys(idle, "no database of the instance matches")
     if not found:
-        why = f"Started nothing, as no database of {command.instance} matches."
+        why = f"Started nothing, as no database of {fan_out.instance} matches."
         rejected = replace(of_command(Outcome.REJECTED, why, at.trigger, command), databases=Databases((), refused))
-        return Report(results=tell(at, rejected))
+        return Report(results=tell(at, rejected), step=fan_out.step)
     if command.dry_run:
         would = f"Would start a backup of each of {len(found)} databases: {', '.join(found)}."
-        return Report(results=tell(at, of_command(Outcome.DRY_RUN, would, at.trigger, command)))
-    chain = FanOut(trigger=at.trigger, step=1, command=command, left=tuple(found), refused=refused)
-    wait = schedule(at, chain, timedelta(0))
-    return Report(step=0, next_look=wait, note=f"Starting the backups of {len(found)} databases.")
+        return Report(results=tell(at, of_command(Outcome.DRY_RUN, would, at.trigger, command)), step=fan_out.step)
+    following = replace(fan_out, step=fan_out.step + 1, left=tuple(found), refused=refused, failures=0)
+    wait = schedule(at, following, timedelta(0))
+    return Report(step=fan_out.step, next_look=wait, note=f"Starting the backups of {len(found)} databases.")
 
 
 def _sum_up(fan_out: FanOut, at: At) -> Report:

@@ -41,6 +41,12 @@ def start(number: int) -> tuple[str, bytes]:
     return COMMANDS, push(json.dumps(command).encode(), f"start-{number}")
 
 
+def start_many(number: int) -> tuple[str, bytes]:
+    """A start of all databases of an instance of its own."""
+    command = {"action": "start", "instance": f"{PROJECT}/instances/i{number}"}
+    return COMMANDS, push(json.dumps(command).encode(), f"start-many-{number}")
+
+
 def rejected(number: int) -> tuple[str, bytes]:
     """A message that asks for what there is not: it is answered without a call to Spanner."""
     return COMMANDS, push(json.dumps({"action": "stop", "database": str(DATABASE)}).encode(), f"rejected-{number}")

@@ -102,10 +102,9 @@ The largest fleet, told at once or with its schedules spread over ten minutes, a
 """
 
 FLEET_MEANING = """
-What to conclude. The queue paces everything but the commands themselves: a start of an instance lists its databases
-at once, and 500 such lists in the same ten seconds are as many as the quota allows in 100 s. What Spanner refuses
-then is put back and comes later, and every backup is started all the same. Whoever has hundreds of instances spreads
-their schedules over some minutes, and then nothing is refused at all.
+What to conclude. The queue paces the starts, too: the start of an instance asks nothing of Spanner before its turn
+comes, so 500 of them may come in the same ten seconds, and nobody has to spread schedules. Whatever people cancel,
+follow or start one by one is carried out when it comes, and takes its part of the quota at once.
 
 A dispatch makes at most three calls, so 1.5 dispatches a second, a burst of ten included, can't be over the quota
 whatever they do. The module's default of one leaves room for people and other tools; a fleet of thousands that has

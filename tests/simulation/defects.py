@@ -286,7 +286,7 @@ DEFECTS = (
     ),
     _of(
         "a command that was begun is rejected when a role is missing",
-        ("backstop.deliver:_may_have_begun", "return attempt != 1 or message is not command", "return False"),
+        ("backstop.deliver:_may_have_begun", "return attempt != 1 or not is_first", "return False"),
     ),
     _of(
         "an operation that is named is too young for the command by another's clock",

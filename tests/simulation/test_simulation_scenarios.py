@@ -109,7 +109,7 @@ BUGS = {
         "the next of many starts is scheduled before this one is followed",
         _history(
             _publish(1, "start", instance=INSTANCE),
-            only={(CALL, 0, 1, 1, 1, 4): "crash before", (CALL, 0, 1, 1, 2, 1): "RESOURCE_EXHAUSTED before"},
+            only={(CALL, 0, 2, 1, 1, 4): "crash before", (CALL, 0, 2, 1, 2, 1): "RESOURCE_EXHAUSTED before"},
         ),
     ),
     "a command that comes late has its full time before it is given up": Bug(

@@ -106,7 +106,7 @@ fan_outs = st.builds(
     trigger=triggers,
     step=_steps,
     command=starts_of_many,
-    left=st.lists(database_ids, max_size=3).map(tuple),
+    left=st.none() | st.lists(database_ids, max_size=3).map(tuple),
     started=st.lists(database_ids, max_size=3).map(tuple),
     refused=st.dictionaries(texts, texts, max_size=3),
     failures=_steps,

@@ -21,7 +21,6 @@ Command = dict[str, object]
 # Each command, with the first call that it makes to Spanner, in a world where one backup runs.
 KINDS: dict[str, tuple[Command, str]] = {
     "start": ({"action": "start", "database": ORDERS}, "ListBackupOperations"),
-    "start of many": ({"action": "start", "instance": INSTANCE}, "ListDatabases"),
     "cancel": ({"action": "cancel", "database": ORDERS}, "ListBackupOperations"),
     "follow": ({"action": "follow", "backup": NIGHTLY}, "ListBackupOperations"),
     "sweep": ({"action": "sweep", "instance": INSTANCE, "cancel_after": "0s"}, "ListBackupOperations"),

@@ -106,6 +106,7 @@ def test_a_broken_results_topic_stopped_a_start_of_many_after_the_first() -> Non
     """What comes next is scheduled before anything is told."""
     world = World(databases=(ORDERS, USERS))
     world.send(action="start", instance=INSTANCE)
+    world.look()
     world.faults.plan(Fault("Publish", Code.NOT_FOUND, times=None))
 
     for _ in range(3):
