@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -241,7 +242,7 @@ def push_body(delivery: Delivery) -> bytes:
     body: dict[str, object] = {"message": shown, "subscription": delivery.subscription}
     if delivery.shows_attempt:
         body["deliveryAttempt"] = delivery.attempt
-    return json.dumps(body).encode()
+    return msgspec.json.encode(body)
 
 
 def timestamp(moment: datetime) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ CLOCKS = timedelta(seconds=10)
 """How far Pub/Sub's clock may be off Spanner's."""
 
 NAME_LENGTH_MAX = 60
+HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 def meant_by(command: Command, facts: Facts) -> list[Attempt]:
@@ -85,7 +85,8 @@ def is_derived(command: Command, attempt: Attempt) -> bool:
     database_id = attempt.database.rpartition("/")[2]
     suffix = f"-{command.at:%Y%m%d-%H%M%S}-"
     stem = database_id[: NAME_LENGTH_MAX - len(suffix) - 4] + suffix
-    return re.fullmatch(re.escape(f"{INSTANCE}/backups/{stem}") + "[0-9a-f]{4}", attempt.backup) is not None
+    before, digits = attempt.backup[:-4], attempt.backup[-4:]
+    return before == f"{INSTANCE}/backups/{stem}" and set(digits) <= HEX_DIGITS and len(digits) == 4
 
 
 def names_database(command: Command, database: str) -> bool:

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from emulators.errors import Code
@@ -281,6 +281,7 @@ def follow_up_data(task: Waiting) -> dict[str, object]:
     return body
 
 
+@lru_cache(maxsize=1000)
 def _body(data: bytes) -> dict[str, object]:
     try:
         body = json.loads(data)

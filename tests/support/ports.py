@@ -8,9 +8,10 @@ after its effect, under the RPC's name, as it does in the emulators' servers. Wh
 from __future__ import annotations
 
 import base64
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from backstop.errors import CallError, QuotaError, RefusedError, TransientError
 from backstop.gcp.calls import TRANSIENT
@@ -137,7 +138,7 @@ class QueuePort:
         name = f"{self._queue}/tasks/{identity}"
         message = {"data": base64.b64encode(data).decode(), "attributes": {KIND_ATTRIBUTE: KIND_FOLLOW_UP}}
         post = HttpRequest(
-            self._url, {"Content-Type": "application/json"}, json.dumps({"messages": [message]}).encode()
+            self._url, {"Content-Type": "application/json"}, msgspec.json.encode({"messages": [message]})
         )
         try:
             self._faults.check("CreateTask", "before", name)
@@ -175,7 +176,7 @@ class ResultsPort:
 def publish_of(task: Task) -> Publish:
     """What a follow-up's task asks of Pub/Sub when it is dispatched."""
     topic = task.http_request.url.partition("/v1/")[2].removesuffix(":publish")
-    messages = json.loads(task.http_request.body)["messages"]
+    messages = msgspec.json.decode(task.http_request.body)["messages"]
     drafts = [Draft(base64.b64decode(message["data"]), message["attributes"]) for message in messages]
     return Publish(topic, tuple(drafts))
 
