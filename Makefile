@@ -32,7 +32,7 @@ simulate: .venv/installed
 	$(BIN)/python -m tests.simulation --histories 20000 --exhaustive
 
 soak: .venv/installed
-	$(BIN)/python -m tests.simulation --histories $(or $(HISTORIES),1000000) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.simulation --soak --histories $(or $(HISTORIES),1000000) --seed $(or $(SEED),1)
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
