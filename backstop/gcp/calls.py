@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import random
 import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from backstop.errors import CallError, QuotaError, RefusedError, TransientError
-from backstop.gcp.imports import quick_imports
+from backstop.gcp.sign_in import SignIn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from google.api_core.retry import Retry
-
-T = TypeVar("T")
+    from collections.abc import Callable, Mapping
 
 DELIVERY_S_MAX = 50.0
 """All calls of a delivery together; the function's own limit is 60 s, and an answer takes a moment."""
 
 CALL_S_MAX = 10.0
-"""One call with its retries. Spanner's admin calls take a second at most, so this is a fault and not a slow day."""
+"""One call with its repetitions. Spanner's admin calls take a second at most, so this is a fault and not a slow day."""
 
 ATTEMPT_S_MAX = 5.0
 """One attempt of a call that may be repeated."""
+
+PAUSE_S_FIRST, PAUSE_S_MAX = 0.1, 1.0
+"""Before a call is repeated it waits up to the first of these, and each time up to twice as long."""
 
 TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
 """Codes after which nobody knows whether the call had its effect, or which the service means to pass.
@@ -32,30 +33,10 @@ TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED"
 https://cloud.google.com/apis/design/errors (documented)
 """
 
+_CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.keepalive_time_ms", 120_000))
+"""As in Google's own clients: a page of a list may be of any size, and a connection that broke is noticed."""
 
-class Options(TypedDict):
-    """What the clients' methods take beside the request."""
-
-    timeout: float
-    retry: Retry | None
-
-
-class Once(Generic[T]):
-    """A client, made at its first use and then shared by all threads."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._made: T | None = None
-
-    def __call__(self) -> T:
-        """The client."""
-        if self._made is None:
-            with self._lock:
-                if self._made is None:
-                    with quick_imports():
-                        self._made = self._make()
-        return self._made
+_SIGN_IN = SignIn()
 
 
 class Budget:
@@ -75,49 +56,105 @@ class Budget:
             raise TransientError("DEADLINE_EXCEEDED", f"the delivery's {DELIVERY_S_MAX:.0f} s are used up")
         return min(left_s, CALL_S_MAX)
 
-    def once(self) -> Options:
-        """The options of a call that must not be repeated blindly."""
-        return {"timeout": self.call_s(), "retry": None}
 
-    def repeatable(self) -> Options:
-        """The options of a call that does the same however often it is made."""
-        call_s = self.call_s()
-        return {"timeout": min(call_s, ATTEMPT_S_MAX), "retry": _retry(call_s)}
+class Service:
+    """One of Google's services. All threads share its channel, which is opened at the first call.
 
-
-def _retry(call_s: float) -> Retry:
-    from google.api_core.exceptions import ServiceUnavailable  # noqa: PLC0415 imported when a call is made
-    from google.api_core.retry import Retry, if_exception_type  # noqa: PLC0415
-
-    return Retry(
-        predicate=if_exception_type(ServiceUnavailable), initial=0.1, maximum=1.0, multiplier=2.0, timeout=call_s
-    )
-
-
-@contextmanager
-def our_errors() -> Iterator[None]:
-    """Turns what Google's libraries raise into the three kinds that the handlers know.
-
-    Raises:
-        QuotaError: For RESOURCE_EXHAUSTED.
-        TransientError: For what passes, a failed sign-in included.
-        RefusedError: For every other code.
+    Until then gRPC isn't imported, which is the larger part of a cold start that is ours to spare.
     """
-    from google.api_core.exceptions import GoogleAPICallError, RetryError  # noqa: PLC0415 imported with the clients
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
-    try:
-        yield
-    except GoogleAPICallError as error:
-        code = error.grpc_status_code.name if error.grpc_status_code else "UNKNOWN"
-        raise _kind(code)(code, error.message or str(error)) from error
-    except RetryError as error:
-        raise TransientError("DEADLINE_EXCEEDED", str(error)) from error
-    except GoogleAuthError as error:
-        raise TransientError("UNAVAILABLE", f"could not sign in: {error}") from error
+    def __init__(self, host: str, emulator: str) -> None:
+        """Opens nothing yet.
+
+        Args:
+            host: Where Google serves it.
+            emulator: The environment's variable that may name an emulator instead, plain and without sign-in.
+        """
+        self._host = host
+        self._emulator = emulator
+        self._lock = threading.Lock()
+        self._channel: Any = None
+        self._signed = False
+        self._methods: dict[str, Callable[..., Any]] = {}
+
+    def call(self, method: str, request: Mapping[str, object], budget: Budget, *, repeat: bool = True) -> Any:  # noqa: ANN401 the classes of messages are made at run time
+        """Makes a call, and makes it again while the service is unavailable.
+
+        Args:
+            method: One of `protocol.METHODS`.
+            request: The fields of its request.
+            budget: The delivery's.
+            repeat: False where it must not be made twice without a look in between.
+
+        Returns:
+            The answer, as a message.
+
+        Raises:
+            QuotaError: For RESOURCE_EXHAUSTED.
+            TransientError: For what passes, a failed sign-in included.
+            RefusedError: For every other code.
+        """
+        call_s, pause_s = budget.call_s(), PAUSE_S_FIRST
+        end_s = time.monotonic() + call_s
+        while True:
+            left_s = end_s - time.monotonic()
+            try:
+                return self._attempt(method, request, min(left_s, ATTEMPT_S_MAX) if repeat else left_s)
+            except TransientError as error:
+                pause = random.uniform(0, pause_s)  # noqa: S311 it spreads calls and keeps no secret
+                if not repeat or error.code != "UNAVAILABLE" or time.monotonic() + pause >= end_s:
+                    raise
+            time.sleep(pause)
+            pause_s = min(2 * pause_s, PAUSE_S_MAX)
+
+    def _attempt(self, method: str, request: Mapping[str, object], timeout_s: float) -> Any:  # noqa: ANN401 as above
+        call = self._methods.get(method) or self._method(method)
+        from grpc import RpcError  # noqa: PLC0415 it was imported when the channel was opened
+
+        from backstop.gcp.protocol import MESSAGES, METHODS  # noqa: PLC0415 the same
+
+        metadata = [("x-goog-request-params", _routing(METHODS[method].route, request))]
+        if self._signed:
+            metadata.append(("authorization", f"Bearer {_SIGN_IN.token()}"))
+        try:
+            return call(MESSAGES[METHODS[method].request](**request), timeout=timeout_s, metadata=metadata)
+        except RpcError as error:
+            raise our_error(error) from error
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        """Makes a method callable, and opens the channel if this is the first one."""
+        import grpc  # noqa: PLC0415 at first use only
+
+        from backstop.gcp.protocol import MESSAGES, METHODS  # noqa: PLC0415 the same
+
+        with self._lock:
+            if self._channel is None:
+                address = os.environ.get(self._emulator)
+                self._signed = not address
+                if address:
+                    self._channel = grpc.insecure_channel(address, _CHANNEL)
+                else:
+                    self._channel = grpc.secure_channel(self._host, grpc.ssl_channel_credentials(), _CHANNEL)
+            request, answer = MESSAGES[METHODS[name].request], MESSAGES[METHODS[name].answer]
+            made: Callable[..., Any] = self._channel.unary_unary(
+                METHODS[name].path,
+                request_serializer=request.SerializeToString,
+                response_deserializer=answer.FromString,
+            )
+            self._methods[name] = made
+            return made
 
 
-def _kind(code: str) -> type[CallError]:
+def _routing(route: str, request: Mapping[str, Any]) -> str:
+    value: Any = request
+    for part in route.split("."):
+        value = value[part]
+    return urlencode({route: value}, safe="/")
+
+
+def our_error(error: Any) -> CallError:  # noqa: ANN401 gRPC's exception is a call as well, which its types don't say
+    """What gRPC raises, as one of the three kinds that the handlers know, in Google's words."""
+    code, message = error.code().name, error.details()
     if code == "RESOURCE_EXHAUSTED":
-        return QuotaError
-    return TransientError if code in TRANSIENT else RefusedError
+        return QuotaError(code, message or code)
+    return (TransientError if code in TRANSIENT else RefusedError)(code, message or code)

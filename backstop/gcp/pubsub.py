@@ -1,34 +1,19 @@
-"""Outcomes into Pub/Sub, through Google's generated client: no batching, no threads of its own."""
+"""Outcomes into Pub/Sub, one at a time: a delivery isn't answered before its outcome is told."""
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from backstop.errors import CallError, TransientError
-from backstop.gcp.calls import Budget, Once, our_errors
+from backstop.gcp.calls import Budget, Service
 from backstop.messages import encode_result
 
 if TYPE_CHECKING:
-    from google.pubsub_v1.services.publisher import PublisherClient
-
     from backstop.results import Result
 
 
-def _make_client() -> PublisherClient:
-    from google.pubsub_v1.services.publisher import PublisherClient  # noqa: PLC0415 at first use only
-
-    address = os.environ.get("PUBSUB_EMULATOR_HOST")
-    if not address:
-        return PublisherClient()
-    import grpc  # noqa: PLC0415
-
-    transport = PublisherClient.get_transport_class("grpc")
-    return PublisherClient(transport=transport(channel=grpc.insecure_channel(address)))
-
-
-_client = Once(_make_client)
+_service = Service("pubsub.googleapis.com", "PUBSUB_EMULATOR_HOST")
 
 
 class PubSubResults:
@@ -46,7 +31,6 @@ class PubSubResults:
         data, attributes = encode_result(result, datetime.now(UTC))
         message = {"data": data, "attributes": attributes}
         try:
-            with our_errors():
-                _client().publish(request={"topic": self._topic, "messages": [message]}, **self._budget.repeatable())
+            _service.call("Publish", {"topic": self._topic, "messages": [message]}, self._budget)
         except CallError as error:
             raise TransientError(error.code, f"could not publish the outcome: {error.message}") from error

@@ -1,13 +1,13 @@
-"""Spanner's backup API through Google's client. Decides nothing but how to read what the client gives."""
+"""Spanner's backup API over gRPC. Decides nothing but how to read what Spanner answers."""
 
 from __future__ import annotations
 
-import os
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from backstop.commands import EncryptionType
 from backstop.errors import RefusedError, TransientError
-from backstop.gcp.calls import Budget, Once, our_errors
+from backstop.gcp.calls import Budget, Service
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.ports import Backup, Operation, OperationError
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from google.cloud.spanner_admin_database_v1.services.database_admin import DatabaseAdminClient
-    from google.cloud.spanner_admin_database_v1.types import Backup as BackupType
-    from google.longrunning.operations_pb2 import Operation as OperationProto
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from backstop.commands import Encryption
@@ -29,21 +26,14 @@ PAGES_MAX = 20
 _CREATE_BACKUP = "type.googleapis.com/google.spanner.admin.database.v1.CreateBackupMetadata"
 
 
-def _make_client() -> DatabaseAdminClient:
-    from google.cloud.spanner_admin_database_v1.services.database_admin import (  # noqa: PLC0415 at first use only
-        DatabaseAdminClient,
-    )
+_ENCRYPTION = {
+    EncryptionType.USE_DATABASE_ENCRYPTION: 1,
+    EncryptionType.GOOGLE_DEFAULT_ENCRYPTION: 2,
+    EncryptionType.CUSTOMER_MANAGED_ENCRYPTION: 3,
+}
+"""Google's numbers of CreateBackupEncryptionConfig.EncryptionType."""
 
-    address = os.environ.get("SPANNER_EMULATOR_HOST")
-    if not address:
-        return DatabaseAdminClient()
-    import grpc  # noqa: PLC0415
-
-    transport = DatabaseAdminClient.get_transport_class("grpc")
-    return DatabaseAdminClient(transport=transport(channel=grpc.insecure_channel(address)))
-
-
-_client = Once(_make_client)
+_service = Service("spanner.googleapis.com", "SPANNER_EMULATOR_HOST")
 
 
 class SpannerBackups:
@@ -70,21 +60,19 @@ class SpannerBackups:
         }
         if encryption is not None:
             request["encryption_config"] = {
-                "encryption_type": encryption.type.value,
+                "encryption_type": _ENCRYPTION[encryption.type],
                 "kms_key_names": list(encryption.kms_key_names),
             }
-        with our_errors():
-            future = _client().create_backup(request=request, **self._budget.once())
+        proto = _service.call("CreateBackup", request, self._budget, repeat=False)
         try:
-            return _operation(future.operation)
+            return _operation(proto)
         except UnreadableError as error:
             # It was started all the same; brought again, the message finds it in the list.
             raise TransientError("UNKNOWN", error.message) from error
 
     def get_operation(self, name: OperationName) -> Operation:
         """Reads one operation."""
-        with our_errors():
-            return _operation(_client().get_operation({"name": str(name)}, **self._budget.repeatable()))
+        return _operation(_service.call("GetOperation", {"name": name}, self._budget))
 
     def list_operations(
         self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
@@ -117,7 +105,7 @@ class SpannerBackups:
     def _list(self, instance: InstanceName, text: str) -> list[Operation]:
         request = {"parent": str(instance), "filter": text, "page_size": PAGE_SIZE}
         found = []
-        for page in self._pages("list_backup_operations", request):
+        for page in self._pages("ListBackupOperations", request):
             for proto in page.operations:
                 try:
                     found.append(_operation(proto))
@@ -133,9 +121,7 @@ class SpannerBackups:
             RefusedError: There are more than can be read; a part of them could be misleading.
         """
         for _ in range(PAGES_MAX):
-            with our_errors():
-                pager = getattr(_client(), method)(request=request, **self._budget.repeatable())
-                page = next(iter(pager.pages))
+            page = _service.call(method, request, self._budget)
             yield page
             if not page.next_page_token:
                 return
@@ -144,29 +130,25 @@ class SpannerBackups:
 
     def cancel_operation(self, name: OperationName) -> None:
         """Asks for an operation to be stopped."""
-        with our_errors():
-            _client().cancel_operation({"name": str(name)}, **self._budget.repeatable())
+        _service.call("CancelOperation", {"name": name}, self._budget)
 
     def get_backup(self, name: BackupName) -> Backup:
         """Reads one backup."""
-        with our_errors():
-            return _backup(_client().get_backup(request={"name": str(name)}, **self._budget.repeatable()))
+        return _backup(_service.call("GetBackup", {"name": name}, self._budget))
 
     def delete_backup(self, name: BackupName) -> None:
         """Deletes a backup; not repeated here, so that it never happens without a look right before it."""
-        with our_errors():
-            _client().delete_backup(request={"name": str(name)}, **self._budget.once())
+        _service.call("DeleteBackup", {"name": name}, self._budget, repeat=False)
 
     def set_expire_time(self, name: BackupName, expire_time: datetime) -> None:
         """Changes when Spanner removes a backup by itself."""
-        request = {"backup": {"name": str(name), "expire_time": expire_time}, "update_mask": {"paths": ["expire_time"]}}
-        with our_errors():
-            _client().update_backup(request=request, **self._budget.repeatable())
+        request = {"backup": {"name": name, "expire_time": expire_time}, "update_mask": {"paths": ["expire_time"]}}
+        _service.call("UpdateBackup", request, self._budget)
 
     def list_databases(self, instance: InstanceName) -> list[DatabaseName]:
         """Reads the names of an instance's databases, in alphabetical order."""
         request = {"parent": str(instance), "page_size": PAGE_SIZE}
-        names = [database.name for page in self._pages("list_databases", request) for database in page.databases]
+        names = [database.name for page in self._pages("ListDatabases", request) for database in page.databases]
         return sorted(DatabaseName(name) for name in names)
 
 
@@ -177,28 +159,20 @@ class UnreadableError(RefusedError):
         super().__init__("FAILED_PRECONDITION", what)
 
 
-def _operation(proto: OperationProto) -> Operation:
+def _operation(proto: Any) -> Operation:  # noqa: ANN401 the classes of messages are made at run time
     """Reads an operation.
 
     Raises:
         UnreadableError: It makes something else, or says too little of itself to be told from others.
     """
-    from google.cloud.spanner_admin_database_v1 import types  # noqa: PLC0415
-    from google.rpc.code_pb2 import Code  # noqa: PLC0415
-
     if proto.metadata.type_url != _CREATE_BACKUP:
         raise UnreadableError(f"{proto.name} is no CreateBackup operation")
-    metadata = types.CreateBackupMetadata.pb()()
-    proto.metadata.Unpack(metadata)
-    result = proto.WhichOneof("result") if proto.done else None
-    response, error = None, None
-    if result == "response":
-        made = types.Backup()
-        proto.response.Unpack(types.Backup.pb(made))
-        response = _backup(made)
-    elif result == "error":
-        code = Code.Name(proto.error.code) if proto.error.code in Code.values() else "UNKNOWN"
-        error = OperationError(code, proto.error.message)
+    metadata = _unpacked("CreateBackupMetadata", proto.metadata)
+    response = error = None
+    if proto.done and proto.HasField("response"):
+        response = _backup(_unpacked("Backup", proto.response))
+    elif proto.done and proto.HasField("error"):
+        error = OperationError(_code(proto.error.code), proto.error.message)
     start_time = _time(metadata.progress.start_time)
     try:
         name, database = OperationName(proto.name), DatabaseName(metadata.database)
@@ -219,19 +193,37 @@ def _operation(proto: OperationProto) -> Operation:
     )
 
 
-def _backup(message: BackupType) -> Backup:
-    backup = type(message).pb(message)
-    create_time, expire_time = _time(backup.create_time), _time(backup.expire_time)
+def _unpacked(kind: str, packed: Any) -> Any:  # noqa: ANN401 as above
+    """The message inside a `google.protobuf.Any`."""
+    from google.protobuf.message import DecodeError  # noqa: PLC0415 it was imported when the call was made
+
+    from backstop.gcp.protocol import MESSAGES  # noqa: PLC0415 the same
+
+    try:
+        return MESSAGES[kind].FromString(packed.value)
+    except DecodeError as error:
+        raise UnreadableError(f"what should be a {kind} can't be read") from error
+
+
+def _code(number: int) -> str:
+    """The name of a canonical code."""
+    from grpc import StatusCode  # noqa: PLC0415 as above
+
+    return next((code.name for code in StatusCode if code.value[0] == number), "UNKNOWN")
+
+
+def _backup(proto: Any) -> Backup:  # noqa: ANN401 as above
+    create_time, expire_time = _time(proto.create_time), _time(proto.expire_time)
     if create_time is None or expire_time is None:
-        raise UnreadableError(f"{backup.name} has no times")
+        raise UnreadableError(f"{proto.name} has no times")
     return Backup(
-        name=BackupName(backup.name),
-        database=DatabaseName(backup.database),
+        name=BackupName(proto.name),
+        database=DatabaseName(proto.database),
         create_time=create_time,
         expire_time=expire_time,
-        size_bytes=backup.size_bytes,
-        schedules=tuple(backup.backup_schedules),
-        referenced_by=(*backup.referencing_databases, *backup.referencing_backups),
+        size_bytes=proto.size_bytes,
+        schedules=tuple(proto.backup_schedules),
+        referenced_by=(*proto.referencing_databases, *proto.referencing_backups),
     )
 
 

@@ -8,30 +8,19 @@ import os
 from typing import TYPE_CHECKING
 
 from backstop.errors import CallError, TransientError
-from backstop.gcp.calls import Budget, Once, our_errors
+from backstop.gcp.calls import Budget, Service
 from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from google.cloud.tasks_v2.services.cloud_tasks import CloudTasksClient
-
 _SCOPE = "https://www.googleapis.com/auth/pubsub"
 
 
-def _make_client() -> CloudTasksClient:
-    from google.cloud.tasks_v2.services.cloud_tasks import CloudTasksClient  # noqa: PLC0415 at first use only
+_POST = 1
+"""Google's number in the enum `HttpMethod`."""
 
-    address = os.environ.get("CLOUD_TASKS_EMULATOR_HOST")
-    if not address:
-        return CloudTasksClient()
-    import grpc  # noqa: PLC0415
-
-    transport = CloudTasksClient.get_transport_class("grpc")
-    return CloudTasksClient(transport=transport(channel=grpc.insecure_channel(address)))
-
-
-_client = Once(_make_client)
+_service = Service("cloudtasks.googleapis.com", "CLOUD_TASKS_EMULATOR_HOST")
 
 
 class TasksQueue:
@@ -53,7 +42,7 @@ class TasksQueue:
         message = {"data": base64.b64encode(data).decode(), "attributes": {KIND_ATTRIBUTE: KIND_FOLLOW_UP}}
         http_request: dict[str, object] = {
             "url": self._url,
-            "http_method": "POST",
+            "http_method": _POST,
             "headers": {"Content-Type": "application/json"},
             "body": json.dumps({"messages": [message]}).encode(),
         }
@@ -61,8 +50,7 @@ class TasksQueue:
             http_request["oauth_token"] = {"service_account_email": self._service_account, "scope": _SCOPE}
         task = {"name": f"{self._queue}/tasks/{identity}", "schedule_time": due, "http_request": http_request}
         try:
-            with our_errors():
-                _client().create_task(request={"parent": self._queue, "task": task}, **self._budget.repeatable())
+            _service.call("CreateTask", {"parent": self._queue, "task": task}, self._budget)
         except CallError as error:
             if error.code != "ALREADY_EXISTS":
                 raise TransientError(error.code, f"could not schedule the follow-up: {error.message}") from error

@@ -1,0 +1,69 @@
+"""Signing in: the token of the function's own service account, from the metadata server that Google's machines have.
+
+https://cloud.google.com/run/docs/container-contract#metadata-server (documented)
+https://cloud.google.com/compute/docs/access/authenticate-workloads#applications (documented)
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from http.client import HTTPConnection, HTTPException
+
+import msgspec
+
+from backstop.errors import TransientError
+
+_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
+
+ANSWER_S_MAX = 3.0
+"""The server is on the same machine; Google's own library waits as long."""
+
+RENEW_S = 240.0
+"""How long before its end a token is replaced. The server gives out the same one until it has five minutes left, so
+that a new one is there to be had. https://cloud.google.com/compute/docs/access/authenticate-workloads (documented)
+"""
+
+
+class _Token(msgspec.Struct, frozen=True):
+    access_token: str
+    expires_in: int
+
+
+class SignIn:
+    """Who the function is, for all of its threads."""
+
+    def __init__(self) -> None:
+        """Asks nobody yet."""
+        self._lock = threading.Lock()
+        self._token = ""
+        self._renew_at_s = 0.0
+
+    def token(self) -> str:
+        """A token that is good for some minutes at least.
+
+        Raises:
+            TransientError: There is none to be had now.
+        """
+        with self._lock:
+            if time.time() >= self._renew_at_s:
+                found = _ask()
+                self._token, self._renew_at_s = found.access_token, time.time() + found.expires_in - RENEW_S
+            return self._token
+
+
+def _ask() -> _Token:
+    # The variable is the ecosystem's own.
+    connection = HTTPConnection(os.environ.get("GCE_METADATA_HOST", "metadata.google.internal"), timeout=ANSWER_S_MAX)
+    try:
+        connection.request("GET", _PATH, headers={"Metadata-Flavor": "Google"})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise TransientError("UNAVAILABLE", f"could not sign in: the metadata server answered {answer.status}")
+        return msgspec.json.decode(body, type=_Token)
+    except (OSError, HTTPException, msgspec.MsgspecError) as error:
+        raise TransientError("UNAVAILABLE", f"could not sign in: {error}") from error
+    finally:
+        connection.close()
