@@ -60,18 +60,16 @@ class Budget:
 class Service:
     """One of Google's services. All threads share its channel, which is opened at the first call.
 
-    Until then gRPC isn't imported, which is the larger part of a cold start that is ours to spare.
+    Until then gRPC isn't imported, which a delivery that makes no call doesn't need.
+
+    Attributes:
+        host: Where Google serves it.
+        emulator: The environment's variable that may name an emulator instead, plain and without sign-in.
     """
 
     def __init__(self, host: str, emulator: str) -> None:
-        """Opens nothing yet.
-
-        Args:
-            host: Where Google serves it.
-            emulator: The environment's variable that may name an emulator instead, plain and without sign-in.
-        """
-        self._host = host
-        self._emulator = emulator
+        self.host = host
+        self.emulator = emulator
         self._lock = threading.Lock()
         self._channel: Any = None
         self._signed = False
@@ -123,18 +121,12 @@ class Service:
 
     def _method(self, name: str) -> Callable[..., Any]:
         """Makes a method callable, and opens the channel if this is the first one."""
-        import grpc  # noqa: PLC0415 at first use only
-
-        from backstop.gcp.protocol import MESSAGES, METHODS  # noqa: PLC0415 the same
+        from backstop.gcp.protocol import MESSAGES, METHODS  # noqa: PLC0415 at first use only
 
         with self._lock:
             if self._channel is None:
-                address = os.environ.get(self._emulator)
-                self._signed = not address
-                if address:
-                    self._channel = grpc.insecure_channel(address, _CHANNEL)
-                else:
-                    self._channel = grpc.secure_channel(self._host, grpc.ssl_channel_credentials(), _CHANNEL)
+                self._signed = not os.environ.get(self.emulator)
+                self._channel = open_channel(self)
             request, answer = MESSAGES[METHODS[name].request], MESSAGES[METHODS[name].answer]
             made: Callable[..., Any] = self._channel.unary_unary(
                 METHODS[name].path,
@@ -143,6 +135,16 @@ class Service:
             )
             self._methods[name] = made
             return made
+
+
+def open_channel(service: Service) -> Any:  # noqa: ANN401 gRPC is imported here and not before
+    """A channel to a service, or to the emulator in its place."""
+    import grpc  # noqa: PLC0415 at first use only
+
+    address = os.environ.get(service.emulator)
+    if address:
+        return grpc.insecure_channel(address, _CHANNEL)
+    return grpc.secure_channel(service.host, grpc.ssl_channel_credentials(), _CHANNEL)
 
 
 def _routing(route: str, request: Mapping[str, Any]) -> str:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
-import google.api_core.exceptions
-import google.auth.exceptions
-import grpc
 import pytest
-from google.api_core.retry import Retry
 
 from backstop.errors import CallError, QuotaError, RefusedError, TransientError
 from backstop.gcp import calls
-from backstop.gcp.calls import Budget, Once, our_errors
+from backstop.gcp.calls import Budget, Service
 from emulators.errors import Code
+from emulators.faults import Fault
+from emulators.spanner.server import SpannerEmulator
 
-# Google's exceptions have no types.
-exceptions: Any = google.api_core.exceptions
-sign_in: Any = google.auth.exceptions
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+READ = "GetOperation", {"name": "projects/demo-project/instances/i1/backups/b1/operations/o1"}
+"""A call that finds nothing, where nothing else is planned for it."""
 
 KINDS: dict[str, type[CallError]] = {
     "CANCELLED": TransientError,
@@ -42,17 +42,32 @@ KINDS: dict[str, type[CallError]] = {
 }
 
 
-@pytest.mark.parametrize(("code", "kind"), KINDS.items())
-def test_each_of_google_s_codes_is_one_of_our_three_errors(code: str, kind: type[CallError]) -> None:
-    """The library's own exception for the code becomes what a handler can act on, in the same words."""
-    theirs = exceptions.from_grpc_status(grpc.StatusCode[code], "what Google says")
+@pytest.fixture
+def spanner() -> Iterator[SpannerEmulator]:
+    """An emulated Spanner."""
+    with SpannerEmulator() as emulator:
+        yield emulator
 
-    with pytest.raises(CallError) as caught, our_errors():
-        raise theirs
+
+@pytest.fixture
+def service(spanner: SpannerEmulator, monkeypatch: pytest.MonkeyPatch) -> Service:
+    """The way to it, not used before."""
+    monkeypatch.setenv("SPANNER_EMULATOR_HOST", spanner.address)
+    return Service("spanner.googleapis.com", "SPANNER_EMULATOR_HOST")
+
+
+@pytest.mark.parametrize(("code", "kind"), KINDS.items())
+def test_each_of_google_s_codes_is_one_of_our_three_errors(
+    code: str, kind: type[CallError], spanner: SpannerEmulator, service: Service
+) -> None:
+    """Each becomes what a handler can act on, in Google's own words."""
+    spanner.faults.plan(Fault("GetOperation", Code[code], message="what Google says"))
+
+    with pytest.raises(CallError) as caught:
+        service.call(*READ, Budget(), repeat=False)
 
     assert type(caught.value) is kind
     assert (caught.value.code, caught.value.message) == (code, "what Google says")
-    assert caught.value.__cause__ is theirs
 
 
 def test_every_code_but_ok_is_in_the_table() -> None:
@@ -60,43 +75,20 @@ def test_every_code_but_ok_is_in_the_table() -> None:
     assert set(KINDS) == {code.name for code in Code} - {"OK"}
 
 
-@pytest.mark.parametrize(
-    ("theirs", "code"),
-    [
-        (exceptions.GoogleAPICallError("no code"), "UNKNOWN"),
-        (exceptions.RetryError("too long", None), "DEADLINE_EXCEEDED"),
-        (sign_in.RefreshError("no token"), "UNAVAILABLE"),
-        (sign_in.DefaultCredentialsError("no account"), "UNAVAILABLE"),
-    ],
-)
-def test_what_has_no_code_passes(theirs: Exception, code: str) -> None:
-    """A retry that ran out, and a sign-in that failed, are transient."""
-    with pytest.raises(TransientError) as caught, our_errors():
-        raise theirs
-
-    assert caught.value.code == code
-
-
-def test_an_error_without_words_is_told_by_its_name() -> None:
+def test_an_error_without_words_is_told_by_its_code(spanner: SpannerEmulator, service: Service) -> None:
     """An empty text helps nobody."""
-    with pytest.raises(RefusedError) as caught, our_errors():
-        raise exceptions.NotFound("")
+    spanner.faults.plan(Fault("GetOperation", Code.NOT_FOUND, message=""))
 
-    assert caught.value.message
+    with pytest.raises(RefusedError) as caught:
+        service.call(*READ, Budget())
 
-
-def test_a_bug_of_ours_stays_what_it_is() -> None:
-    """Only Google's errors are translated; everything else is a bug and must be seen."""
-    with pytest.raises(KeyError), our_errors():
-        raise KeyError("x")
+    assert caught.value.message == "NOT_FOUND"
 
 
-def test_a_call_that_succeeds_is_left_alone() -> None:
-    """Nothing is raised where nothing went wrong."""
-    with our_errors():
-        done = True
-
-    assert done
+def test_a_field_that_is_none_of_google_s_is_a_bug_and_stays_one(service: Service) -> None:
+    """Only Google's errors are translated; everything else must be seen."""
+    with pytest.raises(ValueError, match="no_such_field"):
+        service.call("GetOperation", {"name": "x", "no_such_field": 1}, Budget())
 
 
 def test_a_call_may_take_ten_seconds_and_never_more_than_the_delivery_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,84 +100,94 @@ def test_a_call_may_take_ten_seconds_and_never_more_than_the_delivery_has_left(m
     assert budget.call_s() == calls.CALL_S_MAX == 10.0
     now_s += calls.DELIVERY_S_MAX - 3.0
     assert budget.call_s() == pytest.approx(3.0)
-    assert budget.once()["timeout"] == pytest.approx(3.0)
-    assert budget.once()["retry"] is None
     now_s += 3.0
     with pytest.raises(TransientError, match="the delivery's 50 s are used up") as caught:
         budget.call_s()
 
     assert caught.value.code == "DEADLINE_EXCEEDED"
-    with pytest.raises(TransientError):
-        budget.once()
-    with pytest.raises(TransientError):
-        budget.repeatable()
 
 
-def test_a_call_that_may_be_repeated_is_repeated_while_the_service_is_unavailable() -> None:
+def test_a_call_that_may_be_repeated_is_repeated_while_the_service_is_unavailable(
+    spanner: SpannerEmulator, service: Service
+) -> None:
     """Two short outages are bridged without the handler noticing."""
-    options = Budget().repeatable()
-    retry = options["retry"]
-    attempts: list[float] = []
+    spanner.faults.plan(Fault("GetOperation", Code.UNAVAILABLE, times=2))
 
-    def work() -> str:
-        attempts.append(time.monotonic())
-        if len(attempts) < 3:
-            raise exceptions.ServiceUnavailable("not now")
-        return "done"
+    with pytest.raises(RefusedError, match="NOT_FOUND"):
+        service.call(*READ, Budget())
 
-    assert isinstance(retry, Retry)
-    assert retry(work)() == "done"
-    assert len(attempts) == 3
-    assert options["timeout"] == calls.ATTEMPT_S_MAX
+    assert spanner.faults.calls["GetOperation"] == 3
 
 
-@pytest.mark.parametrize("theirs", [exceptions.InternalServerError, exceptions.ResourceExhausted, exceptions.NotFound])
-def test_no_other_error_is_repeated_within_a_call(theirs: type[Exception]) -> None:
+@pytest.mark.parametrize("code", [Code.INTERNAL, Code.RESOURCE_EXHAUSTED, Code.NOT_FOUND])
+def test_no_other_error_is_repeated_within_a_call(code: Code, spanner: SpannerEmulator, service: Service) -> None:
     """Quota and refusals aren't helped by asking at once again."""
-    retry = Budget().repeatable()["retry"]
-    attempts: list[int] = []
+    spanner.faults.plan(Fault("GetOperation", code, times=2))
 
-    def work() -> None:
-        attempts.append(1)
-        raise theirs("no")
+    with pytest.raises(CallError, match=code.name):
+        service.call(*READ, Budget())
 
-    assert isinstance(retry, Retry)
-    with pytest.raises(theirs):
-        retry(work)()
-    assert len(attempts) == 1
+    assert spanner.faults.calls["GetOperation"] == 1
 
 
-def test_the_repetition_ends_with_the_call_s_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_must_not_be_repeated_is_not(spanner: SpannerEmulator, service: Service) -> None:
+    """Somebody looks first at what became of it."""
+    spanner.faults.plan(Fault("GetOperation", Code.UNAVAILABLE))
+
+    with pytest.raises(TransientError, match="UNAVAILABLE"):
+        service.call(*READ, Budget(), repeat=False)
+
+    assert spanner.faults.calls["GetOperation"] == 1
+
+
+def test_the_repetition_ends_with_the_call_s_time(
+    spanner: SpannerEmulator, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A service that stays away is a transient fault, soon."""
-    monkeypatch.setattr(calls, "CALL_S_MAX", 0.3)
-    retry = Budget().repeatable()["retry"]
+    monkeypatch.setattr(calls, "CALL_S_MAX", 0.5)
+    spanner.faults.plan(Fault("GetOperation", Code.UNAVAILABLE, times=None))
     began_s = time.monotonic()
 
-    def work() -> None:
-        raise exceptions.ServiceUnavailable("not now")
+    with pytest.raises(TransientError, match="UNAVAILABLE"):
+        service.call(*READ, Budget())
 
-    assert isinstance(retry, Retry)
-    with pytest.raises(TransientError), our_errors():
-        retry(work)()
     assert time.monotonic() - began_s < 2.0
+    assert spanner.faults.calls["GetOperation"] >= 2
 
 
-def test_a_client_is_made_once_however_many_threads_ask_for_it() -> None:
-    """A second client would be a second set of connections."""
-    made: list[object] = []
+@pytest.mark.parametrize("limit", ["ATTEMPT_S_MAX", "CALL_S_MAX"])
+def test_nobody_waits_longer_than_that_for_an_answer(
+    limit: str, spanner: SpannerEmulator, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that accepts a call and never answers it ends in a transient fault."""
+    monkeypatch.setattr(calls, limit, 0.3)
+
+    with spanner.lock, pytest.raises(TransientError, match="DEADLINE_EXCEEDED"):
+        service.call(*READ, Budget(), repeat=limit == "ATTEMPT_S_MAX")
+
+
+def test_a_channel_is_opened_once_however_many_threads_call(
+    spanner: SpannerEmulator, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one would be a second set of connections."""
+    opened: list[str] = []
+    open_one = calls.open_channel
+
+    def slowly(service: Service) -> object:
+        time.sleep(0.05)
+        opened.append(service.host)
+        return open_one(service)
+
+    monkeypatch.setattr(calls, "open_channel", slowly)
     ready = threading.Barrier(8)
-
-    def make() -> object:
-        time.sleep(0.02)
-        made.append(object())
-        return made[-1]
-
-    once = Once(make)
-    given: list[object] = []
+    refused: list[CallError] = []
 
     def ask() -> None:
         ready.wait()
-        given.append(once())
+        try:
+            service.call(*READ, Budget())
+        except RefusedError as error:
+            refused.append(error)
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -193,5 +195,5 @@ def test_a_client_is_made_once_however_many_threads_ask_for_it() -> None:
     for thread in threads:
         thread.join()
 
-    assert len(made) == 1
-    assert given == made * 8
+    assert opened == ["spanner.googleapis.com"]
+    assert len(refused) == spanner.faults.calls["GetOperation"] == 8

@@ -37,13 +37,14 @@ ENVIRONMENT = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function's settings, and clients that were never made."""
+    """The function's settings, and no channel open."""
     for variable, value in ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("BACKSTOP_RESULTS_TOPIC", raising=False)
     monkeypatch.setattr(calls, "CALL_S_MAX", 0.5)
     for adapter in (spanner, pubsub, tasks):
-        monkeypatch.setattr(adapter, "_client", calls.Once(adapter._make_client))  # noqa: SLF001 a fresh process has none
+        used = adapter._service  # noqa: SLF001 a fresh process has one without a channel
+        monkeypatch.setattr(adapter, "_service", calls.Service(used.host, used.emulator))
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_a_deployment_with_a_wrong_setting_never_serves(monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("spanner_address")
 def test_the_function_s_work_is_spanner_s_work(capfd: pytest.CaptureFixture[str]) -> None:
-    """The official client reaches the emulator through the ecosystem's own variable."""
+    """The emulator is reached through the ecosystem's own variable."""
     assert post(make_client(), "push-from-scheduler") == HTTPStatus.NO_CONTENT
 
     assert logged(capfd)["message"] == f"Nothing to stop and nothing left behind in {INSTANCE}."

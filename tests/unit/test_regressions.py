@@ -162,12 +162,8 @@ def test_an_operation_that_can_t_be_read_hid_all_others_of_its_instance(monkeypa
     for proto in (good, odd):
         proto.metadata.Pack(types.CreateBackupMetadata.pb(metadata))
     page = SimpleNamespace(operations=[odd, good], next_page_token="")
-    client = SimpleNamespace(
-        list_backup_operations=lambda **_: SimpleNamespace(pages=iter([page])),
-        get_operation=lambda *_, **__: odd,
-        create_backup=lambda **_: SimpleNamespace(operation=odd),
-    )
-    monkeypatch.setattr(spanner, "_client", lambda: client)
+    answers = {"ListBackupOperations": page, "GetOperation": odd, "CreateBackup": odd}
+    monkeypatch.setattr(spanner, "_service", SimpleNamespace(call=lambda method, *_, **__: answers[method]))
     port = spanner.SpannerBackups(Budget())
 
     assert [operation.name for operation in port.list_operations(InstanceName(INSTANCE))] == [good.name]
@@ -181,11 +177,11 @@ def test_a_list_of_many_pages_ignored_the_time_that_was_left(monkeypatch: pytest
     """Each page is a call of its own within the delivery's time, and a list without an end is refused."""
     page, asked = SimpleNamespace(operations=[], next_page_token="more"), []  # noqa: S106 a page, not a password
 
-    def answer(**options: object) -> SimpleNamespace:
-        asked.append(options)
-        return SimpleNamespace(pages=iter([page]))
+    def answer(*arguments: object) -> SimpleNamespace:
+        asked.append(arguments)
+        return page
 
-    monkeypatch.setattr(spanner, "_client", lambda: SimpleNamespace(list_backup_operations=answer))
+    monkeypatch.setattr(spanner, "_service", SimpleNamespace(call=answer))
     budget = Budget()
 
     with pytest.raises(RefusedError, match="lists more than"):

@@ -1,0 +1,215 @@
+"""The function's token: from the metadata server, kept while it is good, and sent to nobody but Google."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+
+from backstop.errors import CallError, TransientError
+from backstop.gcp import calls, sign_in
+from backstop.gcp.calls import Budget, Service
+from backstop.gcp.sign_in import SignIn
+from emulators.spanner.server import SpannerEmulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
+READ = "GetOperation", {"name": "projects/demo-project/instances/i1/backups/b1/operations/o1"}
+
+
+class Metadata:
+    """A metadata server, as Google documents it.
+
+    Attributes:
+        asked: How often a token was asked for, in the way that Google asks for.
+        answer: What it answers, if not a token.
+    """
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answer: tuple[int, bytes] | None = None
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        metadata = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                """Gives a new token each time, good for an hour."""
+                if self.path != PATH or self.headers["Metadata-Flavor"] != "Google":
+                    self.send_error(403)
+                    return
+                metadata.asked += 1
+                token = {"access_token": f"token-{metadata.asked}", "expires_in": 3600, "token_type": "Bearer"}
+                status, body = metadata.answer or (200, json.dumps(token).encode())
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Nobody reads it."""
+
+        return Handler
+
+    def stop(self) -> None:
+        """Goes away."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[Metadata]:
+    """The server, and nobody signed in."""
+    server = Metadata()
+    monkeypatch.setenv("GCE_METADATA_HOST", server.address)
+    monkeypatch.setattr(calls, "_SIGN_IN", SignIn())
+    yield server
+    server.stop()
+
+
+def test_a_token_is_asked_for_once_and_kept_until_shortly_before_its_end(
+    metadata: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metadata server is asked once an hour, and never too late."""
+    now_s = time.time()
+    monkeypatch.setattr(sign_in, "time", SimpleNamespace(time=lambda: now_s))
+    account = SignIn()
+
+    assert [account.token(), account.token()] == ["token-1", "token-1"]
+    now_s += 3600 - sign_in.RENEW_S - 1
+    assert account.token() == "token-1"
+    now_s += 2
+    assert account.token() == "token-2"
+    assert metadata.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((503, b"not now"), "answered 503"),
+        ((200, b"not JSON"), "could not sign in"),
+        ((200, b'{"access_token": "x"}'), "expires_in"),
+    ],
+)
+def test_a_sign_in_that_fails_passes(metadata: Metadata, answer: tuple[int, bytes], said: str) -> None:
+    """The message comes again, and the next one asks anew."""
+    account = SignIn()
+    metadata.answer = answer
+
+    with pytest.raises(TransientError, match=said) as caught:
+        account.token()
+
+    assert caught.value.code == "UNAVAILABLE"
+    metadata.answer = None
+    assert account.token() == "token-2"
+
+
+def test_no_metadata_server_is_a_transient_fault_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of Google's machines nobody gives a token, and the log says why."""
+    monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
+
+    with pytest.raises(TransientError, match="could not sign in"):
+        SignIn().token()
+
+
+def test_an_emulator_is_told_no_token(metadata: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection is plain, and everybody on the way could read it."""
+    with SpannerEmulator() as emulator:
+        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.address)
+        with pytest.raises(CallError, match="NOT_FOUND"):
+            Service("spanner.googleapis.com", "SPANNER_EMULATOR_HOST").call(*READ, Budget())
+
+    assert metadata.asked == 0
+
+
+class Google(grpc.GenericRpcHandler):
+    """A server with a certificate, which notes who calls."""
+
+    def __init__(self, key: bytes, certificate: bytes) -> None:
+        self.callers: list[object] = []
+        self._server = grpc.server(ThreadPoolExecutor(1), handlers=[self])
+        self.port = self._server.add_secure_port("localhost:0", grpc.ssl_server_credentials([(key, certificate)]))
+        self._server.start()
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """Takes any call, and knows nothing."""
+        self.callers.append(dict(handler_call_details.invocation_metadata).get("authorization"))
+
+        def refuse(_request: bytes, context: grpc.ServicerContext) -> bytes:
+            context.abort(grpc.StatusCode.NOT_FOUND, "nothing is here")
+
+        return grpc.unary_unary_rpc_method_handler(refuse)
+
+    def stop(self) -> None:
+        """Hangs up."""
+        self._server.stop(None)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A key and a certificate that nobody has signed, for this machine."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl here")
+    key, signed = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(signed)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return key, signed
+
+
+@pytest.fixture
+def google(certificate: tuple[Path, Path]) -> Iterator[Google]:
+    """A service with that certificate."""
+    key, signed = certificate
+    server = Google(key.read_bytes(), signed.read_bytes())
+    yield server
+    server.stop()
+
+
+def roots(monkeypatch: pytest.MonkeyPatch, pem: bytes | None) -> None:
+    """Has gRPC trust this certificate, or those that it comes with."""
+    trusted = grpc.ssl_channel_credentials(pem)
+    monkeypatch.setattr(grpc, "ssl_channel_credentials", lambda: trusted)
+
+
+def test_google_is_told_the_token_and_only_over_tls(
+    metadata: Metadata, google: Google, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way that a call takes in production, against servers on this machine."""
+    roots(monkeypatch, certificate[1].read_bytes())
+    service = Service(f"localhost:{google.port}", "NO_EMULATOR")
+
+    for _ in range(2):
+        with pytest.raises(CallError, match="NOT_FOUND: nothing is here"):
+            service.call(*READ, Budget())
+
+    assert google.callers == ["Bearer token-1", "Bearer token-1"]
+    assert metadata.asked == 1
+
+
+@pytest.mark.usefixtures("metadata")
+def test_somebody_who_can_t_prove_to_be_google_is_told_nothing(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate that no authority has signed ends the call before the token is sent."""
+    monkeypatch.setattr(calls, "CALL_S_MAX", 1.0)
+    roots(monkeypatch, None)
+
+    with pytest.raises(TransientError):
+        Service(f"localhost:{google.port}", "NO_EMULATOR").call(*READ, Budget())
+
+    assert google.callers == []
