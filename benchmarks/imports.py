@@ -21,29 +21,37 @@ STAGES = {
     "Backstop's own code with msgspec": "backstop.deliver, backstop.gcp.settings, backstop.gcp.spanner,"
     " backstop.gcp.tasks, backstop.gcp.pubsub",
     "gRPC": "grpc",
-    "Google's API core with requests and protobuf": "google.api_core.gapic_v1, google.api_core.operations_v1",
-    "Spanner's generated client": "google.cloud.spanner_admin_database_v1.services.database_admin",
-    "Cloud Tasks' generated client": "google.cloud.tasks_v2.services.cloud_tasks",
-    "Pub/Sub's generated client": "google.pubsub_v1.services.publisher",
+    "protobuf, and Google's messages as far as they are used": "backstop.gcp.protocol",
 }
-"""In the order in which a start needs them."""
+"""In the order in which a follow-up needs them."""
 
-WHOLE = "instead: google.cloud.spanner and google.cloud.pubsub_v1 after the first two"
-FIRST_TWO = 2
+CLIENTS = "instead of the last: Google's generated clients of the three services"
+WHOLE = "instead of the last two: google.cloud.spanner and google.cloud.pubsub_v1"
+ALTERNATIVES = {
+    CLIENTS: (
+        3,
+        ", ".join(
+            (
+                "google.cloud.spanner_admin_database_v1.services.database_admin",
+                "google.cloud.tasks_v2.services.cloud_tasks",
+                "google.pubsub_v1.services.publisher",
+            )
+        ),
+    ),
+    WHOLE: (2, "google.cloud.spanner, google.cloud.pubsub_v1"),
+}
+"""After so many of the stages, what others import."""
 
 _TIMER = """
-import contextlib, json, sys, time
-times, stages, spare = [], json.loads(sys.argv[1]), sys.argv[2] == "spare"
-for number, stage in enumerate(stages):
-    if spare and number == 1:
-        from backstop.gcp.imports import quick_imports
+import json, sys, time
+times = []
+for stage in json.loads(sys.argv[1]):
     began, modules = time.perf_counter(), len(sys.modules)
-    with quick_imports() if spare and number >= 2 else contextlib.nullcontext():
-        exec("import " + stage)
+    exec("import " + stage)
     times.append((time.perf_counter() - began, len(sys.modules) - modules))
 print(json.dumps(times))
 """
-"""Run in the new process. Only from the clients on is anything spared, as in the function."""
+"""Run in the new process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,50 +60,39 @@ class Cost:
 
     Attributes:
         title: What is imported.
-        spared_s: How long it takes the way the function imports it, in the middle.
-        plain_s: How long it takes with a plain import.
-        modules: How many modules come with it, the way the function imports it.
+        seconds: How long it takes, in the middle.
+        modules: How many modules come with it.
     """
 
     title: str
-    spared_s: float
-    plain_s: float
+    seconds: float
     modules: int
 
 
 def measure(runs: int = RUNS) -> list[Cost]:
-    """Imports everything anew, so many times, with and without what the function spares, in turns."""
-    whole = [*list(STAGES.values())[:FIRST_TWO], "google.cloud.spanner, google.cloud.pubsub_v1"]
-    spared, plain, all_of_it = [], [], []
+    """Imports everything anew, so many times, in turns."""
+    stages = list(STAGES.values())
+    found: dict[str, list[tuple[float, int]]] = {title: [] for title in (*STAGES, *ALTERNATIVES)}
     for _ in range(runs):
-        spared.append(_stages(list(STAGES.values()), spare=True))
-        plain.append(_stages(list(STAGES.values()), spare=False))
-        all_of_it.append(_stages(whole, spare=False)[-1])
-    costs = [
-        Cost(title, _median(spared, number), _median(plain, number), int(spared[0][number][1]))
-        for number, title in enumerate(STAGES)
+        for title, cost in zip(STAGES, _import(stages), strict=True):
+            found[title].append(cost)
+        for title, (after, stage) in ALTERNATIVES.items():
+            found[title].append(_import([*stages[:after], stage])[-1])
+    return [
+        Cost(title, statistics.median(seconds for seconds, _ in costs), costs[0][1]) for title, costs in found.items()
     ]
-    seconds = statistics.median(one[0] for one in all_of_it)
-    return [*costs, Cost(WHOLE, seconds, seconds, int(all_of_it[0][1]))]
 
 
-def _median(runs: list[list[tuple[float, float]]], number: int) -> float:
-    return statistics.median(run[number][0] for run in runs)
-
-
-def _stages(stages: list[str], *, spare: bool) -> list[tuple[float, float]]:
+def _import(stages: list[str]) -> list[tuple[float, int]]:
     """Seconds and modules of each stage, in a new process."""
-    command = [sys.executable, "-c", _TIMER, json.dumps(stages), "spare" if spare else "plain"]
+    command = [sys.executable, "-c", _TIMER, json.dumps(stages)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return [(seconds, modules) for seconds, modules in json.loads(done.stdout)]
 
 
 def rows(costs: list[Cost]) -> list[tuple[str, ...]]:
     """The table's rows."""
-    return [
-        (cost.title, f"{cost.spared_s * 1000:.0f} ms", f"{cost.plain_s * 1000:.0f} ms", str(cost.modules))
-        for cost in costs
-    ]
+    return [(cost.title, f"{cost.seconds * 1000:.0f} ms", str(cost.modules)) for cost in costs]
 
 
 def main() -> None:
@@ -103,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.imports", description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS)
     for row in rows(measure(parser.parse_args().runs)):
-        print(f"{row[0]:78}{row[1]:>8}{row[2]:>8}{row[3]:>6}")
+        print(f"{row[0]:78}{row[1]:>8}{row[2]:>6}")
 
 
 if __name__ == "__main__":
