@@ -27,17 +27,13 @@ STAGES = {
 
 CLIENTS = "instead of the last: Google's generated clients of the three services"
 WHOLE = "instead of the last two: google.cloud.spanner and google.cloud.pubsub_v1"
+_GENERATED = (
+    "google.cloud.spanner_admin_database_v1.services.database_admin",
+    "google.cloud.tasks_v2.services.cloud_tasks",
+    "google.pubsub_v1.services.publisher",
+)
 ALTERNATIVES = {
-    CLIENTS: (
-        3,
-        ", ".join(
-            (
-                "google.cloud.spanner_admin_database_v1.services.database_admin",
-                "google.cloud.tasks_v2.services.cloud_tasks",
-                "google.pubsub_v1.services.publisher",
-            )
-        ),
-    ),
+    CLIENTS: (3, ", ".join(_GENERATED)),
     WHOLE: (2, "google.cloud.spanner, google.cloud.pubsub_v1"),
 }
 """After so many of the stages, what others import."""
