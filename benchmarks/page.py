@@ -205,13 +205,13 @@ def _memory(found: All) -> str:
 
 def _share(found: All) -> str:
     time = found.time
-    wire, grpc, ours = time.wire_ms, time.calls_ms - time.wire_ms, time.total_ms - time.calls_ms
+    ours = time.total_ms - time.calls_ms
     alone_ms = found.rates[throughput.LOOK].alone_ms
     return f"""
-Without the server around it a follow-up takes {time.total_ms:.2f} ms: {wire:.2f} ms on the wire, waiting for two
-emulators, {grpc:.2f} ms in gRPC, and {ours:.2f} ms in our own code, which is {time.own:.0%} of it, and
-{ours / alone_ms:.0%} of what the sender of a delivery sees ({alone_ms:.1f} ms). Ours is everything but the calls
-themselves, so that it holds what Google's clients did before between the handlers and gRPC.
+Without the server around it a follow-up takes {time.total_ms:.2f} ms: {time.calls_ms:.2f} ms in its calls to two
+emulators, and {ours:.2f} ms in our own code, which is {time.own:.0%} of it, and {ours / alone_ms:.0%} of what the
+sender of a delivery sees ({alone_ms:.1f} ms). Ours is everything but the calls, so that it holds what Google's clients
+did before between the handlers and gRPC.
 
 {prose.SHARE_TRIED.strip()}
 """

@@ -1,9 +1,9 @@
 """The parts of Google's gRPC interfaces that the function uses: the methods, and of the messages the fields.
 
 Google's generated clients define every message of each service and bring a library along that wraps them all; importing
-them takes longer than starting the server. What is written down here takes a twentieth of that. Names, numbers and types
-are Google's: published, and never changed, as every client that was ever built relies on them. Fields that aren't named
-here are skipped when a message is read. `tests/unit/test_protocol.py` compares it all with the generated clients.
+them takes longer than starting the server. What is written down here takes a twentieth of that. Names, numbers and
+types are Google's: published, and never changed, as every client that was ever built relies on them. Fields that aren't
+named here are skipped when a message is read. `tests/unit/test_protocol.py` compares it with the generated clients.
 https://protobuf.dev/programming-guides/proto3/#updating (documented)
 https://github.com/googleapis/googleapis (the definitions)
 """
