@@ -39,9 +39,9 @@ that has moved steadily and then goes back while nobody looks, and at times by p
 end is seen with minutes of lag, in the worst case with most of an hour, still with fewer looks than any other policy.
 A backup of 12 hours without history outlives the guess of two hours by so much that Backstop looks more often than the
 samples that look every five minutes, and is told only some seconds sooner, on the first night only. Looking more seldom
-late in such a life was tried: it costs the usual 1 to 4 hours up to twice the lag. So was drawing a line through the
-progress that a delay or a step back can't hide: it halves the lag of progress that lies, and makes honest progress cost
-twice the looks.
+late in such a life was tried: it costs the usual 1 to 4 hours up to twice the lag. So was judging progress by its
+distance from a line that is drawn over hours: it brings the lag of progress that lies down to two minutes, and makes
+honest progress cost up to three times the looks.
 """
 
 COLD = """
