@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from google.protobuf import json_format
 
 from emulators.errors import ApiError, Code
+from emulators.faults import TroubleError
 from emulators.pubsub.service import RPCS
 from emulators.serving import HOST
 
@@ -177,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
             status = _HTTP_STATUS[error.code]
             shown = {"error": {"code": status, "message": error.message, "status": error.code.name}}
             self._send(status, "application/json; charset=UTF-8", json.dumps(shown).encode())
+        except TroubleError:
+            self.close_connection = True  # Whatever the trouble, who wants no more than a status gets none.
         else:
             self._send(200, "application/json; charset=UTF-8", body)
 
