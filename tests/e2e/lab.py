@@ -87,7 +87,7 @@ class Lab:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.instance = f"projects/orders/instances/lab-{next(_numbers)}"
+        self.instance = f"projects/orders/instances/lab-{next(_numbers):05}"  # None begins with another.
         address = stack.spanner.address
         if address not in _clients:
             transport = DatabaseAdminClient.get_transport_class("grpc")

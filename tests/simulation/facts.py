@@ -187,7 +187,7 @@ class Facts:
         commands = {}
         for message in self.record.published:
             forged = message.attributes.get("backstop-kind") == "follow-up"
-            commands[message.message_id] = Command(message, {} if forged else _body(message.data))
+            commands[message.message_id] = Command(message, {} if forged else body_of(message.data))
         for delivery in self.record.deliveries:
             if (command := commands.get(delivery.message.message_id)) is not None:
                 command.deliveries.append(delivery)
@@ -282,7 +282,8 @@ def follow_up_data(task: Waiting) -> dict[str, object]:
 
 
 @lru_cache(maxsize=1000)
-def _body(data: bytes) -> dict[str, object]:
+def body_of(data: bytes) -> dict[str, object]:
+    """A message's fields; none if it is no JSON object."""
     try:
         body = json.loads(data)
     except ValueError:
@@ -292,6 +293,6 @@ def _body(data: bytes) -> dict[str, object]:
 
 def trigger_of(message: Message) -> str:
     """The message id of the command that a message belongs to; a forged follow-up belongs to itself."""
-    body = _body(message.data)
+    body = body_of(message.data)
     trigger = body.get("trigger") if "kind" in body else None
     return str(trigger["message_id"]) if isinstance(trigger, dict) else message.message_id

@@ -1,0 +1,168 @@
+"""Everything at once: many lives, all threads, duplicates, faults of every method, instances that die. Then it is calm.
+
+`WIRE_SEED` chooses another plan of faults. What threads make of it differs from run to run.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+from emulators.faults import Trouble
+from tests.e2e import storm
+from tests.e2e.lab import EMBEDDED_ONLY, Lab, wait_until
+from tests.e2e.storm import FATES, SPANNER
+from tests.e2e.wire import CODES, PUSH_AGAIN, PUSH_DIED, PUSH_OK, pushes
+from tests.e2e.wire_record import record_of
+from tests.simulation.checker import findings
+from tests.simulation.history import INSTANCE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from emulators.faults import Faults
+    from tests.e2e.conftest import Deploy
+
+SEED = int(os.environ.get("WIRE_SEED", "1"))
+
+STORM_S = 9.0
+"""How long there are faults; most lives would be over after 5 s without them."""
+
+DEATHS = (0.3, 0.6)
+"""When an instance is killed, as parts of the storm."""
+
+CALM_S_MAX = 25.0
+"""Once faults have stopped all is over within this: a call that hangs ends after 10 s, then come a few looks a second
+apart; a machine that is busy takes longer."""
+
+SLACK = timedelta(seconds=2)
+"""How long a call may wait in Spanner's socket after the instance that made it has died."""
+
+METHODS = (*SPANNER, "CreateTask", "Publish")
+
+SETTINGS = {"THREADS": "16", "GRPC_VERBOSITY": "NONE"}
+
+
+@EMBEDDED_ONLY
+def test_a_storm_of_faults_passes_and_leaves_nothing_behind(deploy: Deploy) -> None:
+    """Every command has its outcome soon after, what was to go is gone, and the simulation's checker finds nothing."""
+    lab = deploy(SETTINGS)
+    lab.instance = INSTANCE
+    random = Random(SEED)
+    lives = [f"{fate}-{number}" for fate, what in FATES.items() for number in range(what.count)]
+    random.shuffle(lives)
+    _have_others_start(lab, lives)
+    began_at, began_s = lab.stack.spanner.now(), time.monotonic()
+    _plan(lab, random)
+    message_ids = _publish(lab, lives, random)
+    for part in DEATHS:
+        time.sleep(max(0.0, began_s + part * STORM_S - time.monotonic()))
+        lab.stack.function.kill()
+        lab.stack.function.start()
+    time.sleep(max(0.0, began_s + STORM_S - time.monotonic()))
+    healed_at = _heal(lab)
+
+    wait_until(lambda: _is_over(lab), CALM_S_MAX)
+    wait_until(lambda: all(_last_words(lab, message_ids[life]) for life in lives), 5.0)
+    for life in lives:
+        _judge(lab, life, message_ids[life])
+    assert findings(record_of(lab.stack, began_at, healed_at, SLACK)) == []
+    assert {push.status for push in pushes(lab)} <= {PUSH_OK, PUSH_AGAIN, PUSH_DIED}
+    _check_counts(lab)
+
+
+def _have_others_start(lab: Lab, lives: list[str]) -> None:
+    """Has people and schedules start what is theirs, before there are any faults."""
+    for life in lives:
+        fate = FATES[life.partition("-")[0]]
+        database = lab.database(fate.plan, life)
+        if fate.theirs == "person":
+            lab.foreign(fate.plan, f"their-{life}", life)
+        elif fate.theirs == "schedule":
+            lab.stack.spanner.start_scheduled_backup(database, f"{database}/backupSchedules/nightly", f"by-plan-{life}")
+
+
+def _plan(lab: Lab, random: Random) -> None:
+    """Plans faults of every method, and that every second message comes twice."""
+    rates = {method: random.uniform(storm.RATE_MIN, storm.RATE_MAX) for method in METHODS}
+    with lab.stack.spanner.lock:
+        for method in SPANNER:
+            lab.stack.spanner.faults.plan(*storm.faults(random, method, rates[method]))
+    with lab.stack.tasks.endpoint.lock:
+        lab.stack.tasks.faults.plan(*storm.faults(random, "CreateTask", rates["CreateTask"]))
+    pubsub = lab.stack.pubsub
+    assert pubsub is not None
+    for topic in (lab.stack.results, lab.stack.follow_ups):
+        pubsub.faults.plan(*storm.faults(random, "Publish", rates["Publish"], topic))
+    pubsub.duplicate_next(lab.stack.commands, 25)
+    pubsub.duplicate_next(lab.stack.follow_ups, 100, after=timedelta(seconds=random.uniform(0.0, 2.0)))
+
+
+def _publish(lab: Lab, lives: list[str], random: Random) -> dict[str, str]:
+    """Publishes each life's command, over a second or two."""
+    message_ids = {}
+    for life in lives:
+        command = FATES[life.partition("-")[0]].command
+        database = f"{INSTANCE}/databases/{life}"
+        message_ids[life] = lab.stack.publish({**command, "database": database})
+        time.sleep(random.uniform(0.0, 0.06))
+    return message_ids
+
+
+def _faults(lab: Lab) -> list[Faults]:
+    assert lab.stack.pubsub is not None
+    return [lab.stack.spanner.faults, lab.stack.tasks.faults, lab.stack.pubsub.faults]
+
+
+def _heal(lab: Lab) -> datetime:
+    with lab.stack.spanner.lock, lab.stack.tasks.endpoint.lock:
+        for faults in _faults(lab):
+            faults.clear()
+        return lab.stack.spanner.now()
+
+
+def _is_over(lab: Lab) -> bool:
+    """Whether nothing waits and nothing is under way; a message that becomes a task meanwhile is seen in the end."""
+    assert lab.stack.pubsub is not None
+    delivered = lab.stack.pubsub.undelivered_count() == 0
+    return delivered and not lab.stack.tasks.pending() and lab.stack.pubsub.undelivered_count() == 0
+
+
+def _last_words(lab: Lab, message_id: str) -> set[str]:
+    return {event.outcome for event in lab.told(message_id)} - {"STARTED", "CANCEL_REQUESTED"}
+
+
+def _judge(lab: Lab, life: str, message_id: str) -> None:
+    """A life ended as it must, and left what it must; a start may have been turned down for its role before that."""
+    fate = FATES[life.partition("-")[0]]
+    words = _last_words(lab, message_id)
+    left = [backup for backup in lab.left_behind() if f"/backups/{life}-" in backup or backup.endswith(f"-{life}")]
+    if words == {"REJECTED"}:
+        (rejected,) = {event.data["error"]["code"] for event in lab.told(message_id) if "error" in event.data} or {""}
+        assert rejected == "PERMISSION_DENIED" or "REJECTED" in fate.ends
+        assert len(left) == bool(fate.theirs)
+        return
+    assert words - {"REJECTED"} <= fate.ends, life
+    assert len(left) == fate.kept, life
+
+
+def _check_counts(lab: Lab) -> None:
+    """Each method went wrong, and in each way."""
+    spanner, tasks, pubsub = _faults(lab)
+    injected = spanner.injected + tasks.injected + pubsub.injected
+    assert {method for method, _, _ in injected} == {*METHODS}
+    assert {kind for _, kind, _ in injected} >= {*CODES, Trouble.CUT}
+    assert sum(push.status == PUSH_DIED for push in pushes(lab)) > 0
+    print(f"{injected.total()} faults in {sum((faults.calls for faults in _faults(lab)), Counter()).total()} calls")
+    print(
+        sorted(
+            ((m, sum(c for (n, _, _), c in injected.items() if n == m)), sum(f.calls[m] for f in _faults(lab)))
+            for m in METHODS
+        ),
+        len(pushes(lab)),
+        Counter(push.status for push in pushes(lab)),
+    )

@@ -1,0 +1,102 @@
+"""What the emulators saw of a deployment on the wire, in the words of the simulation's checker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulators.spanner.history import What
+from emulators.spanner.requests import ListBackupOperations
+from tests.simulation.facts import Command, body_of, trigger_of
+from tests.simulation.history import INSTANCE, Deployment
+from tests.simulation.record import Call, Delivery, Record, Told, Waiting
+from tests.simulation.rights import EFFECTS
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from emulators.pubsub.model import Message, Outcome
+    from emulators.stack import Stack
+
+
+class StrayError(AssertionError):
+    """Somebody changed something in Spanner on behalf of no command."""
+
+
+def record_of(stack: Stack, began_at: datetime, healed_at: datetime, slack: timedelta) -> Record:
+    """Everything that happened in the simulation's instance.
+
+    A call doesn't say which delivery makes it. It is put down to one that was under way, for a command about the same
+    database; all that such deliveries have in common is what the checker asks about a call.
+
+    Args:
+        stack: The deployment, with nothing left to do.
+        began_at: Before that, people have been at work, and nobody else.
+        healed_at: When the faults stopped.
+        slack: How long after the death of the function a call of its may be dealt with.
+
+    Raises:
+        StrayError: An effect can't be put down to any delivery.
+    """
+    assert stack.pubsub is not None
+    record = Record(Deployment(), function_skew_s=0.0)
+    record.healed_at, record.ended_at = healed_at, stack.spanner.now()
+    record.events = stack.spanner.history()
+    with stack.spanner.lock:
+        page = stack.spanner.state.apply(record.ended_at, ListBackupOperations(INSTANCE))
+    record.databases = {operation.name: operation.database for operation in page.items}
+    record.published = stack.pubsub.published(stack.commands)
+    pushes = sorted(stack.pubsub.outcomes(), key=lambda push: push.delivery.sent_at)
+    record.deliveries = [_delivery(number, push) for number, push in enumerate(pushes)]
+    record.told = [Told(message.publish_time, -1, message) for message in stack.pubsub.published(stack.results)]
+    for outcome in stack.tasks.outcomes():
+        # When it first went out, in the whole seconds in which the queue tells when a task was made.
+        record.dispatched.setdefault(outcome.task, outcome.dispatch_time.replace(microsecond=0))
+    record.tasks = [
+        Waiting(task.create_time, -1, task.name, task.schedule_time, task.http_request.body)
+        for task in stack.tasks.created()
+    ]
+    _put_down_calls(record, began_at, slack)
+    return record
+
+
+def _delivery(number: int, push: Outcome) -> Delivery:
+    sent = push.delivery
+    topic = sent.push_endpoint.partition("/projects/")[2]
+    return Delivery(
+        number, sent.message, f"projects/{topic}", sent.attempt, sent.sent_at, sent.sent_at, push.ended_at, push.status
+    )
+
+
+def _put_down_calls(record: Record, began_at: datetime, slack: timedelta) -> None:
+    """Finds the delivery of each call that had an effect, or looked at a backup before one."""
+    backed_up = {
+        event.resource: record.databases[event.operation]
+        for event in record.events
+        if event.what is What.BACKUP_STARTED
+    }
+    commands = {message.message_id: Command(message, body_of(message.data)) for message in record.published}
+    since = 0
+    for index, event in enumerate(record.events):
+        if event.what is not What.CALLED:
+            continue
+        if event.cause in {*EFFECTS, "GetBackup"} and event.at >= began_at:
+            database = record.databases.get(event.resource) or backed_up.get(event.resource, "")
+            under_way = [
+                delivery.number
+                for delivery in record.deliveries
+                if delivery.begin <= event.at <= delivery.end + slack
+                and _is_about(commands[trigger_of(delivery.message)], delivery.message, database, record)
+            ]
+            effects = [one for one in record.events[since:index] if one.cause == event.cause]
+            if effects and not under_way:
+                raise StrayError(f"{event} belongs to no delivery")
+            if under_way:
+                number = len(record.calls)
+                record.calls.append(Call(number, under_way[-1], event.cause, event.resource, event.at, since, index))
+        since = index + 1
+
+
+def _is_about(command: Command, message: Message, database: str, record: Record) -> bool:
+    body = {**body_of(message.data), **command.body}
+    operation = str(body.get("operation") or "")
+    return database in {body.get("database"), record.databases.get(operation)} or body.get("instance") == INSTANCE
