@@ -66,8 +66,8 @@ FATES = {
     "fail": Fate(quick(error=Status(Code.INTERNAL, "bad sector")), START, {"FAILED"}, kept=False),
     "dry": Fate(quick(), {**START, "dry_run": True}, {"DRY_RUN"}, kept=False),
     "halt": Fate(ENDLESS, CANCEL, {"CANCELLED"}, kept=False, theirs="person"),
-    "race": Fate(stubborn(6.0), CANCEL, DELETED, kept=False, theirs="person"),
-    "plan": Fate(quick(2.0), CANCEL, {"REJECTED", "NOTHING_TO_CANCEL"}, kept=True, theirs="schedule", count=3),
+    "race": Fate(stubborn(15.0), CANCEL, DELETED, kept=False, theirs="person"),
+    "plan": Fate(ENDLESS, CANCEL, {"REJECTED"}, kept=True, theirs="schedule", count=3),
 }
 """By the beginning of the databases' names."""
 

@@ -1,0 +1,95 @@
+"""Begins the lives of `wire`, and judges how they end."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from emulators.spanner.history import What
+from tests.e2e.lab import Lab
+from tests.e2e.wire import LIVES, MANY, Cell
+
+if TYPE_CHECKING:
+    from emulators.pubsub.model import Outcome as Push
+    from emulators.stack import Stack
+
+PUSH_OK, PUSH_AGAIN, PUSH_DIED = 204, 503, 0
+"""How a delivery may end; a 500 would be a bug."""
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A life that has begun.
+
+    Attributes:
+        cell: Which life, and what goes wrong in it.
+        lab: Its instance.
+        message_id: Of the command.
+    """
+
+    cell: Cell
+    lab: Lab
+    message_id: str
+
+
+def begin(stack: Stack, cell: Cell) -> Going:
+    """Plans the cell's fault for an instance of its own, and publishes the command."""
+    lab, life = Lab(stack), LIVES[cell.life]
+    target = {"instance": lab.instance, "database": lab.database(life.plan)}
+    if life.action == "cancel":
+        target["operation"], _ = lab.foreign(life.plan)
+    if cell.method:
+        with stack.spanner.lock:
+            stack.spanner.faults.plan(cell.fault(lab.instance))
+    fields = {"cancel_after": life.cancel_after} if life.cancel_after else {}
+    return Going(cell, lab, lab.publish(life.action, **{life.target: target[life.target]}, **fields))
+
+
+def judge(going: Going) -> None:
+    """Waits for a life's end: the right outcomes, one backup at most, nothing left that shouldn't be, one chain."""
+    cell, lab, message_id = going.cell, going.lab, going.message_id
+    life, last_word = LIVES[cell.life], cell.last_word
+    expected = [last_word] if last_word else [*life.ends]
+    ends = lab.ends(message_id)
+    if life.ends is MANY:  # The summary may come after the backup's end.
+        lab.stack.wait_for(lambda _: len(lab.told(message_id)) == len(expected))
+        ends = [event.outcome for event in lab.told(message_id)]
+    assert [outcome for outcome in ends if outcome != "CANCEL_REQUESTED"] == expected, cell
+    nothing_made = bool(last_word) and life.action == "start"
+    assert len(lab.history(What.BACKUP_STARTED)) == (not nothing_made), cell
+    assert len(lab.history(What.BACKUP_DELETED)) == ("COMPLETED_THEN_DELETED" in expected), cell
+    left_alone = bool(last_word) and life.action == "cancel"
+    assert len(lab.left_behind()) == (left_alone or (life.kept and not nothing_made)), cell
+    one_chain(lab, message_id)
+
+
+def one_chain(lab: Lab, message_id: str) -> None:
+    """Each look has one follow-up, and none was made before its predecessor went out."""
+    gone_out: dict[str, Any] = {}
+    for outcome in lab.stack.tasks.outcomes():
+        gone_out.setdefault(outcome.task, outcome.dispatch_time)
+    made = {task.name: task.create_time for task in lab.stack.tasks.created()}
+    looks = [(name, one["step"]) for name, one in lab.follow_ups(message_id) if one["kind"] == "look"]
+    assert [step for _, step in looks] == list(range(1, len(looks) + 1)), f"the chain has forked: {looks}"
+    for (earlier, _), (later, step) in pairwise(looks):
+        # The time of creation comes in whole seconds, and so does the shortest wait.
+        assert made[later] >= gone_out[earlier].replace(microsecond=0), f"step {step} was made while another waited"
+
+
+def pushes(stack: Stack) -> list[Push]:
+    """How the deliveries ended so far."""
+    assert stack.pubsub is not None
+    return stack.pubsub.outcomes()
+
+
+def refusals(stack: Stack) -> Counter[str]:
+    """How many deliveries were refused on each command's behalf, by its message id."""
+    refused: Counter[str] = Counter()
+    for push in pushes(stack):
+        message = push.delivery.message
+        trigger = json.loads(message.data).get("trigger", {"message_id": message.message_id})
+        refused[trigger["message_id"]] += push.status == PUSH_AGAIN
+    return refused
