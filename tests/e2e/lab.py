@@ -154,8 +154,7 @@ class Lab:
 
         self.stack.wait_for(over, WAIT_S_MAX)
         wait_until(lambda: self._own_delivery_is_told(message_id))
-        waiting = [follow_up for follow_up in self.follow_ups(message_id) if follow_up[0] in self._waiting()]
-        assert not waiting, "a chain that has ended still has a follow-up waiting"
+        assert not self.waiting(message_id), "a chain that has ended still has a follow-up waiting"
         return self.told(message_id)
 
     def follow_ups(self, message_id: str) -> list[tuple[str, dict[str, Any]]]:
@@ -167,6 +166,11 @@ class Lab:
             if follow_up["trigger"]["message_id"] == message_id:
                 found.append((task.name, follow_up))
         return found
+
+    def waiting(self, message_id: str) -> list[str]:
+        """Those of them whose time has not come."""
+        waiting = {task.name for task in self.stack.tasks.pending() if task.waiting}
+        return [name for name, _ in self.follow_ups(message_id) if name in waiting]
 
     def history(self, *whats: What) -> list[Happening]:
         """What happened in the instance, of these kinds, the oldest first."""
@@ -212,9 +216,6 @@ class Lab:
         line = self.lines(message_id)[-1]
         said = line.get("outcomes", [line["outcome"]] if "outcome" in line else [])
         return {*said} <= {event.outcome for event in self.told(message_id)}
-
-    def _waiting(self) -> set[str]:
-        return {task.name for task in self.stack.tasks.pending() if task.waiting}
 
 
 def _rank(outcome: str) -> int:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emulators.errors import Code
-from emulators.faults import Trouble
+from emulators.faults import Fault, Trouble
 from emulators.spanner.history import What
 from tests.e2e.lab import EMBEDDED_ONLY, Lab, lifetime, quick, seconds, wait_until
 from tests.e2e.wire import Cell, cells, counted, grid
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 THREADS = {"THREADS": "40"}
 """A call that hangs holds a thread, and many are to hang at once."""
 
-EVERY_TROUBLE = (Trouble.HANG, Trouble.CUT, Trouble.GARBLED, Trouble.BARE)
+APART = (Trouble.HANG, Trouble.GARBLED, Trouble.BARE)
+"""What hits one call and no other. A broken connection frees those that hang on it, so it has a turn of its own."""
 
 
 @EMBEDDED_ONLY
@@ -33,7 +34,7 @@ def test_each_fault_of_each_call_to_spanner_ends_right(deploy: Deploy) -> None:
     A delivery is refused where it must be, and not where the adapter can bridge the fault itself.
     """
     stack = deploy(THREADS).stack
-    going = [begin(stack, cell) for cell in grid(Trouble.HANG, Trouble.GARBLED, Trouble.BARE)]
+    going = [begin(stack, cell) for cell in grid(*APART)]
     print(f"{len(going)} cells")
 
     for one in going:
@@ -48,35 +49,56 @@ def test_each_fault_of_each_call_to_spanner_ends_right(deploy: Deploy) -> None:
 def test_each_fault_of_the_queue_and_the_topics_ends_right_and_so_does_each_broken_connection(deploy: Deploy) -> None:
     """CreateTask, the publishing of outcomes, and the task's own publishing fail in every way; connections break.
 
-    A broken connection takes the calls of other lives along, so here a fault may hit whichever life comes by.
+    Here a fault hits whichever life comes by, and a broken connection takes the calls of others along.
     """
     stack = deploy(THREADS).stack
     assert stack.pubsub is not None
-    tasks = [cell.fault() for cell in cells("CreateTask", *EVERY_TROUBLE)]
-    publishes = [cell.fault(stack.results) for cell in cells("Publish", *EVERY_TROUBLE)]
-    publishes += [cell.fault(stack.follow_ups) for cell in cells("Publish", Trouble.CUT)]
+    tasks = [cell.fault() for cell in cells("CreateTask", *APART)]
+    publishes = [cell.fault(stack.results) for cell in cells("Publish", *APART)]
+    publishes += [cell.fault(stack.follow_ups) for cell in cells("Publish")]
+    _go_wrong_beside_spanner(stack, [], tasks, publishes)
+
     cuts = grid(Trouble.CUT, codes=())
+    cut_tasks = [cell.fault() for cell in cells("CreateTask", Trouble.CUT, codes=())]
+    cut_publishes = [
+        cell.fault(topic)
+        for topic in (stack.results, stack.follow_ups)
+        for cell in cells("Publish", Trouble.CUT, codes=())
+    ]
+    _go_wrong_beside_spanner(stack, cuts, cut_tasks, cut_publishes)
+
+    assert stack.spanner.faults.injected == counted(cell.fault() for cell in cuts)
+    assert stack.tasks.faults.injected == counted(tasks + cut_tasks)
+    assert stack.pubsub.faults.injected == counted(publishes + cut_publishes)
+    assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
+
+
+def _go_wrong_beside_spanner(stack: Stack, cuts: list[Cell], tasks: list[Fault], publishes: list[Fault]) -> None:
+    """Plans these faults, has as many lives, and judges them."""
+    assert stack.pubsub is not None
     with stack.tasks.endpoint.lock:
         stack.tasks.faults.plan(*tasks)
     stack.pubsub.faults.plan(*publishes)
     going = [begin(stack, cell) for cell in cuts]
     going += [begin(stack, Cell("kept", "", Trouble.BARE, "after")) for _ in tasks + publishes]
-    print(f"{len(cuts) + len(tasks) + len(publishes)} cells")
-
+    print(f"{len(going)} cells")
     for one in going:
         judge(one)
-    assert stack.spanner.faults.injected == counted(cell.fault() for cell in cuts)
-    assert stack.tasks.faults.injected == counted(tasks)
-    assert stack.pubsub.faults.injected == counted(publishes)
-    assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
 
 
 @EMBEDDED_ONLY
 def test_each_fault_of_a_shortened_expiry_ends_right(deploy: Deploy) -> None:
     """UpdateBackup is the last thing that a chain does: the expiry is brought forward, or the outcome says why not."""
     stack = deploy({**THREADS, "BACKSTOP_GIVE_UP_AFTER": "3s"}).stack
-    faults = cells("UpdateBackup", *EVERY_TROUBLE)
-    print(f"{len(faults)} cells")
+    for faults in (cells("UpdateBackup", *APART), cells("UpdateBackup", Trouble.CUT, codes=())):
+        print(f"{len(faults)} cells")
+        _shorten(stack, faults)
+    assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
+
+
+def _shorten(stack: Stack, faults: list[Cell]) -> None:
+    """Has as many backups whose delete is blocked until it is given up."""
+    stack.spanner.faults.injected.clear()
     labs = [Lab(stack) for _ in faults]
     backups = [lab.foreign(quick())[1] for lab in labs]
     wait_until(lambda: all(lab.history(What.BACKUP_READY) for lab in labs))
@@ -98,7 +120,6 @@ def test_each_fault_of_a_shortened_expiry_ends_right(deploy: Deploy) -> None:
         assert lab.history(What.BACKUP_DELETED) == []
         one_chain(lab, message_id)
     assert stack.spanner.faults.injected == counted(cell.fault() for cell in faults)
-    assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
 
 
 FIRST = ("ListBackupOperations", "CreateBackup", "ListDatabases")
