@@ -1,4 +1,7 @@
-"""What an error of Google's comes to: again at once, later through the queue, or REJECTED in its own words."""
+"""What an error of Google's comes to: again at once, later through the queue, or REJECTED in its own words.
+
+Every error of every call is in `test_wire.py`; here is what is told of some of them, and how often they come.
+"""
 
 from __future__ import annotations
 
@@ -91,21 +94,6 @@ def test_a_task_that_cannot_be_made_brings_the_message_again(deploy: Deploy) -> 
     assert len(names) == len(set(names))
 
 
-@EMBEDDED_ONLY
-def test_an_outcome_that_cannot_be_told_brings_the_message_again(deploy: Deploy) -> None:
-    """An outcome must not be lost: until it is published, the message isn't done with."""
-    lab = deploy()
-    pubsub = lab.stack.pubsub
-    assert pubsub is not None
-    database = lab.database(ENDLESS)
-    pubsub.faults.plan(Fault("Publish", Code.INTERNAL, resource=lab.stack.results))
-    message_id = lab.publish("cancel", database=database)
-
-    assert lab.ends(message_id) == ["NOTHING_TO_CANCEL"]
-    assert pubsub.wait_until_idle(10)
-    assert _pushes(lab, message_id) == [503, 204]
-
-
 @play
 def quota_means_later(lab: Lab) -> None:
     """RESOURCE_EXHAUSTED puts the message back through the queue: it is never refused, and never failed."""
@@ -145,16 +133,6 @@ def a_command_that_google_refuses_is_rejected_in_its_words(lab: Lab) -> None:
     (line,) = lab.lines(message_id)
     assert (line["severity"], line["outcome"]) == ("ERROR", "REJECTED")
     assert lab.follow_ups(message_id) == []
-
-
-@EMBEDDED_ONLY
-def test_a_first_delivery_that_may_not_cancel_is_rejected(lab: Lab) -> None:
-    """Nothing was begun, so nothing is left alone: the cancel is rejected in Google's words."""
-    operation, _ = lab.foreign(ENDLESS)
-    _plan(lab, Fault("CancelOperation", Code.PERMISSION_DENIED, resource=operation))
-    message_id = lab.publish("cancel", operation=operation)
-
-    assert lab.ends(message_id) == ["REJECTED"]
 
 
 @play
