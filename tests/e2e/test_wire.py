@@ -13,7 +13,17 @@ from emulators.faults import Fault, Trouble
 from emulators.spanner.history import What
 from tests.e2e.lab import EMBEDDED_ONLY, Lab, lifetime, quick, seconds, wait_until
 from tests.e2e.wire import Cell, cells, counted, grid
-from tests.e2e.wire_lives import PUSH_AGAIN, PUSH_DIED, PUSH_OK, begin, judge, one_chain, pushes, refusals
+from tests.e2e.wire_lives import (
+    PUSH_AGAIN,
+    PUSH_DIED,
+    PUSH_OK,
+    begin,
+    check_deliveries,
+    judge,
+    one_chain,
+    pushes,
+    refusals,
+)
 
 if TYPE_CHECKING:
     from emulators.stack import Stack
@@ -42,7 +52,7 @@ def test_each_fault_of_each_call_to_spanner_ends_right(deploy: Deploy) -> None:
     assert stack.spanner.faults.injected == counted(one.cell.fault() for one in going)
     refused = refusals(stack)
     assert {one.cell: refused[one.message_id] for one in going} == {one.cell: int(one.cell.refused) for one in going}
-    assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
+    check_deliveries(stack)
 
 
 @EMBEDDED_ONLY
@@ -70,7 +80,7 @@ def test_each_fault_of_the_queue_and_the_topics_ends_right_and_so_does_each_brok
     assert stack.spanner.faults.injected == counted(cell.fault() for cell in cuts)
     assert stack.tasks.faults.injected == counted(tasks + cut_tasks)
     assert stack.pubsub.faults.injected == counted(publishes + cut_publishes)
-    assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
+    check_deliveries(stack)
 
 
 def _go_wrong_beside_spanner(stack: Stack, cuts: list[Cell], tasks: list[Fault], publishes: list[Fault]) -> None:
@@ -93,7 +103,7 @@ def test_each_fault_of_a_shortened_expiry_ends_right(deploy: Deploy) -> None:
     for faults in (cells("UpdateBackup", *APART), cells("UpdateBackup", Trouble.CUT, codes=())):
         print(f"{len(faults)} cells")
         _shorten(stack, faults)
-    assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
+    check_deliveries(stack)
 
 
 def _shorten(stack: Stack, faults: list[Cell]) -> None:
@@ -167,4 +177,4 @@ def test_a_service_that_is_restarted_in_the_middle_of_each_call_is_found_again(d
 
         for one in going:
             judge(one)
-    assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
+    check_deliveries(stack)
