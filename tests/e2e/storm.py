@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from emulators.spanner.plans import Plan
     from tests.e2e.wire import Kind
 
-RATE_MIN, RATE_MAX = 0.05, 0.15
-"""The part of a method's calls that go wrong."""
+RATE_MIN, RATE_MAX = 0.08, 0.18
+"""The part of a method's calls that are to go wrong; fewer do, as all that comes in the calm goes well."""
 
 CALLS_PLANNED = 500
 """The plan reaches as many calls of each method; the busiest has about as many."""
