@@ -129,8 +129,8 @@ class SpannerBackups:
         raise RefusedError("OUT_OF_RANGE", f"{request['parent']} lists more than {PAGES_MAX * PAGE_SIZE} items")
 
     def cancel_operation(self, name: OperationName) -> None:
-        """Asks for an operation to be stopped."""
-        _service.call("CancelOperation", {"name": name}, self._budget)
+        """Asks for an operation to be stopped; not repeated here, as a refusal would hide that it had been heard."""
+        _service.call("CancelOperation", {"name": name}, self._budget, repeat=False)
 
     def get_backup(self, name: BackupName) -> Backup:
         """Reads one backup."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from emulators.errors import Code
 from emulators.faults import Fault, Trouble
 from emulators.spanner.history import What
-from tests.e2e.lab import EMBEDDED_ONLY, Lab, lifetime, quick, seconds, wait_until
+from tests.e2e.lab import EMBEDDED_ONLY, Lab, lifetime, quick, seconds, stubborn, wait_until
 from tests.e2e.wire import Cell, cells, counted, grid
 from tests.e2e.wire_lives import (
     PUSH_AGAIN,
@@ -130,6 +130,25 @@ def _shorten(stack: Stack, faults: list[Cell]) -> None:
         assert lab.history(What.BACKUP_DELETED) == []
         one_chain(lab, message_id)
     assert stack.spanner.faults.injected == counted(cell.fault() for cell in faults)
+
+
+@EMBEDDED_ONLY
+def test_a_role_that_goes_away_as_the_answer_to_a_cancel_is_lost_leaves_nothing_behind(lab: Lab) -> None:
+    """Spanner has the cancel, though a refusal comes next: the command is not rejected, but followed to its end.
+
+    A storm found that the adapter repeated the call by itself, and so made one delivery of two attempts.
+    """
+    lab.foreign(stubborn(4.0))
+    with lab.stack.spanner.lock:
+        lab.stack.spanner.faults.plan(
+            Fault("CancelOperation", Code.UNAVAILABLE, "after", resource=lab.instance),
+            Fault("CancelOperation", Code.PERMISSION_DENIED, resource=lab.instance, skip=1),
+        )
+    message_id = lab.publish("cancel", database=f"{lab.instance}/databases/orders")
+
+    assert lab.ends(message_id)[-1] == "COMPLETED_THEN_DELETED"
+    assert len(lab.history(What.CANCEL_RECEIVED)) == 1
+    assert lab.left_behind() == []
 
 
 FIRST = ("ListBackupOperations", "CreateBackup", "ListDatabases")

@@ -48,7 +48,8 @@ SLACK = timedelta(seconds=2)
 
 METHODS = (*SPANNER, "CreateTask", "Publish")
 
-SETTINGS = {"THREADS": "16", "GRPC_VERBOSITY": "NONE"}
+SETTINGS = {"THREADS": "16"}
+"""As many as Pub/Sub pushes at once."""
 
 
 @EMBEDDED_ONLY

@@ -36,7 +36,7 @@ READS = frozenset({"ListBackupOperations", "GetOperation", "GetBackup", "ListDat
 SAY_NOTHING = frozenset({"CancelOperation", "DeleteBackup"})
 """Their answers have no fields that could be missing."""
 
-ONCE = frozenset({"CreateBackup", "DeleteBackup"})
+ONCE = frozenset({"CreateBackup", "CancelOperation", "DeleteBackup"})
 """The adapters never repeat these by themselves."""
 
 

@@ -14,7 +14,7 @@ from tests.simulation.rights import EFFECTS
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from emulators.pubsub.model import Message, Outcome
+    from emulators.pubsub.model import Outcome
     from emulators.stack import Stack
 
 
@@ -25,8 +25,8 @@ class StrayError(AssertionError):
 def record_of(stack: Stack, began_at: datetime, healed_at: datetime, slack: timedelta) -> Record:
     """Everything that happened in the simulation's instance.
 
-    A call doesn't say which delivery makes it. It is put down to one that was under way, for a command about the same
-    database; all that such deliveries have in common is what the checker asks about a call.
+    A call doesn't say which delivery makes it. It is put down to one that was under way then, for a command that names
+    the same database: where each database has one command, the checker can't tell the difference.
 
     Args:
         stack: The deployment, with nothing left to do.
@@ -85,7 +85,7 @@ def _put_down_calls(record: Record, began_at: datetime, slack: timedelta) -> Non
                 delivery.number
                 for delivery in record.deliveries
                 if delivery.begin <= event.at <= delivery.end + slack
-                and _is_about(commands[trigger_of(delivery.message)], delivery.message, database, record)
+                and commands[trigger_of(delivery.message)].body.get("database") == database
             ]
             effects = [one for one in record.events[since:index] if one.cause == event.cause]
             if effects and not under_way:
@@ -94,9 +94,3 @@ def _put_down_calls(record: Record, began_at: datetime, slack: timedelta) -> Non
                 number = len(record.calls)
                 record.calls.append(Call(number, under_way[-1], event.cause, event.resource, event.at, since, index))
         since = index + 1
-
-
-def _is_about(command: Command, message: Message, database: str, record: Record) -> bool:
-    body = {**body_of(message.data), **command.body}
-    operation = str(body.get("operation") or "")
-    return database in {body.get("database"), record.databases.get(operation)} or body.get("instance") == INSTANCE
