@@ -129,8 +129,6 @@ class Cell:
             return False
         if self.kind in {Code.UNAVAILABLE, Trouble.CUT}:
             return self.method in ONCE
-        if (self.method, self.kind) == ("CancelOperation", Trouble.GARBLED):
-            return False  # Google's client doesn't read its answer.
         return self.kind is not Trouble.BARE or self.method == "CreateBackup"
 
 
