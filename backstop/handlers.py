@@ -6,6 +6,7 @@ on the way means that the message comes again, and that doing it again is harmle
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backstop import find
@@ -29,6 +30,13 @@ CANDIDATES_MAX = 5
 
 One on-demand backup can be pending at a time, and a database has at most 4 schedules.
 https://cloud.google.com/spanner/quotas (documented)
+"""
+
+SAME_REQUEST = timedelta(seconds=10)
+"""How far apart an operation's start_time and its backup's create_time may be; both are when the request came.
+
+https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups#Backup (documented)
+https://cloud.google.com/spanner/docs/reference/rest/v1/OperationProgress (documented; inferred: that they are equal)
 """
 
 
@@ -132,11 +140,15 @@ def _list(command: Cancel | Follow, at: At) -> list[Operation]:
 
 
 def is_scheduled(operation: Operation, at: At) -> bool:
-    """Whether a native schedule makes the backup; only the backup itself says so while it is being made."""
+    """Whether a native schedule makes the backup; only the backup itself says so while it is being made.
+
+    If somebody has deleted it, a schedule may have taken over its name: a backup that was created later is another one.
+    """
     if operation.done:
         return find.is_scheduled(operation)
     try:
-        return bool(at.ports.spanner.get_backup(operation.backup).schedules)
+        found = at.ports.spanner.get_backup(operation.backup)
+        return bool(found.schedules) and found.create_time <= operation.start_time + SAME_REQUEST
     except RefusedError as error:
         if error.code == "NOT_FOUND":
             return False

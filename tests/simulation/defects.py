@@ -152,6 +152,10 @@ DEFECTS = (
         "a schedule's backup is stopped like any other",
         ("backstop.handlers:is_scheduled", "    if operation.done:", "    return False\n    if operation.done:"),
     ),
+    _of(
+        "a backup that took over the name says who made the one before it",
+        ("backstop.handlers:is_scheduled", " and found.create_time <= operation.start_time + SAME_REQUEST", ""),
+    ),
     _of("a dry run of a cancel is none", ("backstop.handlers:_act_or_say", "not command.dry_run", "True")),
     _of("a dry run of a start is none", ("backstop.starts:start", "command.dry_run", "False")),
     _of(

@@ -124,8 +124,13 @@ def _untrue(outcome: Outcome, command: Command, attempt: Attempt | None, facts: 
         case "GONE":
             known = attempt is not None and (attempt.forgotten_at is None or attempt.forgotten_at > at)
             return "Spanner knew the operation" if known else ""
-        case "REJECTED" | "DRY_RUN" | "NOTHING_TO_CANCEL" | "GAVE_UP":
-            return _untrue_give_up(outcome, command, attempt, facts) if outcome.name == "GAVE_UP" else ""
+        case "GAVE_UP":
+            return _untrue_give_up(outcome, command, attempt, facts)
+        case "REJECTED" if "backup schedule" in outcome.detail:
+            blamed = [one for one in facts.attempts.values() if one.operation in outcome.detail]
+            return "" if any(one.scheduled for one in blamed) else "no schedule made that"
+        case "REJECTED" | "DRY_RUN" | "NOTHING_TO_CANCEL":
+            return ""
         case _ if attempt is None:
             return "" if "instance" in command.body else "there is no such operation"
         case _ if command.action == "cancel" and not _about_its_target(command, attempt, facts):

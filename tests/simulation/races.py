@@ -22,6 +22,9 @@ GIVE_UP_AFTER = (timedelta(days=3), timedelta(hours=12), timedelta(hours=6))
 HANG_PART = 0.02
 """A backup that hangs where others took minutes costs hundreds of looks, so there are few of them."""
 
+TAKEN_OVER_PART = 0.03
+"""How often a schedule takes over the name of a backup that was deleted while it was being made."""
+
 SCHEDULED_PART = 0.2
 """How often a native schedule backs the same database up at the same time."""
 
@@ -46,6 +49,8 @@ def history(random: Random, seed: int, faults: Faults) -> History:
     plan = Plan(duration=timedelta(seconds=length_s), cancel_duration=_cancel_duration(random))
     if random.random() < HANG_PART:
         return _hanging(random, seed)
+    if random.random() < TAKEN_OVER_PART:
+        return _taken_over(random, seed, faults)
     steps: list[Step] = [_begin(random)]
     if not _has_limit(steps[0]):
         steps.append(_cancel(random, steps[0].at_s + random.uniform(0.05, 1.05) * length_s))
@@ -109,6 +114,26 @@ def _meddle(random: Random, at_s: float) -> Step:
         return Publish(at_s, sweep | random.choice(({}, {"cancel_after": "10m"})))
     verb = random.choice(("copy", "restore", "recreate", "recreate", "delete", "schedule", "create"))
     return Person(at_s, verb, "orders", "nightly", length_s)
+
+
+def _taken_over(random: Random, seed: int, faults: Faults) -> History:
+    """A backup that somebody deletes as it is being made, a schedule's of the same name, and who asks for the first."""
+    deleted_s = random.uniform(15, 300)  # Sooner, and nobody could tell the two apart.
+    taken_s = deleted_s + random.choice((1.0, 60.0)) * random.uniform(0.1, 2)
+    steps: tuple[Step, ...] = (
+        _begin(random),
+        Person(deleted_s, "delete", "orders", "nightly"),
+        Person(taken_s, "schedule", "orders", "nightly"),
+        _cancel(random, random.uniform(2, 600)),
+    )
+    return History(
+        seed=seed,
+        steps=tuple(sorted((_rounded(step) for step in steps), key=lambda step: step.at_s)),
+        heal_s=1000.0,
+        faults=faults,
+        deployment=deployment(random),
+        plans={"orders": (Plan(duration=timedelta(hours=1), cancel_duration=_cancel_duration(random)),)},
+    )
 
 
 def _hanging(random: Random, seed: int) -> History:

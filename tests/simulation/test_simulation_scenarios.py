@@ -105,6 +105,16 @@ BUGS = {
             only={(COMMAND, 0, 0, 0): "delay"},
         ),
     ),
+    "a start whose backup somebody deletes is followed, although a schedule took over its name": Bug(
+        "a backup that took over the name says who made the one before it",
+        _history(
+            _publish(1, "start", database=ORDERS, backup_id="nightly"),
+            Person(3, "delete", "orders", "nightly"),
+            Person(20, "schedule", "orders", "nightly"),
+            plans=(SLOW_CANCEL,),
+            only={(CALL, 0, 0, 0, 1, 2): "ABORTED after", (CALL, 0, 0, 0, 2, 1): "crash before"},
+        ),
+    ),
     "the first of many starts is put back under a name of its own": Bug(
         "the next of many starts is scheduled before this one is followed",
         _history(

@@ -275,6 +275,21 @@ def test_the_one_on_demand_is_meant_while_a_scheduled_one_runs() -> None:
     assert not world.cancelled(scheduled)
 
 
+def test_a_deleted_backup_whose_name_a_schedule_took_over_was_taken_for_the_schedule_s() -> None:
+    """The operation still runs, and who has the name of its backup now says nothing of it."""
+    world = World(Plan(duration=HOUR, cancel_duration=HOUR))
+    operation = world.start_by_hand("nightly")
+    world.tick(MINUTE)
+    world.delete_by_hand(operation.backup)
+    scheduled = world.start_scheduled("nightly")
+
+    world.send(action="cancel", operation=operation)
+    world.looks()
+
+    assert world.outcomes == ["CANCELLED"]
+    assert not world.cancelled(scheduled)
+
+
 def test_an_ambiguous_cancel_cancels_nothing_and_names_the_candidates() -> None:
     """With include_scheduled two operations are meant; guessing could stop the wrong one."""
     world = World()
