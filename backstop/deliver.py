@@ -229,7 +229,7 @@ def _period(at: At, wait: timedelta) -> str:
     of one message at the same time could notice.)
     """
     length_s = 2 ** int(math.log2(max(wait.total_seconds(), 1.0)))
-    return f"{length_s} s, {int((at.now + wait).timestamp() // length_s)}"
+    return f"{length_s} s, {int((at.now + wait).timestamp()) // length_s}"
 
 
 def _command(message: Command | PutBack | FanOut) -> Command:

@@ -17,7 +17,7 @@ from backstop.durations import duration_text
 from backstop.errors import RefusedError
 from backstop.follow_ups import Look
 from backstop.lifecycle import GRACE, TABLE, Action, Intent, Outcome, intent_now, state_of
-from backstop.looks import act
+from backstop.looks import act, gone
 from backstop.results import of_command, of_operation
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def cancel(command: Cancel, at: At) -> Report:
     if command.operation is not None:
         operation = _get(command.operation, at)
         if operation is None:
-            return _unknown(command.operation, at)
+            return gone(at, command.operation)
         # Whoever names an operation knows it, so it is older than the command, whatever two clocks make of that.
         candidates = find.running([operation], max(published, operation.start_time))
         ended = find.lately_ended([operation], max(published, operation.start_time))
@@ -90,7 +90,7 @@ def follow(command: Follow, at: At) -> Report:
     if command.operation is not None:
         operation = _get(command.operation, at)
         if operation is None:
-            return _unknown(command.operation, at)
+            return gone(at, command.operation)
     else:
         newest = find.newest(_list(command, at), at.trigger.publish_time)
         if newest is None:
@@ -167,11 +167,6 @@ def _act_or_say(command: Cancel | Follow, look: Look, operation: Operation, at: 
         detail = f"{operation.backup} was complete before it could be stopped, and {would}."
     result = of_operation(Outcome.DRY_RUN, detail, at.trigger, operation)
     return Report(results=tell(at, result), operation=operation.name, database=operation.database, state=state)
-
-
-def _unknown(name: OperationName, at: At) -> Report:
-    look = Look(trigger=at.trigger, step=0, operation=name, intent=Intent.KEEP, give_up_at=at.now)
-    return act(at, look, None)
 
 
 def _reject(command: Cancel | Follow, why: str, at: At) -> Report:

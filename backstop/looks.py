@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, assert_never
 from backstop.chain import give_up, next_wait, schedule_look
 from backstop.context import At, Report, tell
 from backstop.deletion import delete_if_earned
-from backstop.lifecycle import TABLE, Action, Intent, Outcome, intent_now, state_of
+from backstop.lifecycle import TABLE, Action, Intent, Outcome, State, intent_now, state_of
 from backstop.results import Result, of_operation
 
 if TYPE_CHECKING:
     from backstop.follow_ups import Look
+    from backstop.names import DatabaseName, OperationName
     from backstop.ports import Operation
 
 
@@ -24,9 +25,9 @@ def act(at: At, look: Look, operation: Operation | None) -> Report:
         look: On whose behalf, and what is known from earlier looks; its step is the number of this look.
         operation: The operation; None if Spanner doesn't know it.
     """
-    report = Report(operation=look.operation, database=look.database, state=state_of(operation), step=look.step)
     if operation is None:
-        return replace(report, results=tell(at, _gone(at, look)))
+        return gone(at, look.operation, look.database, look.step)
+    report = Report(operation=look.operation, database=look.database, state=state_of(operation), step=look.step)
     intent = intent_now(look.intent, look.cancel_at, operation, at.now)
     rule = TABLE[state_of(operation)][intent]
     match rule.action:
@@ -44,6 +45,21 @@ def act(at: At, look: Look, operation: Operation | None) -> Report:
             return replace(report, results=tell(at, _end(at, look, operation)))
         case _:
             assert_never(rule.action)
+
+
+def gone(at: At, name: OperationName, database: DatabaseName | None = None, step: int = 0) -> Report:
+    """Tells that Spanner doesn't know an operation, which is the end of every chain about it."""
+    result = Result(
+        outcome=Outcome.GONE,
+        detail=f"Spanner does not know {name}; it forgets operations 7 days after their end.",
+        trigger=at.trigger,
+        subject=name.backup,
+        operation=name,
+        backup=name.backup,
+        database=database,
+        steps=step,
+    )
+    return Report(results=tell(at, result), operation=name, database=database, state=State.GONE, step=step)
 
 
 def _look_again(at: At, look: Look, operation: Operation, report: Report, *told: Result) -> Report:
@@ -75,16 +91,3 @@ def _end(at: At, look: Look, operation: Operation) -> Result:
         assert operation.error is not None  # noqa: S101 an operation that is done has one or the other
         ending = f"failed with {operation.error.code}: {operation.error.message}"
     return of_operation(outcome, f"{operation.backup} {ending.rstrip('.')}.", at.trigger, operation, steps=look.step)
-
-
-def _gone(at: At, look: Look) -> Result:
-    return Result(
-        outcome=Outcome.GONE,
-        detail=f"Spanner does not know {look.operation}; it forgets operations 7 days after their end.",
-        trigger=at.trigger,
-        subject=look.operation.backup,
-        operation=look.operation,
-        backup=look.operation.backup,
-        database=look.database,
-        steps=look.step,
-    )

@@ -147,6 +147,29 @@ def test_of_several_that_ended_lately_the_newest_on_demand_one_is_meant() -> Non
     assert find.lately_ended([scheduled], PUBLISHED) == scheduled
 
 
+def test_what_began_at_the_moment_of_the_cancel_and_came_to_nothing_lost_its_race_too() -> None:
+    """The moment itself belongs to what ran."""
+    at_once = named("b", FAILED, start_time=PUBLISHED, end_time=PUBLISHED + MINUTE)
+
+    assert find.lately_ended([at_once], PUBLISHED) == at_once
+
+
+def test_of_several_that_came_to_nothing_since_the_one_that_was_cancelled_is_meant() -> None:
+    """An earlier delivery has cancelled it for this command, whatever began later."""
+    cancelled = named("b", FAILED, end_time=PUBLISHED + HOUR, cancel_time=PUBLISHED + MINUTE)
+    later = named("c", FAILED, start_time=START + HOUR, end_time=PUBLISHED + HOUR)
+
+    assert find.lately_ended([cancelled, later], PUBLISHED) == cancelled
+
+
+def test_a_cancel_of_what_had_ended_before_does_not_make_it_the_one_that_is_meant() -> None:
+    """Somebody else's cancel of an older operation says nothing about this command."""
+    cancelled = named("b", FAILED, end_time=PUBLISHED - MINUTE, cancel_time=PUBLISHED - HOUR)
+    later = named("c", FAILED, start_time=START + HOUR, end_time=PUBLISHED - MINUTE)
+
+    assert find.lately_ended([cancelled, later], PUBLISHED) == later
+
+
 def test_a_follow_means_what_ran_when_it_was_published_and_otherwise_what_began_last() -> None:
     """A running operation is what somebody wants to hear of, even if a later one has ended, or it has itself by now."""
     later = named("b", MADE, start_time=START + MINUTE)

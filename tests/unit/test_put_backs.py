@@ -1,0 +1,116 @@
+"""What is put back: under which name, for how long, and when it is given up, to the microsecond."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backstop.context import Report
+from backstop.deliver import LAST_LOOK_MARGIN
+from backstop.follow_ups import FanOut, Look, PutBack, identity
+from backstop.messages import parse_follow_up
+from backstop.ports import Settings
+from emulators.errors import Code
+from emulators.faults import Fault
+from emulators.spanner.plans import Plan
+from tests.support.ports import publish_of
+from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, INSTANCE, MICROSECOND, MINUTE, ORDERS, SECOND, START, World
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+NOT_NOW = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None)
+
+
+def waiting(world: World) -> tuple[str, Look | PutBack | FanOut]:
+    """The one follow-up that waits, and the identity that its task is named by."""
+    (task,) = world.tasks.pending()
+    (draft,) = publish_of(task).messages
+    return task.name.rpartition("/")[2], parse_follow_up(draft.data)
+
+
+@pytest.mark.parametrize(
+    ("look_max", "period"),
+    [(HOUR, "32 s, 56103526"), (10 * SECOND, "8 s, 224414101"), (1.5 * SECOND, "1 s, 1795312801")],
+)
+def test_a_put_back_is_named_by_the_period_in_which_it_is_due(look_max: timedelta, period: str) -> None:
+    """The period is the longest power of two that is no longer than the wait, counted from the epoch."""
+    world = World(settings=Settings(FOLLOW_UPS, look_min=SECOND, look_max=look_max))
+    world.faults.plan(NOT_NOW)
+
+    world.send(action="cancel", database=ORDERS)
+
+    name, follow_up = waiting(world)
+    assert isinstance(follow_up, PutBack)
+    assert name == identity(follow_up, period)
+
+
+def test_a_look_that_is_put_back_has_the_name_of_any_look() -> None:
+    """Its step is its name, so that deliveries of it hours apart make one successor."""
+    world = World(Plan(duration=2 * HOUR))
+    world.start_by_hand()
+    world.send(action="follow", database=ORDERS)
+    world.faults.plan(Fault("GetOperation", Code.PERMISSION_DENIED, message="no role"))
+
+    world.look()
+
+    name, follow_up = waiting(world)
+    assert isinstance(follow_up, Look)
+    assert name == identity(follow_up)
+
+
+def test_a_start_of_many_that_meets_quota_waits_a_minute_then_two() -> None:
+    """As everything that is put back; a delivery that goes well starts from a minute again."""
+    world = World(databases=(ORDERS, f"{ORDERS}-2"))
+    world.send(action="start", instance=INSTANCE)
+    world.look()
+    quota = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=2)
+    world.faults.plan(quota)
+
+    waits = [world.look().next_look for _ in range(2)]
+    world.look()
+    world.faults.plan(quota)
+    waits += [world.look().next_look]
+
+    for wait, minutes in zip(waits, (1, 2, 1), strict=True):
+        assert wait is not None
+        assert abs(wait - minutes * MINUTE) <= 0.1 * minutes * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("code", "last"),
+    [(Code.PERMISSION_DENIED, START + 3 * DAY), (Code.RESOURCE_EXHAUSTED, START + 3 * DAY + LAST_LOOK_MARGIN)],
+)
+def test_a_look_that_fails_at_the_give_up_time_is_the_last(code: Code, last: datetime) -> None:
+    """What passes by itself is waited for a little longer, as the last look bounds what a backup costs."""
+    world = World(Plan(duration=6 * DAY))
+    operation = world.start_by_hand()
+    world.send(action="follow", database=ORDERS)
+    world.faults.plan(Fault("GetOperation", code, times=None, message="no"))
+
+    world.now = last - MICROSECOND
+    put_back = world.look()
+    assert world.last is not None
+    world.now = last
+    given_up = world.deliver(world.last)
+
+    assert put_back.next_look is not None
+    assert world.outcomes == ["GAVE_UP"]
+    assert world.detail == f"Stopped following {operation} after 1 looks: {code.name}: no. It needs a person now."
+    assert replace(given_up, results=()) == Report("look", step=1)
+
+
+def test_a_command_that_fails_at_its_give_up_time_is_the_last() -> None:
+    """Three days after its publishing, to the microsecond."""
+    world = World()
+    world.faults.plan(NOT_NOW)
+    delivery = world.publish({"action": "cancel", "database": ORDERS})
+
+    world.now = START + 3 * DAY - MICROSECOND
+    assert world.deliver(delivery).next_look is not None
+    world.now = START + 3 * DAY
+    world.deliver(delivery)
+
+    assert world.outcomes == ["GAVE_UP"]
