@@ -22,7 +22,7 @@ CANCELLED_ERROR = {"code": "CANCELLED", "message": "The operation was cancelled.
 
 
 def of_nightly(world: World, outcome: str, detail: str, **more: object) -> dict[str, object]:
-    """An outcome about the operation that was started by hand at the beginning.
+    """An outcome about the first operation.
 
     Args:
         world: Where it was told.
@@ -30,7 +30,7 @@ def of_nightly(world: World, outcome: str, detail: str, **more: object) -> dict[
         detail: The sentence; {backup} and {operation} stand for their full names.
         more: The fields that not every outcome has.
     """
-    operation = world.spanner.history[0].operation
+    operation = next(event.operation for event in world.spanner.history if event.operation)
     return {
         "outcome": outcome,
         "detail": detail.format(backup=NIGHTLY, operation=operation),
