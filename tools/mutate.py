@@ -1,99 +1,120 @@
-"""Mutates the core and compares what lives with `tests/mutation/survivors.toml`; `make mutate` runs it.
+"""Mutates the core, one change at a time, and compares what lives with a list; `make mutate` runs it.
 
-Three steps. mutmut changes each function of `backstop/` outside `gcp/` in every way that it knows, one change at a time,
-and runs the unit tests that reach the function until one fails. What they let live, a short simulation judges. What
-that lets live as well must be in the list, with a reason; what is listed must live.
+mutmut makes the mutants: of each function of `backstop/` outside `gcp/`, all that it knows. The unit tests judge them,
+and then the simulation: `tests/mutation/judge.py`. What lives must be in `tests/mutation/survivors.toml` with the
+reason why nothing could notice it, and what is listed there must live.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
+import difflib
 import os
-import subprocess
+import shutil
 import sys
+import time
 import tomllib
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+from mutmut.mutation.file_mutation import mutate_file_contents
+
 ROOT = Path(__file__).resolve().parent.parent
-MUTANTS = ROOT / "mutants"
-LIST = ROOT / "tests" / "mutation" / "survivors.toml"
-MUTMUT = Path(sys.executable).parent / "mutmut"
+COPY = ROOT / "mutants"
+SURVIVORS = ROOT / "tests" / "mutation" / "survivors.toml"
+COPIED = ("backstop", "emulators", "tests", "main.py", "pyproject.toml")
 
-CORES = 2
+# These look at the sources, or at the shell, or start processes that know nothing of mutants.
+NOT_ASKED = ("purity", "sources", "calls", "environment", "logs", "messages_threads")
+PYTEST = ["-q", "--tb=no", "-p", "no:cacheprovider", "tests/unit"]
+
 KILLED_MIN = 0.95
-"""Of all mutants; those that are equivalent count as not killed."""
-
-ALIVE, KILLED, TIMEOUT = {0, 5, 33}, {1, 3}, {24, -24, 36, 152, 255}
-"""mutmut's codes; 5 and 33 stand for a mutant that no unit test reaches."""
-
-HISTORIES = 200
-SIMULATION_S_MAX = 300
-"""A history that takes this long has met a loop without end."""
-
-SIMULATION = f"""
-from tests.simulation.generate import history
-from tests.simulation.run import run
-from tests.simulation.test_simulation_scenarios import BUGS
-histories = [bug.history for bug in BUGS.values()] + [history(seed) for seed in range({HISTORIES})]
-raise SystemExit(any(run(history).findings for history in histories))
-"""
 
 
 def main() -> int:
-    """Runs all of it; returns 1 if the list and what lives differ, or if too few are killed."""
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "mutation"}
-    subprocess.run([MUTMUT, "run", "--max-children", str(CORES)], cwd=ROOT, env=environment, check=True)
-    codes = {
-        mutant: code
-        for meta in sorted((MUTANTS / "backstop").glob("*.meta"))
-        for mutant, code in json.loads(meta.read_text())["exit_code_by_key"].items()
+    """Returns 1 if too few mutants are killed, or if what lives and what is listed differ."""
+    parser = argparse.ArgumentParser(prog="python -m tools.mutate", description=__doc__)
+    parser.add_argument("only", nargs="*", help="parts of mutants' names, such as `lifecycle.` or `find.x_ran`")
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument(
+        "--histories", type=int, default=200, help="random histories of the simulation; 0: no simulation"
+    )
+    options = parser.parse_args()
+    began_s = time.monotonic()
+    changes = {
+        mutant: change
+        for mutant, change in generate().items()
+        if not options.only or any(part in mutant for part in options.only)
     }
-    if simulated("") != "alive":
-        raise SystemExit("the simulation goes wrong without any mutant")
-    alive = [mutant for mutant, code in codes.items() if code in ALIVE]
-    with ThreadPoolExecutor(CORES) as pool:
-        judged = dict(zip(alive, pool.map(simulated, alive), strict=True))
-    counts = Counter(judged.values())
-    for mutant, code in codes.items():
-        if mutant not in judged:
-            counts["unit tests" if code in KILLED else "timeout" if code in TIMEOUT else f"mutmut's code {code}"] += 1
-    print(f"{len(codes)} mutants: {dict(counts)}")
-    killed = 1 - counts["alive"] / len(codes)
-    print(f"{killed:.1%} killed")
-    return compare({change(mutant) for mutant, end in judged.items() if end == "alive"}) or killed < KILLED_MIN
+    ends = judged(changes, options.cores, options.histories)
+    counts = Counter(ends.values())
+    killed = 1 - counts["alive"] / len(ends)
+    print(f"{len(ends)} mutants in {time.monotonic() - began_s:.0f} s: {dict(counts)}; {killed:.1%} killed")
+    alive = Counter(changes[mutant] for mutant, end in ends.items() if end == "alive")
+    return differs(alive, everything=not options.only) or killed < KILLED_MIN
 
 
-def simulated(mutant: str) -> str:
-    """What the simulation makes of a mutant: `alive`, `simulation` or `timeout`."""
-    environment = {**os.environ, "MUTANT_UNDER_TEST": mutant}
-    command = [sys.executable, "-c", SIMULATION]
-    try:
-        done = subprocess.run(
-            command, cwd=MUTANTS, env=environment, capture_output=True, check=False, timeout=SIMULATION_S_MAX
-        )
-    except subprocess.TimeoutExpired:
-        return "timeout"
-    return "simulation" if done.returncode else "alive"
+def generate() -> dict[str, str]:
+    """Writes a copy of the project in which every function is its own mutants, and one variable chooses among them.
+
+    Returns:
+        For each mutant its change, in lines: the function, what is taken out, and what is put in. mutmut numbers the
+        mutants, and the numbers move with the code; this doesn't.
+    """
+    shutil.rmtree(COPY, ignore_errors=True)
+    COPY.mkdir()
+    for name in COPIED:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, COPY / name)
+    changes = {}
+    for path in sorted((COPY / "backstop").glob("*.py")):
+        mutated = mutate_file_contents(str(path), path.read_text(encoding="utf-8"))
+        path.write_text(mutated.code, encoding="utf-8")
+        lines, spans = mutated.code.splitlines(), mutated.line_span_by_function_name
+        for name in mutated.mutant_names:
+            function = name.partition("__mutmut_")[0]
+            was, now = (
+                [line.replace(copied, function).strip() for line in lines[spans[copied].start - 1 : spans[copied].end]]
+                for copied in (f"{function}__mutmut_orig", name)
+            )
+            differing = [line for line in difflib.ndiff(was, now) if line[:1] in "-+"]
+            changes[f"backstop.{path.stem}.{name}"] = "\n".join([f"{path.stem}.{function}", *differing])
+    return changes
 
 
-def change(mutant: str) -> str:
-    """A mutant as the list has it: its function, and the lines that differ. mutmut's numbers move with the code."""
-    shown = subprocess.run([MUTMUT, "show", mutant], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    lines = [line for line in shown.splitlines() if line[:1] in {"-", "+"} and line[:3] not in {"---", "+++"}]
-    function = mutant.removeprefix("backstop.").partition("__mutmut_")[0]
-    return "\n".join([function, *(f"{line[0]} {line[1:].strip()}" for line in lines)])
+def judged(changes: dict[str, str], cores: int, histories: int) -> dict[str, str]:
+    """What became of each mutant, in the copy; those that live are shown at once."""
+    ends: dict[str, str] = {}
+    screen = os.fdopen(os.dup(1), "w", buffering=1)
+
+    def tell(mutant: str, end: str) -> None:
+        ends[mutant] = end
+        if end == "alive":
+            print(f"\n{mutant} lives:\n{changes[mutant]}", file=screen)
+        if not len(ends) % 100:
+            print(f"\n{len(ends)} of {len(changes)}: {dict(Counter(ends.values()))}", file=screen)
+
+    os.chdir(COPY)
+    sys.path.insert(0, str(COPY))
+    os.environ["HYPOTHESIS_PROFILE"] = "mutation"
+    from tests.mutation.judge import Judge  # noqa: PLC0415 it must be the copy's, as must all that it imports
+
+    judge = Judge(list(changes), tell, cores=cores, histories=histories)
+    ignored = [f"--ignore=tests/unit/test_{name}.py" for name in NOT_ASKED]
+    if pytest.main([*PYTEST, *ignored], plugins=[judge]):
+        raise SystemExit("the tests must pass without any mutant")
+    return ends
 
 
-def compare(alive: set[str]) -> int:
+def differs(alive: Counter[str], *, everything: bool) -> int:
     """Prints what lives and is not listed, and what is listed and doesn't live; returns 1 if there is any."""
-    groups = tomllib.loads(LIST.read_text(encoding="utf-8"))["survivors"]
-    listed = {mutant.strip() for group in groups for mutant in group["mutants"]}
-    for what, mutants in (("lives and is not listed", alive - listed), ("is listed and does not live", listed - alive)):
-        for mutant in sorted(mutants):
-            print(f"\n{what}:\n{mutant}")
-    return int(alive != listed)
+    groups = tomllib.loads(SURVIVORS.read_text(encoding="utf-8"))["survivors"]
+    listed = Counter(mutant.strip() for group in groups for mutant in group["mutants"])
+    print(*(f"\nlives and is not listed:\n{mutant}" for mutant in alive - listed), sep="\n")
+    if everything:
+        print(*(f"\nis listed and does not live:\n{mutant}" for mutant in listed - alive), sep="\n")
+    return int(bool(alive - listed or (everything and listed - alive)))
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def test_an_end_that_is_all_but_certain_is_not_slept_past() -> None:
 def test_refusals_in_a_row_double_the_wait_up_to_where_the_bounds_take_over() -> None:
     """A minute, two, four; and no number of failures overflows."""
     assert [pacing.wait_refused(failures) for failures in (1, 2, 3)] == [MINUTE, 2 * MINUTE, 4 * MINUTE]
-    assert pacing.wait_refused(10_000) > 300 * DAY
+    assert pacing.wait_refused(21) == pacing.wait_refused(10_000) == 2**20 * MINUTE
 
 
 MADE = Operation(
