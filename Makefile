@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --no-strip-extras
 
-.PHONY: demo test check lint coverage simulate soak bench diagram format lock clean
+.PHONY: demo test check lint coverage simulate soak mutate bench diagram format lock clean
 
 .venv/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Backstop needs Python 3.11 or later, and this is " + sys.version.split()[0] + "; try make PYTHON=python3.13")'
@@ -33,6 +33,9 @@ simulate: .venv/installed
 
 soak: .venv/installed
 	$(BIN)/python -m tests.simulation --soak --histories $(or $(HISTORIES),1000000) --seed $(or $(SEED),1)
+
+mutate: .venv/installed
+	$(BIN)/python -m tools.mutate
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
