@@ -15,10 +15,15 @@ import sys
 import time
 import tomllib
 from collections import Counter
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from mutmut.mutation.file_mutation import mutate_file_contents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / "mutants"
@@ -37,17 +42,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.mutate", description=__doc__)
     parser.add_argument("only", nargs="*", help="parts of mutants' names, such as `lifecycle.` or `find.x_ran`")
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument(
-        "--histories", type=int, default=200, help="random histories of the simulation; 0: no simulation"
-    )
+    parser.add_argument("--histories", type=int, default=120, help="random histories; 0: no simulation")
     options = parser.parse_args()
     began_s = time.monotonic()
-    changes = {
-        mutant: change
-        for mutant, change in generate().items()
-        if not options.only or any(part in mutant for part in options.only)
-    }
-    ends = judged(changes, options.cores, options.histories)
+    changes, ends = judged(options)
     counts = Counter(ends.values())
     killed = 1 - counts["alive"] / len(ends)
     print(f"{len(ends)} mutants in {time.monotonic() - began_s:.0f} s: {dict(counts)}; {killed:.1%} killed")
@@ -83,28 +81,40 @@ def generate() -> dict[str, str]:
     return changes
 
 
-def judged(changes: dict[str, str], cores: int, histories: int) -> dict[str, str]:
-    """What became of each mutant, in the copy; those that live are shown at once."""
+def judged(options: argparse.Namespace) -> tuple[dict[str, str], dict[str, str]]:
+    """Makes the mutants and judges them, in the copy; those that live are shown at once.
+
+    Returns:
+        For each mutant its change, and what became of it.
+    """
+    changes = generate()
+    os.chdir(COPY)
+    sys.path.insert(0, str(COPY))
+    os.environ["HYPOTHESIS_PROFILE"] = "mutation"
+    # These must be the copy's, as must all that they import.
+    from tests.mutation import constants, judge  # noqa: PLC0415
+
+    make: dict[str, Callable[[], None]] = {
+        mutant: partial(os.environ.__setitem__, judge.SWITCH, mutant) for mutant in changes
+    }
+    make |= constants.mutants(COPY / "backstop")
+    changes |= {change: change for change in make if change not in changes}
+    make = {mutant: how for mutant, how in make.items() if not options.only or any(map(mutant.count, options.only))}
     ends: dict[str, str] = {}
     screen = os.fdopen(os.dup(1), "w", buffering=1)
 
     def tell(mutant: str, end: str) -> None:
         ends[mutant] = end
         if end == "alive":
-            print(f"\n{mutant} lives:\n{changes[mutant]}", file=screen)
+            print(f"\n{mutant.partition(chr(10))[0]} lives:\n{changes[mutant]}", file=screen)
         if not len(ends) % 100:
-            print(f"\n{len(ends)} of {len(changes)}: {dict(Counter(ends.values()))}", file=screen)
+            print(f"\n{len(ends)} of {len(make)}: {dict(Counter(ends.values()))}", file=screen)
 
-    os.chdir(COPY)
-    sys.path.insert(0, str(COPY))
-    os.environ["HYPOTHESIS_PROFILE"] = "mutation"
-    from tests.mutation.judge import Judge  # noqa: PLC0415 it must be the copy's, as must all that it imports
-
-    judge = Judge(list(changes), tell, cores=cores, histories=histories)
+    plugin = judge.Judge(make, tell, cores=options.cores, histories=options.histories)
     ignored = [f"--ignore=tests/unit/test_{name}.py" for name in NOT_ASKED]
-    if pytest.main([*PYTEST, *ignored], plugins=[judge]):
+    if pytest.main([*PYTEST, *ignored], plugins=[plugin]):
         raise SystemExit("the tests must pass without any mutant")
-    return ends
+    return changes, ends
 
 
 def differs(alive: Counter[str], *, everything: bool) -> int:

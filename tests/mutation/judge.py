@@ -20,13 +20,13 @@ from tests.simulation.run import run
 from tests.simulation.test_simulation_scenarios import BUGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping
 
 CPU_S_MAX = 120
 """Many times what all of it takes; a mutant that takes this long has met a loop without end."""
 
 SWITCH = "MUTANT_UNDER_TEST"
-"""The variable by which the code that mutmut generates knows which mutant it is."""
+"""The variable by which what mutmut has generated knows which mutant it is."""
 
 ENDS = {0: "alive", 1: "unit tests", 2: "simulation"}
 
@@ -34,7 +34,10 @@ ENDS = {0: "alive", 1: "unit tests", 2: "simulation"}
 class Judge:
     """The plugin; it tells of each mutant whether it is `alive`, or by what it was killed."""
 
-    def __init__(self, mutants: Sequence[str], tell: Callable[[str, str], None], *, cores: int, histories: int) -> None:
+    def __init__(
+        self, mutants: Mapping[str, Callable[[], None]], tell: Callable[[str, str], None], *, cores: int, histories: int
+    ) -> None:
+        """Takes the mutants by name, each with what makes it of a process."""
         self._mutants = mutants
         self._tell = tell
         self._cores = cores
@@ -57,6 +60,10 @@ class Judge:
         self._failed |= report.failed
         self._seconds[report.nodeid] += report.duration
 
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Keeps what silences the forks."""
+        self._config = config
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
         """Lets the tests run as they are, and then once for each mutant."""
@@ -66,12 +73,12 @@ class Judge:
         if self._failed or self._simulation_fails():
             raise pytest.UsageError("the tests must pass without any mutant")
         running: dict[int, str] = {}
-        for mutant in self._mutants:
+        for mutant, make in self._mutants.items():
             if len(running) == self._cores:
                 self._wait(running)
             pid = os.fork()
             if not pid:
-                os._exit(self._judge(mutant))
+                os._exit(self._judge(mutant, make))
             running[pid] = mutant
         while running:
             self._wait(running)
@@ -82,21 +89,25 @@ class Judge:
         if pid in running:
             self._tell(running.pop(pid), ENDS.get(os.waitstatus_to_exitcode(status), "timeout"))
 
-    def _judge(self, mutant: str) -> int:
+    def _judge(self, mutant: str, make: Callable[[], None]) -> int:
         """In the fork: the exit code that says what became of the mutant."""
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S_MAX, CPU_S_MAX))
-        os.environ[SWITCH] = mutant
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        self._config.pluginmanager.unregister(name="terminalreporter")
+        make()
         try:
-            for item in sorted(
-                self._reach[mutant.partition("__mutmut_")[0]], key=lambda item: self._seconds[item.nodeid]
-            ):
+            for item in self._reaching(mutant):
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
                 if self._failed:
                     return 1
         except BaseException:  # noqa: BLE001 whatever a mutant does, it is not what it should
             return 1
         return 2 * self._simulation_fails()
+
+    def _reaching(self, mutant: str) -> list[pytest.Item]:
+        """The tests that reach the mutant's function, the shortest first; for a constant, all."""
+        function, numbered, _ = mutant.partition("__mutmut_")
+        reaching = self._reach[function] if numbered else {item for items in self._reach.values() for item in items}
+        return sorted(reaching, key=lambda item: self._seconds[item.nodeid])
 
     def _simulation_fails(self) -> bool:
         try:

@@ -47,6 +47,17 @@ def test_a_put_back_is_named_by_the_period_in_which_it_is_due(look_max: timedelt
     assert name == identity(follow_up, period)
 
 
+@pytest.mark.parametrize("target", [{"database": ORDERS}, {"instance": INSTANCE}], ids=["one", "many"])
+def test_what_comes_next_is_named_by_its_identity(target: dict[str, str]) -> None:
+    """Another name after a roll-out would fork the chains that are under way."""
+    world = World(Plan(duration=2 * HOUR))
+
+    world.send(action="start", **target)
+
+    name, follow_up = waiting(world)
+    assert name == identity(follow_up)
+
+
 def test_a_look_that_is_put_back_has_the_name_of_any_look() -> None:
     """Its step is its name, so that deliveries of it hours apart make one successor."""
     world = World(Plan(duration=2 * HOUR))

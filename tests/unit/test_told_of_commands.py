@@ -118,6 +118,18 @@ def test_a_dry_run_after_a_lost_race_is_told_in_full(if_created: str, would: str
     assert replace(report, results=()) == Report("cancel", (), operation, ORDERS, State.SUCCEEDED)
 
 
+def test_a_dry_run_after_a_lost_race_whose_backup_is_gone_is_told_in_full() -> None:
+    """There is nothing left to delete."""
+    world = World(LOSES)
+    world.start_by_hand()
+    world.tick(2 * HOUR + MINUTE)
+    world.delete_by_hand(NIGHTLY)
+
+    world.send(action="cancel", database=ORDERS, dry_run=True)
+
+    assert world.results == [of_nightly(world, "DRY_RUN", LATE + "is gone.", **COMPLETE)]
+
+
 def test_a_dry_run_of_an_unknown_operation_is_told_in_full() -> None:
     """There is nothing that could be done."""
     world = World()
