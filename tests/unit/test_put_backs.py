@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from backstop.commands import Follow, Start
 from backstop.context import Report
 from backstop.deliver import LAST_LOOK_MARGIN
-from backstop.follow_ups import FanOut, Look, PutBack, identity
+from backstop.follow_ups import FanOut, Look, PutBack, Trigger, identity
+from backstop.lifecycle import Intent
 from backstop.messages import parse_follow_up
 from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from tests.support.ports import publish_of
-from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, INSTANCE, MICROSECOND, MINUTE, ORDERS, SECOND, START, World
+from tests.unit.handlers_world import (
+    DAY,
+    FOLLOW_UPS,
+    HOUR,
+    INSTANCE,
+    MICROSECOND,
+    MINUTE,
+    MISSING,
+    NIGHTLY,
+    ORDERS,
+    SECOND,
+    START,
+    World,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+    from backstop.follow_ups import FollowUp
 
 NOT_NOW = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None)
 
@@ -125,3 +143,23 @@ def test_a_command_that_fails_at_its_give_up_time_is_the_last() -> None:
     world.deliver(delivery)
 
     assert world.outcomes == ["GAVE_UP"]
+
+
+TRIGGER = Trigger("17", START)
+LOOK = Look(trigger=TRIGGER, step=3, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
+
+
+@pytest.mark.parametrize(
+    ("follow_up", "again", "text"),
+    [
+        (LOOK, "", f"17\nlook {MISSING}\n3\n"),
+        (FanOut(trigger=TRIGGER, step=2, command=Start(instance=INSTANCE)), "x", f"17\nfan-out {INSTANCE}\n2\nx"),
+        (PutBack(trigger=TRIGGER, step=1, command=Start(instance=INSTANCE)), "", f"17\nput-back {INSTANCE}\n"),
+        (PutBack(trigger=TRIGGER, step=1, command=Start(database=ORDERS)), "x", f"17\nput-back {ORDERS}\nx"),
+        (PutBack(trigger=TRIGGER, step=1, command=Follow(backup=NIGHTLY)), "x", f"17\nput-back {NIGHTLY}\nx"),
+    ],
+    ids=["look", "fan-out", "put-back of many", "put-back of one", "put-back of a follow"],
+)
+def test_an_identity_is_the_same_in_every_revision(follow_up: FollowUp, again: str, text: str) -> None:
+    """What one revision has queued, another must know by its name."""
+    assert identity(follow_up, again) == hashlib.sha256(text.encode()).hexdigest()
