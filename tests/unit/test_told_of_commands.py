@@ -102,6 +102,18 @@ def test_a_dry_run_while_the_operation_runs_is_told_in_full(action: str, would: 
     assert replace(report, results=()) == Report(action, (), operation, ORDERS, State.RUNNING)
 
 
+@pytest.mark.parametrize(("limit", "would"), [("1h", "cancel, look again soon"), ("3h", "look again later")])
+def test_a_dry_run_of_a_limit_says_whether_it_is_reached(limit: str, would: str) -> None:
+    """As the look would find it."""
+    world = World(LOSES)
+    world.start_by_hand()
+    world.tick(HOUR + MINUTE)
+
+    world.send(action="follow", database=ORDERS, cancel_after=limit, dry_run=True)
+
+    assert world.results == [of_nightly(world, "DRY_RUN", f"Would {would}: {{operation}} is RUNNING.")]
+
+
 @pytest.mark.parametrize(
     ("if_created", "would"),
     [("delete", "would be deleted."), ("keep", "is left alone: the command says if_created: keep.")],
