@@ -195,6 +195,21 @@ def test_an_operation_that_spanner_does_not_know_is_told_in_full(action: str) ->
     assert replace(report, results=()) == Report(action, (), MISSING, None, State.GONE, 0)
 
 
+def test_an_operation_that_was_forgotten_meanwhile_is_told_in_full() -> None:
+    """The look remembers what it backs up."""
+    world = World(LOSES)
+    operation = world.start_by_hand()
+    world.send(action="follow", database=ORDERS)
+    world.tick(8 * DAY)
+
+    report = world.look()
+
+    detail = f"Spanner does not know {operation}; it forgets operations 7 days after their end."
+    about = {"operation": operation, "backup": NIGHTLY, "database": ORDERS, "steps": 1}
+    assert world.results == [of_command(world, "GONE", detail, NIGHTLY, **about)]
+    assert replace(report, results=()) == Report("look", (), operation, ORDERS, State.GONE, 1)
+
+
 def test_a_chain_that_gives_up_is_told_in_full() -> None:
     """How often was looked, how far it had come, and who is needed."""
     world = World(Plan(duration=6 * DAY), settings=Settings(FOLLOW_UPS, give_up_after=DAY))
