@@ -171,12 +171,12 @@ def test_a_backup_that_is_wanted_is_told_in_full(*, cancelled_by_hand: bool) -> 
 
 def test_a_failure_is_told_in_full() -> None:
     """Google's sentence ends once."""
-    world = World(Plan(duration=HOUR, error=Status(Code.INTERNAL, "It broke.")))
+    world = World(Plan(duration=HOUR, error=Status(Code.INTERNAL, "It broke at X.")))
     world.start_by_hand()
     world.send(action="follow", database=ORDERS)
     steps = len(world.looks())
 
-    detail, error = "{backup} failed with INTERNAL: It broke.", {"code": "INTERNAL", "message": "It broke."}
+    detail, error = "{backup} failed with INTERNAL: It broke at X.", {"code": "INTERNAL", "message": "It broke at X."}
     assert world.results == [
         of_nightly(world, "FAILED", detail, error=error, end_time="2026-11-22T03:00:00Z", steps=steps)
     ]
