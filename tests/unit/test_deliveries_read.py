@@ -119,6 +119,22 @@ def test_an_event_without_a_push_in_it_is_told_as_a_whole() -> None:
     assert caught.value.field == "data"
 
 
+def test_what_a_program_wrote_is_not_searched_for_fields_that_are_given_twice() -> None:
+    """It names none twice, and reading a push once is half the work."""
+    twice = body(push(data="e30=")).replace(b'"subscription"', b'"subscription": "a", "subscription"')
+
+    assert parse_delivery(twice, COMMANDS, {}).data == b"{}"
+
+
+def test_a_command_may_have_ten_thousand_bytes() -> None:
+    """One more is too many."""
+    command = body({"action": "sweep", "instance": INSTANCE})
+
+    assert parse_command(command.ljust(10_000)) == parse_command(command)
+    with pytest.raises(BadMessageError, match="must have at most 10000 bytes"):
+        parse_command(command.ljust(10_001))
+
+
 START_OF_MANY = {"action": "start", "instance": INSTANCE}
 
 
