@@ -54,6 +54,12 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
         "['*']",
         "Expected `str`, got `array`",
     ),
+    "a doubled field that is not the first": (
+        b'{"database":"a","action":"start","action":"cancel"}',
+        "action",
+        "['start', 'cancel']",
+        "is given twice",
+    ),
     "a doubled field inside": (
         b'{"action":"start","encryption":{"type":"A","type":"B"}}',
         "type",

@@ -107,7 +107,7 @@ def test_progress_is_believed_as_far_as_it_is_steady(
     assert wait.total_seconds() == pytest.approx(best(seen.elapsed, believed or LOG_NORMAL), rel=1e-6)
 
 
-@pytest.mark.parametrize("spread", [0.12, 0.121])
+@pytest.mark.parametrize("spread", [0.12, math.hypot(0.5, 6) / 50, 0.121])
 def test_progress_must_be_surer_than_the_history(spread: float) -> None:
     """Half the way after an hour says two hours, give or take a fraction of 0.1204."""
     history = Expectation(10 * HOUR, spread)
@@ -115,7 +115,9 @@ def test_progress_must_be_surer_than_the_history(spread: float) -> None:
 
     wait = pacing.wait_running(Sighting(50, HOUR), None, history, None)
 
-    assert wait.total_seconds() == pytest.approx(best(HOUR, history if spread < 0.1204 else progress), rel=1e-6)
+    assert wait.total_seconds() == pytest.approx(
+        best(HOUR, progress if progress.spread < spread else history), rel=1e-6
+    )
 
 
 def test_earlier_lengths_say_how_much_they_vary() -> None:
