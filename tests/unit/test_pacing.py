@@ -86,6 +86,15 @@ def test_looks_stay_close_for_the_first_minutes_after_a_cancel() -> None:
     assert wait(0, MINUTE, since_cancel=pacing.CANCEL_SOON - SECOND) == pacing.CANCEL_WAIT_MAX
 
 
+def test_a_look_that_is_due_at_once_is_not_put_off_by_a_cancel() -> None:
+    """What is about to end is looked at as if nobody had asked to stop it."""
+    sure = Expectation(MINUTE, 0.01)
+    without = pacing.wait_running(Sighting(0, MINUTE), None, sure, None)
+
+    assert without < 10 * SECOND
+    assert pacing.wait_running(Sighting(0, MINUTE), None, sure, 9 * MINUTE) == without
+
+
 def test_earlier_lengths_let_the_function_sleep_until_shortly_before_the_end() -> None:
     """With a history of two hours there is little to see in the first, and much around the end."""
     early, late = wait(0, NOTHING, expected=2 * HOUR), wait(0, 2 * HOUR, expected=2 * HOUR)

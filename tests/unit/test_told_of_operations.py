@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from backstop.context import Report
-from backstop.lifecycle import State
+from backstop.lifecycle import Outcome, State
 from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
+from emulators.spanner import requests as rpc
 from emulators.spanner.plans import Plan
 from emulators.spanner.records import Status
 from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, INSTANCE, MINUTE, MISSING, NIGHTLY, ORDERS, START, World
@@ -87,6 +88,17 @@ def test_a_cancel_that_comes_after_the_end_is_told_in_full() -> None:
     )
 
 
+def test_a_backup_that_is_deleted_is_told_as_it_was_then() -> None:
+    """Its expiry may have been changed since its operation ended."""
+    world = cancelled()
+    world.tick(2 * HOUR)
+    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + DAY, ("expire_time",)))
+
+    world.look()
+
+    assert [result.get("expire_time") for result in world.results] == [None, "2026-11-23T02:00:00Z"]
+
+
 def test_a_backup_that_is_kept_is_told_in_full() -> None:
     """The command said so."""
     world = cancelled(if_created="keep")
@@ -123,6 +135,7 @@ def test_a_blocked_delete_is_told_in_full() -> None:
     ]
     operation = world.results[0]["operation"]
     assert report.next_look is not None
+    assert [result.outcome for result in report.results] == [Outcome.DELETE_BLOCKED]
     assert replace(report, results=(), next_look=None) == Report("look", (), operation, ORDERS, State.SUCCEEDED, 1)
 
 
