@@ -78,6 +78,18 @@ def test_a_backup_that_stays_blocked_expires_as_early_as_spanner_allows() -> Non
     assert RESTORED in world.detail
 
 
+def test_a_delete_that_is_blocked_at_the_give_up_time_is_the_last() -> None:
+    """To the microsecond."""
+    world = blocked(START + 30 * DAY)
+    world.look()
+
+    world.now = START + 30 * MINUTE + 3 * DAY
+    world.look()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "GAVE_UP"]
+    assert not world.tasks.pending()
+
+
 def test_an_expiry_is_never_brought_before_six_hours_after_the_creation() -> None:
     """Spanner refuses anything earlier, so a short give-up time doesn't lose the bound."""
     world = World(LOSES, settings=Settings(FOLLOW_UPS, give_up_after=2 * HOUR))
