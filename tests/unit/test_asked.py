@@ -1,4 +1,4 @@
-"""What is asked of Spanner: the operations of one database or one backup, and never of the whole instance for one."""
+"""What is asked of Spanner about operations, and what is made of a list that is behind."""
 
 from __future__ import annotations
 
@@ -7,25 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backstop.context import Report
 from backstop.deliver import deliver
+from backstop.find import derived_backup_id
+from backstop.follow_ups import Trigger
+from backstop.results import ErrorText
 from emulators.errors import Code
 from emulators.faults import Fault
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
+from tests.unit.handlers_world import INSTANCE, MINUTE, NIGHTLY, ORDERS, World
 
 if TYPE_CHECKING:
+    from backstop.messages import Delivery
+    from backstop.names import BackupId
     from backstop.ports import Operation
 
 
 class Listening(SpannerPort):
     """Spanner, which remembers of what operations it was asked."""
 
-    asked: list[dict[str, Any]]
+    def __init__(self, world: World, behind: int = 0) -> None:
+        """Shows no operation the first times that it is asked."""
+        super().__init__(world.spanner, world.clock, world.faults)
+        self.asked: list[dict[str, Any]] = []
+        self.behind = behind
 
     def list_operations(self, *args: Any, **narrowed: Any) -> list[Operation]:  # noqa: ANN401 handed on as they come
         """Reads the operations."""
         self.asked.append({"instance": args[0], **narrowed})
-        return super().list_operations(*args, **narrowed)
+        return super().list_operations(*args, **narrowed) if len(self.asked) > self.behind else []
 
 
 @pytest.mark.parametrize(
@@ -46,9 +56,45 @@ def test_no_more_operations_are_asked_for_than_the_command_is_about(
     world = World()
     if refused:
         world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION, message="No"))
-    spanner = Listening(world.spanner, world.clock, world.faults)
-    spanner.asked = []
+    spanner = Listening(world)
 
     deliver(world.publish(command), world.now, replace(world.ports, spanner=spanner), world.settings)
 
     assert spanner.asked == [{"instance": INSTANCE, **narrowed} for narrowed in asked]
+
+
+def derived(world: World) -> tuple[Delivery, BackupId]:
+    """A start without an id, and the id that is derived from it."""
+    delivery = world.publish({"action": "start", "database": ORDERS})
+    return delivery, derived_backup_id(ORDERS, Trigger(delivery.message_id, delivery.publish_time))
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_what_has_a_start_s_derived_name_is_its_own_whatever_two_clocks_say(behind: int) -> None:
+    """Spanner's may say that it began long before the message was published."""
+    world = World()
+    delivery, backup_id = derived(world)
+    world.now -= MINUTE
+    operation = world.start_by_hand(backup_id)
+    world.now += MINUTE
+
+    deliver(delivery, world.now, replace(world.ports, spanner=Listening(world, behind)), world.settings)
+
+    assert [(result["outcome"], result["operation"]) for result in world.results] == [("STARTED", operation)]
+
+
+def test_a_start_whose_operation_is_not_listed_yet_comes_again() -> None:
+    """The name is derived from its message, so the backup can be nobody else's."""
+    world = World()
+    delivery, backup_id = derived(world)
+    world.start_by_hand(backup_id)
+
+    report = deliver(delivery, world.now, replace(world.ports, spanner=Listening(world, 2)), world.settings)
+
+    said = f"{INSTANCE}/backups/{backup_id} exists, and its operation is not listed yet"
+    assert report == Report(
+        "start",
+        retry=True,
+        note=f"To be delivered again: UNAVAILABLE: {said}.",
+        error=ErrorText("UNAVAILABLE", said),
+    )
