@@ -78,6 +78,20 @@ def test_a_backup_that_stays_blocked_expires_as_early_as_spanner_allows() -> Non
     assert RESTORED in world.detail
 
 
+def test_the_looks_at_a_blocked_backup_come_at_growing_times() -> None:
+    """Half of the time that it has been there, and each report says when the next one comes."""
+    world = blocked(START + 30 * DAY)
+    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + 2 * DAY, ("expire_time",)))
+
+    first, second = world.look(), world.look()
+
+    assert world.results[-1]["expire_time"] == "2026-11-24T02:00:00Z"
+    assert first.next_look is not None
+    assert second.next_look is not None
+    assert 13.5 * MINUTE <= first.next_look <= 16.5 * MINUTE
+    assert 0.45 * (world.now - START - HOUR) <= second.next_look <= 0.55 * (world.now - START - HOUR)
+
+
 def test_a_delete_that_is_blocked_at_the_give_up_time_is_the_last() -> None:
     """To the microsecond."""
     world = blocked(START + 30 * DAY)
