@@ -72,11 +72,13 @@ def running(operations: Sequence[Operation], published: datetime) -> list[Operat
     return sorted(meant, key=lambda operation: operation.start_time, reverse=True)
 
 
-def lately_ended(operations: Sequence[Operation], published: datetime) -> Operation | None:
+def lately_ended(
+    operations: Sequence[Operation], published: datetime, *, include_scheduled: bool = False
+) -> Operation | None:
     """The operation that a cancel published then means if it means no `running` one; None if there was no race either.
 
     It is one that ran then and has come to nothing since, or else one that lost the race because it ended within the
-    grace before: of several the newest, and one made on demand rather than by a schedule.
+    grace before: of several the newest, and one made on demand rather than by a schedule unless those are included.
     """
     ended = [
         operation
@@ -89,7 +91,7 @@ def lately_ended(operations: Sequence[Operation], published: datetime) -> Operat
         ended,
         key=lambda operation: (
             ran(operation, published),
-            not is_scheduled(operation),
+            include_scheduled or not is_scheduled(operation),
             # Had the command come before, it would have been cancelled for it.
             ran(operation, published) and operation.cancel_time is not None,
             operation.start_time,

@@ -54,7 +54,8 @@ def cancel(command: Cancel, at: At) -> Report:
     else:
         operations = _list(command, at)
         candidates = find.running(operations, published)[:CANDIDATES_MAX]
-        ended = find.lately_ended([one for one in operations if one not in candidates], published)
+        others = [one for one in operations if one not in candidates]
+        ended = find.lately_ended(others, published, include_scheduled=command.include_scheduled)
     if not command.include_scheduled:
         scheduled = [operation for operation in candidates if is_scheduled(operation, at)]
         candidates = [operation for operation in candidates if operation not in scheduled]

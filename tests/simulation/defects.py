@@ -156,6 +156,10 @@ DEFECTS = (
         "a backup that took over the name says who made the one before it",
         ("backstop.handlers:is_scheduled", " and found.create_time <= operation.start_time + SAME_REQUEST", ""),
     ),
+    _of(
+        "a cancel that includes schedules still prefers what was made on demand",
+        ("backstop.find:lately_ended", "include_scheduled or not is_scheduled", "not is_scheduled"),
+    ),
     _of("a dry run of a cancel is none", ("backstop.handlers:_act_or_say", "not command.dry_run", "True")),
     _of("a dry run of a start is none", ("backstop.starts:start", "command.dry_run", "False")),
     _of(

@@ -115,6 +115,15 @@ BUGS = {
             only={(CALL, 0, 0, 0, 1, 2): "ABORTED after", (CALL, 0, 0, 0, 2, 1): "crash before"},
         ),
     ),
+    "a cancel that includes schedules means the newest of two that ended a moment ago, and deletes that": Bug(
+        "a cancel that includes schedules still prefers what was made on demand",
+        _history(
+            Person(1, "create", "orders", "nightly"),
+            Person(10 * MINUTE_S, "schedule", "orders", "daily"),
+            _publish(33 * MINUTE_S, "cancel", database=ORDERS, include_scheduled=True),
+            plans=(replace(HOURLY, duration=timedelta(minutes=32)), replace(HOURLY, duration=timedelta(minutes=20))),
+        ),
+    ),
     "the first of many starts is put back under a name of its own": Bug(
         "the next of many starts is scheduled before this one is followed",
         _history(

@@ -145,6 +145,7 @@ def test_of_several_that_ended_lately_the_newest_on_demand_one_is_meant() -> Non
 
     assert find.lately_ended([scheduled, oldest, older], PUBLISHED) == older
     assert find.lately_ended([scheduled], PUBLISHED) == scheduled
+    assert find.lately_ended([scheduled, oldest, older], PUBLISHED, include_scheduled=True) == scheduled
 
 
 def test_what_began_at_the_moment_of_the_cancel_and_came_to_nothing_lost_its_race_too() -> None:
