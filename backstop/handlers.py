@@ -33,7 +33,7 @@ https://cloud.google.com/spanner/quotas (documented)
 """
 
 SAME_REQUEST = timedelta(seconds=10)
-"""How far apart an operation's start_time and its backup's create_time may be; both are when the request came.
+"""How far apart an operation's start_time and its backup's create_time usually are; both are when the request came.
 
 https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups#Backup (documented)
 https://cloud.google.com/spanner/docs/reference/rest/v1/OperationProgress (documented; inferred: that they are equal)
@@ -143,17 +143,21 @@ def _list(command: Cancel | Follow, at: At) -> list[Operation]:
 def is_scheduled(operation: Operation, at: At) -> bool:
     """Whether a native schedule makes the backup; only the backup itself says so while it is being made.
 
-    If somebody has deleted it, a schedule may have taken over its name: a backup that was created later is another one.
+    If somebody has deleted it, a schedule may have taken over its name. That takes proof: a later operation that makes
+    a backup of that name. Without it a backup that says it is a schedule's is taken at its word, and left alone.
     """
     if operation.done:
         return find.is_scheduled(operation)
     try:
         found = at.ports.spanner.get_backup(operation.backup)
-        return bool(found.schedules) and found.create_time <= operation.start_time + SAME_REQUEST
     except RefusedError as error:
         if error.code == "NOT_FOUND":
             return False
         raise
+    if not found.schedules or found.create_time <= operation.start_time + SAME_REQUEST:
+        return bool(found.schedules)
+    same_name = at.ports.spanner.list_operations(operation.backup.instance, backup=operation.backup)
+    return all(other.start_time <= operation.start_time for other in same_name)
 
 
 def _act_or_say(command: Cancel | Follow, look: Look, operation: Operation, at: At) -> Report:

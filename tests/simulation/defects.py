@@ -154,7 +154,7 @@ DEFECTS = (
     ),
     _of(
         "a backup that took over the name says who made the one before it",
-        ("backstop.handlers:is_scheduled", " and found.create_time <= operation.start_time + SAME_REQUEST", ""),
+        ("backstop.handlers:is_scheduled", " or found.create_time <= operation.start_time + SAME_REQUEST", " or True"),
     ),
     _of(
         "a cancel that includes schedules still prefers what was made on demand",
