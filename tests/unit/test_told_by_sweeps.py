@@ -146,6 +146,30 @@ def test_what_spanner_shows_of_a_schedule_on_the_backup_alone_keeps_a_sweep_from
     assert world.exists()
 
 
+@pytest.mark.parametrize(("after", "outcome"), [(0, "COMPLETED_THEN_DELETED"), (1, "NOTHING_TO_CANCEL")])
+def test_a_cancel_at_the_moment_of_the_end_was_in_time(after: int, outcome: str) -> None:
+    """One that came later was not."""
+    world = lost_race()
+    spanner = Shifted(world.spanner, world.clock)
+    spanner.after = after * MICROSECOND
+    sweep = world.publish({"action": "sweep", "instance": INSTANCE, "if_created": "delete"})
+
+    deliver(sweep, world.now, replace(world.ports, spanner=spanner), world.settings)
+
+    assert world.outcomes == [outcome]
+
+
+class Shifted(SpannerPort):
+    """Spanner, but every cancel came so long after its operation's end."""
+
+    after: timedelta
+
+    def list_operations(self, *args: Any, **kwargs: Any) -> list[Operation]:  # noqa: ANN401 handed on as they come
+        """Reads the operations."""
+        listed = super().list_operations(*args, **kwargs)
+        return [replace(one, cancel_time=one.end_time and one.end_time + self.after) for one in listed]
+
+
 class Forgetful(SpannerPort):
     """Spanner, but its list of operations doesn't say who made a backup."""
 

@@ -48,18 +48,23 @@ def test_a_start_is_told_in_full() -> None:
     assert (look.expected_seconds, look.expected_spread) == (None, HISTORY_SPREAD)
 
 
-def test_a_start_carries_along_how_long_its_backup_should_take() -> None:
+@pytest.mark.parametrize("target", ["database", "instance"])
+def test_a_start_carries_along_how_long_its_backup_should_take(target: str) -> None:
     """From the same database's earlier ones, whatever others took."""
     world = World(LOSES, databases=(ORDERS, USERS))
     world.start_by_hand("one")
     world.start_by_hand("two", USERS)
     world.tick(3 * HOUR)
 
-    world.send(action="start", database=ORDERS, backup_id="nightly")
+    if target == "database":
+        world.send(action="start", database=ORDERS)
+    else:
+        world.send(action="start", instance=INSTANCE, databases=["orders"])
+        world.look()
+        world.look()
 
-    (look,) = waiting(world)
+    (look,) = (one for one in waiting(world) if isinstance(one, Look))
     expected = expectation(world.ports.spanner.list_operations(INSTANCE), ORDERS)
-    assert isinstance(look, Look)
     assert expected is not None
     assert (look.expected_seconds, look.expected_spread) == (7200, round(expected.spread, 3))
 
