@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backstop.context import Report
+from backstop.context import At, Report
 from backstop.deliver import deliver
 from backstop.find import derived_backup_id
 from backstop.follow_ups import Trigger
+from backstop.handlers import SAME_REQUEST, is_scheduled
 from backstop.results import ErrorText
 from emulators.errors import Code
 from emulators.faults import Fault
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import INSTANCE, MINUTE, NIGHTLY, ORDERS, World
+from tests.unit.handlers_world import INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, START, World
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from backstop.messages import Delivery
-    from backstop.names import BackupId
-    from backstop.ports import Operation
+    from backstop.names import BackupId, BackupName
+    from backstop.ports import Backup, Operation
 
 
 class Listening(SpannerPort):
@@ -98,3 +101,27 @@ def test_a_start_whose_operation_is_not_listed_yet_comes_again() -> None:
         note=f"To be delivered again: UNAVAILABLE: {said}.",
         error=ErrorText("UNAVAILABLE", said),
     )
+
+
+class Renamed(SpannerPort):
+    """Spanner, but each backup was created so long after its operation's start."""
+
+    after: timedelta
+
+    def get_backup(self, name: BackupName) -> Backup:
+        """Reads one backup."""
+        return replace(super().get_backup(name), create_time=START + self.after)
+
+
+@pytest.mark.parametrize(
+    ("after", "scheduled"), [(-MINUTE, True), (SAME_REQUEST, True), (SAME_REQUEST + MICROSECOND, False)]
+)
+def test_a_schedule_s_backup_is_an_operation_s_own_if_both_began_together(after: timedelta, *, scheduled: bool) -> None:
+    """One that was created later has only taken over the name."""
+    world = World()
+    operation = world.ports.spanner.get_operation(world.start_scheduled())
+    spanner = Renamed(world.spanner, world.clock)
+    spanner.after = after
+
+    at = At(world.now, Trigger("17", START), replace(world.ports, spanner=spanner), world.settings)
+    assert is_scheduled(operation, at) is scheduled
