@@ -131,6 +131,20 @@ def test_an_expiry_that_is_early_enough_is_left_alone() -> None:
     assert world.calls["UpdateBackup"] == 0
 
 
+def test_an_expiry_that_is_as_early_as_can_be_is_left_alone() -> None:
+    """There is nothing to bring forward."""
+    world = blocked(START + 30 * DAY)
+    world.look()
+    world.now = START + 30 * MINUTE + 3 * DAY
+    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, world.now + 5 * MINUTE, ("expire_time",)))
+
+    world.look()
+
+    assert world.outcomes[-1] == "GAVE_UP"
+    assert "it expires at 2026-11-25 02:35 UTC" in world.detail
+    assert world.calls["UpdateBackup"] == 0
+
+
 def test_an_expiry_that_google_refuses_to_change_is_told() -> None:
     """GAVE_UP says until when the backup stays, and why."""
     world = blocked(START + 30 * DAY)
