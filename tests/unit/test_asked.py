@@ -125,3 +125,15 @@ def test_a_schedule_s_backup_is_an_operation_s_own_if_both_began_together(after:
 
     at = At(world.now, Trigger("17", START), replace(world.ports, spanner=spanner), world.settings)
     assert is_scheduled(operation, at) is scheduled
+
+
+def test_of_no_more_than_five_operations_it_is_asked_who_made_them() -> None:
+    """A database has at most one backup made on demand and four by schedules under way."""
+    world = World()
+    for number in range(7):
+        world.start_scheduled(f"scheduled-{number}")
+
+    world.send(action="cancel", database=ORDERS)
+
+    assert world.outcomes == ["REJECTED"]
+    assert world.calls["GetBackup"] == 5

@@ -259,18 +259,19 @@ def test_a_missing_role_is_told_at_the_first_delivery_of_a_command() -> None:
     assert world.outcomes == ["REJECTED"]
 
 
+@pytest.mark.parametrize("code", [Code.PERMISSION_DENIED, Code.UNAUTHENTICATED])
 @pytest.mark.parametrize("attempt", [2, None])
-def test_a_missing_role_is_waited_for_where_an_earlier_delivery_may_have_begun(attempt: int | None) -> None:
+def test_a_missing_role_is_waited_for_where_an_earlier_delivery_may_have_begun(attempt: int | None, code: Code) -> None:
     """A backup that was started before the role went away is followed once it is back."""
     world = World(Plan(duration=HOUR))
     world.faults.plan(Fault("CreateBackup", Code.UNAVAILABLE, "after"))
     assert world.send(action="start", database=ORDERS).retry
-    world.faults.plan(Fault("ListBackupOperations", Code.PERMISSION_DENIED, times=2, message="no role"))
+    world.faults.plan(Fault("ListBackupOperations", code, times=2, message="no role"))
 
     report = world.again(attempt)
     world.looks()
 
-    assert report.note == "Put back: PERMISSION_DENIED: no role."
+    assert report.note == f"Put back: {code.name}: no role."
     assert world.outcomes == ["STARTED", "COMPLETED"]
 
 
