@@ -233,3 +233,8 @@ def test_every_outcome_can_come_from_somewhere() -> None:
     without = {"STARTED", "GAVE_UP", "NOTHING_TO_CANCEL", "REJECTED", "DRY_RUN"}
 
     assert in_table | without == set(Outcome)
+
+
+def test_three_outcomes_are_no_last_word() -> None:
+    """After each of them another one follows."""
+    assert sorted(ON_THE_WAY) == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "STARTED"]
