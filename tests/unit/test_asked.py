@@ -84,6 +84,7 @@ def test_what_has_a_start_s_derived_name_is_its_own_whatever_two_clocks_say(behi
     deliver(delivery, world.now, replace(world.ports, spanner=Listening(world, behind)), world.settings)
 
     assert [(result["outcome"], result["operation"]) for result in world.results] == [("STARTED", operation)]
+    assert world.calls["CreateBackup"] == behind
 
 
 def test_a_start_whose_operation_is_not_listed_yet_comes_again() -> None:

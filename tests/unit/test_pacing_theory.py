@@ -74,6 +74,7 @@ def test_a_wait_is_the_shortest_whose_lag_would_cost_more_than_a_look(
         (Sighting(30, HOUR), None, None),
         # On the line, and off it by a few percent.
         (Sighting(50, HOUR), Sighting(25, HOUR / 2), Expectation(HOUR * 100 / 50.5, 0.01)),
+        (Sighting(50, 109 * MINUTE), Sighting(25, 54.5 * MINUTE), Expectation(109 * MINUTE * 100 / 50.5, 0.01)),
         (Sighting(10, HOUR), Sighting(5, HOUR / 2), Expectation(HOUR * 100 / 10.5, 0.05)),
         (Sighting(1, HOUR), Sighting(1, HOUR), None),
         (Sighting(2, HOUR), Sighting(1, HOUR / 2), None),
@@ -86,6 +87,7 @@ def test_a_wait_is_the_shortest_whose_lag_would_cost_more_than_a_look(
             Sighting(50, 50 * MINUTE),
             Expectation(52 * MINUTE * 100 / 50.5, math.hypot(0.5, 2) / 50),
         ),
+        (Sighting(50, 52.1 * MINUTE), Sighting(50, 50 * MINUTE), None),
         (Sighting(50, 53 * MINUTE), Sighting(50, 50 * MINUTE), None),
         (
             Sighting(51, 55 * MINUTE),
