@@ -77,13 +77,13 @@ def test_looks_after_a_cancel_come_at_growing_times() -> None:
     """At once at first, then less and less often, in proportion to the time since the cancel."""
     assert wait(0, MINUTE, since_cancel=NOTHING) == NOTHING
     assert wait(0, MINUTE, since_cancel=20 * SECOND) == 10 * SECOND
-    assert wait(0, MINUTE, since_cancel=pacing.CANCEL_SOON) == pacing.CANCEL_SOON / 2
+    assert wait(0, MINUTE, since_cancel=10 * MINUTE) == 5 * MINUTE
 
 
 def test_looks_stay_close_for_the_first_minutes_after_a_cancel() -> None:
     """Somebody waits for what becomes of it, and most cancels take effect within minutes."""
-    assert wait(0, MINUTE, since_cancel=2 * MINUTE) == pacing.CANCEL_WAIT_MAX
-    assert wait(0, MINUTE, since_cancel=pacing.CANCEL_SOON - SECOND) == pacing.CANCEL_WAIT_MAX
+    assert wait(0, MINUTE, since_cancel=2 * MINUTE) == 40 * SECOND
+    assert wait(0, MINUTE, since_cancel=10 * MINUTE - SECOND) == 40 * SECOND
 
 
 def test_a_look_that_is_due_at_once_is_not_put_off_by_a_cancel() -> None:
