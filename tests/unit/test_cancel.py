@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +10,6 @@ from backstop.lifecycle import GRACE
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
-from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import (
     DAY,
     HOUR,
@@ -290,21 +288,6 @@ def test_a_deleted_backup_whose_name_a_schedule_took_over_was_taken_for_the_sche
 
     assert world.outcomes == ["CANCELLED"]
     assert not world.cancelled(scheduled)
-
-
-def test_a_schedule_s_backup_that_is_written_down_late_is_left_alone_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """That a name was taken over takes a second operation of the name, and not only a later time."""
-    world = World(Plan(duration=HOUR))
-    operation = world.start_scheduled()
-    found = replace(world.ports.spanner.get_backup(operation.backup), create_time=START + MINUTE)
-    monkeypatch.setattr(SpannerPort, "get_backup", lambda _port, _name: found)
-
-    world.send(action="cancel", database=ORDERS)
-
-    assert world.outcomes == ["REJECTED"]
-    assert not world.cancelled(operation)
 
 
 def test_an_ambiguous_cancel_cancels_nothing_and_names_the_candidates() -> None:
