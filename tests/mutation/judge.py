@@ -65,8 +65,9 @@ class Judge:
         self._config = config
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self) -> Generator[None, object, object]:
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Lets the tests run as they are, and then once for each mutant."""
+        self._all = session.items
         os.environ[SWITCH] = "stats"
         done = yield
         os.environ[SWITCH] = ""
@@ -106,7 +107,7 @@ class Judge:
     def _reaching(self, mutant: str) -> list[pytest.Item]:
         """The tests that reach the mutant's function, the shortest first; for a constant, all."""
         function, numbered, _ = mutant.partition("__mutmut_")
-        reaching = self._reach[function] if numbered else {item for items in self._reach.values() for item in items}
+        reaching = self._reach[function] if numbered else self._all
         return sorted(reaching, key=lambda item: self._seconds[item.nodeid])
 
     def _simulation_fails(self) -> bool:

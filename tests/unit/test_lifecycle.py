@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backstop import lifecycle
 from backstop.lifecycle import (
     GRACE,
     ON_THE_WAY,
@@ -237,4 +238,4 @@ def test_every_outcome_can_come_from_somewhere() -> None:
 
 def test_three_outcomes_are_no_last_word() -> None:
     """After each of them another one follows."""
-    assert sorted(ON_THE_WAY) == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "STARTED"]
+    assert sorted(lifecycle.ON_THE_WAY) == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "STARTED"]
