@@ -106,16 +106,18 @@ class Service:
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
     def _attempt(self, method: str, request: Mapping[str, object], timeout_s: float) -> Any:  # noqa: ANN401 as above
+        end_s = time.monotonic() + timeout_s
         call = self._methods.get(method) or self._method(method)
         from grpc import RpcError  # noqa: PLC0415 it was imported when the channel was opened
 
         from backstop.gcp.protocol import MESSAGES, METHODS  # noqa: PLC0415 the same
 
+        message = MESSAGES[METHODS[method].request](**request)
         metadata = [("x-goog-request-params", _routing(METHODS[method].route, request))]
         if self._signed:
-            metadata.append(("authorization", f"Bearer {_SIGN_IN.token()}"))
+            metadata.append(("authorization", f"Bearer {_SIGN_IN.token(timeout_s)}"))
         try:
-            return call(MESSAGES[METHODS[method].request](**request), timeout=timeout_s, metadata=metadata)
+            return call(message, timeout=end_s - time.monotonic(), metadata=metadata)
         except RpcError as error:
             raise our_error(error) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -36,11 +37,13 @@ class Metadata:
     Attributes:
         asked: How often a token was asked for, in the way that Google asks for.
         answer: What it answers, if not a token.
+        takes_s: How long it takes to answer.
     """
 
     def __init__(self) -> None:
         self.asked = 0
         self.answer: tuple[int, bytes] | None = None
+        self.takes_s = 0.0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.address = f"127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -55,6 +58,7 @@ class Metadata:
                     self.send_error(403)
                     return
                 metadata.asked += 1
+                time.sleep(metadata.takes_s)
                 token = {"access_token": f"token-{metadata.asked}", "expires_in": 3600, "token_type": "Bearer"}
                 status, body = metadata.answer or (200, json.dumps(token).encode())
                 self.send_response(status)
@@ -88,14 +92,14 @@ def test_a_token_is_asked_for_once_and_kept_until_shortly_before_its_end(
 ) -> None:
     """The metadata server is asked once an hour, and never too late."""
     now_s = time.time()
-    monkeypatch.setattr(sign_in, "time", SimpleNamespace(time=lambda: now_s))
+    monkeypatch.setattr(sign_in, "time", SimpleNamespace(time=lambda: now_s, monotonic=lambda: now_s))
     account = SignIn()
 
-    assert [account.token(), account.token()] == ["token-1", "token-1"]
+    assert [account.token(1.0), account.token(1.0)] == ["token-1", "token-1"]
     now_s += 3600 - sign_in.RENEW_S - 1
-    assert account.token() == "token-1"
+    assert account.token(1.0) == "token-1"
     now_s += 2
-    assert account.token() == "token-2"
+    assert account.token(1.0) == "token-2"
     assert metadata.asked == 2
 
 
@@ -107,17 +111,85 @@ def test_a_token_is_asked_for_once_and_kept_until_shortly_before_its_end(
         ((200, b'{"access_token": "x"}'), "expires_in"),
     ],
 )
-def test_a_sign_in_that_fails_passes(metadata: Metadata, answer: tuple[int, bytes], said: str) -> None:
-    """The message comes again, and the next one asks anew."""
+def test_a_sign_in_that_fails_is_tried_again_after_a_second(
+    metadata: Metadata, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, bytes], said: str
+) -> None:
+    """Until then everybody is told the same failure; then somebody asks anew."""
+    now_s = time.time()
+    monkeypatch.setattr(sign_in, "time", SimpleNamespace(time=lambda: now_s, monotonic=lambda: now_s))
     account = SignIn()
     metadata.answer = answer
 
-    with pytest.raises(TransientError, match=said) as caught:
-        account.token()
+    for _ in range(2):
+        with pytest.raises(TransientError, match=said) as caught:
+            account.token(1.0)
+        assert caught.value.code == "UNAVAILABLE"
 
-    assert caught.value.code == "UNAVAILABLE"
+    assert metadata.asked == 1
     metadata.answer = None
-    assert account.token() == "token-2"
+    now_s += sign_in.FAILED_S
+    assert account.token(1.0) == "token-2"
+
+
+@pytest.fixture
+def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A metadata server that accepts and says nothing, and nobody signed in."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        monkeypatch.setenv("GCE_METADATA_HOST", f"127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setattr(calls, "_SIGN_IN", SignIn())
+        yield
+
+
+@pytest.mark.usefixtures("silence")
+@pytest.mark.parametrize("repeat", [True, False])
+def test_signing_in_is_part_of_a_call_s_time_however_many_threads_wait_for_it(
+    repeat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait beside each other, and nobody waits longer than a call may take."""
+    monkeypatch.setattr(calls, "CALL_S_MAX", 1.0)
+    monkeypatch.setattr(sign_in, "ANSWER_S_MAX", 0.7)
+    service = Service("localhost:1", "NO_EMULATOR")
+
+    def seconds(_: int) -> float:
+        began_s = time.monotonic()
+        with pytest.raises(TransientError, match="UNAVAILABLE: could not sign in"):
+            service.call(*READ, Budget(), repeat=repeat)
+        return time.monotonic() - began_s
+
+    with ThreadPoolExecutor(8) as threads:
+        assert max(threads.map(seconds, range(8))) < calls.CALL_S_MAX + 1.0
+
+
+def test_a_service_has_what_signing_in_has_left_of_a_call_s_time(
+    metadata: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow sign-in and then a service that says nothing are one call, not two."""
+    monkeypatch.setattr(calls, "CALL_S_MAX", 1.2)
+    metadata.takes_s = 0.9
+    began_s = time.monotonic()
+
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TransientError, match="DEADLINE_EXCEEDED"):
+        Service(f"127.0.0.1:{server.getsockname()[1]}", "NO_EMULATOR").call(*READ, Budget(), repeat=False)
+
+    assert 1.1 < time.monotonic() - began_s < 1.8
+
+
+@pytest.mark.usefixtures("silence")
+def test_nobody_waits_longer_for_a_token_than_they_may() -> None:
+    """Neither for the metadata server, nor for a thread that waits for it already, nor at all without time."""
+    account = SignIn()
+    with ThreadPoolExecutor(1) as other:
+        asking = other.submit(account.token, 0.8)
+        while not account._lock.locked():  # noqa: SLF001 nothing else shows that the other one waits
+            time.sleep(0.001)
+        with pytest.raises(TransientError, match="another thread still waits"):
+            account.token(0.1)
+        assert not asking.done()
+        with pytest.raises(TransientError, match="timed out"):
+            asking.result()
+
+    with pytest.raises(TransientError, match="no time is left"):
+        SignIn().token(-0.1)
 
 
 def test_no_metadata_server_is_a_transient_fault_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +197,7 @@ def test_no_metadata_server_is_a_transient_fault_too(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
 
     with pytest.raises(TransientError, match="could not sign in"):
-        SignIn().token()
+        SignIn().token(1.0)
 
 
 def test_an_emulator_is_told_no_token(metadata: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:
