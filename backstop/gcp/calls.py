@@ -106,6 +106,7 @@ class Service:
             pause_s = min(2 * pause_s, PAUSE_S_MAX)
 
     def _attempt(self, method: str, request: Mapping[str, object], timeout_s: float) -> Any:  # noqa: ANN401 as above
+        """Makes a call once; again if its token is refused, which comes before any effect, with another one."""
         end_s = time.monotonic() + timeout_s
         call = self._methods.get(method) or self._method(method)
         from grpc import RpcError  # noqa: PLC0415 it was imported when the channel was opened
@@ -113,13 +114,20 @@ class Service:
         from backstop.gcp.protocol import MESSAGES, METHODS  # noqa: PLC0415 the same
 
         message = MESSAGES[METHODS[method].request](**request)
-        metadata = [("x-goog-request-params", _routing(METHODS[method].route, request))]
-        if self._signed:
-            metadata.append(("authorization", f"Bearer {_SIGN_IN.token(timeout_s)}"))
-        try:
-            return call(message, timeout=end_s - time.monotonic(), metadata=metadata)
-        except RpcError as error:
-            raise our_error(error) from error
+        message = MESSAGES[METHODS[method].request](**request)
+        route = ("x-goog-request-params", _routing(METHODS[method].route, request))
+        token = ""
+        while True:
+            metadata, refused = [route], token
+            if self._signed:
+                token = _SIGN_IN.token(end_s - time.monotonic(), refused)
+                metadata.append(("authorization", f"Bearer {token}"))
+            try:
+                return call(message, timeout=end_s - time.monotonic(), metadata=metadata)
+            except RpcError as error:
+                ours = our_error(error)
+                if not self._signed or refused or ours.code != "UNAUTHENTICATED":
+                    raise ours from error
 
     def _method(self, name: str) -> Callable[..., Any]:
         """Makes a method callable, and opens the channel if this is the first one."""

@@ -45,11 +45,12 @@ class SignIn:
         self._failure = ""
         self._failed_until_s = 0.0
 
-    def token(self, timeout_s: float) -> str:
+    def token(self, timeout_s: float, refused: str = "") -> str:
         """A token that is good for some minutes at least.
 
         Args:
             timeout_s: How long to wait for it, and for the other threads that wait for it.
+            refused: One that Google did not take: it is forgotten, unless another thread has replaced it already.
 
         Raises:
             TransientError: There is none to be had now.
@@ -58,7 +59,7 @@ class SignIn:
         if not self._lock.acquire(timeout=max(timeout_s, 0)):
             raise TransientError("UNAVAILABLE", "could not sign in: another thread still waits for a token")
         try:
-            if time.time() >= self._renew_at_s:
+            if time.time() >= self._renew_at_s or self._token == refused:
                 self._renew(end_s)
             return self._token
         finally:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from backstop.errors import CallError, TransientError
+from backstop.errors import CallError, RefusedError, TransientError
 from backstop.gcp import calls, sign_in
 from backstop.gcp.calls import Budget, Service
 from backstop.gcp.sign_in import SignIn
@@ -143,7 +143,7 @@ def silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("silence")
 @pytest.mark.parametrize("repeat", [True, False])
 def test_signing_in_is_part_of_a_call_s_time_however_many_threads_wait_for_it(
-    repeat: bool, monkeypatch: pytest.MonkeyPatch
+    *, repeat: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They wait beside each other, and nobody waits longer than a call may take."""
     monkeypatch.setattr(calls, "CALL_S_MAX", 1.0)
@@ -211,19 +211,28 @@ def test_an_emulator_is_told_no_token(metadata: Metadata, monkeypatch: pytest.Mo
 
 
 class Google(grpc.GenericRpcHandler):
-    """A server with a certificate, which notes who calls."""
+    """A server with a certificate.
+
+    Attributes:
+        callers: Who called, in the order of the calls.
+        refused: Whom it doesn't let in.
+    """
 
     def __init__(self, key: bytes, certificate: bytes) -> None:
         self.callers: list[object] = []
+        self.refused: set[object] = set()
         self._server = grpc.server(ThreadPoolExecutor(1), handlers=[self])
         self.port = self._server.add_secure_port("localhost:0", grpc.ssl_server_credentials([(key, certificate)]))
         self._server.start()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Takes any call, and knows nothing."""
-        self.callers.append(dict(handler_call_details.invocation_metadata).get("authorization"))
+        caller = dict(handler_call_details.invocation_metadata).get("authorization")
+        self.callers.append(caller)
 
         def refuse(_request: bytes, context: grpc.ServicerContext) -> bytes:
+            if caller in self.refused:
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
             context.abort(grpc.StatusCode.NOT_FOUND, "nothing is here")
 
         return grpc.unary_unary_rpc_method_handler(refuse)
@@ -278,13 +287,53 @@ def test_google_is_told_the_token_and_only_over_tls(
     assert metadata.asked == 1
 
 
+@pytest.mark.parametrize("repeat", [True, False])
+def test_a_token_that_google_refuses_is_replaced_at_once(
+    *, repeat: bool, metadata: Metadata, google: Google, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has come of such a call, so that one that must not be repeated is made again too; and others know."""
+    roots(monkeypatch, certificate[1].read_bytes())
+    service = Service(f"localhost:{google.port}", "NO_EMULATOR")
+    google.refused = {"Bearer token-1"}
+
+    for _ in range(2):
+        with pytest.raises(CallError, match="NOT_FOUND: nothing is here"):
+            service.call(*READ, Budget(), repeat=repeat)
+
+    assert google.callers == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
+    assert metadata.asked == 2
+
+
+@pytest.mark.usefixtures("metadata")
+def test_a_second_token_that_is_refused_ends_the_call(
+    google: Google, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It isn't the token then."""
+    roots(monkeypatch, certificate[1].read_bytes())
+    google.refused = {"Bearer token-1", "Bearer token-2"}
+
+    with pytest.raises(RefusedError, match="UNAUTHENTICATED: who are you"):
+        Service(f"localhost:{google.port}", "NO_EMULATOR").call(*READ, Budget())
+
+    assert google.callers == ["Bearer token-1", "Bearer token-2"]
+
+
+def test_a_refused_token_that_somebody_has_replaced_already_costs_no_other(metadata: Metadata) -> None:
+    """Many threads may be refused with one token; it is asked for anew once."""
+    account = SignIn()
+    refused = account.token(1.0)
+
+    assert [account.token(1.0, refused), account.token(1.0, refused)] == ["token-2", "token-2"]
+    assert metadata.asked == 2
+
+
 @pytest.mark.usefixtures("metadata")
 def test_somebody_who_can_t_prove_to_be_google_is_told_nothing(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate that no authority has signed ends the call before the token is sent."""
     monkeypatch.setattr(calls, "CALL_S_MAX", 1.0)
     roots(monkeypatch, None)
 
-    with pytest.raises(TransientError):
+    with pytest.raises(TransientError, match="CERTIFICATE_VERIFY_FAILED"):
         Service(f"localhost:{google.port}", "NO_EMULATOR").call(*READ, Budget())
 
     assert google.callers == []
