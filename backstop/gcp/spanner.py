@@ -24,6 +24,7 @@ PAGES_MAX = 20
 """10,000 operations are 7 days of 100 databases, the most that an instance holds, each backed up every 100 minutes."""
 
 _CREATE_BACKUP = "type.googleapis.com/google.spanner.admin.database.v1.CreateBackupMetadata"
+_BACKUP = "type.googleapis.com/google.spanner.admin.database.v1.Backup"
 
 
 _ENCRYPTION = {
@@ -167,10 +168,10 @@ def _operation(proto: Any) -> Operation:  # noqa: ANN401 the classes of messages
     """
     if proto.metadata.type_url != _CREATE_BACKUP:
         raise UnreadableError(f"{proto.name} is no CreateBackup operation")
-    metadata = _unpacked("CreateBackupMetadata", proto.metadata)
+    metadata = _unpacked(_CREATE_BACKUP, proto.metadata)
     response = error = None
     if proto.done and proto.HasField("response"):
-        response = _backup(_unpacked("Backup", proto.response))
+        response = _backup(_unpacked(_BACKUP, proto.response))
     elif proto.done and proto.HasField("error"):
         error = OperationError(_code(proto.error.code), proto.error.message)
     start_time = _time(metadata.progress.start_time)
@@ -193,12 +194,19 @@ def _operation(proto: Any) -> Operation:  # noqa: ANN401 the classes of messages
     )
 
 
-def _unpacked(kind: str, packed: Any) -> Any:  # noqa: ANN401 as above
-    """The message inside a `google.protobuf.Any`."""
+def _unpacked(url: str, packed: Any) -> Any:  # noqa: ANN401 as above
+    """The message of that type inside a `google.protobuf.Any`.
+
+    Raises:
+        UnreadableError: It is of another type, or can't be read.
+    """
     from google.protobuf.message import DecodeError  # noqa: PLC0415 it was imported when the call was made
 
     from backstop.gcp.protocol import MESSAGES  # noqa: PLC0415 the same
 
+    kind = url.rpartition(".")[2]
+    if packed.type_url != url:
+        raise UnreadableError(f"what should be a {kind} is {packed.type_url or 'nothing'}")
     try:
         return MESSAGES[kind].FromString(packed.value)
     except DecodeError as error:
@@ -213,12 +221,21 @@ def _code(number: int) -> str:
 
 
 def _backup(proto: Any) -> Backup:  # noqa: ANN401 as above
+    """Reads a backup.
+
+    Raises:
+        UnreadableError: Its name, or its database's, has an unknown form, or it says nothing of its times.
+    """
     create_time, expire_time = _time(proto.create_time), _time(proto.expire_time)
     if create_time is None or expire_time is None:
         raise UnreadableError(f"{proto.name} has no times")
+    try:
+        name, database = BackupName(proto.name), DatabaseName(proto.database)
+    except ValueError as wrong:
+        raise UnreadableError(f"{proto.name} has an unknown form, or its database {proto.database!r}") from wrong
     return Backup(
-        name=BackupName(proto.name),
-        database=DatabaseName(proto.database),
+        name=name,
+        database=database,
         create_time=create_time,
         expire_time=expire_time,
         size_bytes=proto.size_bytes,

@@ -14,7 +14,7 @@ from backstop.errors import RefusedError, TransientError
 from backstop.gcp import spanner
 from backstop.gcp.calls import Budget
 from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
-from backstop.names import InstanceName
+from backstop.names import BackupName, InstanceName, OperationName
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
@@ -171,6 +171,41 @@ def test_an_operation_that_can_t_be_read_hid_all_others_of_its_instance(monkeypa
         port.get_operation(good.name)
     with pytest.raises(TransientError):
         port.create_backup(ORDERS, NIGHTLY, expire_time=START, version_time=None, encryption=None)
+
+
+@pytest.mark.parametrize(
+    ("odd", "kind"),
+    [
+        ({"name": "backups/odd"}, "Backup"),
+        ({"database": "odd"}, "Backup"),
+        ({"create_time": None}, "Backup"),
+        ({}, "Database"),
+        ({}, "CopyBackupMetadata"),
+    ],
+)
+def test_an_odd_backup_in_an_answer_was_a_bug_of_ours_and_hid_all_others(
+    odd: dict[str, object], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list leaves out its operation; asked for by name, either is refused and the message isn't brought for ever."""
+    usual = {"name": NIGHTLY, "database": ORDERS, "create_time": START, "expire_time": START}
+    backup, metadata = types.Backup(**{**usual, **odd}), types.CreateBackupMetadata(database=ORDERS)
+    metadata.progress.start_time = START
+    wrong, good = (OperationProto(name=f"{NIGHTLY}/operations/{name}", done=True) for name in ("wrong", "good"))
+    for proto, made in ((wrong, backup), (good, types.Backup(**usual))):
+        proto.metadata.Pack(types.CreateBackupMetadata.pb(metadata))
+        proto.response.Pack(types.Backup.pb(made))
+    wrong.response.type_url = f"type.googleapis.com/google.spanner.admin.database.v1.{kind}"
+    page = SimpleNamespace(operations=[wrong, good], next_page_token="")
+    answers = {"ListBackupOperations": page, "GetOperation": wrong, "GetBackup": types.Backup.pb(backup)}
+    monkeypatch.setattr(spanner, "_service", SimpleNamespace(call=lambda method, *_, **__: answers[method]))
+    port = spanner.SpannerBackups(Budget())
+
+    assert [operation.name for operation in port.list_operations(InstanceName(INSTANCE))] == [good.name]
+    with pytest.raises(RefusedError):
+        port.get_operation(OperationName(wrong.name))
+    if odd:
+        with pytest.raises(RefusedError):
+            port.get_backup(BackupName(NIGHTLY))
 
 
 def test_a_list_of_many_pages_ignored_the_time_that_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
