@@ -28,6 +28,7 @@ from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -240,6 +241,18 @@ CALLS: dict[str, tuple[Callable[[SpannerBackups], object], Callable[[str], objec
         lambda address: cloud_tasks(address).create_task(request={"parent": QUEUE, "task": TASK}),
     ),
 }
+
+
+@pytest.mark.parametrize(
+    ("adapter", "client"),
+    [(spanner, DatabaseAdminClient), (pubsub, PublisherClient), (tasks, tasks_v2.CloudTasksClient)],
+)
+def test_each_service_is_where_google_s_client_finds_it(
+    adapter: ModuleType,
+    client: type[DatabaseAdminClient | PublisherClient | tasks_v2.CloudTasksClient],
+) -> None:
+    """No emulator is there, so that nothing else would notice a wrong address before Google did."""
+    assert adapter._service.host == client.DEFAULT_ENDPOINT  # noqa: SLF001 nobody else needs it
 
 
 @pytest.mark.parametrize("method", METHODS)
