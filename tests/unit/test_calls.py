@@ -161,9 +161,12 @@ def test_nobody_waits_longer_than_that_for_an_answer(
 ) -> None:
     """A service that accepts a call and never answers it ends in a transient fault."""
     monkeypatch.setattr(calls, limit, 0.3)
+    began_s = time.monotonic()
 
     with spanner.lock, pytest.raises(TransientError, match="DEADLINE_EXCEEDED"):
         service.call(*READ, Budget(), repeat=limit == "ATTEMPT_S_MAX")
+
+    assert time.monotonic() - began_s < 3.0
 
 
 def test_a_channel_is_opened_once_however_many_threads_call(
