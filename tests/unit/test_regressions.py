@@ -188,8 +188,10 @@ def test_an_odd_backup_in_an_answer_was_a_bug_of_ours_and_hid_all_others(
 ) -> None:
     """A list leaves out its operation; asked for by name, either is refused and the message isn't brought for ever."""
     usual = {"name": NIGHTLY, "database": ORDERS, "create_time": START, "expire_time": START}
-    backup, metadata = types.Backup(**{**usual, **odd}), types.CreateBackupMetadata(database=ORDERS)
-    metadata.progress.start_time = START
+    backup, metadata = (
+        types.Backup(**{**usual, **odd}),
+        types.CreateBackupMetadata(database=ORDERS, progress={"start_time": START}),
+    )
     wrong, good = (OperationProto(name=f"{NIGHTLY}/operations/{name}", done=True) for name in ("wrong", "good"))
     for proto, made in ((wrong, backup), (good, types.Backup(**usual))):
         proto.metadata.Pack(types.CreateBackupMetadata.pb(metadata))
