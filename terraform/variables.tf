@@ -340,13 +340,13 @@ variable "source_archive" {
 }
 
 variable "timeout_s" {
-  description = "Seconds that the function may take for one message, 30 to 540. Its calls to Google give up well before."
+  description = "Seconds that the function may take for one message, 60 to 540. Its calls to Google give up well before."
   type        = number
   default     = 120
   nullable    = false
 
   validation {
-    condition     = var.timeout_s >= 30 && var.timeout_s <= 540 && floor(var.timeout_s) == var.timeout_s
-    error_message = "timeout_s must be a whole number of seconds, 30 to 540."
+    condition     = var.timeout_s >= 60 && var.timeout_s <= 540 && floor(var.timeout_s) == var.timeout_s
+    error_message = "timeout_s must be a whole number of seconds, 60 to 540."
   }
 }

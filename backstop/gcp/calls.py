@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DELIVERY_S_MAX = 50.0
-"""All calls of a delivery together; the function's own limit is 60 s, and an answer takes a moment."""
+"""All calls of a delivery together; the shortest limit that the module allows is 60 s, and an answer takes a moment."""
 
 CALL_S_MAX = 10.0
 """One call with its repetitions. Spanner's admin calls take a second at most, so this is a fault and not a slow day."""
@@ -34,7 +34,7 @@ https://cloud.google.com/apis/design/errors (documented)
 """
 
 _CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.keepalive_time_ms", 120_000))
-"""As in Google's own clients: a page of a list may be of any size, and a connection that broke is noticed."""
+"""As in Google's own clients: a page of a list may be of any size; the other is the Spanner client's."""
 
 _SIGN_IN = SignIn()
 

@@ -92,7 +92,7 @@ REFUSALS: Sequence[Refusal] = (
     ("sweeps", _sweep(if_created="remove"), "sweeps[*].if_created must"),
     ("sweeps", _sweep(time_zone="local"), "sweeps[*].time_zone must"),
     ("timeout_s", 541, "timeout_s must be"),
-    ("timeout_s", 29, "timeout_s must be"),
+    ("timeout_s", 59, "timeout_s must be"),
 )
 """Values just outside where a check is a range, and the mistake people make where it is a form."""
 
@@ -125,8 +125,8 @@ ACCEPTED: Sequence[dict[str, Json]] = (
         "sweeps": {"orders": {"cancel_after": "7d", "if_created": "delete", "include_scheduled": True}},
     },
     {
-        "ack_deadline_s": 31,
-        "timeout_s": 30,
+        "ack_deadline_s": 61,
+        "timeout_s": 60,
         "retention": "6h",
         "give_up_after": "1h",
         "look_max": "10s",
