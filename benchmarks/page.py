@@ -210,8 +210,7 @@ def _share(found: All) -> str:
     return f"""
 Without the server around it a follow-up takes {time.total_ms:.2f} ms: {time.calls_ms:.2f} ms in its calls to two
 emulators, and {ours:.2f} ms in our own code, which is {time.own:.0%} of it, and {ours / alone_ms:.0%} of what the
-sender of a delivery sees ({alone_ms:.1f} ms). Ours is everything but the calls, so that it holds what Google's clients
-did before between the handlers and gRPC.
+sender of a delivery sees ({alone_ms:.1f} ms). Ours includes building and reading Google's messages.
 
 {prose.SHARE_TRIED.strip()}
 """

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.terraform.plans import Plan
 
 INSTALL_S_MAX = 100
-"""Some 23 packages; seconds from pip's cache, and a slow registry's time without it."""
+"""23 packages; seconds from pip's cache, and a slow registry's time without it."""
 
 START_S_MAX = 30.0
 WAIT_S_MAX = 30.0
