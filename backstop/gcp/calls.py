@@ -114,7 +114,6 @@ class Service:
         from backstop.gcp.protocol import MESSAGES, METHODS  # noqa: PLC0415 the same
 
         message = MESSAGES[METHODS[method].request](**request)
-        message = MESSAGES[METHODS[method].request](**request)
         route = ("x-goog-request-params", _routing(METHODS[method].route, request))
         token = ""
         while True:
