@@ -126,9 +126,10 @@ def _taken_over(random: Random, seed: int, faults: Faults) -> History:
         Person(taken_s, "schedule", "orders", "nightly"),
         _cancel(random, random.uniform(2, 600)),
     )
+    ordered = sorted((_rounded(step) for step in steps), key=lambda step: step.at_s)
     return History(
         seed=seed,
-        steps=tuple(sorted((_rounded(step) for step in steps), key=lambda step: step.at_s)),
+        steps=tuple(ordered),
         heal_s=1000.0,
         faults=faults,
         deployment=deployment(random),
