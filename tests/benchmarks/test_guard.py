@@ -48,6 +48,15 @@ NEVER = {
 }
 """Google's clients and what comes with them."""
 
+PACKAGES = {
+    *("backstop", "google", "grpc", "main", "msgspec"),
+    "cython_runtime",  # gRPC's
+    # functions-framework's, and what it brings along
+    *("blinker", "click", "cloudevents", "deprecation", "flask", "functions_framework", "itsdangerous", "jinja2"),
+    *("markupsafe", "packaging", "typing_extensions", "werkzeug"),
+}
+"""All that is imported beside Python's own library; of `google` it is protobuf alone."""
+
 CALLS = {
     "rejected": Counter({"Publish": 1}),
     "look": Counter({"GetOperation": 1, "CreateTask": 1}),
@@ -129,6 +138,8 @@ def test_a_first_delivery_makes_exactly_these_calls_and_imports_only_what_it_nee
     modules, calls = cold.deliver(kind)
 
     assert calls == CALLS[kind]
+    packages = {name.partition(".")[0] for name in modules} - sys.stdlib_module_names
+    assert {name for name in packages if not name.startswith("_")} <= PACKAGES
     assert modules & NEVER == set()
     assert len(modules) <= MODULES_MAX
 
