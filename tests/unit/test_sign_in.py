@@ -222,7 +222,7 @@ class Google(grpc.GenericRpcHandler):
         self.callers: list[object] = []
         self.refused: set[object] = set()
         self._server = grpc.server(ThreadPoolExecutor(1), handlers=[self])
-        self.port = self._server.add_secure_port("localhost:0", grpc.ssl_server_credentials([(key, certificate)]))
+        self.port = self._server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
         self._server.start()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
@@ -252,7 +252,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
         pytest.skip("openssl is not installed")
     key, signed = tmp_path / "key.pem", tmp_path / "certificate.pem"
     command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(signed)]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(signed)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     return key, signed
 
@@ -277,7 +277,7 @@ def test_google_is_told_the_token_and_only_over_tls(
 ) -> None:
     """The whole way that a call takes in production, against servers on this machine."""
     roots(monkeypatch, certificate[1].read_bytes())
-    service = Service(f"localhost:{google.port}", "NO_EMULATOR")
+    service = Service(f"127.0.0.1:{google.port}", "NO_EMULATOR")
 
     for _ in range(2):
         with pytest.raises(CallError, match="NOT_FOUND: nothing is here"):
@@ -293,7 +293,7 @@ def test_a_token_that_google_refuses_is_replaced_at_once(
 ) -> None:
     """Nothing has come of such a call, so that one that must not be repeated is made again too; and others know."""
     roots(monkeypatch, certificate[1].read_bytes())
-    service = Service(f"localhost:{google.port}", "NO_EMULATOR")
+    service = Service(f"127.0.0.1:{google.port}", "NO_EMULATOR")
     google.refused = {"Bearer token-1"}
 
     for _ in range(2):
@@ -313,7 +313,7 @@ def test_a_second_token_that_is_refused_ends_the_call(
     google.refused = {"Bearer token-1", "Bearer token-2"}
 
     with pytest.raises(RefusedError, match="UNAUTHENTICATED: who are you"):
-        Service(f"localhost:{google.port}", "NO_EMULATOR").call(*READ, Budget())
+        Service(f"127.0.0.1:{google.port}", "NO_EMULATOR").call(*READ, Budget())
 
     assert google.callers == ["Bearer token-1", "Bearer token-2"]
 
@@ -334,6 +334,6 @@ def test_somebody_who_can_t_prove_to_be_google_is_told_nothing(google: Google, m
     roots(monkeypatch, None)
 
     with pytest.raises(TransientError, match="CERTIFICATE_VERIFY_FAILED"):
-        Service(f"localhost:{google.port}", "NO_EMULATOR").call(*READ, Budget())
+        Service(f"127.0.0.1:{google.port}", "NO_EMULATOR").call(*READ, Budget())
 
     assert google.callers == []
