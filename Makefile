@@ -30,6 +30,7 @@ coverage: .venv/installed
 
 simulate: .venv/installed
 	$(BIN)/python -m tests.simulation --histories 20000 --exhaustive
+	$(BIN)/python -m tests.simulation --histories 2000 --seed 0x$$(git rev-parse --short=12 HEAD 2>/dev/null || echo 0)
 
 soak: .venv/installed
 	$(BIN)/python -m tests.simulation --soak --histories $(or $(HISTORIES),1000000) --seed $(or $(SEED),1)

@@ -205,8 +205,10 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
         if at.now >= message.give_up_at + margin:
             return Report(results=tell(at, give_up(at, message, str(error), error=said)), step=message.step)
     elif at.now >= at.trigger.publish_time + at.settings.give_up_after:
-        result = _ended(message, Outcome.GAVE_UP, f"Could not be carried out in time: {error}.", error, at)
-        return Report(results=tell(at, result))
+        why = f"Could not be carried out in time: {error}."
+        if isinstance(_command(message), Start):
+            why += " If an earlier delivery started a backup, nobody follows it."
+        return Report(results=tell(at, _ended(message, Outcome.GAVE_UP, why, error, at)))
     if isinstance(message, Look | PutBack):
         later: FollowUp = replace(message, step=message.step + 1, failures=message.failures + 1)
     elif isinstance(message, FanOut):

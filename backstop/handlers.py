@@ -6,7 +6,6 @@ on the way means that the message comes again, and that doing it again is harmle
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backstop import find
@@ -30,13 +29,6 @@ CANDIDATES_MAX = 5
 
 One on-demand backup can be pending at a time, and a database has at most 4 schedules.
 https://cloud.google.com/spanner/quotas (documented)
-"""
-
-SAME_REQUEST = timedelta(seconds=10)
-"""How far apart an operation's start_time and its backup's create_time usually are; both are when the request came.
-
-https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups#Backup (documented)
-https://cloud.google.com/spanner/docs/reference/rest/v1/OperationProgress (documented; inferred: that they are equal)
 """
 
 
@@ -154,8 +146,8 @@ def is_scheduled(operation: Operation, at: At) -> bool:
         if error.code == "NOT_FOUND":
             return False
         raise
-    if not found.schedules or found.create_time <= operation.start_time + SAME_REQUEST:
-        return bool(found.schedules)
+    if not found.schedules:
+        return False
     same_name = at.ports.spanner.list_operations(operation.backup.instance, backup=operation.backup)
     return all(other.start_time <= operation.start_time for other in same_name)
 

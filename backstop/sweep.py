@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from backstop.results import Result
 
 OPERATIONS_MAX = 12
-"""How many operations one sweep acts on, at up to 3 calls each: a few seconds of Spanner's quota of 5 calls a second.
+"""How many operations one sweep acts on, at 2 calls each: a few seconds of Spanner's quota of 5 calls a second.
 
 https://cloud.google.com/spanner/quotas (documented). The next sweep goes on, in an order of its own.
 """

@@ -138,6 +138,11 @@ class State:
         """Decides how the next operations on a resource go, one plan each; after them `set_plan`'s counts again."""
         self._plans.queue(resource, *plans)
 
+    def plan_of(self, operation: str) -> Plan | None:
+        """How an operation goes, for who counts what was asked for; None if the operation is unknown or forgotten."""
+        work = self._world.works.get(operation)
+        return None if work is None else work.plan
+
     def start_scheduled_backup(
         self,
         now: datetime,

@@ -38,8 +38,9 @@ def record_of(stack: Stack, began_at: datetime, healed_at: datetime, slack: time
         StrayError: An effect can't be put down to any delivery.
     """
     assert stack.pubsub is not None
-    record = Record(Deployment(), function_skew_s=0.0)
-    record.healed_at, record.ended_at = healed_at, stack.spanner.now()
+    record = Record(Deployment(), function_skew_s=0.0, faults_known=False)
+    record.healed_at = record.quiet_from = healed_at
+    record.ended_at = stack.spanner.now()
     record.events = stack.spanner.history()
     with stack.spanner.lock:
         page = stack.spanner.state.apply(record.ended_at, ListBackupOperations(INSTANCE))

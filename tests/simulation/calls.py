@@ -28,6 +28,9 @@ SLOW_S_MIN = 1.0
 NESTED_DEPTH_MAX = 2
 """How many deliveries may be worked on inside one another; three are enough for any two to overlap a third."""
 
+ELSEWHERE = frozenset({"CreateTask", "Publish"})
+"""The calls that go to other services than Spanner."""
+
 DENIED_MESSAGE = "Caller is missing IAM permission."
 
 
@@ -70,14 +73,15 @@ class CallFaults(PlannedFaults):
         world, work = self._world, self._world.working[-1]
         record = world.record
         work.delivery.calls += 1
+        work.delivery.spanner_calls += method not in ELSEWHERE
         work.fault = ""
         world.now += LATENCY
         if (world.now - work.delivery.begin).total_seconds() > DELIVERY_S_MAX:
             record.counts["time used up"] += 1
-            raise ApiError(Code.DEADLINE_EXCEEDED, f"the delivery's {DELIVERY_S_MAX:.0f} s are used up")
-        if world.denied_until > world.now and method not in {"CreateTask", "Publish"}:
+            raise _refused(work, method, Code.DEADLINE_EXCEEDED, f"the delivery's {DELIVERY_S_MAX:.0f} s are used up")
+        if world.denied_until > world.now and method not in ELSEWHERE:
             record.counts["role taken away"] += 1
-            raise ApiError(Code.PERMISSION_DENIED, DENIED_MESSAGE)
+            raise _refused(work, method, Code.PERMISSION_DENIED, DENIED_MESSAGE)
         site = (CALL, *work.site, work.delivery.calls)
         fault = world.chance.at(site) or ""
         if fault == "slow":
@@ -87,7 +91,7 @@ class CallFaults(PlannedFaults):
             if len(world.working) <= NESTED_DEPTH_MAX:
                 world.meanwhile()
         elif fault.endswith(" before"):
-            self._raise(fault)
+            self._raise(fault, method)
         else:
             work.fault = fault
         events = len(world.spanner.history)
@@ -111,11 +115,18 @@ class CallFaults(PlannedFaults):
         elif method == "Publish":
             record.told.append(Told(world.now, work.delivery.number, world.last_result()))
         if work.fault:
-            self._raise(work.fault)
+            self._raise(work.fault, method)
 
-    def _raise(self, fault: str) -> None:
+    def _raise(self, fault: str, method: str) -> None:
         self._world.record.counts[fault] += 1
         what, _, _ = fault.rpartition(" ")
         if what == "crash":
             raise CrashedError
-        raise ApiError(Code[what], DENIED_MESSAGE if what == "PERMISSION_DENIED" else "injected fault")
+        message = DENIED_MESSAGE if what == "PERMISSION_DENIED" else "injected fault"
+        raise _refused(self._world.working[-1], method, Code[what], message)
+
+
+def _refused(work: Work, method: str, code: Code, message: str) -> ApiError:
+    """Writes down that a call is refused, and how."""
+    work.delivery.refused.append((method, code.name))
+    return ApiError(code, message)

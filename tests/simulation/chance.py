@@ -12,7 +12,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from tests.simulation.faults import Faults
 
@@ -62,14 +63,19 @@ class Chance:
     Attributes:
         taken: The faults that happened, by site.
         asked: All sites, in order.
+        last_at: When the last fault happened; None: none has.
     """
 
-    def __init__(self, seed: int, faults: Faults, only: Mapping[Site, str] | None = None) -> None:
-        """Takes the seed, the rates, and, to repeat a history, the faults that happen in place of random ones."""
+    def __init__(
+        self, seed: int, faults: Faults, clock: Callable[[], datetime], only: Mapping[Site, str] | None = None
+    ) -> None:
+        """Takes the seed, the rates, a clock, and, to repeat a history, the faults in place of random ones."""
         self.seed = seed
         self.taken: dict[Site, str] = {}
         self.asked: list[Site] = []
+        self.last_at: datetime | None = None
         self._only = only
+        self._clock = clock
         self._tables = _tables(faults)
         self._quiet = False
 
@@ -90,6 +96,7 @@ class Chance:
             fault = next((name for limit, name in table if drawn < limit), None) if drawn < total else None
         if fault is not None:
             self.taken[site] = fault
+            self.last_at = self._clock()
         return fault
 
     def spread(self, site: Site, low: float, high: float) -> float:

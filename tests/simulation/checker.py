@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.simulation import bounds, endings, rights
+from tests.simulation import bounds, endings, rights, truth
 from tests.simulation.facts import Facts
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ INVARIANTS: dict[str, Callable[[Facts], Iterator[str]]] = {
     "2 everything ends within the bound once faults stop": endings.all_in_time,
     "3a every command has its last word": endings.no_silence,
     "3b a command has one last word": endings.one_last_word,
-    "3c the last word is true": endings.true_words,
+    "3c what is told is true": truth.true_words,
     "3d the same word has the same id": endings.same_ids,
     "4 a chain never forks": bounds.no_forks,
     "5 calls, looks and messages are bounded": bounds.bounded,

@@ -1,82 +1,8 @@
-"""Defects that are planted into the function by the tests, each to be found: the proof that the proof can fail.
-
-A defect is a change to a function's source: the old text must be there, so a defect that no longer fits its function
-is an error and not a test that passes.
-"""
+"""Defects that are planted into the function by the tests, each to be found: the proof that the proof can fail."""
 
 from __future__ import annotations
-import __future__
 
-import importlib
-import inspect
-import sys
-import textwrap
-from contextlib import contextmanager
-from dataclasses import dataclass
-from types import FunctionType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@dataclass(frozen=True, slots=True)
-class Defect:
-    """One mistake.
-
-    Attributes:
-        title: What the function does wrong.
-        edits: For each function, `module:name` or `module:Class.name`, the text that is replaced and the new one.
-    """
-
-    title: str
-    edits: tuple[tuple[str, str, str], ...]
-
-
-@contextmanager
-def planted(defect: Defect) -> Iterator[None]:
-    """Puts a defect into the function, wherever its modules have imported it, and takes it out again."""
-    undo: list[tuple[object, str, object]] = []
-    try:
-        for where in dict.fromkeys(where for where, _, _ in defect.edits):
-            undo.extend(_plant(where, [(old, new) for place, old, new in defect.edits if place == where]))
-        yield
-    finally:
-        for owner, name, value in reversed(undo):
-            setattr(owner, name, value)
-
-
-def _plant(where: str, edits: list[tuple[str, str]]) -> Iterator[tuple[object, str, object]]:
-    module_name, _, path = where.partition(":")
-    owner: object = importlib.import_module(module_name)
-    *classes, name = path.split(".")
-    for class_name in classes:
-        owner = getattr(owner, class_name)
-    original = inspect.getattr_static(owner, name)
-    plain = original.fget if isinstance(original, property) else original
-    assert isinstance(plain, FunctionType)
-    source = textwrap.dedent(inspect.getsource(plain))
-    for old, new in edits:
-        if source.count(old) != 1:
-            raise ValueError(f"{where} holds {old!r} {source.count(old)} times")
-        source = source.replace(old, new)
-    scope: dict[str, object] = {}
-    flags = __future__.annotations.compiler_flag
-    exec(compile(source, where, "exec", flags=flags), plain.__globals__, scope)  # noqa: S102 the test's own text
-    changed = scope[name]
-    owners = [owner] if classes else _importers(name, original)
-    for one in owners:
-        yield one, name, original
-        setattr(one, name, changed)
-
-
-def _importers(name: str, original: object) -> list[object]:
-    """The modules of the function that have this under its name."""
-    return [
-        module
-        for module_name, module in sorted(sys.modules.items())
-        if module_name.startswith("backstop.") and getattr(module, name, None) is original
-    ]
+from tests.simulation.planting import Defect
 
 
 def _of(title: str, *edits: tuple[str, str, str]) -> Defect:
@@ -90,6 +16,13 @@ _BLOCKED = """if error.code != "FAILED_PRECONDITION":
             blocked = _blocked(at, look, operation, verdict.found, error)
             return replace(report, results=blocked.results, next_look=blocked.next_look)
 """
+
+_AGAIN = """        for _ in range(20):
+            try:
+                return at.ports.spanner.get_operation(name)
+            except RefusedError:
+                pass
+        raise"""
 
 DEFECTS = (
     _of(
@@ -154,14 +87,18 @@ DEFECTS = (
     ),
     _of(
         "a backup that took over the name says who made the one before it",
-        ("backstop.handlers:is_scheduled", " or found.create_time <= operation.start_time + SAME_REQUEST", " or True"),
+        (
+            "backstop.handlers:is_scheduled",
+            "    if not found.schedules:\n        return False",
+            "    return bool(found.schedules)",
+        ),
     ),
     _of(
         "a cancel that includes schedules still prefers what was made on demand",
         ("backstop.find:lately_ended", "include_scheduled or not is_scheduled", "not is_scheduled"),
     ),
-    _of("a dry run of a cancel is none", ("backstop.handlers:_act_or_say", "not command.dry_run", "True")),
-    _of("a dry run of a start is none", ("backstop.starts:start", "command.dry_run", "False")),
+    _of("a dry run of a cancel cancels", ("backstop.handlers:_act_or_say", "not command.dry_run", "True")),
+    _of("a dry run of a start starts", ("backstop.starts:start", "command.dry_run", "False")),
     _of(
         "a start doesn't look for what it has started before",
         ("backstop.find:own_attempt", "    attempts = [", "    return None\n    attempts = ["),
@@ -348,5 +285,53 @@ DEFECTS = (
     _of(
         "if_created: keep is overlooked",
         ("backstop.deletion:_reason_to_keep", "look.if_created is IfCreated.KEEP", "False"),
+    ),
+    _of(
+        "a start of many forgets those that are left",
+        (
+            "backstop.starts:fan_out_step",
+            "schedule(at, replace(following, started=(*fan_out.started, database_id)), timedelta(0))",
+            "pass",
+        ),
+    ),
+    _of(
+        "a message that can't be handled is refused until it is a dead letter",
+        ("backstop.deliver:_after_error", "(attempt is None or attempt < PUT_BACK_FROM_ATTEMPT)", "True"),
+    ),
+    _of(
+        "a look's name differs with the time at which it is made",
+        ("backstop.context:schedule", "identity(follow_up, again)", "identity(follow_up, again + str(at.now))"),
+    ),
+    _of(
+        "a derived name has the time of the delivery in it",
+        (
+            "backstop.starts:backup_name",
+            "find.derived_backup_id(database, at.trigger)",
+            "find.derived_backup_id(database, replace(at.trigger, publish_time=at.now))",
+        ),
+    ),
+    _of(
+        "one operation that runs counts as several",
+        ("backstop.handlers:cancel", "len(candidates) > 1", "candidates"),
+    ),
+    _of(
+        "a follow means the operation that was started first",
+        ("backstop.find:newest", "max(", "min("),
+    ),
+    _of(
+        "a sweep overlooks what was left behind",
+        (
+            "backstop.sweep:_is_due",
+            "return cancelled is not None and operation.end_time is not None and cancelled <= operation.end_time",
+            "return False",
+        ),
+    ),
+    _of(
+        "a look that is refused is made over and over in one delivery",
+        (
+            "backstop.handlers:_get",
+            "        raise",
+            _AGAIN,
+        ),
     ),
 )

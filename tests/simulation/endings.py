@@ -1,4 +1,4 @@
-"""Claims about how things end: in time, once, and as the outcome says."""
+"""Claims about how things end: always, once, and in time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from emulators.spanner.history import What
 from tests.simulation import entitlement
-from tests.simulation.facts import CANCELLED, GOOD, trigger_of
+from tests.simulation.facts import GOOD
+from tests.simulation.history import DATABASES, database_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.simulation.facts import Attempt, Command, Facts, Outcome
 
@@ -20,9 +21,6 @@ BOUND = timedelta(hours=2, minutes=30)
 as one may have begun just before and one put-back may come between, and a backoff of Pub/Sub's."""
 
 ON_THE_WAY = frozenset({"STARTED", "CANCEL_REQUESTED", "DELETE_BLOCKED"})
-TURNED_DOWN = frozenset({"REJECTED", "NOTHING_TO_CANCEL", "DRY_RUN"})
-"""The command did not come to anything."""
-
 REAL_ENDS = frozenset(
     {"COMPLETED", "COMPLETED_DESPITE_CANCEL", "CANCELLED", "COMPLETED_THEN_DELETED", "COMPLETED_KEPT", "FAILED", "GONE"}
 )
@@ -31,10 +29,17 @@ SAFE_AFTER_CANCEL = frozenset({"COMPLETED_KEPT", "GAVE_UP", "REJECTED"})
 """What may be said of a backup that was to be stopped and is still there."""
 
 
+PUT_BACK_FROM_ATTEMPT = 4
+"""From this attempt on a message is put back, and not refused, where it could become a dead letter (after 5, at the
+earliest)."""
+
+REFUSED = 503
+
+
 def _last_words(facts: Facts) -> dict[str, list[Outcome]]:
     words: defaultdict[str, list[Outcome]] = defaultdict(list)
     for outcome in facts.outcomes:
-        if outcome.name not in ON_THE_WAY:
+        if outcome.name not in ON_THE_WAY or outcome.is_summary:
             words[outcome.command].append(outcome)
     return words
 
@@ -45,24 +50,69 @@ def no_silence(facts: Facts) -> Iterator[str]:
     if record.unfinished:
         yield record.unfinished
     yield from (f"the function raised {text}" for text in record.raised)
+    if record.faults_known:
+        yield from _refused_without_need(facts)
     words = _last_words(facts)
     told = {outcome.command for outcome in facts.outcomes}
     for command in facts.commands.values():
         if command.id in facts.lost:
             continue
-        is_many = command.action == "sweep" or "instance" in command.body
-        if command.id not in (told if is_many else words):
+        if command.action == "start" and "instance" in command.body:
+            yield from _not_summed_up(command, words.get(command.id, ()))
+        elif command.id not in (told if command.action == "sweep" else words):
             yield f"{command.id} {command.body} ended in silence"
-    ended = {(outcome.command, outcome.operation) for outcomes in words.values() for outcome in outcomes}
-    for attempt in facts.attempts.values():
-        if attempt.creator is None:
-            continue
-        command_id = trigger_of(record.deliveries[attempt.creator.delivery].message)
-        if command_id not in facts.lost and (command_id, attempt.operation) not in ended:
-            yield f"{attempt.operation} was started for {command_id}, which never told its end"
+    yield from _lost_backups(words, facts)
     for lost, again in record.republished.items():
         if again not in words:
             yield f"{lost} was published again as {again}, which ended in silence"
+
+
+def _lost_backups(words: dict[str, list[Outcome]], facts: Facts) -> Iterator[str]:
+    """Backups that were started, and whose end was never told."""
+    ended = {(outcome.command, outcome.operation) for outcomes in words.values() for outcome in outcomes}
+    given_up = {outcome.command for outcome in facts.outcomes if _gave_up_unseen(outcome, facts)}
+    for attempt in facts.attempts.values():
+        if attempt.creator is None:
+            continue
+        command_id = facts.command_behind(attempt.creator)
+        if command_id not in facts.lost | given_up and (command_id, attempt.operation) not in ended:
+            yield f"{attempt.operation} was started for {command_id}, which never told its end"
+
+
+def _refused_without_need(facts: Facts) -> Iterator[str]:
+    """No message is refused once the faults have stopped, nor so often that it could become a dead letter.
+
+    A message that the function can't put back, as the queue fails it as well, or can't answer, as the topic of the
+    results does, is refused all the same.
+    """
+    healed, may_die = facts.record.healed_at, facts.record.deployment.dead_letter_after is not None
+    for delivery in facts.record.deliveries:
+        if delivery.status != REFUSED:
+            continue
+        if healed is not None and delivery.begin > healed:
+            yield f"delivery {delivery.number} was refused, and nothing stood in its way"
+        stuck = {"CreateTask", "Publish"}.intersection(method for method, _ in delivery.refused)
+        if may_die and delivery.attempt >= PUT_BACK_FROM_ATTEMPT and not stuck:
+            yield f"delivery {delivery.number} was refused for the {delivery.attempt}th time, and not put back"
+
+
+def _not_summed_up(command: Command, words: Sequence[Outcome]) -> Iterator[str]:
+    """A start of many ends with a summary, in which each of the databases that it means has its place."""
+    summaries = [outcome for outcome in words if outcome.is_summary]
+    if not summaries:
+        yield f"{command.id} {command.body} was never summed up"
+    meant = {database for database in DATABASES if entitlement.names_database(command, database_name(database))}
+    for outcome in summaries:
+        if outcome.name == "STARTED" and outcome.databases is None:
+            yield f"{command.id} {command.body} doesn't say what it has started"
+        if outcome.databases is not None and (left_out := meant - outcome.databases.keys()):
+            yield f"{command.id} {command.body} says nothing of {sorted(left_out)}"
+
+
+def _gave_up_unseen(outcome: Outcome, facts: Facts) -> bool:
+    """Whether a command was given up as a whole, by a function that was never let see what it had begun."""
+    healed = facts.record.healed_at
+    return outcome.name == "GAVE_UP" and outcome.is_summary and (healed is None or outcome.told.at <= healed)
 
 
 def one_last_word(facts: Facts) -> Iterator[str]:
@@ -103,103 +153,6 @@ def same_ids(facts: Facts) -> Iterator[str]:
         subject = (about, outcome.name)
         if by_id.setdefault(outcome.id, subject) != subject or by_subject.setdefault(subject, outcome.id) != outcome.id:
             yield f"{subject} has the id {outcome.id}, and not that alone"
-
-
-def true_words(facts: Facts) -> Iterator[str]:
-    """Every last word agrees with what the services saw, and no backup is left behind by a false one."""
-    for outcome in facts.outcomes:
-        command = facts.commands.get(outcome.command)
-        attempt = facts.attempts.get(outcome.operation)
-        if command is not None and (why := _untrue(outcome, command, attempt, facts)):
-            yield f"{outcome.command} {command.body} says {outcome.name} ({outcome.detail}), but {why}"
-
-
-def _untrue(outcome: Outcome, command: Command, attempt: Attempt | None, facts: Facts) -> str:  # noqa: C901, PLR0911, PLR0912 one line for each outcome
-    at = outcome.told.at
-    match outcome.name:
-        case "NOTHING_TO_CANCEL" if command.action == "cancel":
-            meant = entitlement.meant_by(command, facts)
-            sure = [one for one in meant if _surely_meant(one, command)]
-            return f"{sure[0].operation} was meant" if sure else ""
-        case "GONE":
-            known = attempt is not None and (attempt.forgotten_at is None or attempt.forgotten_at > at)
-            return "Spanner knew the operation" if known else ""
-        case "GAVE_UP":
-            return _untrue_give_up(outcome, command, attempt, facts)
-        case "REJECTED" if "backup schedule" in outcome.detail:
-            blamed = [one for one in facts.attempts.values() if one.operation in outcome.detail]
-            return "" if any(one.scheduled for one in blamed) else "no schedule made that"
-        case "REJECTED" | "DRY_RUN" | "NOTHING_TO_CANCEL":
-            return ""
-        case _ if attempt is None:
-            return "" if "instance" in command.body else "there is no such operation"
-        case _ if command.action == "cancel" and not _about_its_target(command, attempt, facts):
-            return f"it meant {[one.operation for one in entitlement.meant_by(command, facts)]}"
-        case "CANCEL_REQUESTED":
-            received = attempt.cancel_at is not None and attempt.cancel_at <= at
-            too_late = attempt.end is not None and attempt.end <= at
-            return "" if received or too_late else "no cancel was received"
-        case "STARTED" | "DELETE_BLOCKED":
-            return ""
-        case _ if attempt.end is None or attempt.end > at:
-            return "it had not ended"
-        case "CANCELLED":
-            return "" if attempt.code == CANCELLED else f"it ended {attempt.code}"
-        case "FAILED":
-            return "" if attempt.code not in {CANCELLED, GOOD} else f"it ended {attempt.code}"
-        case _ if attempt.code != GOOD:
-            return f"it ended {attempt.code}"
-        case "COMPLETED":
-            return "a cancel was received" if attempt.cancel_at is not None else ""
-        case "COMPLETED_DESPITE_CANCEL":
-            return "no cancel was received" if attempt.cancel_at is None else ""
-        case "COMPLETED_THEN_DELETED":
-            return "" if attempt.gone_at is not None and attempt.gone_at <= at else "the backup is there"
-        case "COMPLETED_KEPT":
-            return _untrue_kept(command, attempt, facts, at)
-        case _:
-            return "nobody knows such an outcome"
-
-
-def _about_its_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
-    """Whether a cancel tells of what it meant.
-
-    Where that leaves no backup to deal with, the end of a scheduled one may be told: once its backup is gone, Spanner
-    no longer says that a schedule made it.
-    """
-    meant = entitlement.meant_by(command, facts)
-    if attempt in meant:
-        return True
-    left = [one for one in meant if _surely_meant(one, command) and one.code in {"", GOOD} and one.gone_at is None]
-    return attempt.scheduled and not left and entitlement.describes(command, attempt)
-
-
-def _surely_meant(attempt: Attempt, command: Command) -> bool:
-    """Whether the target ran when the command was published, or had just ended, whatever the clocks say."""
-    if "operation" in command.body and attempt.start > command.at - entitlement.CLOCKS:
-        return attempt.end is None or attempt.end > command.at
-    started = attempt.start <= command.at - entitlement.CLOCKS
-    return started and (attempt.end is None or attempt.end >= command.at - entitlement.GRACE + entitlement.CLOCKS)
-
-
-def _untrue_give_up(outcome: Outcome, command: Command, attempt: Attempt | None, facts: Facts) -> str:
-    since = max(command.at, attempt.start) if attempt is not None else command.at
-    early = outcome.told.at + facts.skew + entitlement.CLOCKS < since + facts.record.deployment.give_up_after
-    return "it was too early to give up" if early else ""
-
-
-def _untrue_kept(command: Command, attempt: Attempt, facts: Facts, at: datetime) -> str:
-    """A backup may be kept because somebody says so, because it isn't the one, or because it was done in time."""
-    if not command.deletes or not facts.record.deployment.allow_delete:
-        return ""
-    if attempt.scheduled and not command.includes_scheduled:
-        return ""
-    if attempt.gone_at is not None and attempt.gone_at <= at:
-        return "its backup was gone"
-    unwanted = entitlement.unwanted_from(command, attempt, facts)
-    if unwanted is not None and attempt.end is not None and attempt.end > unwanted + entitlement.CLOCKS:
-        return "it was to be deleted"
-    return ""
 
 
 def all_in_time(facts: Facts) -> Iterator[str]:
@@ -243,11 +196,11 @@ def _released_at(facts: Facts) -> dict[str, datetime]:
 
 def _calm_at(facts: Facts) -> dict[str, datetime]:
     """From when on nothing stood in a command's way: faults have stopped, and what they held up has arrived."""
-    healed = facts.record.healed_at or facts.record.events[-1].at  # One that was stopped before is a finding anyway.
-    calm: defaultdict[str, datetime] = defaultdict(lambda: healed)
+    quiet = facts.record.quiet_from or facts.record.events[-1].at  # One that was stopped before is a finding anyway.
+    calm: defaultdict[str, datetime] = defaultdict(lambda: quiet)
     for delivery in facts.record.deliveries:
-        if delivery.attempt == 1 and delivery.message.publish_time - entitlement.CLOCKS <= healed:
-            trigger = trigger_of(delivery.message)
+        if delivery.attempt == 1 and delivery.message.publish_time - entitlement.CLOCKS <= quiet:
+            trigger = facts.command_of(delivery)
             calm[trigger] = max(calm[trigger], delivery.begin)
     return {command_id: calm[command_id] for command_id in facts.commands}
 
@@ -259,7 +212,7 @@ def _left_behind(facts: Facts) -> Iterator[str]:
     for attempt in facts.attempts.values():
         if attempt.canceller is None or attempt.code != GOOD or attempt.gone_at is not None:
             continue
-        command_id = trigger_of(facts.record.deliveries[attempt.canceller.delivery].message)
+        command_id = facts.command_behind(attempt.canceller)
         command = facts.commands.get(command_id)
         if command is None or not command.deletes or command.action == "sweep":
             continue

@@ -25,7 +25,7 @@ HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 def meant_by(command: Command, facts: Facts) -> list[Attempt]:
-    """The operations that a cancel or a follow can have meant when it was published, by any clock that is near.
+    """The operations that a cancel can have meant when it was published, by any clock that is near.
 
     Of a database or a backup these are the ones that ran then; if none did, the one started last of those that had
     ended within the grace. Where one ran, it is the only one.
@@ -46,6 +46,20 @@ def meant_by(command: Command, facts: Facts) -> list[Attempt]:
         ]
         chosen = running or sorted(ended, key=lambda attempt: attempt.start)[-1:]
         found.update({attempt.operation: attempt for attempt in chosen})
+    return list(found.values())
+
+
+def followed_by(command: Command, facts: Facts) -> list[Attempt]:
+    """The operations that a follow can have meant, by any clock that is near: the newest that ran, or else of all."""
+    matching = [attempt for attempt in facts.attempts.values() if describes(command, attempt)]
+    if "operation" in command.body:
+        return matching
+    found: dict[str, Attempt] = {}
+    for published in (command.at - CLOCKS, command.at, command.at + CLOCKS):
+        started = [attempt for attempt in matching if attempt.start <= published]
+        if started:
+            chosen = max(started, key=lambda attempt: (attempt.running(published), attempt.start))
+            found[chosen.operation] = chosen
     return list(found.values())
 
 
@@ -71,9 +85,17 @@ def made_by(command: Command, attempt: Attempt, facts: Facts) -> bool:
     return attempt in fitting and attempt is min(fitting, key=lambda one: one.start)
 
 
+def started_by(command: Command, attempt: Attempt, facts: Facts) -> bool:
+    """Whether an operation is a start's own: it made it, or may take it for its own."""
+    made = attempt.creator is not None and facts.command_behind(attempt.creator) == command.id
+    return made or made_by(command, attempt, facts)
+
+
 def _fits(command: Command, attempt: Attempt) -> bool:
-    if command.action != "start" or attempt.scheduled or not names_database(command, attempt.database):
+    if command.action != "start" or not names_database(command, attempt.database):
         return False
+    if attempt.scheduled and (attempt.gone_at is None or attempt.code == GOOD):
+        return False  # Of one that came to nothing Spanner doesn't say that a schedule made it.
     backup_id = command.body.get("backup_id")
     if backup_id is not None:
         return attempt.backup == f"{INSTANCE}/backups/{backup_id}" and attempt.start >= command.at - CLOCKS
@@ -109,8 +131,7 @@ def unwanted_from(command: Command, attempt: Attempt, facts: Facts) -> datetime 
         case "start":
             is_own = after is not None and made_by(command, attempt, facts)
         case "follow":
-            known = "operation" in command.body or attempt.start <= command.at + CLOCKS
-            is_own = after is not None and known and describes(command, attempt)
+            is_own = after is not None and attempt in followed_by(command, facts)
         case _:
             return None
     return max(attempt.start + after, command.at - CLOCKS) if is_own and after is not None else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
@@ -142,6 +143,8 @@ class Outcome:
         command: The message id of the command that it is for.
         operation: The operation that it is about; empty for none.
         detail: The sentence.
+        error: The code that it says Google refused something with; empty for none.
+        databases: Of a start of many: whether each database's backup was started, by its id; None if it doesn't say.
     """
 
     told: Told
@@ -150,6 +153,13 @@ class Outcome:
     command: str
     operation: str
     detail: str
+    error: str
+    databases: dict[str, bool] | None
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether it is about the whole of a command."""
+        return not self.operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +217,8 @@ class Facts:
                     data["trigger"]["message_id"],
                     data.get("operation") or "",
                     data["detail"],
+                    data["error"]["code"] if "error" in data else "",
+                    _databases(data),
                 )
             )
         return outcomes
@@ -232,6 +244,30 @@ class Facts:
         for message in self.record.dead:
             lost.add(message.message_id if message.message_id in self.commands else trigger_of(message))
         return lost
+
+    @cached_property
+    def refusals(self) -> dict[str, set[str]]:
+        """The codes with which calls were refused on behalf of each command: by faults, and by Spanner itself."""
+        record = self.record
+        refusals: defaultdict[str, set[str]] = defaultdict(set)
+        by_delivery = [self.command_of(delivery) for delivery in record.deliveries]
+        for command_id, delivery in zip(by_delivery, record.deliveries, strict=True):
+            refusals[command_id].update(code for _, code in delivery.refused)
+        for call in record.calls:
+            later = (record.events[index] for index in range(call.since, len(record.events)))
+            answer = next((event for event in later if event.what is What.CALLED), None)
+            if answer is not None and answer.cause == call.method:
+                refusals[by_delivery[call.delivery]].add(answer.code.name)
+        return refusals
+
+    def command_behind(self, call: Call) -> str:
+        """The message id of the command on whose behalf a call was made."""
+        return self.command_of(self.record.deliveries[call.delivery])
+
+    def command_of(self, delivery: Delivery) -> str:
+        """The message id of the command that a delivery is about; a forged follow-up is about itself."""
+        message_id = delivery.message.message_id
+        return message_id if message_id in self.commands else trigger_of(delivery.message)
 
     def _read_events(self) -> None:
         calls = self._calls_by_event()
@@ -273,6 +309,13 @@ class Facts:
         }
 
 
+def _databases(data: dict[str, dict[str, list[str]]]) -> dict[str, bool] | None:
+    told = data.get("databases")
+    if told is None:
+        return None
+    return dict.fromkeys(told.get("not_started", ()), False) | dict.fromkeys(told.get("started", ()), True)
+
+
 def follow_up_data(task: Waiting) -> dict[str, object]:
     """What a task would publish."""
     (message,) = json.loads(task.data)["messages"]
@@ -292,7 +335,7 @@ def body_of(data: bytes) -> dict[str, object]:
 
 
 def trigger_of(message: Message) -> str:
-    """The message id of the command that a message belongs to; a forged follow-up belongs to itself."""
+    """The message id of the command that a message belongs to, as it says itself."""
     body = body_of(message.data)
     trigger = body.get("trigger") if "kind" in body else None
     return str(trigger["message_id"]) if isinstance(trigger, dict) else message.message_id

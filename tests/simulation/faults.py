@@ -137,6 +137,8 @@ COUNTED = (
     "a backup hung",
     "a cancel was slow",
     "a cancel was lost",
+    "a cancelled backup was still to be seen",
+    "progress stuck, jumped or went back",
     "a delete was blocked",
     *(
         f"person: {verb}"

@@ -118,7 +118,7 @@ def _meddle(random: Random, at_s: float) -> Step:
 
 def _taken_over(random: Random, seed: int, faults: Faults) -> History:
     """A backup that somebody deletes as it is being made, a schedule's of the same name, and who asks for the first."""
-    deleted_s = random.uniform(15, 300)  # Sooner, and nobody could tell the two apart.
+    deleted_s = random.uniform(2, 300)
     taken_s = deleted_s + random.choice((1.0, 60.0)) * random.uniform(0.1, 2)
     steps: tuple[Step, ...] = (
         _begin(random),

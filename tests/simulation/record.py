@@ -51,7 +51,9 @@ class Delivery:
         now: The same by the function's clock.
         end: When it was answered, or died.
         status: The answer; 0: none.
-        calls: How many calls it made.
+        calls: How many calls it made, those included that came to nothing.
+        spanner_calls: How many of them to Spanner.
+        refused: The calls that a fault refused, before or after their effect, each with its code.
     """
 
     number: int
@@ -63,6 +65,8 @@ class Delivery:
     end: datetime
     status: int = 0
     calls: int = 0
+    spanner_calls: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +122,13 @@ class Record:
         forgotten: The names that the queue forgot too early.
         dead: What became a dead letter.
         healed_at: When the faults stopped.
+        quiet_from: From when on nothing went wrong any more, which may have been earlier.
         ended_at: When nothing was left to do.
         unfinished: What was left to do when the history was stopped all the same.
         raised: What the function raised and shouldn't have.
         counts: How often each fault took effect.
         republished: The message that replaced a lost one, by the lost one's id.
+        faults_known: Whether it says of every fault where it was; over the wire nobody can.
         last_sweep: The message of the sweep after which nothing lost may be left.
     """
 
@@ -140,9 +146,11 @@ class Record:
     forgotten: set[str] = field(default_factory=set)
     dead: list[Message] = field(default_factory=list)
     healed_at: datetime | None = None
+    quiet_from: datetime | None = None
     ended_at: datetime | None = None
     unfinished: str = ""
     raised: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     republished: dict[str, str] = field(default_factory=dict)
+    faults_known: bool = True
     last_sweep: str = ""

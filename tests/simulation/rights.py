@@ -7,19 +7,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tests.simulation import entitlement
-from tests.simulation.facts import Facts, trigger_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
-    from tests.simulation.facts import Attempt
+    from tests.simulation.facts import Attempt, Facts
     from tests.simulation.record import Call
 
 DELIVERY_MAX = timedelta(seconds=60)
 """A delivery acts on the time at which it began."""
 
 EFFECTS = frozenset({"CreateBackup", "CancelOperation", "DeleteBackup", "UpdateBackup"})
-RETENTION_MIN = timedelta(hours=6)
 
 DOES = {
     "CreateBackup": {"start"},
@@ -51,8 +50,17 @@ def only_what_was_earned(facts: Facts) -> Iterator[str]:
         ):
             yield f"{attempt.operation} ({attempt.maker}, since {attempt.start}) was cancelled at {at}"
     for attempt, expiry_call, at in facts.expiries:
-        if expiry_call is not None and not entitlement.why_deleted(attempt, at, facts):
+        if expiry_call is not None and not (
+            entitlement.why_deleted(attempt, at, facts) and _is_given_up(attempt, expiry_call, at, facts)
+        ):
             yield f"the expiry of {attempt.backup} of {attempt.start} was changed at {at}"
+
+
+def _is_given_up(attempt: Attempt, call: Call, at: datetime, facts: Facts) -> bool:
+    """Whether the command's time was up on whose behalf a call was made; only then is an expiry brought forward."""
+    command = facts.commands.get(facts.command_behind(call))
+    since = max(command.at, attempt.start) if command is not None else attempt.start
+    return at + facts.skew + entitlement.CLOCKS >= since + facts.record.deployment.give_up_after
 
 
 def _made_after_the_look(attempt: Attempt, call: Call, facts: Facts) -> bool:
@@ -63,7 +71,8 @@ def _made_after_the_look(attempt: Attempt, call: Call, facts: Facts) -> bool:
     looks = [
         one.at
         for one in facts.record.calls
-        if one.delivery == call.delivery and one.method == "GetBackup" and one.number < call.number
+        if (one.delivery, one.method, one.resource) == (call.delivery, "GetBackup", call.resource)
+        and one.number < call.number
     ]
     return bool(looks) and attempt.start >= looks[-1]
 
@@ -74,7 +83,7 @@ def one_backup_per_start(facts: Facts) -> Iterator[str]:
     for attempt in facts.attempts.values():
         if attempt.creator is None:
             continue
-        command_id = trigger_of(facts.record.deliveries[attempt.creator.delivery].message)
+        command_id = facts.command_behind(attempt.creator)
         made[command_id, attempt.database] += 1
         command = facts.commands.get(command_id)
         if command is None or command.action != "start" or not entitlement.names_database(command, attempt.database):
@@ -99,7 +108,7 @@ def only_by_right(facts: Facts) -> Iterator[str]:
     for call in facts.record.calls:
         if call.method not in EFFECTS or call.until == call.since:
             continue
-        command_id = trigger_of(facts.record.deliveries[call.delivery].message)
+        command_id = facts.command_behind(call)
         command = facts.commands.get(command_id)
         if command is None or command.action not in DOES[call.method]:
             yield f"{call.method} of {call.resource} for {command_id}, which is no command that may"

@@ -10,17 +10,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.simulation.catalogue import SCENARIOS
-from tests.simulation.defects import DEFECTS, planted
+from tests.simulation.defects import DEFECTS
 from tests.simulation.exhaustive import pairs, singles
+from tests.simulation.faults import COUNTED
 from tests.simulation.generate import history
 from tests.simulation.history import BEGIN
+from tests.simulation.planting import planted
 from tests.simulation.run import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tests.simulation.defects import Defect
+    from tests.simulation.checker import Finding
     from tests.simulation.history import History
+    from tests.simulation.planting import Defect
     from tests.simulation.run import Verdict
 
 CHUNK = 250
@@ -30,6 +33,24 @@ BAD_MAX = 3
 """Histories that go wrong are kept until there are so many; one is enough to work on."""
 
 CORES = 2
+
+OUTCOMES = (
+    "started",
+    "cancel-requested",
+    "completed",
+    "cancelled",
+    "completed-then-deleted",
+    "completed-kept",
+    "completed-despite-cancel",
+    "failed",
+    "gone",
+    "delete-blocked",
+    "gave-up",
+    "nothing-to-cancel",
+    "rejected",
+    "dry-run",
+)
+"""Every one of them is told in a run that is long enough; a function that only ever says one of them is no good."""
 
 
 @dataclass(slots=True)
@@ -69,6 +90,11 @@ class Total:
             self.bad += 1
             if len(self.examples) < BAD_MAX:
                 self.examples.append(verdict.history)
+
+    def missing(self) -> list[str]:
+        """The faults that never took effect, and the outcomes that were never told."""
+        faults = [name for name in COUNTED if not self.counts[name]]
+        return faults + [name for name in OUTCOMES if not self.outcomes[name]]
 
     def merge(self, other: Total) -> None:
         """Counts what another one has counted."""
@@ -127,14 +153,18 @@ def _total(verdicts: Iterable[Verdict]) -> Total:
     return total
 
 
-def first_found(defect: Defect, histories_max: int) -> int | None:
-    """How many random histories it takes until one goes wrong with a defect; None if none does."""
+def first_found(defect: Defect, histories_max: int) -> tuple[int, Sequence[Finding]]:
+    """How many random histories it takes until one goes wrong with a defect, and how that one does; 0 if none does."""
     with planted(defect):
-        return next((seed + 1 for seed in range(histories_max) if run(history(seed)).findings), None)
+        for seed in range(histories_max):
+            if wrong := run(history(seed)).findings:
+                return seed + 1, wrong
+    return 0, ()
 
 
-def all_found(histories_max: int, cores: int = CORES) -> Iterator[tuple[str, int | None]]:
-    """How many histories each planted defect takes, in the order of the catalogue."""
+def all_found(histories_max: int, cores: int = CORES) -> Iterator[tuple[str, int, Sequence[Finding]]]:
+    """What each planted defect takes and breaks, in the order of the catalogue."""
     with multiprocessing.get_context("fork").Pool(cores) as pool:
         found = pool.imap(partial(first_found, histories_max=histories_max), DEFECTS)
-        yield from zip((defect.title for defect in DEFECTS), found, strict=True)
+        for defect, (histories, wrong) in zip(DEFECTS, found, strict=True):
+            yield defect.title, histories, wrong

@@ -10,10 +10,11 @@ import pytest
 
 from emulators.spanner.plans import Plan
 from tests.simulation.chance import CALL, COMMAND
-from tests.simulation.defects import DEFECTS, planted
+from tests.simulation.defects import DEFECTS
 from tests.simulation.facts import Facts
 from tests.simulation.faults import Faults
 from tests.simulation.history import INSTANCE, History, Person, Publish, Step, database_name
+from tests.simulation.planting import planted
 from tests.simulation.run import run
 
 if TYPE_CHECKING:
@@ -111,6 +112,16 @@ BUGS = {
             _publish(1, "start", database=ORDERS, backup_id="nightly"),
             Person(3, "delete", "orders", "nightly"),
             Person(20, "schedule", "orders", "nightly"),
+            plans=(SLOW_CANCEL,),
+            only={(CALL, 0, 0, 0, 1, 2): "ABORTED after", (CALL, 0, 0, 0, 2, 1): "crash before"},
+        ),
+    ),
+    "a start whose backup is followed by a schedule's of its name within seconds is followed all the same": Bug(
+        "a backup that took over the name says who made the one before it",
+        _history(
+            _publish(1, "start", database=ORDERS, backup_id="nightly"),
+            Person(3, "delete", "orders", "nightly"),
+            Person(5, "schedule", "orders", "nightly"),
             plans=(SLOW_CANCEL,),
             only={(CALL, 0, 0, 0, 1, 2): "ABORTED after", (CALL, 0, 0, 0, 2, 1): "crash before"},
         ),

@@ -36,6 +36,7 @@ from tests.simulation.history import (
     INSTANCE,
     QUEUE,
     RESULTS,
+    Person,
     database_name,
 )
 from tests.simulation.lost import body_of, lost_commands, published_at
@@ -52,13 +53,17 @@ if TYPE_CHECKING:
 ACK_DEADLINE = timedelta(seconds=180)
 """As the Terraform module has it: longer than the function may run."""
 
-DELIVERIES_MAX = 3000
-"""A history that needs more is a loop."""
+DELIVERIES_MAX = 10_000
+"""A history that needs more is a loop. The wildest that ended took 3,847: a start of many under the most frequent
+crashes, with task names forgotten."""
 
 MEANWHILE_MAX = timedelta(seconds=40)
 """How long a delivery may hang in the middle until something else happens."""
 
 DELAY_S_MIN = 1.0
+
+HOLD_UP = frozenset({"deny", "pause"})
+"""What people do that lasts until somebody undoes it."""
 
 ANSWER_OK, ANSWER_AGAIN, ANSWER_BUG = 204, 503, 500
 PUBLISH_FAILED = 503
@@ -84,8 +89,8 @@ class World:
         deployment, faults = history.deployment, history.faults
         self.history = history
         self.record = Record(deployment, faults.function_skew_s)
-        self.chance = Chance(history.seed, faults, history.only)
         self.now = BEGIN
+        self.chance = Chance(history.seed, faults, lambda: self.now, history.only)
         self.spanner = Spanner(
             databases=[database_name(database) for database in DATABASES],
             strict=True,
@@ -164,7 +169,7 @@ class World:
         self._note_databases()
         record.ended_at = self.now
         record.events = list(self.spanner.history)
-        count_backups(record)
+        count_backups(record, self.spanner.plan_of)
         return record
 
     def publish(self, topic: str, draft: pubsub.Draft, site: Site, label: Site) -> str:
@@ -316,6 +321,7 @@ class World:
     def _heal(self) -> None:
         """Stops all faults; what they have left behind stays."""
         self.record.healed_at = self.now
+        self.record.quiet_from = self.now if self._may_be_held_up() else self.chance.last_at or BEGIN
         self._note_databases()
         self.chance.heal()
         self._poisoned.clear()
@@ -326,6 +332,11 @@ class World:
             command = body_of(message.data)
             if command.get("action") in {"cancel", "follow"}:
                 self.record.republished[message_id] = self._publish_now(message.data)
+
+    def _may_be_held_up(self) -> bool:
+        """Whether something may go wrong until the faults stop, and not at given places alone."""
+        stopped = any(isinstance(step, Person) and step.verb in HOLD_UP for step in self.history.steps)
+        return self.history.only is None or stopped
 
     def _note_databases(self) -> None:
         """Spanner's record doesn't say what an operation backs up, and Spanner itself says it for 7 days."""

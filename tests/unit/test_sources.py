@@ -96,6 +96,25 @@ def test_the_emulators_share_no_code_with_what_they_judge() -> None:
     assert [path for path in judges if "backstop" in packages(SOURCES[path])] == []
 
 
+def test_the_simulation_s_checker_shares_no_code_with_what_it_judges() -> None:
+    """Nor do the modules that it is made of know how the function is called, or the ports that it is given."""
+    folder = Path("tests", "simulation")
+    todo, judges = {"tests.simulation.checker"}, set()
+    while todo:
+        judges |= todo
+        names = {name for judge in todo for name in imports(SOURCES[folder / f"{judge.rpartition('.')[2]}.py"])}
+        todo = {name for name in names if folder / f"{name.rpartition('.')[2]}.py" in SOURCES} - judges
+
+    assert {f"tests.simulation.{name}" for name in ("endings", "truth", "rights", "bounds", "facts")} < judges
+    known = {
+        name.partition(".")[0]
+        for judge in judges
+        for name in imports(SOURCES[folder / f"{judge.rpartition('.')[2]}.py"])
+    }
+    assert "backstop" not in known
+    assert judges.isdisjoint({"tests.simulation.world", "tests.simulation.calls", "tests.simulation.people"})
+
+
 def test_test_files_have_names_of_their_own() -> None:
     """Without packages pytest tells test modules apart by their names alone."""
     names = [path.name for path in SOURCES if path.parts[0] == "tests" and path.name.startswith("test_")]

@@ -115,6 +115,19 @@ def test_a_command_that_never_got_through_is_told_in_full() -> None:
     assert replace(last, results=()) == Report("put-back")
 
 
+def test_a_start_that_never_got_through_says_that_it_may_have_begun() -> None:
+    """Where no answer came back, nobody knows; who reads it can look."""
+    world = World(settings=Settings(FOLLOW_UPS, give_up_after=HOUR))
+    world.faults.plan(Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None, message="slow down"))
+
+    world.send(action="start", database=ORDERS)
+    world.looks()
+
+    detail = "Could not be carried out in time: RESOURCE_EXHAUSTED: slow down."
+    detail += " If an earlier delivery started a backup, nobody follows it."
+    assert (world.outcomes, world.detail) == (["GAVE_UP"], detail)
+
+
 def test_a_put_back_is_reported_in_full() -> None:
     """The log says which step it is, when it comes again, and why."""
     world = World()

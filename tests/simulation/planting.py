@@ -1,0 +1,79 @@
+"""Plants a mistake into the function, and takes it out again.
+
+A defect is a change to a function's source: the old text must be there, so a defect that no longer fits its function
+is an error and not a test that passes.
+"""
+
+from __future__ import annotations
+import __future__
+
+import importlib
+import inspect
+import sys
+import textwrap
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One mistake.
+
+    Attributes:
+        title: What the function does wrong.
+        edits: For each function, `module:name` or `module:Class.name`, the text that is replaced and the new one.
+    """
+
+    title: str
+    edits: tuple[tuple[str, str, str], ...]
+
+
+@contextmanager
+def planted(defect: Defect) -> Iterator[None]:
+    """Puts a defect into the function, wherever its modules have imported it, and takes it out again."""
+    undo: list[tuple[object, str, object]] = []
+    try:
+        for where in dict.fromkeys(where for where, _, _ in defect.edits):
+            undo.extend(_plant(where, [(old, new) for place, old, new in defect.edits if place == where]))
+        yield
+    finally:
+        for owner, name, value in reversed(undo):
+            setattr(owner, name, value)
+
+
+def _plant(where: str, edits: list[tuple[str, str]]) -> Iterator[tuple[object, str, object]]:
+    module_name, _, path = where.partition(":")
+    owner: object = importlib.import_module(module_name)
+    *classes, name = path.split(".")
+    for class_name in classes:
+        owner = getattr(owner, class_name)
+    original = inspect.getattr_static(owner, name)
+    plain = original.fget if isinstance(original, property) else original
+    assert isinstance(plain, FunctionType)
+    source = textwrap.dedent(inspect.getsource(plain))
+    for old, new in edits:
+        if source.count(old) != 1:
+            raise ValueError(f"{where} holds {old!r} {source.count(old)} times")
+        source = source.replace(old, new)
+    scope: dict[str, object] = {}
+    flags = __future__.annotations.compiler_flag
+    exec(compile(source, where, "exec", flags=flags), plain.__globals__, scope)  # noqa: S102 the test's own text
+    changed = scope[name]
+    owners = [owner] if classes else _importers(name, original)
+    for one in owners:
+        yield one, name, original
+        setattr(one, name, changed)
+
+
+def _importers(name: str, original: object) -> list[object]:
+    """The modules of the function that have this under its name."""
+    return [
+        module
+        for module_name, module in sorted(sys.modules.items())
+        if module_name.startswith("backstop.") and getattr(module, name, None) is original
+    ]

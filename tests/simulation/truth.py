@@ -1,0 +1,200 @@
+"""Claims about what is told: that it is so, and that there was a reason to say it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation import entitlement
+from tests.simulation.facts import CANCELLED, GOOD
+from tests.simulation.history import DATABASES, database_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from tests.simulation.facts import Attempt, Command, Facts, Outcome
+
+OF_DRY_RUNS = frozenset({"DRY_RUN", "REJECTED", "NOTHING_TO_CANCEL", "GONE", "GAVE_UP"})
+"""What a dry run may tell. That of a sweep tells of what is left behind as it is, too."""
+
+TARGETS = {
+    "start": {"database", "instance"},
+    "cancel": {"database", "backup", "operation"},
+    "follow": {"database", "backup", "operation"},
+    "sweep": {"instance"},
+}
+
+
+def true_words(facts: Facts) -> Iterator[str]:
+    """Everything that is told agrees with what the services saw, and no backup is left behind by a false word."""
+    for outcome in facts.outcomes:
+        command = facts.commands.get(outcome.command)
+        attempt = facts.attempts.get(outcome.operation)
+        if command is not None and (why := _untrue(outcome, command, attempt, facts)):
+            yield f"{outcome.command} {command.body} says {outcome.name} ({outcome.detail}), but {why}"
+
+
+def _untrue(outcome: Outcome, command: Command, attempt: Attempt | None, facts: Facts) -> str:  # noqa: PLR0911 one line for each outcome
+    if command.dry and command.action != "sweep" and outcome.name not in OF_DRY_RUNS:
+        return "it is a dry run"
+    match outcome.name:
+        case "NOTHING_TO_CANCEL":
+            return _untrue_nothing(outcome, command, facts)
+        case "GONE":
+            known = attempt is not None and (attempt.forgotten_at is None or attempt.forgotten_at > outcome.told.at)
+            return "Spanner knew the operation" if known else ""
+        case "GAVE_UP":
+            return _untrue_give_up(outcome, command, attempt, facts)
+        case "REJECTED":
+            return "" if _is_reason(outcome, command, facts) else "there was no reason"
+        case "DRY_RUN":
+            return "" if command.dry else "it is no dry run"
+        case "STARTED" if outcome.is_summary:
+            started = {one.database for one in facts.attempts.values() if entitlement.started_by(command, one, facts)}
+            claimed = {database_name(name) for name, is_started in (outcome.databases or {}).items() if is_started}
+            return f"{sorted(claimed - started)} was not started" if claimed - started else ""
+        case _ if attempt is None:
+            return "there is no such operation"
+        case _ if not _about_its_target(command, attempt, facts):
+            return "that is not what it meant"
+        case _:
+            return _untrue_of(outcome, command, attempt, facts)
+
+
+def _untrue_of(outcome: Outcome, command: Command, attempt: Attempt, facts: Facts) -> str:  # noqa: C901, PLR0911 one line for each outcome
+    at = outcome.told.at
+    match outcome.name:
+        case "CANCEL_REQUESTED":
+            received = attempt.cancel_at is not None and attempt.cancel_at <= at
+            too_late = attempt.end is not None and attempt.end <= at
+            return "" if received or too_late else "no cancel was received"
+        case "STARTED" | "DELETE_BLOCKED":
+            return ""
+        case _ if attempt.end is None or attempt.end > at:
+            return "it had not ended"
+        case "CANCELLED":
+            return "" if attempt.code == CANCELLED else f"it ended {attempt.code}"
+        case "FAILED":
+            return "" if attempt.code not in {CANCELLED, GOOD} else f"it ended {attempt.code}"
+        case _ if attempt.code != GOOD:
+            return f"it ended {attempt.code}"
+        case "COMPLETED":
+            return "a cancel was received" if attempt.cancel_at is not None else ""
+        case "COMPLETED_DESPITE_CANCEL":
+            return "no cancel was received" if attempt.cancel_at is None else ""
+        case "COMPLETED_THEN_DELETED":
+            return "" if attempt.gone_at is not None and attempt.gone_at <= at else "the backup is there"
+        case "COMPLETED_KEPT":
+            return _untrue_kept(command, attempt, facts, at)
+        case _:
+            return "nobody knows such an outcome"
+
+
+def _untrue_nothing(outcome: Outcome, command: Command, facts: Facts) -> str:
+    """Nothing was meant by a cancel, and nothing was for a sweep to look after, whatever the clocks say."""
+    if command.action == "cancel":
+        sure = [one for one in entitlement.meant_by(command, facts) if _surely_meant(one, command)]
+    else:
+        sure = [one for one in facts.attempts.values() if _surely_swept(one, command, outcome.told.at)]
+    return f"{sure[0].operation} was meant" if sure else ""
+
+
+def _surely_swept(attempt: Attempt, command: Command, at: datetime) -> bool:
+    """Whether a sweep must have found something to do about an operation until then."""
+    if attempt.copied or attempt.gone_at is not None:
+        return False
+    early = command.at - entitlement.CLOCKS
+    if attempt.end is not None and attempt.end < early:
+        was_cancelled = attempt.cancel_at is not None and attempt.cancel_at <= attempt.end
+        return attempt.code == GOOD and was_cancelled and attempt.forgotten_at is None
+    after = command.span("cancel_after")
+    old = after is not None and attempt.start + after < early and attempt.cancel_at is None
+    return old and (attempt.end is None or attempt.end > at) and (command.includes_scheduled or not attempt.scheduled)
+
+
+def _is_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
+    """Whether there was a reason to turn a command down: that it is none, Google's, or one of our own.
+
+    One about a copy's operation is turned down, too: it isn't the operation of a CreateBackup.
+    """
+    if any(one.copied and one.operation == command.body.get("operation") for one in facts.attempts.values()):
+        return True
+    if outcome.error:
+        return outcome.error in facts.refusals[command.id] or not facts.record.faults_known
+    if command.action not in TARGETS or len(TARGETS[command.action].intersection(command.body)) != 1:
+        return True
+    if "backup schedule" in outcome.detail:
+        return any(one.scheduled for one in facts.attempts.values() if one.operation in outcome.detail)
+    return _is_own_reason(outcome, command, facts)
+
+
+def _is_own_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
+    body = command.body
+    match command.action:
+        case "start" if "instance" in body:
+            found = any(entitlement.names_database(command, database_name(database)) for database in DATABASES)
+            return not found or (outcome.databases is not None and not any(outcome.databases.values()))
+        case "start":
+            within, tolerance = command.span("start_within"), facts.skew + entitlement.CLOCKS
+            return within is not None and outcome.told.at - command.at > within - tolerance
+        case "cancel":
+            early, late = command.at - entitlement.CLOCKS, command.at + entitlement.CLOCKS
+            ran = [one for one in facts.attempts.values() if one.start <= late and (one.end is None or one.end > early)]
+            return sum(entitlement.describes(command, one) for one in ran) > 1
+        case "follow":
+            return not any(
+                entitlement.describes(command, one) and one.start < command.at - entitlement.CLOCKS
+                for one in facts.attempts.values()
+                if one.forgotten_at is None
+            )
+        case _:
+            return False
+
+
+def _about_its_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
+    """Whether a command tells of what it meant; a sweep means everything.
+
+    A cancel may tell the end of a scheduled one where its own target leaves it no backup to deal with, or where the
+    scheduled one's backup is gone: from then on Spanner no longer says that a schedule made it.
+    """
+    match command.action:
+        case "start":
+            return entitlement.started_by(command, attempt, facts)
+        case "follow":
+            return attempt in entitlement.followed_by(command, facts)
+        case "cancel":
+            meant = entitlement.meant_by(command, facts)
+            left = [one for one in meant if _surely_meant(one, command) and one.code in {"", GOOD} and not one.gone_at]
+            gone = any(attempt.gone_at and delivery.begin >= attempt.gone_at for delivery in command.deliveries)
+            unseen = attempt.scheduled and (gone or not left)
+            return attempt in meant or (unseen and entitlement.describes(command, attempt))
+        case _:
+            return not attempt.copied
+
+
+def _surely_meant(attempt: Attempt, command: Command) -> bool:
+    """Whether the target ran when the command was published, or had just ended, whatever the clocks say."""
+    if "operation" in command.body and attempt.start > command.at - entitlement.CLOCKS:
+        return attempt.end is None or attempt.end > command.at
+    started = attempt.start <= command.at - entitlement.CLOCKS
+    return started and (attempt.end is None or attempt.end >= command.at - entitlement.GRACE + entitlement.CLOCKS)
+
+
+def _untrue_give_up(outcome: Outcome, command: Command, attempt: Attempt | None, facts: Facts) -> str:
+    since = max(command.at, attempt.start) if attempt is not None else command.at
+    early = outcome.told.at + facts.skew + entitlement.CLOCKS < since + facts.record.deployment.give_up_after
+    return "it was too early to give up" if early else ""
+
+
+def _untrue_kept(command: Command, attempt: Attempt, facts: Facts, at: datetime) -> str:
+    """A backup may be kept because somebody says so, because it isn't the one, or because it was done in time."""
+    if not command.deletes or not facts.record.deployment.allow_delete:
+        return ""
+    if attempt.scheduled and not command.includes_scheduled:
+        return ""
+    if attempt.gone_at is not None and attempt.gone_at <= at:
+        return "its backup was gone"
+    unwanted = entitlement.unwanted_from(command, attempt, facts)
+    if unwanted is not None and attempt.end is not None and attempt.end > unwanted + entitlement.CLOCKS:
+        return "it was to be deleted"
+    return ""
