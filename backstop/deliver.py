@@ -206,8 +206,9 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
             return Report(results=tell(at, give_up(at, message, str(error), error=said)), step=message.step)
     elif at.now >= at.trigger.publish_time + at.settings.give_up_after:
         why = f"Could not be carried out in time: {error}."
-        if isinstance(_command(message), Start):
-            why += " If an earlier delivery started a backup, nobody follows it."
+        command = _command(message)
+        if isinstance(command, Start) and not command.dry_run:
+            why += " A backup that it may have started, and that no outcome tells of, is followed by nobody."
         return Report(results=tell(at, _ended(message, Outcome.GAVE_UP, why, error, at)))
     if isinstance(message, Look | PutBack):
         later: FollowUp = replace(message, step=message.step + 1, failures=message.failures + 1)

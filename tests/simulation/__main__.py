@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 YEAR = timedelta(days=365.25)
 REPORT_EVERY_S = 60.0
-ALL_FAULTS_FROM = 2_000
-"""So many random histories have every fault and every outcome among them."""
+ALL_FAULTS_FROM = 20_000
+"""So many random histories have every fault and every outcome among them, whatever their seeds."""
 
 DEFECT_HISTORIES_MAX = 20_000
-"""As many random histories as one run of CI has."""
+"""As many random histories as each run of CI has, and has them again."""
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """The checker's own reading of a record. It shares no code with the function: what messages mean is said here anew.
 
 Everything comes from the services: Spanner's events, the messages that people published, those that were delivered,
-and the outcomes that were told.
+and the outcomes that were told; and from whoever let calls fail, which ones that were.
 """
 
 from __future__ import annotations
@@ -259,6 +259,21 @@ class Facts:
             if answer is not None and answer.cause == call.method:
                 refusals[by_delivery[call.delivery]].add(answer.code.name)
         return refusals
+
+    @cached_property
+    def last_tried(self) -> dict[str, datetime]:
+        """When each command was last tried to be carried out, be it that it had been put back."""
+        return {
+            self.command_of(delivery): delivery.end
+            for delivery in self.record.deliveries
+            if body_of(delivery.message.data).get("kind") != "look"
+        }
+
+    @cached_property
+    def used_at(self) -> dict[str, datetime]:
+        """When a restore or a copy first needed each backup, by its name."""
+        added = [event for event in self.record.events if event.what is What.REFERENCE_ADDED]
+        return {event.resource: event.at for event in reversed(added)}
 
     def command_behind(self, call: Call) -> str:
         """The message id of the command on whose behalf a call was made."""

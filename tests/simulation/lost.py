@@ -19,7 +19,10 @@ def published_at(letter: Message) -> datetime:
 
 
 def trigger_of(message: Message) -> str:
-    """The message id of the command on whose behalf a message is: its own, or the one that a follow-up names."""
+    """The message id of the command on whose behalf a message is: its own, or the one that a follow-up names.
+
+    The world asks, and whoever forged a follow-up gets nothing published again; the checker has a reading of its own.
+    """
     if message.attributes.get("backstop-kind") != "follow-up":
         return message.message_id
     return str(json.loads(message.data)["trigger"]["message_id"])

@@ -1,4 +1,4 @@
-"""Plants a mistake into the function, and takes it out again.
+"""Plants a mistake into the function, or into the test's port to Spanner, and takes it out again.
 
 A defect is a change to a function's source: the old text must be there, so a defect that no longer fits its function
 is an error and not a test that passes.

@@ -1,4 +1,4 @@
-"""What happened in a history, as the services saw it: all that the checker may look at."""
+"""All that the checker may look at: what happened, as the services saw it, and which calls were let fail."""
 
 from __future__ import annotations
 

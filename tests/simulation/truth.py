@@ -26,7 +26,7 @@ TARGETS = {
 
 
 def true_words(facts: Facts) -> Iterator[str]:
-    """Everything that is told agrees with what the services saw, and no backup is left behind by a false word."""
+    """Everything that is told agrees with what the services saw."""
     for outcome in facts.outcomes:
         command = facts.commands.get(outcome.command)
         attempt = facts.attempts.get(outcome.operation)
@@ -68,8 +68,11 @@ def _untrue_of(outcome: Outcome, command: Command, attempt: Attempt, facts: Fact
             received = attempt.cancel_at is not None and attempt.cancel_at <= at
             too_late = attempt.end is not None and attempt.end <= at
             return "" if received or too_late else "no cancel was received"
-        case "STARTED" | "DELETE_BLOCKED":
+        case "STARTED":
             return ""
+        case "DELETE_BLOCKED":
+            used_at = facts.used_at.get(attempt.backup)
+            return "" if used_at is not None and used_at <= at else "nobody used the backup"
         case _ if attempt.end is None or attempt.end > at:
             return "it had not ended"
         case "CANCELLED":
@@ -124,8 +127,17 @@ def _is_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
     if command.action not in TARGETS or len(TARGETS[command.action].intersection(command.body)) != 1:
         return True
     if "backup schedule" in outcome.detail:
-        return any(one.scheduled for one in facts.attempts.values() if one.operation in outcome.detail)
+        return _is_scheduled(outcome, command, facts)
     return _is_own_reason(outcome, command, facts)
+
+
+def _is_scheduled(outcome: Outcome, command: Command, facts: Facts) -> bool:
+    """Whether a schedule made what a command was turned down for, and the command meant nothing else."""
+    blamed = [one for one in facts.attempts.values() if one.scheduled and one.operation in outcome.detail]
+    if command.action == "start":
+        return any(one.backup.rpartition("/")[2] == command.body.get("backup_id") for one in blamed)
+    meant = entitlement.meant_by(command, facts) if command.action == "cancel" else []
+    return bool(blamed) and not command.includes_scheduled and not any(_surely_meant(one, command) for one in meant)
 
 
 def _is_own_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
@@ -140,7 +152,8 @@ def _is_own_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
         case "cancel":
             early, late = command.at - entitlement.CLOCKS, command.at + entitlement.CLOCKS
             ran = [one for one in facts.attempts.values() if one.start <= late and (one.end is None or one.end > early)]
-            return sum(entitlement.describes(command, one) for one in ran) > 1
+            seen = [one for one in ran if command.includes_scheduled or not one.scheduled or one.gone_at]
+            return sum(entitlement.describes(command, one) for one in seen) > 1
         case "follow":
             return not any(
                 entitlement.describes(command, one) and one.start < command.at - entitlement.CLOCKS
@@ -155,7 +168,7 @@ def _about_its_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
     """Whether a command tells of what it meant; a sweep means everything.
 
     A cancel may tell the end of a scheduled one where its own target leaves it no backup to deal with, or where the
-    scheduled one's backup is gone: from then on Spanner no longer says that a schedule made it.
+    scheduled one's backup is gone, or never came to be: from then on Spanner no longer says that a schedule made it.
     """
     match command.action:
         case "start":
@@ -165,8 +178,8 @@ def _about_its_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
         case "cancel":
             meant = entitlement.meant_by(command, facts)
             left = [one for one in meant if _surely_meant(one, command) and one.code in {"", GOOD} and not one.gone_at]
-            gone = any(attempt.gone_at and delivery.begin >= attempt.gone_at for delivery in command.deliveries)
-            unseen = attempt.scheduled and (gone or not left)
+            since = attempt.end if attempt.code not in {"", GOOD} else attempt.gone_at
+            unseen = attempt.scheduled and (not left or (since is not None and since <= facts.last_tried[command.id]))
             return attempt in meant or (unseen and entitlement.describes(command, attempt))
         case _:
             return not attempt.copied

@@ -115,16 +115,18 @@ def test_a_command_that_never_got_through_is_told_in_full() -> None:
     assert replace(last, results=()) == Report("put-back")
 
 
-def test_a_start_that_never_got_through_says_that_it_may_have_begun() -> None:
-    """Where no answer came back, nobody knows; who reads it can look."""
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_start_that_never_got_through_says_that_it_may_have_begun(*, dry_run: bool) -> None:
+    """Where no answer came back, nobody knows; who reads it can look. A dry run begins nothing."""
     world = World(settings=Settings(FOLLOW_UPS, give_up_after=HOUR))
     world.faults.plan(Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None, message="slow down"))
 
-    world.send(action="start", database=ORDERS)
+    world.send(action="start", database=ORDERS, dry_run=dry_run)
     world.looks()
 
     detail = "Could not be carried out in time: RESOURCE_EXHAUSTED: slow down."
-    detail += " If an earlier delivery started a backup, nobody follows it."
+    if not dry_run:
+        detail += " A backup that it may have started, and that no outcome tells of, is followed by nobody."
     assert (world.outcomes, world.detail) == (["GAVE_UP"], detail)
 
 
