@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 BOUND = timedelta(hours=2, minutes=30)
 """The last word comes this long, at the latest, after nothing was left to wait for: two of the longest waits, as
-one may have begun just before and one put-back may come between (an hour each), a backoff of Pub/Sub's (10 minutes), and
-20 minutes to spare."""
+one may have begun just before and one put-back may come between (an hour each), a backoff of Pub/Sub's (10 minutes),
+and 20 minutes to spare."""
 
 ON_THE_WAY = frozenset({"STARTED", "CANCEL_REQUESTED", "DELETE_BLOCKED"})
 
