@@ -122,7 +122,8 @@ def one_last_word(facts: Facts) -> Iterator[str]:
     """Different last words of one command about one operation never contradict each other.
 
     A command that was turned down may be delivered again and find the way clear; a chain that was given up may be
-    looked at again and tell the end. What an operation came to is told in one way only.
+    looked at again and tell the end. What an operation came to is told in one way only. And a command tells the end of
+    one operation, unless the clocks leave open whether another one ran when it was published.
     """
     for command_id, outcomes in _last_words(facts).items():
         command = facts.commands.get(command_id)
@@ -131,18 +132,27 @@ def one_last_word(facts: Facts) -> Iterator[str]:
         by_operation: defaultdict[str, set[str]] = defaultdict(set)
         for outcome in outcomes:
             attempt = facts.attempts.get(outcome.operation)
-            if outcome.name in REAL_ENDS and not _came_to_nothing(attempt):
+            if outcome.name in REAL_ENDS and not _came_to_nothing(attempt, command_id, facts):
                 by_operation[outcome.operation].add(outcome.name)
         for operation, names in by_operation.items():
             if len(names) > 1:
                 yield f"{command_id} says {sorted(names)} of {operation}"
-        if len(by_operation) > 1 and "instance" not in command.body:
+        sure = [operation for operation in by_operation if not _may_be_later(operation, command, facts)]
+        if len(sure) > 1 and "instance" not in command.body:
             yield f"{command_id} tells the end of {sorted(by_operation)}"
 
 
-def _came_to_nothing(attempt: Attempt | None) -> bool:
-    """Whether it ended without a backup and without the function's doing; then to tell of it is to do nothing."""
-    return attempt is not None and attempt.canceller is None and attempt.code != GOOD
+def _came_to_nothing(attempt: Attempt | None, command_id: str, facts: Facts) -> bool:
+    """Whether it ended without a backup, and not on account of this command; then to tell of it is to do nothing."""
+    if attempt is None or attempt.code == GOOD:
+        return False
+    return attempt.canceller is None or facts.command_behind(attempt.canceller) != command_id
+
+
+def _may_be_later(operation: str, command: Command, facts: Facts) -> bool:
+    """Whether an operation that is no start's own may have been started before a command as well as after it."""
+    attempt = facts.attempts.get(operation)
+    return command.action != "start" and attempt is not None and attempt.start > command.at - entitlement.CLOCKS
 
 
 def same_ids(facts: Facts) -> Iterator[str]:

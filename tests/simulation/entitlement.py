@@ -39,7 +39,7 @@ def meant_by(command: Command, facts: Facts) -> list[Attempt]:
     if named is not None:
         return matching
     found: dict[str, Attempt] = {}
-    for published in (command.at - CLOCKS, command.at, command.at + CLOCKS):
+    for published in _moments(command, matching):
         running = [attempt for attempt in matching if attempt.running(published)]
         ended = [
             attempt for attempt in matching if attempt.end is not None and published - GRACE <= attempt.end <= published
@@ -55,12 +55,19 @@ def followed_by(command: Command, facts: Facts) -> list[Attempt]:
     if "operation" in command.body:
         return matching
     found: dict[str, Attempt] = {}
-    for published in (command.at - CLOCKS, command.at, command.at + CLOCKS):
+    for published in _moments(command, matching):
         started = [attempt for attempt in matching if attempt.start <= published]
         if started:
             chosen = max(started, key=lambda attempt: (attempt.running(published), attempt.start))
             found[chosen.operation] = chosen
     return list(found.values())
+
+
+def _moments(command: Command, matching: list[Attempt]) -> list[datetime]:
+    """When a command may have been published, by Spanner's clock: every moment at which that makes a difference."""
+    first, last = command.at - CLOCKS, command.at + CLOCKS
+    changes = [moment for one in matching for moment in (one.start, one.end) if moment is not None]
+    return [first, command.at, last, *(moment for moment in changes if first < moment < last)]
 
 
 def describes(command: Command, attempt: Attempt) -> bool:
