@@ -136,7 +136,7 @@ def unwanted_from(command: Command, attempt: Attempt, facts: Facts) -> datetime 
         case "cancel":
             return command.at - GRACE if attempt in meant_by(command, facts) else None
         case "start":
-            is_own = after is not None and made_by(command, attempt, facts)
+            is_own = after is not None and started_by(command, attempt, facts)
         case "follow":
             is_own = after is not None and attempt in followed_by(command, facts)
         case _:

@@ -178,8 +178,9 @@ def _about_its_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
         case "cancel":
             meant = entitlement.meant_by(command, facts)
             left = [one for one in meant if _surely_meant(one, command) and one.code in {"", GOOD} and not one.gone_at]
-            since = attempt.end if attempt.code not in {"", GOOD} else attempt.gone_at
-            unseen = attempt.scheduled and (not left or (since is not None and since <= facts.last_tried[command.id]))
+            unsaid = [attempt.gone_at, None if attempt.code in {"", GOOD} else attempt.end]
+            tried = facts.last_tried[command.id]
+            unseen = attempt.scheduled and (not left or any(since is not None and since <= tried for since in unsaid))
             return attempt in meant or (unseen and entitlement.describes(command, attempt))
         case _:
             return not attempt.copied
