@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=0, help="how many random histories, from --seed on")
     parser.add_argument("--seed", type=lambda text: int(text, 0), default=0, help="the first seed; 0x… may be a commit")
     parser.add_argument("--exhaustive", action="store_true", help="every single fault in every scenario")
-    parser.add_argument("--pairs", action="store_true", help="every two faults in every scenario: takes hours")
+    parser.add_argument("--pairs", action="store_true", help="every two faults in every scenario: 780,000 histories")
     parser.add_argument("--soak", action="store_true", help="report once a minute while it runs")
     parser.add_argument("--defects", action="store_true", help="how many histories each planted defect takes")
     parser.add_argument("--trace", action="store_true", help="tell the one history of --seed, and do nothing else")

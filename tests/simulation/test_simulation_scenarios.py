@@ -13,7 +13,7 @@ from tests.simulation.chance import CALL, COMMAND
 from tests.simulation.defects import DEFECTS
 from tests.simulation.facts import Facts
 from tests.simulation.faults import Faults
-from tests.simulation.history import INSTANCE, History, Person, Publish, Step, database_name
+from tests.simulation.history import INSTANCE, Deployment, History, Person, Publish, Step, database_name
 from tests.simulation.planting import planted
 from tests.simulation.run import run
 
@@ -47,6 +47,17 @@ def _history(
     seed: int = 1,
 ) -> History:
     return History(seed, steps, 60 * HOUR_S, faults or Faults(), plans={"orders": plans}, only=only or {})
+
+
+def _taken_over(at_s: float) -> History:
+    """A start that loses Spanner's answer, and whose backup is deleted, and its name then used by a schedule."""
+    return _history(
+        _publish(1, "start", database=ORDERS, backup_id="nightly"),
+        Person(3, "delete", "orders", "nightly"),
+        Person(at_s, "schedule", "orders", "nightly"),
+        plans=(SLOW_CANCEL,),
+        only={(CALL, 0, 0, 0, 1, 2): "ABORTED after", (CALL, 0, 0, 0, 2, 1): "crash before"},
+    )
 
 
 def _publish(at_s: float, action: str, **fields: object) -> Publish:
@@ -108,23 +119,11 @@ BUGS = {
     ),
     "a start whose backup somebody deletes is followed, although a schedule took over its name": Bug(
         "a backup that took over the name says who made the one before it",
-        _history(
-            _publish(1, "start", database=ORDERS, backup_id="nightly"),
-            Person(3, "delete", "orders", "nightly"),
-            Person(20, "schedule", "orders", "nightly"),
-            plans=(SLOW_CANCEL,),
-            only={(CALL, 0, 0, 0, 1, 2): "ABORTED after", (CALL, 0, 0, 0, 2, 1): "crash before"},
-        ),
+        _taken_over(20),
     ),
     "a start whose backup is followed by a schedule's of its name within seconds is followed all the same": Bug(
         "a backup that took over the name says who made the one before it",
-        _history(
-            _publish(1, "start", database=ORDERS, backup_id="nightly"),
-            Person(3, "delete", "orders", "nightly"),
-            Person(5, "schedule", "orders", "nightly"),
-            plans=(SLOW_CANCEL,),
-            only={(CALL, 0, 0, 0, 1, 2): "ABORTED after", (CALL, 0, 0, 0, 2, 1): "crash before"},
-        ),
+        _taken_over(5),
     ),
     "a cancel that includes schedules means the newest of two that ended a moment ago, and deletes that": Bug(
         "a cancel that includes schedules still prefers what was made on demand",
@@ -182,3 +181,21 @@ def test_an_instance_that_dies_after_each_put_back_does_not_multiply_them() -> N
     assert verdict.findings == []
     put_back = [one for one in Facts(verdict.record).follow_ups if one.about == "put-back"]
     assert 2 <= len(put_back) <= 2 * (5 + 5)
+
+
+def test_a_start_that_is_given_up_unseen_says_that_nobody_follows_what_it_may_have_begun() -> None:
+    """Its answer was lost, and then its role was gone until the time was up."""
+    unseen = _history(
+        _publish(1, "start", database=ORDERS),
+        Person(5, "deny", length_s=48 * HOUR_S),
+        only={(CALL, 0, 0, 0, 1, 2): "DEADLINE_EXCEEDED after"},
+    )
+
+    verdict = run(replace(unseen, deployment=Deployment(give_up_after=timedelta(hours=6))))
+
+    facts = Facts(verdict.record)
+    (attempt,) = facts.attempts.values()
+    (outcome,) = facts.outcomes
+    assert (attempt.code, outcome.name, outcome.operation) == ("OK", "GAVE_UP", "")
+    assert outcome.detail.endswith("is followed by nobody.")
+    assert verdict.findings == []
