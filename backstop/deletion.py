@@ -73,7 +73,7 @@ def delete_if_earned(at: At, look: Look, operation: Operation, report: Report) -
     verdict = judge(at, look, operation)
     if verdict.outcome is None and verdict.found is not None:
         try:
-            at.ports.spanner.delete_backup(operation.backup)
+            at.ports.spanner.delete_backup(operation.backup, "it completed although it was to be stopped")
         except RefusedError as error:
             if error.code != "FAILED_PRECONDITION":
                 raise

@@ -12,6 +12,13 @@ Anything else is a bug of ours: it ends in a 500 and a stack trace.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from backstop.ports import Unhandled
+
 
 class BadMessageError(Exception):
     """A message that can't be understood; no retry can help.
@@ -41,12 +48,30 @@ class CallError(Exception):
     Attributes:
         code: The canonical code's name, for example `NOT_FOUND`.
         message: Google's own text.
+        retry_after: How long Google asks to wait before the call is made again; None if it doesn't say.
+        violations: The fields of the request that Google objects to, each with what is wrong.
+        resource: The full name of what the error is about; empty if Google doesn't say.
+        reason: Google's short name of the cause, such as `SERVICE_DISABLED`; empty if it doesn't say.
+            https://google.aip.dev/193 (documented)
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after: timedelta | None = None,
+        violations: tuple[tuple[str, str], ...] = (),
+        resource: str = "",
+        reason: str = "",
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.retry_after = retry_after
+        self.violations = violations
+        self.resource = resource
+        self.reason = reason
 
 
 class TransientError(CallError):
@@ -59,3 +84,15 @@ class QuotaError(CallError):
 
 class RefusedError(CallError):
     """The same call would be refused again until somebody changes something."""
+
+
+class UnhandledOperationError(RefusedError):
+    """The operation is one that Backstop leaves alone.
+
+    Attributes:
+        unhandled: What it is.
+    """
+
+    def __init__(self, unhandled: Unhandled) -> None:
+        super().__init__("UNIMPLEMENTED", f"{unhandled.name} is left alone: {unhandled.why}")
+        self.unhandled = unhandled

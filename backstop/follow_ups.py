@@ -22,12 +22,14 @@ class Trigger(Struct, frozen=True):
     """The command that started it all.
 
     Attributes:
-        message_id: Pub/Sub's id of the command's message.
+        message_id: Pub/Sub's id of the command's message, unique within its topic.
         publish_time: When Pub/Sub accepted it, by Google's clock; the time that decides what the command can mean.
+        topic: The topic's full name; empty if the push didn't say.
     """
 
     message_id: str
     publish_time: datetime
+    topic: str = ""
 
 
 class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):

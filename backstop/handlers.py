@@ -129,7 +129,9 @@ def _get(name: OperationName, at: At) -> Operation | None:
 def _list(command: Cancel | Follow, at: At) -> list[Operation]:
     target = command.database or command.backup
     assert target is not None  # noqa: S101 a command has exactly one target, and this one is no operation
-    return list(at.ports.spanner.list_operations(target.instance, database=command.database, backup=command.backup))
+    return list(
+        at.ports.spanner.list_operations(target.instance, database=command.database, backup=command.backup).operations
+    )
 
 
 def is_scheduled(operation: Operation, at: At) -> bool:
@@ -148,7 +150,7 @@ def is_scheduled(operation: Operation, at: At) -> bool:
         raise
     if not found.schedules:
         return False
-    same_name = at.ports.spanner.list_operations(operation.backup.instance, backup=operation.backup)
+    same_name = at.ports.spanner.list_operations(operation.backup.instance, backup=operation.backup).operations
     return all(other.start_time <= operation.start_time for other in same_name)
 
 

@@ -23,7 +23,10 @@ class Backup:
         database: What it is a backup of.
         create_time: When Spanner received the request that made it; with the name, its identity.
         expire_time: When Spanner removes it by itself.
-        size_bytes: 0 until it is complete.
+        size_bytes: What a restore of it reads; in a chain of incremental backups it counts shared parts, too.
+        exclusive_size_bytes: What of it is billed.
+        freeable_size_bytes: What deleting it frees. All three are 0 until it is complete.
+            https://cloud.google.com/spanner/docs/backup (documented)
         schedules: The native backup schedules that made it; empty for one made on demand.
         referenced_by: The databases and backups that are being made from it and so block its deletion.
     """
@@ -33,6 +36,8 @@ class Backup:
     create_time: datetime
     expire_time: datetime
     size_bytes: int = 0
+    exclusive_size_bytes: int = 0
+    freeable_size_bytes: int = 0
     schedules: tuple[str, ...] = ()
     referenced_by: tuple[str, ...] = ()
 
@@ -66,6 +71,7 @@ class Operation:
         cancel_time: When Spanner received a cancel, which says nothing of its success; None if it received none.
         error: How it failed; None unless it did.
         response: The backup that it made; None unless it succeeded.
+        unexplained: Whether it has ended, and Spanner says neither with what error nor with what backup.
     """
 
     name: OperationName
@@ -77,11 +83,46 @@ class Operation:
     cancel_time: datetime | None = None
     error: OperationError | None = None
     response: Backup | None = None
+    unexplained: bool = False
 
     @property
     def done(self) -> bool:
         """Whether it has ended."""
-        return self.error is not None or self.response is not None
+        return self.error is not None or self.response is not None or self.unexplained
+
+
+@dataclass(frozen=True, slots=True)
+class Unhandled:
+    """An operation that Backstop leaves alone: a copy, or one whose description it can't read.
+
+    Attributes:
+        name: Its name, as Spanner gives it.
+        backup: The backup that it makes; empty if that can't be read.
+        database: What it backs up; empty for a copy, or if that can't be read.
+        is_copy: Whether it copies another backup.
+        done: Whether it has ended.
+        why: What it is, to complete a sentence: "it is a copy of …", "it has no start time".
+    """
+
+    name: str
+    backup: str
+    database: str
+    is_copy: bool
+    done: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What Spanner's list of operations holds.
+
+    Attributes:
+        operations: Those that make a backup of a database, the newest start first.
+        unhandled: Those that Backstop leaves alone.
+    """
+
+    operations: tuple[Operation, ...] = ()
+    unhandled: tuple[Unhandled, ...] = ()
 
 
 class Spanner(Protocol):
@@ -99,7 +140,11 @@ class Spanner(Protocol):
         """Starts a backup and returns its operation."""
 
     def get_operation(self, name: OperationName) -> Operation:
-        """Reads one operation."""
+        """Reads one operation.
+
+        Raises:
+            UnhandledOperationError: It is one that Backstop leaves alone.
+        """
 
     def list_operations(
         self,
@@ -107,10 +152,11 @@ class Spanner(Protocol):
         *,
         database: DatabaseName | None = None,
         backup: BackupName | None = None,
-    ) -> Sequence[Operation]:
-        """Reads the CreateBackup operations of the last 7 days, the newest start first.
+    ) -> Listing:
+        """Reads the backup operations of the last 7 days.
 
-        Narrowed to one database or one backup where given, exactly and not as a substring.
+        Narrowed to one database or one backup where given, exactly and not as a substring; an unhandled operation of
+        which Spanner says neither stays in every list.
         """
 
     def cancel_operation(self, name: OperationName) -> None:
@@ -119,8 +165,8 @@ class Spanner(Protocol):
     def get_backup(self, name: BackupName) -> Backup:
         """Reads one backup."""
 
-    def delete_backup(self, name: BackupName) -> None:
-        """Deletes a backup; where there is none, nothing happens."""
+    def delete_backup(self, name: BackupName, why: str) -> None:
+        """Writes to the log why, then deletes a backup; where there is none, nothing happens."""
 
     def set_expire_time(self, name: BackupName, expire_time: datetime) -> None:
         """Changes when Spanner removes a backup by itself."""
@@ -141,10 +187,10 @@ class Queue(Protocol):
 
 
 class Results(Protocol):
-    """Where outcomes are told."""
+    """Where outcomes are published."""
 
     def publish(self, result: Result) -> None:
-        """Tells one outcome.
+        """Writes one outcome to the log, then publishes it.
 
         Raises:
             TransientError: It may not have been told; the delivery must be refused.

@@ -92,7 +92,7 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
             database's one slot, say.
         RefusedError: Google doesn't let us see whether an earlier delivery started it.
     """
-    operations = at.ports.spanner.list_operations(database.instance, database=database)
+    operations = at.ports.spanner.list_operations(database.instance, database=database).operations
     expected = pacing.expectation(operations, database)
     mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
     if mine is not None:
@@ -112,7 +112,7 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
             raise NotStartedError(str(error), ErrorText(error.code, error.message)) from error
         # A delivery of the same message may have been faster than this one.
-        operations = at.ports.spanner.list_operations(database.instance, database=database)
+        operations = at.ports.spanner.list_operations(database.instance, database=database).operations
         mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
         if mine is None and error.code == "ALREADY_EXISTS" and command.backup_id is None:
             # The id is derived from this message, so the backup is ours and the list is behind.
@@ -212,7 +212,7 @@ def _sum_up(fan_out: FanOut, at: At) -> Report:
 
 
 def _dry_start(command: Start, database: DatabaseName, backup: BackupName, at: At) -> Report:
-    operations = at.ports.spanner.list_operations(database.instance, database=database)
+    operations = at.ports.spanner.list_operations(database.instance, database=database).operations
     expire_time = _expire_time(command, at)
     detail = f"Would start {backup} of {database}, to expire at {expire_time:%Y-%m-%d %H:%M} UTC"
     would = of_command(Outcome.DRY_RUN, f"{detail}{_holder(operations, backup)}.", at.trigger, command)

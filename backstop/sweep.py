@@ -29,7 +29,7 @@ def sweep(command: Sweep, at: At) -> Report:
 
     An operation that Google won't let us touch doesn't keep the others from being looked after; it is told last.
     """
-    operations = at.ports.spanner.list_operations(command.instance)
+    operations = at.ports.spanner.list_operations(command.instance).operations
     due = [operation for operation in operations if _is_due(command, operation, at)]
     due.sort(key=lambda operation: (operation.done, _order(operation, at)))
     results: list[Result] = []
@@ -111,7 +111,7 @@ def _clean_up(command: Sweep, operation: Operation, found: Backup, at: At) -> Re
     if not at.settings.allow_delete:
         return result(Outcome.COMPLETED_KEPT, f"stays: {DELETE_NOT_ALLOWED}")
     try:
-        at.ports.spanner.delete_backup(backup)
+        at.ports.spanner.delete_backup(backup, "it completed although it was cancelled")
     except RefusedError as error:
         if error.code != "FAILED_PRECONDITION":
             raise

@@ -9,7 +9,7 @@ from backstop.commands import EncryptionType
 from backstop.errors import RefusedError, TransientError
 from backstop.gcp.calls import Budget, Service
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-from backstop.ports import Backup, Operation, OperationError
+from backstop.ports import Backup, Listing, Operation, OperationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ class SpannerBackups:
 
     def list_operations(
         self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
-    ) -> list[Operation]:
+    ) -> Listing:
         """Reads the CreateBackup operations, the newest start first.
 
         The filter only saves bandwidth: `:` means "contains", and filters on metadata have been broken before, so
@@ -101,7 +101,7 @@ class SpannerBackups:
             for operation in listed
             if database in {None, operation.database} and backup in {None, operation.backup}
         ]
-        return sorted(found, key=lambda operation: operation.start_time, reverse=True)
+        return Listing(tuple(sorted(found, key=lambda operation: operation.start_time, reverse=True)))
 
     def _list(self, instance: InstanceName, text: str) -> list[Operation]:
         request = {"parent": str(instance), "filter": text, "page_size": PAGE_SIZE}
@@ -137,7 +137,7 @@ class SpannerBackups:
         """Reads one backup."""
         return _backup(_service.call("GetBackup", {"name": name}, self._budget))
 
-    def delete_backup(self, name: BackupName) -> None:
+    def delete_backup(self, name: BackupName, why: str) -> None:  # noqa: ARG002 to be written to the log
         """Deletes a backup; not repeated here, so that it never happens without a look right before it."""
         _service.call("DeleteBackup", {"name": name}, self._budget, repeat=False)
 

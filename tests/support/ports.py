@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from backstop.errors import CallError, QuotaError, RefusedError, TransientError
+from backstop.errors import CallError, QuotaError, RefusedError, TransientError, UnhandledOperationError
 from backstop.gcp.calls import TRANSIENT
 from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_result
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-from backstop.ports import Backup, Operation, OperationError
+from backstop.ports import Backup, Listing, Operation, OperationError, Unhandled
 from emulators.errors import ApiError, Code
 from emulators.faults import Faults
 from emulators.pubsub.model import Draft, Publish
@@ -70,16 +70,18 @@ class SpannerPort:
 
     def list_operations(
         self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
-    ) -> list[Operation]:
-        """Reads the CreateBackup operations, the newest start first."""
-        found = [
-            _operation(record)
-            for record in self._pages(lambda token: rpc.ListBackupOperations(instance, "", 0, token))
-            if record.kind is records.OperationKind.CREATE_BACKUP
-            and database in {None, record.database}
-            and backup in {None, record.target}
-        ]
-        return sorted(found, key=lambda operation: operation.start_time, reverse=True)
+    ) -> Listing:
+        """Reads the backup operations, the newest start first."""
+        found: list[Operation] = []
+        unhandled: list[Unhandled] = []
+        for record in self._pages(lambda token: rpc.ListBackupOperations(instance, "", 0, token)):
+            if database in {None, record.database} and backup in {None, record.target}:
+                try:
+                    found.append(_operation(record))
+                except UnhandledOperationError as error:
+                    unhandled.append(error.unhandled)
+        found.sort(key=lambda operation: operation.start_time, reverse=True)
+        return Listing(tuple(found), tuple(unhandled))
 
     def cancel_operation(self, name: OperationName) -> None:
         """Asks for an operation to be stopped."""
@@ -89,7 +91,7 @@ class SpannerPort:
         """Reads one backup."""
         return _backup(self._call(rpc.GetBackup(name)))
 
-    def delete_backup(self, name: BackupName) -> None:
+    def delete_backup(self, name: BackupName, why: str) -> None:  # noqa: ARG002 it goes to the log, which is elsewhere
         """Deletes a backup; where there is none, nothing happens."""
         self._call(rpc.DeleteBackup(name))
 
@@ -197,9 +199,12 @@ def _kind(code: str) -> type[CallError]:
 
 
 def _operation(record: records.Operation) -> Operation:
-    # A copy's metadata is of another type, in which `backstop/gcp/spanner.py` finds no start time.
-    if record.progress is None or record.kind is not records.OperationKind.CREATE_BACKUP:
-        raise RefusedError("INTERNAL", f"Spanner gave no start time for {record.name}")
+    is_copy = record.kind is not records.OperationKind.CREATE_BACKUP
+    if record.progress is None or is_copy:
+        why = f"it is a copy of {record.source_backup}" if is_copy else "it has no start time"
+        raise UnhandledOperationError(
+            Unhandled(record.name, record.target, record.database, is_copy=is_copy, done=record.done, why=why)
+        )
     made = record.response
     return Operation(
         name=OperationName(record.name),
@@ -221,6 +226,8 @@ def _backup(record: records.Backup) -> Backup:
         create_time=record.create_time,
         expire_time=record.expire_time,
         size_bytes=record.size_bytes,
+        exclusive_size_bytes=record.size_bytes,
+        freeable_size_bytes=record.size_bytes,
         schedules=record.backup_schedules,
         referenced_by=(*record.referencing_databases, *record.referencing_backups),
     )
