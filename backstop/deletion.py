@@ -30,13 +30,15 @@ class Verdict:
 
     Attributes:
         what: A clause that completes "it was complete before it could be stopped, and …".
+        outcome: What that comes to; None if deleting the backup is earned.
         found: The backup, if it is there.
-        kept: Whether something speaks against deleting it.
+        missing: Whether it is gone only by what Spanner says now, which may be a mistake.
     """
 
     what: str
+    outcome: Outcome | None = None
     found: Backup | None = None
-    kept: bool = False
+    missing: bool = False
 
 
 def judge(at: At, look: Look, operation: Operation, found: Backup | None = None) -> Verdict:
@@ -44,14 +46,18 @@ def judge(at: At, look: Look, operation: Operation, found: Backup | None = None)
 
     It reads the backup if nobody has, and if nothing speaks against deleting it before.
     """
-    case = Case(look, operation, at.settings.allow_delete)
-    if (why := reason_to_keep(case)) is not None:
-        return Verdict(f"is left alone: {why}", kept=True)
+    if (why := reason_to_keep(Case(look, operation, at.settings.allow_delete))) is not None:
+        return Verdict(f"is left alone: {why}", Outcome.COMPLETED_KEPT)
     found = found or at.find_backup(operation.backup)
     if found is None:
-        return Verdict("is gone")
-    why = reason_to_keep(Case(look, operation, at.settings.allow_delete, found))
-    return Verdict("has been deleted" if why is None else f"is left alone: {why}", found, why is not None)
+        return Verdict("is gone", Outcome.COMPLETED_THEN_DELETED, missing=True)
+    if operation.end_time is not None and found.create_time >= operation.end_time:
+        # The name was free again, so the backup that the operation made is gone.
+        other = f"is gone; the backup that has its name now, created at {found.create_time.isoformat()}, stays"
+        return Verdict(other, Outcome.COMPLETED_THEN_DELETED)
+    if (why := reason_to_keep(Case(look, operation, at.settings.allow_delete, found))) is not None:
+        return Verdict(f"is left alone: {why}", Outcome.COMPLETED_KEPT, found)
+    return Verdict("has been deleted", None, found)
 
 
 def delete_if_earned(at: At, look: Look, operation: Operation) -> timedelta | None:
@@ -66,15 +72,15 @@ def delete_if_earned(at: At, look: Look, operation: Operation) -> timedelta | No
         How long until the next poll; None if this one was the last.
     """
     verdict = judge(at, look, operation)
-    if verdict.found is None and not verdict.kept and not look.missing:
+    if verdict.missing and not look.missing:
         # Spanner may say so by mistake, so a backup is gone only when two polls don't find it.
         wait = bounded(at, look, timedelta(0))
         return poll_again(at, replace(look, missing=True), operation, wait, "its backup was not found")
-    if verdict.found is not None and not verdict.kept:
+    if verdict.outcome is None and verdict.found is not None:
         blocked = try_to_delete(at, verdict.found)
         if blocked is not None:
             return _blocked(at, look, operation, verdict.found, blocked)
-    outcome = Outcome.COMPLETED_KEPT if verdict.kept else Outcome.COMPLETED_THEN_DELETED
+    outcome = verdict.outcome or Outcome.COMPLETED_THEN_DELETED
     detail = f"{operation.backup} was complete before it could be stopped, and {verdict.what}."
     at.tell(of_operation(outcome, detail, at.trigger, operation, found=verdict.found, steps=look.step))
     return None

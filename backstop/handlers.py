@@ -219,7 +219,7 @@ def _act_or_say(command: Cancel | Follow, look: Look, operation: Operation, at: 
     match TABLE[state][intent].action:
         case Action.DELETE:
             verdict = judge(at, look, operation)
-            would = "would be deleted" if verdict.found and not verdict.kept else verdict.what
+            would = verdict.what if verdict.outcome else "would be deleted"
             detail = f"{operation.backup} was complete before it could be stopped, and {would}."
         case action:
             detail = f"Would {action.value}: {operation.name} is {state}."

@@ -117,8 +117,8 @@ def _clean_up(command: Sweep, operation: Operation, found: Backup, at: At) -> Re
         give_up_at=at.now,
     )
     verdict = judge(at, look, operation, found)
-    if verdict.kept:
-        return result(Outcome.COMPLETED_KEPT, verdict.what)
+    if verdict.outcome is not None:
+        return result(verdict.outcome, verdict.what)
     if command.dry_run:
         return result(Outcome.DRY_RUN, "would be deleted")
     blocked = try_to_delete(at, found)
