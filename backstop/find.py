@@ -85,7 +85,7 @@ class Choice:
     Attributes:
         meant: The operations that ran then, the newest first, and that there may still be something to do about. If
             none ran, those that started within the clocks' margin after.
-        over: The one of them that has ended since without a backup, if that is all there was.
+        over: The one of these that has ended since without a backup; of several the one that was cancelled since.
         rivals: What started within the margin after, where all that ran has ended since: perhaps these are meant.
         late: The one that ended last, within the grace before; only a command that names its backup can mean it.
         younger: What started after the command was published and isn't among `meant`.
@@ -111,7 +111,8 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
     pool, young = _pool(operations, published)
     meant = sorted((one for one in pool if not _is_over(one)), key=_start, reverse=True)
     # Had the command come before, the operation would have been cancelled for it.
-    over = max(pool, key=lambda one: (_heard(one, published), _start(one)), default=None) if not meant else None
+    ended = [one for one in pool if _is_over(one)]
+    over = max(ended, key=lambda one: (_heard(one, published), _start(one)), default=None)
     before = [one for one in operations if one.end_time is not None and one.end_time <= published]
     last = max(before, key=lambda one: (one.end_time, _start(one)), default=None)
     return Choice(

@@ -52,7 +52,7 @@ def _meant(command: Cancel, listing: Listing, choice: find.Choice, at: At) -> Op
     meant, kept = _leave_out_scheduled(command, choice.meant, at)
     rivals, _ = _leave_out_scheduled(command, choice.rivals, at)
     unhandled = [one for one in listing.unhandled if not one.done or one.backup == command.backup]
-    if not meant and not kept and choice.over is not None:
+    if not meant and choice.over is not None:
         meant = [choice.over]
     doubtful = [str(one.name) for one in rivals]
     if all(one.done for one in meant):
@@ -200,6 +200,9 @@ def _leave_out_scheduled(
 def is_scheduled(operation: Operation, at: At) -> bool:
     """Whether a native schedule makes the backup; only the backup itself says so while it is being made.
 
+    If somebody has deleted it, a schedule may have taken over its name. That takes proof: a later operation of that
+    name. Without it a backup that says it is a schedule's is taken at its word, and left alone.
+
     Raises:
         TransientError: The operation runs, and its backup can't be found: an answer that passes.
     """
@@ -208,7 +211,10 @@ def is_scheduled(operation: Operation, at: At) -> bool:
     found = at.find_backup(operation.backup)
     if found is None:
         raise TransientError("NOT_FOUND", f"{operation.name} runs, and its backup can't be found")
-    return bool(found.schedules)
+    if not found.schedules:
+        return False
+    same_name = at.ports.spanner.list_operations(operation.backup.instance, backup=operation.backup).operations
+    return all(other.start_time <= operation.start_time for other in same_name)
 
 
 def _act_or_say(command: Cancel | Follow, look: Look, operation: Operation, at: At) -> Report:

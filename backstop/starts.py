@@ -144,21 +144,23 @@ def _own(
     """The operation that an earlier delivery of this message started; None if none did.
 
     A derived name is proof. Under a name that the command gives, others may have begun a backup as well, so it takes
-    the mark in the backup's expiry. What ended without a backup has none; as there is nothing to lose in it, it is
-    taken for ours if it can be, lest a start that somebody has cancelled begin anew.
+    the mark in the backup's expiry. An operation that has come to nothing, by its end or because a later one has its
+    name, has no backup that could say so; as there is nothing to lose in it, it is taken for ours if it can be, lest a
+    start that somebody has cancelled begin anew.
     """
     if command.backup_id is None:
         return find.derived_attempt(operations, database, at.trigger)
     same_name = [one for one in operations if one.backup == backup and one.database == database]
+    came_to_nothing = []
     for one in same_name:
-        made = one.response if one.error is None else None
-        if made is None and one is same_name[0] and one.error is None:
-            made = at.find_backup(backup)
+        if one.error is not None or (one.response is None and one is not same_name[0]):
+            came_to_nothing.append(one)
+            continue
+        made = one.response or at.find_backup(backup)
         if made is not None and find.is_marked(made, at.trigger):
             return one
     since = at.trigger.publish_time - CLOCK_MARGIN
-    over = [one for one in same_name if one.error is not None and one.start_time >= since]
-    return over[-1] if over else None
+    return next((one for one in reversed(came_to_nothing) if one.start_time >= since), None)
 
 
 def _twin(command: Start, operations: Sequence[Operation], backup: BackupName, at: At) -> Operation | None:
