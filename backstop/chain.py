@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from backstop.ports import Operation
 
 
-def limit(cancel_after: timedelta | None, operation: Operation, at: At) -> datetime | None:
+def limit(cancel_after: timedelta | None, operation: Operation, asked: datetime) -> datetime | None:
     """From when on an operation is unwanted if it still runs: never before the command was there to say so."""
-    if cancel_after is None:
-        return None
-    return max(operation.start_time + cancel_after, at.trigger.publish_time)
+    return None if cancel_after is None else max(operation.start_time + cancel_after, asked)
 
 
 def give_up_at(operation: Operation, at: At) -> datetime:

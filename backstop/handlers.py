@@ -143,7 +143,8 @@ def follow(command: Follow, at: At) -> Report:
                 why = f"Followed nothing, as there is no {target(command)}."
             return _reject(command, f"{why} {_left_alone(listing.unhandled)}".strip(), at)
         operation = newest
-    unwanted_from = limit(command.cancel_after, operation, at)
+    # So much later than the command that no two clocks can disagree: what was complete before stays.
+    unwanted_from = limit(command.cancel_after, operation, at.trigger.publish_time + CLOCK_MARGIN)
     if unwanted_from is not None and not operation.done and _leave_out_scheduled(command, [operation], at)[1]:
         why = f"Did not follow {operation.name}, as a backup schedule made it and include_scheduled is not set."
         return _reject(command, why, at)

@@ -246,7 +246,10 @@ def _when_complete(case: Case) -> str:
     complete = f"it was complete at {end.isoformat()}"
     if case.look.intent is Intent.CANCEL and end > published:
         margin = int(CLOCK_MARGIN.total_seconds())
-        return f"{complete}, within {margin} s of the command, which is too close to tell which came first"
+        return (
+            f"{complete}, within {margin} s of the command, which is too close to tell which came first; a cancel that"
+            " names the backup deletes it"
+        )
     return f"{complete}, before anybody asked to stop it"
 
 

@@ -180,7 +180,7 @@ def follow_new(command: Start, operation: Operation, expected: Expectation | Non
         operation=operation.name,
         database=operation.database,
         intent=Intent.KEEP,
-        cancel_at=limit(command.cancel_after, operation, at),
+        cancel_at=limit(command.cancel_after, operation, at.trigger.publish_time),
         if_created=command.if_created,
         give_up_at=give_up_at(operation, at),
         expected_seconds=int(expected.length.total_seconds()) if expected else None,
