@@ -74,7 +74,8 @@ def receive(
         delivery = messages.Delivery(
             b"", message_id=f"body-{hashlib.sha256(body).hexdigest()[:16]}", publish_time=now, topic=path.strip("/")
         )
-        return delivery, _not_understood(error, delivery, At(now, Trigger(delivery.message_id, now), ports, settings))
+        trigger = Trigger(delivery.message_id, now, delivery.topic)
+        return delivery, _not_understood(error, delivery, At(now, trigger, ports, settings))
     return delivery, deliver(delivery, now, ports, settings)
 
 
