@@ -225,9 +225,9 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
         later = replace(message, failures=message.failures + 1)
     else:
         later = PutBack(trigger=at.trigger, step=1, command=message, failures=1)
-    wait = max(pacing.wait_refused(later.failures), error.retry_after or timedelta(0))
     spread_by = f"{at.trigger.message_id} {later.failures}"
-    wait = pacing.bounded(wait, spread_by, low=at.settings.look_min, high=at.settings.look_max)
+    low = min(max(error.retry_after or timedelta(0), at.settings.look_min), at.settings.look_max)
+    wait = pacing.bounded(pacing.wait_refused(later.failures), spread_by, low=low, high=at.settings.look_max)
     at.schedule(later, wait, again="" if isinstance(later, Look) else _period(at, wait))
     return Report(step=later.step, next_look=wait, note=f"Put back: {error}.", error=said)
 
