@@ -189,9 +189,7 @@ def _may_have_begun(message: Command | PutBack | FanOut, attempt: int | None) ->
 def _reject(message: Command | PutBack | FanOut, error: RefusedError, at: At) -> Report:
     ours = isinstance(error, UnhandledOperationError)
     why = f"Did nothing: {error.message}." if ours else f"Google refused: {starts.said(error)}"
-    result = _ended(message, Outcome.REJECTED, why, error, at)
-    if error.violations:
-        result = replace(result, field=error.violations[0][0])
+    result = replace(_ended(message, Outcome.REJECTED, why, error, at), field=error.field)
     at.tell(result)
     return Report(error=result.error)
 
@@ -200,7 +198,7 @@ def _ended(message: Command | PutBack | FanOut, outcome: Outcome, why: str, erro
     """The last word on a command that could not be carried out, or not to its end."""
     result = of_command(outcome, why, at.trigger, _command(message), ErrorText(error.code, error.message))
     if isinstance(message, FanOut) and message.left is not None:
-        not_started = {**message.refused, **dict.fromkeys(message.left, str(error))}
+        not_started = {**message.refused, **dict.fromkeys(message.left, starts.reason(message, str(error)))}
         return replace(result, databases=Databases(message.started, not_started))
     return result
 
