@@ -145,18 +145,18 @@ def test_a_command_that_fails_at_its_give_up_time_is_the_last() -> None:
     assert world.outcomes == ["GAVE_UP"]
 
 
-TRIGGER = Trigger("17", START)
+TRIGGER = Trigger("17", START, "t")
 LOOK = Look(trigger=TRIGGER, step=3, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
 
 
 @pytest.mark.parametrize(
     ("follow_up", "again", "text"),
     [
-        (LOOK, "", f"17\nlook {MISSING}\n3\n"),
-        (FanOut(trigger=TRIGGER, step=2, command=Start(instance=INSTANCE)), "x", f"17\nfan-out {INSTANCE}\n2\nx"),
-        (PutBack(trigger=TRIGGER, step=1, command=Start(instance=INSTANCE)), "", f"17\nput-back {INSTANCE}\n"),
-        (PutBack(trigger=TRIGGER, step=1, command=Start(database=ORDERS)), "x", f"17\nput-back {ORDERS}\nx"),
-        (PutBack(trigger=TRIGGER, step=1, command=Follow(backup=NIGHTLY)), "x", f"17\nput-back {NIGHTLY}\nx"),
+        (LOOK, "", f"t\n17\nlook {MISSING}\n3\n"),
+        (FanOut(trigger=TRIGGER, step=2, command=Start(instance=INSTANCE)), "x", f"t\n17\nfan-out {INSTANCE}\n2\nx"),
+        (PutBack(trigger=TRIGGER, step=1, command=Start(instance=INSTANCE)), "", f"t\n17\nput-back {INSTANCE}\n"),
+        (PutBack(trigger=TRIGGER, step=1, command=Start(database=ORDERS)), "x", f"t\n17\nput-back {ORDERS}\nx"),
+        (PutBack(trigger=TRIGGER, step=1, command=Follow(backup=NIGHTLY)), "x", f"t\n17\nput-back {NIGHTLY}\nx"),
     ],
     ids=["look", "fan-out", "put-back of many", "put-back of one", "put-back of a follow"],
 )
