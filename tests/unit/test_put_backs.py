@@ -10,7 +10,8 @@ import pytest
 
 from backstop.commands import Follow, Start
 from backstop.context import Report
-from backstop.deliver import LAST_LOOK_MARGIN
+from backstop.deliver import LAST_LOOK_MARGIN, deliver
+from backstop.errors import QuotaError
 from backstop.follow_ups import FanOut, Look, PutBack, Trigger, identity
 from backstop.lifecycle import Intent
 from backstop.messages import parse_follow_up
@@ -18,7 +19,7 @@ from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
-from tests.support.ports import publish_of
+from tests.support.ports import SpannerPort, publish_of
 from tests.unit.handlers_world import (
     DAY,
     FOLLOW_UPS,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from backstop.follow_ups import FollowUp
+    from backstop.ports import Listing
 
 NOT_NOW = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None)
 
@@ -90,22 +92,36 @@ def test_a_look_that_is_put_back_has_the_name_of_any_look() -> None:
     assert name == identity(follow_up)
 
 
-def test_a_start_of_many_that_meets_quota_waits_a_minute_then_two() -> None:
-    """As everything that is put back; a delivery that goes well starts from a minute again."""
-    world = World(databases=(ORDERS, f"{ORDERS}-2"))
-    world.send(action="start", instance=INSTANCE)
-    world.look()
-    quota = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=2)
-    world.faults.plan(quota)
+class Busy(SpannerPort):
+    """Spanner, which says when to come again."""
 
-    waits = [world.look().next_look for _ in range(2)]
-    world.look()
-    world.faults.plan(quota)
-    waits += [world.look().next_look]
+    retry_after: timedelta | None
 
-    for wait, minutes in zip(waits, (1, 2, 1), strict=True):
-        assert wait is not None
-        assert abs(wait - minutes * MINUTE) <= 0.1 * minutes * MINUTE
+    def list_operations(self, *_: object, **__: object) -> Listing:
+        """Refuses."""
+        raise QuotaError("RESOURCE_EXHAUSTED", "slow down", retry_after=self.retry_after)
+
+
+@pytest.mark.parametrize(
+    ("asked", "low", "high"),
+    [
+        (None, 0.9 * MINUTE, 1.1 * MINUTE),
+        (10 * SECOND, 0.9 * MINUTE, 1.1 * MINUTE),
+        (2 * MINUTE, 2 * MINUTE, 2 * MINUTE),
+        (3 * HOUR, HOUR, HOUR),
+    ],
+)
+def test_a_delay_that_google_asked_for_was_cut_short(asked: timedelta | None, low: timedelta, high: timedelta) -> None:
+    """It is waited for in full, but never longer than the longest wait that the operator chose."""
+    world = World()
+    spanner = Busy(world.spanner, world.clock)
+    spanner.retry_after = asked
+    command = world.publish({"action": "cancel", "database": ORDERS})
+
+    report = deliver(command, world.now, replace(world.ports, spanner=spanner), world.settings)
+
+    assert report.next_look is not None
+    assert low <= report.next_look <= high
 
 
 @pytest.mark.parametrize(
