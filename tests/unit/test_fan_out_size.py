@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from backstop import starts
 from backstop.commands import Start
@@ -163,14 +164,7 @@ def test_a_step_stays_within_its_bound_whatever_the_databases_and_the_reasons(
     )
     reason = starts.reason(step, why)
 
-    longest = FanOut(
-        trigger=step.trigger,
-        step=step.step,
-        command=step.command,
-        left=step.left,
-        started=step.started,
-        refused=dict.fromkeys(step.refused, reason),
-    )
+    longest = replace(step, refused=dict.fromkeys(step.refused, reason))
 
     assert len(encode_follow_up(longest)) <= FOLLOW_UP_BYTES_MAX
     assert why.startswith(reason)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from backstop.commands import Follow, Start
 from backstop.context import Report
-from backstop.deliver import LAST_LOOK_MARGIN, deliver
+from backstop.deliver import LAST_LOOK_MARGIN
 from backstop.errors import QuotaError
 from backstop.follow_ups import FanOut, Look, PutBack, Trigger, identity
 from backstop.lifecycle import Intent
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from backstop.follow_ups import FollowUp
-    from backstop.ports import Listing
 
 NOT_NOW = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None)
 
@@ -92,16 +91,6 @@ def test_a_look_that_is_put_back_has_the_name_of_any_look() -> None:
     assert name == identity(follow_up)
 
 
-class Busy(SpannerPort):
-    """Spanner, which says when to come again."""
-
-    retry_after: timedelta | None
-
-    def list_operations(self, *_: object, **__: object) -> Listing:
-        """Refuses."""
-        raise QuotaError("RESOURCE_EXHAUSTED", "slow down", retry_after=self.retry_after)
-
-
 @pytest.mark.parametrize(
     ("asked", "low", "high"),
     [
@@ -111,14 +100,18 @@ class Busy(SpannerPort):
         (3 * HOUR, HOUR, HOUR),
     ],
 )
-def test_a_delay_that_google_asked_for_was_cut_short(asked: timedelta | None, low: timedelta, high: timedelta) -> None:
+def test_a_delay_that_google_asked_for_was_cut_short(
+    asked: timedelta | None, low: timedelta, high: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is waited for in full, but never longer than the longest wait that the operator chose."""
     world = World()
-    spanner = Busy(world.spanner, world.clock)
-    spanner.retry_after = asked
-    command = world.publish({"action": "cancel", "database": ORDERS})
 
-    report = deliver(command, world.now, replace(world.ports, spanner=spanner), world.settings)
+    def be_busy(*_: object, **__: object) -> NoReturn:
+        raise QuotaError("RESOURCE_EXHAUSTED", "slow down", retry_after=asked)
+
+    monkeypatch.setattr(SpannerPort, "list_operations", be_busy)
+
+    report = world.send(action="cancel", database=ORDERS)
 
     assert report.next_look is not None
     assert low <= report.next_look <= high

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -22,7 +22,6 @@ from emulators.faults import Fault
 from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
-from emulators.spanner.records import Status
 from emulators.spanner.state import State as SpannerState
 from tests.support.ports import SpannerPort, publish_of
 from tests.unit.handlers_world import (
@@ -39,7 +38,7 @@ from tests.unit.handlers_world import (
     USERS,
     World,
 )
-from tests.unit.told import LOSES, of_command, of_nightly
+from tests.unit.told import LOSES, WINS, of_command, of_nightly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 
     from backstop.messages import Delivery
     from backstop.names import BackupName
-    from backstop.ports import Backup, Operation
+    from backstop.ports import Backup
     from emulators.faults import When
 
 SLOT = "; the database's slot is held by {operation}, started at 2026-11-22T02:00:00+00:00"
@@ -75,15 +74,6 @@ def test_a_start_starts_a_backup_and_says_so() -> None:
     assert (look.step, look.operation, look.database, look.intent) == (1, operation, ORDERS, Intent.KEEP)
     assert (look.cancel_at, look.if_created, look.give_up_at) == (START + HOUR, "keep", START + 3 * DAY)
     assert (look.expected_seconds, look.expected_spread) == (None, HISTORY_SPREAD)
-
-
-def test_a_backup_without_a_name_is_named_by_its_database_time_and_message() -> None:
-    """Eight digits stand for the message."""
-    world = World()
-
-    world.send(action="start", database=ORDERS)
-
-    assert re.fullmatch(f"{INSTANCE}/backups/orders-20261122-020000-[0-9a-f]{{8}}", world.results[0]["backup"])
 
 
 def test_a_start_is_followed_to_its_end() -> None:
@@ -139,7 +129,7 @@ def test_version_time_and_encryption_reach_spanner() -> None:
 
 
 def test_a_start_that_is_delivered_twice_starts_one_backup_and_one_chain() -> None:
-    """The second delivery attaches to what the first one started."""
+    """The second attaches to what the first one started, by its name: database, time, and digits of the message."""
     world = World()
     world.send(action="start", database=ORDERS)
 
@@ -148,6 +138,7 @@ def test_a_start_that_is_delivered_twice_starts_one_backup_and_one_chain() -> No
 
     assert started(world) == 1
     assert world.outcomes == ["STARTED", "STARTED"]
+    assert re.fullmatch(f"{INSTANCE}/backups/orders-20261122-020000-[0-9a-f]{{8}}", world.results[0]["backup"])
     assert world.results[0]["operation"] == world.results[1]["operation"]
     assert len({message.attributes["ce-id"] for message in world.pubsub.published(RESULTS)}) == 1
     assert len(world.tasks.pending()) == 1
@@ -359,7 +350,11 @@ def test_a_start_that_somebody_stands_in_the_way_of_is_told_in_full(backup_id: s
     """Google's words, and the operation that holds the database's one slot or the name."""
     world = World(LOSES)
     operation = world.start_by_hand(backup_id)
-    world.tick(3 * HOUR if code == "ALREADY_EXISTS" else MINUTE)
+    world.tick(MINUTE)
+    if code == "ALREADY_EXISTS":
+        world.tick(3 * HOUR)
+        world.start_by_hand("another")
+        world.tick(3 * HOUR)
     world.faults.plan(Fault("CreateBackup", Code[code], message="No"))
 
     report = world.send(action="start", database=ORDERS, backup_id="nightly")
@@ -386,21 +381,18 @@ def test_a_start_that_google_refuses_for_good_is_rejected_in_its_words(code: Cod
     assert not report.retry
 
 
-class Objecting(SpannerPort):
-    """Spanner, which objects to a field of every call that would start something."""
+@pytest.mark.parametrize("method", ["list_operations", "create_backup"])
+def test_the_field_that_google_objected_to_was_not_named(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told in words, and as what a program can read."""
+    world = World()
 
-    def create_backup(self, *_: object, **__: object) -> Operation:
-        """Refuses."""
+    def object_to_two(*_: object, **__: object) -> NoReturn:
         violations = (("backup.expire_time", "is too soon"), ("backup.name", "is odd"))
         raise RefusedError("INVALID_ARGUMENT", "Invalid", violations=violations)
 
+    monkeypatch.setattr(SpannerPort, method, object_to_two)
 
-def test_the_field_that_google_objected_to_was_not_named() -> None:
-    """It is told in words, and as what a program can read."""
-    world = World()
-    ports = replace(world.ports, spanner=Objecting(world.spanner, world.clock))
-
-    deliver(world.publish({"action": "start", "database": ORDERS}), world.now, ports, world.settings)
+    world.send(action="start", database=ORDERS)
 
     (result,) = world.results
     assert result["field"] == "backup.expire_time"
@@ -436,30 +428,27 @@ def test_a_start_that_comes_again_too_late_still_follows_what_it_started_in_time
     assert world.outcomes == ["STARTED", "COMPLETED"]
 
 
-def test_a_start_that_is_cancelled_at_once_leaves_nothing_behind() -> None:
-    """`cancel_after: 0s` is the samples' create and cancel."""
-    world = World(Plan(duration=HOUR, cancel_duration=5 * SECOND))
+@pytest.mark.parametrize(
+    ("cancel_after", "if_created", "plan", "end"),
+    [
+        ("0s", "delete", WINS, "CANCELLED"),
+        ("1h", "delete", LOSES, "COMPLETED_THEN_DELETED"),
+        ("1h", "keep", LOSES, "COMPLETED_KEPT"),
+    ],
+)
+def test_a_start_that_takes_too_long_is_stopped_at_its_limit(
+    cancel_after: str, if_created: str, plan: Plan, end: str
+) -> None:
+    """A look is made at the very moment of the limit; `0s` is the samples' create and cancel."""
+    world = World(plan)
 
-    world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="0s")
+    world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after=cancel_after, if_created=if_created)
     world.looks()
 
-    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", "CANCELLED"]
-    assert world.results[-1]["billed"] == {"hours_min": 0}
-    assert not world.exists()
-    assert world.now < START + 2 * MINUTE
-
-
-def test_a_start_that_takes_too_long_is_stopped_at_its_limit() -> None:
-    """A look is made at the very moment of the limit, however far off the next one would be."""
-    world = World(Plan(duration=6 * HOUR, cancel_duration=None))
-
-    world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="1h")
-    world.looks()
-
-    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
+    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", end]
     received = next(event for event in world.spanner.history if event.what is What.CANCEL_RECEIVED)
-    assert received.at == START + HOUR
-    assert not world.exists()
+    assert received.at == START + (HOUR if cancel_after == "1h" else 0 * SECOND)
+    assert world.exists() is (end == "COMPLETED_KEPT")
 
 
 def test_a_start_that_ends_just_before_its_limit_is_kept_however_late_the_look() -> None:
@@ -471,17 +460,6 @@ def test_a_start_that_ends_just_before_its_limit_is_kept_however_late_the_look()
     world.looks()
 
     assert world.outcomes == ["STARTED", "COMPLETED"]
-    assert world.exists()
-
-
-def test_a_start_whose_stop_came_too_late_may_keep_the_backup() -> None:
-    """`if_created: keep` stops what can be stopped and never deletes."""
-    world = World(Plan(duration=2 * HOUR, cancel_duration=None))
-
-    world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="1h", if_created="keep")
-    world.looks()
-
-    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_KEPT"]
     assert world.exists()
 
 
@@ -537,25 +515,3 @@ def test_a_dry_start_says_what_would_be_started_and_touches_nothing(
     assert world.results == [of_command(world, "DRY_RUN", detail, ORDERS, backup=NIGHTLY, database=ORDERS)]
     assert replace(report, results=()) == Report("start", database=ORDERS)
     assert set(world.calls) == {"ListBackupOperations", "Publish"}
-
-
-def test_a_start_of_a_database_that_is_not_there_is_rejected() -> None:
-    """Spanner says what is missing."""
-    world = World()
-
-    world.send(action="start", database=USERS)
-
-    assert world.outcomes == ["REJECTED"]
-    assert USERS in world.detail
-
-
-def test_a_backup_that_fails_is_told_with_its_error() -> None:
-    """FAILED carries Google's code and text."""
-    world = World(Plan(duration=HOUR, error=Status(Code.INTERNAL, "disk on fire")))
-
-    world.send(action="start", database=ORDERS, backup_id="nightly")
-    world.looks()
-
-    assert world.outcomes == ["STARTED", "FAILED"]
-    assert world.results[-1]["error"] == {"code": "INTERNAL", "message": "disk on fire"}
-    assert world.detail == f"{NIGHTLY} failed with INTERNAL: disk on fire."

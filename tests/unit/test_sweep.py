@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from backstop.results import Result
 
 RUNS_LONG = Plan(duration=9 * HOUR, cancel_duration=MINUTE)
+BROKEN = Status(Code.INTERNAL, "broken")
 MANY = [f"{INSTANCE}/databases/orders-{number:02d}" for number in range(OPERATIONS_MAX + 8)]
 NOTHING = f"Nothing to stop and nothing left behind in {INSTANCE}."
 LATE = "{backup} was complete before its cancel took effect, and "
@@ -102,27 +103,42 @@ def test_what_a_sweep_stops_is_told_in_full(*, dry_run: bool) -> None:
     assert world.cancelled(operation) is not dry_run
 
 
-def test_a_sweep_without_a_limit_stops_nothing() -> None:
-    """It only deals with what was cancelled already."""
-    world = World(RUNS_LONG)
+@pytest.mark.parametrize(
+    ("plan", "cancel_at", "command"),
+    [
+        (RUNS_LONG, None, {}),
+        (Plan(duration=9 * HOUR, cancel_duration=None), HOUR, {"cancel_after": "6h"}),
+        (Plan(duration=HOUR), None, {"cancel_after": "0s", "if_created": "delete"}),
+        (Plan(duration=HOUR), 2 * HOUR, {"if_created": "delete"}),
+        (Plan(duration=9 * HOUR, cancel_duration=MICROSECOND), HOUR, {"if_created": "delete"}),
+        (Plan(duration=HOUR, error=BROKEN), None, {"if_created": "delete"}),
+        (Plan(duration=HOUR, cancel_duration=None, error=BROKEN), HOUR - MICROSECOND, {"if_created": "delete"}),
+    ],
+    ids=[
+        "without a limit it stops nothing",
+        "whoever asked for a cancel before looks after it",
+        "a good backup",
+        "a good backup that somebody cancelled too late",
+        "a cancel that won",
+        "a failure",
+        "a failure that was cancelled",
+    ],
+)
+def test_a_sweep_leaves_alone_what_is_nobody_s_leftover(
+    plan: Plan, cancel_at: timedelta | None, command: dict[str, object]
+) -> None:
+    """It doesn't even look at it."""
+    world = World(plan)
     operation = world.start_by_hand()
-    world.tick(8 * HOUR)
+    if cancel_at is not None:
+        world.tick(cancel_at)
+        world.cancel_by_hand(operation)
+    world.now = START + 8 * HOUR
 
-    world.send(action="sweep", instance=INSTANCE)
-
-    assert world.outcomes == ["NOTHING_TO_CANCEL"]
-    assert not world.cancelled(operation)
-
-
-def test_a_sweep_does_not_ask_again_for_what_was_asked_before_it() -> None:
-    """Whoever asked is looking after it; a cancel that takes its time is no reason for another."""
-    world = World(Plan(duration=9 * HOUR, cancel_duration=None))
-    world.cancel_by_hand(world.start_by_hand())
-    world.tick(7 * HOUR)
-
-    world.send(action="sweep", instance=INSTANCE, cancel_after="6h")
+    world.send(action="sweep", instance=INSTANCE, **command)
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
+    assert world.calls == {"ListBackupOperations": 1, "Publish": 1}
 
 
 def test_a_sweep_that_died_after_its_cancel_tells_of_it_when_it_comes_again() -> None:
@@ -251,31 +267,6 @@ def test_a_sweep_does_not_touch_another_backup_under_the_same_name() -> None:
     assert world.exists()
 
 
-def test_a_sweep_does_not_touch_what_completed_before_it_was_cancelled() -> None:
-    """A cancel of something that has ended changes nothing, and Spanner notes no time for it."""
-    world = World(Plan(duration=HOUR))
-    operation = world.start_by_hand()
-    world.tick(2 * HOUR)
-    world.cancel_by_hand(operation)
-
-    world.send(action="sweep", instance=INSTANCE, if_created="delete")
-
-    assert world.outcomes == ["NOTHING_TO_CANCEL"]
-    assert world.exists()
-
-
-@pytest.mark.parametrize("plan", [Plan(duration=HOUR), Plan(duration=HOUR, error=Status(Code.INTERNAL, "broken"))])
-def test_a_sweep_leaves_alone_what_ended_and_was_not_cancelled(plan: Plan) -> None:
-    """Good backups and failed ones are nobody's leftovers."""
-    world = World(plan)
-    world.start_by_hand()
-    world.tick(2 * HOUR)
-
-    world.send(action="sweep", instance=INSTANCE, cancel_after="0s", if_created="delete")
-
-    assert world.outcomes == ["NOTHING_TO_CANCEL"]
-
-
 @pytest.mark.parametrize("include", [False, True])
 def test_a_sweep_does_not_stop_scheduled_backups_unless_they_are_included(*, include: bool) -> None:
     """What runs long because a schedule made it is left alone."""
@@ -341,30 +332,6 @@ def test_a_cancel_at_the_moment_of_the_end_was_in_time(after: int, outcome: str)
     assert world.outcomes == [outcome]
 
 
-@pytest.mark.parametrize(
-    ("plan", "cancel_at"),
-    [
-        (Plan(duration=HOUR, cancel_duration=None), HOUR - MICROSECOND),
-        (Plan(duration=9 * HOUR, cancel_duration=MICROSECOND), HOUR),
-        (Plan(duration=HOUR, cancel_duration=None, error=Status(Code.INTERNAL, "broken")), HOUR - MICROSECOND),
-    ],
-    ids=["completed", "cancelled", "failed"],
-)
-def test_of_what_was_cancelled_a_sweep_deals_only_with_what_completed(plan: Plan, cancel_at: timedelta) -> None:
-    """Where there is no backup, there is nothing to look at."""
-    world = World(plan)
-    operation = world.start_by_hand()
-    world.tick(cancel_at)
-    world.cancel_by_hand(operation)
-    world.tick(3 * HOUR)
-
-    world.send(action="sweep", instance=INSTANCE, if_created="delete")
-
-    completed = plan.error is None and plan.duration == HOUR
-    assert world.outcomes == ["COMPLETED_THEN_DELETED" if completed else "NOTHING_TO_CANCEL"]
-    assert world.calls["GetBackup"] == completed
-
-
 def test_a_sweep_that_is_blocked_says_who_needs_the_backup() -> None:
     """It makes no chain; the next sweep tries again."""
     world = lost_race()
@@ -412,22 +379,6 @@ def test_an_operation_that_ended_between_the_look_and_the_cancel_had_a_sweep_rej
     assert world.cancelled(operation)
 
 
-def test_a_dry_sweep_says_what_it_would_do_and_does_nothing() -> None:
-    """For what runs too long and for what was left behind."""
-    world = lost_race()
-    hanging = world.start_by_hand("by-hand")
-
-    world.send(action="sweep", instance=INSTANCE, cancel_after="0s", if_created="delete", dry_run=True)
-
-    assert world.outcomes == ["DRY_RUN", "DRY_RUN"]
-    assert {result["detail"] for result in world.results} == {
-        f"Would cancel {hanging}.",
-        f"{NIGHTLY} was complete before its cancel took effect, and would be deleted.",
-    }
-    assert world.exists()
-    assert not world.cancelled(hanging)
-
-
 def test_a_sweep_acts_on_a_dozen_operations_and_leaves_the_rest_to_the_next() -> None:
     """It keeps to Spanner's quota, and says how many are left."""
     world, operations = running(len(MANY))
@@ -457,10 +408,11 @@ def test_which_come_first_differs_from_sweep_to_sweep() -> None:
     assert again == seen[-1]
 
 
-def test_one_operation_that_google_refuses_does_not_keep_the_others_from_being_looked_after() -> None:
+@pytest.mark.parametrize("method", ["GetBackup", "CancelOperation"])
+def test_one_operation_that_google_refuses_does_not_keep_the_others_from_being_looked_after(method: str) -> None:
     """The refusal is told last."""
     world, operations = running(3)
-    world.faults.plan(Fault("CancelOperation", Code.PERMISSION_DENIED, message="no role", resource=operations[1]))
+    world.faults.plan(Fault(method, Code.PERMISSION_DENIED, message="no role", resource=operations[1].backup))
 
     report = world.send(action="sweep", instance=INSTANCE, cancel_after="6h")
 
@@ -468,18 +420,6 @@ def test_one_operation_that_google_refuses_does_not_keep_the_others_from_being_l
     assert world.results[-1]["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}
     assert not report.retry
     assert [world.cancelled(operation) for operation in operations] == [True, False, True]
-
-
-@pytest.mark.parametrize("method", ["GetBackup", "DeleteBackup"])
-def test_a_backup_that_google_does_not_let_us_touch_is_told(method: str) -> None:
-    """Any refusal but the expected one is Google's word."""
-    world = lost_race()
-    world.faults.plan(Fault(method, Code.PERMISSION_DENIED, message="no role"))
-
-    world.send(action="sweep", instance=INSTANCE, if_created="delete")
-
-    assert world.outcomes == ["REJECTED"]
-    assert world.exists()
 
 
 def test_a_sweep_that_meets_quota_in_the_middle_goes_on_later() -> None:
