@@ -88,7 +88,7 @@ def delete_if_earned(at: At, look: Look, operation: Operation) -> timedelta | No
 
 def try_to_delete(at: At, found: Backup) -> RefusedError | None:
     """Deletes a backup; returns what Spanner says if a restore or a copy still needs it."""
-    why = f"message {at.trigger.message_id} asked for its operation to be stopped, and it completed all the same"
+    why = f"its operation was to be stopped and completed all the same; message {at.trigger.message_id} asked for this"
     try:
         at.ports.spanner.delete_backup(found.name, why)
     except RefusedError as error:

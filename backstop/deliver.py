@@ -74,7 +74,8 @@ def receive(
         delivery = messages.Delivery(
             b"", message_id=f"body-{hashlib.sha256(body).hexdigest()[:16]}", publish_time=now, topic=path.strip("/")
         )
-        return delivery, _not_understood(error, delivery, At(now, Trigger(delivery.message_id, now), ports, settings))
+        trigger = Trigger(delivery.message_id, now, delivery.topic)
+        return delivery, _not_understood(error, delivery, At(now, trigger, ports, settings))
     return delivery, deliver(delivery, now, ports, settings)
 
 
@@ -188,9 +189,7 @@ def _may_have_begun(message: Command | PutBack | FanOut, attempt: int | None) ->
 def _reject(message: Command | PutBack | FanOut, error: RefusedError, at: At) -> Report:
     ours = isinstance(error, UnhandledOperationError)
     why = f"Did nothing: {error.message}." if ours else f"Google refused: {starts.said(error)}"
-    result = _ended(message, Outcome.REJECTED, why, error, at)
-    if error.violations:
-        result = replace(result, field=error.violations[0][0])
+    result = replace(_ended(message, Outcome.REJECTED, why, error, at), field=error.field)
     at.tell(result)
     return Report(error=result.error)
 
@@ -199,7 +198,7 @@ def _ended(message: Command | PutBack | FanOut, outcome: Outcome, why: str, erro
     """The last word on a command that could not be carried out, or not to its end."""
     result = of_command(outcome, why, at.trigger, _command(message), ErrorText(error.code, error.message))
     if isinstance(message, FanOut) and message.left is not None:
-        not_started = {**message.refused, **dict.fromkeys(message.left, str(error))}
+        not_started = {**message.refused, **dict.fromkeys(message.left, starts.reason(message, str(error)))}
         return replace(result, databases=Databases(message.started, not_started))
     return result
 
@@ -224,9 +223,9 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
         later = replace(message, failures=message.failures + 1)
     else:
         later = PutBack(trigger=at.trigger, step=1, command=message, failures=1)
-    wait = max(pacing.wait_refused(later.failures), error.retry_after or timedelta(0))
     spread_by = f"{at.trigger.message_id} {later.failures}"
-    wait = pacing.bounded(wait, spread_by, low=at.settings.look_min, high=at.settings.look_max)
+    low = min(max(error.retry_after or timedelta(0), at.settings.look_min), at.settings.look_max)
+    wait = pacing.bounded(pacing.wait_refused(later.failures), spread_by, low=low, high=at.settings.look_max)
     at.schedule(later, wait, again="" if isinstance(later, Look) else _period(at, wait))
     return Report(step=later.step, next_look=wait, note=f"Put back: {error}.", error=said)
 

@@ -73,6 +73,11 @@ class CallError(Exception):
         self.resource = resource
         self.reason = reason
 
+    @property
+    def field(self) -> str | None:
+        """The first field of the request that Google objects to; None if it names none."""
+        return self.violations[0][0] if self.violations else None
+
 
 class TransientError(CallError):
     """The call may or may not have had its effect; the same call made again is harmless and may succeed."""

@@ -70,7 +70,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         detail: One sentence that a person can act on.
         trigger: The command on whose behalf.
         subject: The full name of what the outcome is about.
-        field: For a message that could not be understood: where the mistake is.
+        field: Where the mistake is, in a message that could not be understood or a request that Google refuses.
         operation: The attempt.
         backup: The backup that it makes or made.
         database: What it backs up.

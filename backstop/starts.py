@@ -51,12 +51,16 @@ class NotStartedError(Exception):
     Attributes:
         said: What Google said; None if the function itself turned the start down.
         twin: The operation of an equal command, if that is why.
+        field: The field of the request that Google objects to; None if it names none.
     """
 
-    def __init__(self, why: str, said: ErrorText | None = None, twin: Operation | None = None) -> None:
+    def __init__(
+        self, why: str, said: ErrorText | None = None, twin: Operation | None = None, field: str | None = None
+    ) -> None:
         super().__init__(why)
         self.said = said
         self.twin = twin
+        self.field = field
 
 
 def start(command: Start, at: At) -> Report:
@@ -75,7 +79,7 @@ def start(command: Start, at: At) -> Report:
         operation, expected = attempt(command, database, backup, at)
     except NotStartedError as error:
         why = f"Google refused: {error.said.message}" if error.said else f"Did not start {backup}: {error}."
-        rejected = of_command(Outcome.REJECTED, why, at.trigger, command, error.said)
+        rejected = replace(of_command(Outcome.REJECTED, why, at.trigger, command, error.said), field=error.field)
         if error.twin is not None:
             why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it."
             rejected = replace(rejected, detail=why, operation=error.twin.name, severity="WARNING")
@@ -118,7 +122,8 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         )
     except RefusedError as error:
         if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
-            raise NotStartedError(str(error), ErrorText(error.code, said(error))) from error
+            what = ErrorText(error.code, said(error))
+            raise NotStartedError(f"{what.code}: {what.message}", what, field=error.field) from error
         # A delivery of the same message may have been faster than this one.
         operations = at.ports.spanner.list_operations(database.instance, database=database).operations
         mine = _own(command, operations, database, backup, at)
@@ -208,7 +213,7 @@ def fan_out_step(fan_out: FanOut, at: At) -> Report:
     try:
         operation, expected = attempt(fan_out.command, database, backup, at)
     except NotStartedError as error:
-        refused = {**fan_out.refused, database_id: _cut(str(error), _reason_bytes(fan_out))}
+        refused = {**fan_out.refused, database_id: reason(fan_out, str(error))}
         wait = at.schedule(replace(later, refused=refused), timedelta(0))
         return Report(database=database, step=fan_out.step, next_look=wait, note=f"Did not start {backup}: {error}.")
     at.schedule(replace(later, started=(*fan_out.started, database_id)), timedelta(0))
@@ -246,12 +251,13 @@ def _reason_bytes(fan_out: FanOut) -> int:
     return min((FAN_OUT_BYTES_MAX - quoted) // max(len(ids), 1), REASON_BYTES_MAX)
 
 
-def _cut(reason: str, bytes_max: int) -> str:
-    """As much of a reason as fits, counted as JSON."""
-    while (over := len(msgspec.json.encode(reason)) - bytes_max) > 0:
+def reason(fan_out: FanOut, why: str) -> str:
+    """As much of why a backup was not started as the account of them all has room for, counted as JSON."""
+    bytes_max = _reason_bytes(fan_out)
+    while (over := len(msgspec.json.encode(why)) - bytes_max) > 0:
         # A character has at most 6 bytes in JSON.
-        reason = reason[: -max(over // 6, 1)]
-    return reason
+        why = why[: -max(over // 6, 1)]
+    return why
 
 
 def _sum_up(fan_out: FanOut, at: At) -> Report:

@@ -36,7 +36,8 @@ operations = st.builds("{}/operations/{}".format, backups, st.from_regex(r"[A-Za
 )
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 times = st.datetimes(datetime(2020, 1, 1), datetime(2050, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 hypothesis adds it
-triggers = st.builds(Trigger, st.from_regex(r"[0-9]{1,20}", fullmatch=True), times)
+topics = st.sampled_from(["", "projects/demo-project/topics/commands", "projects/demo-project/topics/commands-2"])
+triggers = st.builds(Trigger, st.from_regex(r"[0-9]{1,20}", fullmatch=True), times, topics)
 
 
 def durations(low: timedelta = timedelta(0), high: timedelta = timedelta(days=400)) -> st.SearchStrategy[Duration]:

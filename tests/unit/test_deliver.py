@@ -9,8 +9,10 @@ from datetime import timedelta
 
 import pytest
 
+from backstop.context import Report
 from backstop.deliver import receive
 from backstop.messages import Delivery
+from backstop.results import ErrorText
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
@@ -46,14 +48,16 @@ def test_quota_means_later_and_never_failed(command: Command, method: str) -> No
     second, third = world.look(), world.look()
     done = world.look()
 
-    assert [report.retry for report in (first, second, third, done)] == [False] * 4
-    assert "Put back: RESOURCE_EXHAUSTED: slow down" in first.note
-    assert (first.command, second.command) == (command["action"], "put-back")
     assert first.next_look is not None
     assert third.next_look is not None
+    said = ErrorText("RESOURCE_EXHAUSTED", "slow down")
+    put_back = Report("", step=1, note="Put back: RESOURCE_EXHAUSTED: slow down.", error=said)
+    assert first == replace(put_back, command=str(command["action"]), next_look=first.next_look)
+    assert second == replace(put_back, command="put-back", step=2, next_look=second.next_look)
+    assert (third.retry, done.retry) == (False, False)
     assert 0.9 * MINUTE <= first.next_look <= 1.1 * MINUTE
     assert third.next_look >= 3.5 * MINUTE
-    assert (first.step, second.step, third.step, done.step) == (1, 2, 3, 3)
+    assert (third.step, done.step) == (3, 3)
     assert not done.note.startswith("Put back")
     assert world.faults.injected[method, Code.RESOURCE_EXHAUSTED, "before"] == 3
 
@@ -108,10 +112,11 @@ def test_a_command_that_meets_quota_to_the_end_gives_up_and_says_so(command: Com
     world.faults.plan(Fault(method, Code.RESOURCE_EXHAUSTED, times=None, message="slow down"))
 
     world.send(**command)
-    world.looks()
+    last = world.looks()[-1]
 
+    assert replace(last, results=()) == Report("put-back")
     assert world.outcomes == ["GAVE_UP"]
-    assert "Could not be carried out in time: RESOURCE_EXHAUSTED: slow down." in world.detail
+    assert world.detail.startswith("Could not be carried out in time: RESOURCE_EXHAUSTED: slow down.")
     assert world.results[0]["error"] == {"code": "RESOURCE_EXHAUSTED", "message": "slow down"}
     assert START + 3 * DAY <= world.now <= START + 3 * DAY + 2 * HOUR
 
@@ -125,9 +130,8 @@ def test_a_transient_fault_is_pub_sub_s_to_repeat(command: Command, method: str,
 
     report = world.deliver(replace(world.publish(command), delivery_attempt=attempt))
 
-    assert report.retry
-    assert report.error is not None
-    assert (report.error.code, report.note) == ("UNAVAILABLE", "To be delivered again: UNAVAILABLE: try again.")
+    note, error = "To be delivered again: UNAVAILABLE: try again.", ErrorText("UNAVAILABLE", "try again")
+    assert report == Report(str(command["action"]), retry=True, note=note, error=error)
     assert not world.tasks.pending()
     assert world.outcomes == []
 
@@ -168,8 +172,8 @@ def test_a_command_that_google_refuses_for_good_is_rejected_in_its_words(command
     (result,) = world.results
     assert (result["outcome"], result["detail"]) == ("REJECTED", "Google refused: no such thing")
     assert result["error"] == {"code": "INVALID_ARGUMENT", "message": "no such thing"}
-    assert report.error is not None
-    assert not report.retry
+    error = ErrorText("INVALID_ARGUMENT", "no such thing")
+    assert replace(report, results=()) == Report(str(command["action"]), error=error)
     assert not world.tasks.pending()
 
 
