@@ -216,6 +216,37 @@ def test_a_redelivery_that_finds_the_backup_ended_reports_its_end_at_once() -> N
     assert world.outcomes == ["STARTED", "COMPLETED"]
 
 
+@pytest.mark.parametrize("before", ["somebody else's", "complete", "cancelled"])
+def test_what_only_resembles_an_equal_start_is_no_excuse(before: str) -> None:
+    """A start that nothing carries out is an error: another's backup, or one that has ended, doesn't do what it asks."""
+    world = World(Plan(duration=MINUTE if before == "complete" else HOUR))
+    if before == "complete":
+        world.send(action="start", database=ORDERS)
+    else:
+        operation = world.start_by_hand()
+    if before == "cancelled":
+        world.cancel_by_hand(operation)
+    world.tick(2 * MINUTE)
+    world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION))
+
+    world.send(action="start", database=ORDERS, **({"backup_id": "nightly"} if before == "cancelled" else {}))
+
+    assert (world.outcomes[-1], world.results[-1].get("severity")) == ("REJECTED", None)
+
+
+def test_a_start_does_not_take_an_older_attempt_of_its_name_that_came_to_nothing_for_its_own() -> None:
+    """It would tell of that one's end, and start nothing."""
+    world = World()
+    older = world.start_by_hand()
+    world.cancel_by_hand(older)
+    world.tick(11 * SECOND)
+
+    world.send(action="start", database=ORDERS, backup_id="nightly")
+
+    assert world.outcomes == ["STARTED"]
+    assert world.results[0]["operation"] != older
+
+
 class Meanwhile(SpannerPort):
     """Spanner, where something happens between the first list and what comes after it."""
 
