@@ -218,7 +218,7 @@ def test_a_redelivery_that_finds_the_backup_ended_reports_its_end_at_once() -> N
 
 @pytest.mark.parametrize("before", ["somebody else's", "complete", "cancelled"])
 def test_what_only_resembles_an_equal_start_is_no_excuse(before: str) -> None:
-    """A start that nothing carries out is an error: another's backup, or one that has ended, doesn't do what it asks."""
+    """Another's backup, or one that has ended, doesn't do what the start asks for, so its rejection is an error."""
     world = World(Plan(duration=MINUTE if before == "complete" else HOUR))
     if before == "complete":
         world.send(action="start", database=ORDERS)

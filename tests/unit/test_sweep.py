@@ -353,9 +353,10 @@ def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
     world = World(Plan(duration=MINUTE))
     world.start_by_hand()
     world.tick(HOUR)
-    ended = world.spanner.begin_copy(world.now, NIGHTLY, f"{INSTANCE}/backups/ended", world.now + HOUR).name
     names = [f"{INSTANCE}/backups/copy-{number}" for number in range(COPIES_MAX + 1)]
     copies = [world.spanner.begin_copy(world.now, NIGHTLY, name, world.now + 9 * HOUR).name for name in names]
+    world.tick(MINUTE)
+    ended = world.spanner.begin_copy(world.now, NIGHTLY, f"{INSTANCE}/backups/ended", world.now + HOUR).name
     world.tick(7 * HOUR)
 
     world.send(action="sweep", instance=INSTANCE, cancel_after="6h", if_created="delete")
