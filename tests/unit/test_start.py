@@ -201,21 +201,6 @@ def test_a_second_equal_start_was_an_error_while_the_first_one_s_backup_was_bein
     assert len(world.tasks.pending()) == 1
 
 
-def test_a_redelivery_that_finds_the_backup_ended_reports_its_end_at_once() -> None:
-    """The first delivery died before it could schedule a look; the second comes when all is over."""
-    world = World(Plan(duration=MINUTE))
-    world.faults.plan(Fault("CreateTask", Code.UNAVAILABLE))
-    world.send(action="start", database=ORDERS)
-
-    world.tick(10 * MINUTE)
-    report = world.again()
-    world.look()
-
-    assert report.next_look is not None
-    assert report.next_look.total_seconds() == 0
-    assert world.outcomes == ["STARTED", "COMPLETED"]
-
-
 @pytest.mark.parametrize("before", ["somebody else's", "complete", "cancelled"])
 def test_what_only_resembles_an_equal_start_is_no_excuse(before: str) -> None:
     """Another's backup, or one that has ended, doesn't do what the start asks for, so its rejection is an error."""
@@ -340,14 +325,14 @@ def test_a_backup_whose_expiry_a_person_has_changed_is_not_taken_over(later: tim
 
 
 def test_an_expiry_that_was_changed_after_the_end_takes_no_proof_away() -> None:
-    """The operation's answer still has the mark, so the start follows what it has made."""
+    """The operation's answer still has the mark, so the start tells at once what has become of it."""
     world = World(Plan(duration=HOUR))
     interrupted(world)
     world.tick(2 * HOUR)
     world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + DAY, ("expire_time",)))
 
-    world.again()
-    world.looks()
+    assert world.again().next_look == 0 * SECOND
+    world.look()
 
     assert world.outcomes == ["STARTED", "COMPLETED"]
     assert world.detail == f"{NIGHTLY} is complete and is kept until 2026-11-23 02:00 UTC."
