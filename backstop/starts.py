@@ -155,7 +155,7 @@ def _own(
     """
     if command.backup_id is None:
         return find.derived_attempt(operations, database, at.trigger)
-    same_name = [one for one in operations if one.backup == backup and one.database == database]
+    same_name = [one for one in operations if one.backup == backup]
     came_to_nothing = []
     for one in same_name:
         if one.error is not None or (one.response is None and one is not same_name[0]):

@@ -28,7 +28,6 @@ KINDS: dict[str, tuple[Command, str]] = {
     "sweep": ({"action": "sweep", "instance": INSTANCE, "cancel_after": "0s"}, "ListBackupOperations"),
 }
 EVERY_KIND = pytest.mark.parametrize(("command", "method"), KINDS.values(), ids=KINDS.keys())
-TRANSIENT = [Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.ABORTED, Code.UNKNOWN, Code.CANCELLED]
 
 
 def make_world() -> World:
@@ -150,15 +149,6 @@ def test_a_transient_fault_that_stays_is_put_back_before_the_message_becomes_a_d
     assert not report.retry
     assert report.note.startswith("Put back: UNAVAILABLE")
     assert len(world.tasks.pending()) == 1
-
-
-@pytest.mark.parametrize("code", TRANSIENT)
-def test_every_transient_code_is_repeated(code: Code) -> None:
-    """Codes after which nobody knows what happened mean: once more."""
-    world = make_world()
-    world.faults.plan(Fault("ListBackupOperations", code))
-
-    assert world.send(action="cancel", database=ORDERS).retry
 
 
 @EVERY_KIND

@@ -74,17 +74,6 @@ def test_a_start_of_an_instance_starts_every_database_one_a_delivery_and_tells_o
     assert summary(world)["detail"] == "Started 4 backups."
 
 
-def test_each_of_many_is_followed_to_its_own_end() -> None:
-    """The chain of starts makes one chain of looks for each database."""
-    world = make_world()
-
-    world.send(action="start", instance=INSTANCE, databases=["orders-*"])
-    world.looks()
-
-    assert started(world) == ["orders-de", "orders-fr"]
-    assert world.outcomes.count("COMPLETED") == 2
-
-
 def test_a_start_that_matches_no_database_is_rejected() -> None:
     """There is nothing to start and no chain; each pattern is named."""
     world = make_world()

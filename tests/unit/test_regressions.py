@@ -114,17 +114,6 @@ def test_a_cancel_that_died_after_its_call_never_said_that_it_had_asked() -> Non
     assert world.calls["CancelOperation"] == 1
 
 
-def test_two_dry_runs_of_one_operation_were_one_event() -> None:
-    """A reader that drops doubles would have dropped the second finding."""
-    world = World(Plan(duration=HOUR))
-    world.start_by_hand()
-
-    for _ in range(2):
-        world.send(action="cancel", database=ORDERS, dry_run=True)
-
-    assert len({message.attributes["ce-id"] for message in world.pubsub.published(RESULTS)}) == 2
-
-
 OTHER = f"{COMMANDS}-2"
 
 

@@ -91,6 +91,8 @@ def test_another_outcome_another_operation_and_another_command_have_ids_of_their
         told(),
         told(Outcome.COMPLETED_KEPT),
         told(operation=other),
+        told(Outcome.DRY_RUN),
+        told(Outcome.DRY_RUN, Trigger("18", START, COMMANDS)),
         of_command(Outcome.REJECTED, "No.", TRIGGER, command),
         of_command(Outcome.REJECTED, "No.", Trigger("18", START, COMMANDS), command),
         of_command(Outcome.REJECTED, "No.", Trigger("17", START, FOLLOW_UPS), command),

@@ -201,19 +201,35 @@ def test_a_second_equal_start_was_an_error_while_the_first_one_s_backup_was_bein
     assert len(world.tasks.pending()) == 1
 
 
-def test_a_redelivery_that_finds_the_backup_ended_reports_its_end_at_once() -> None:
-    """The first delivery died before it could schedule a look; the second comes when all is over."""
-    world = World(Plan(duration=MINUTE))
-    world.faults.plan(Fault("CreateTask", Code.UNAVAILABLE))
-    world.send(action="start", database=ORDERS)
+@pytest.mark.parametrize("before", ["somebody else's", "complete", "cancelled"])
+def test_what_only_resembles_an_equal_start_is_no_excuse(before: str) -> None:
+    """Another's backup, or one that has ended, doesn't do what the start asks for, so its rejection is an error."""
+    world = World(Plan(duration=MINUTE if before == "complete" else HOUR))
+    if before == "complete":
+        world.send(action="start", database=ORDERS)
+    else:
+        operation = world.start_by_hand()
+    if before == "cancelled":
+        world.cancel_by_hand(operation)
+    world.tick(2 * MINUTE)
+    world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION))
 
-    world.tick(10 * MINUTE)
-    report = world.again()
-    world.look()
+    world.send(action="start", database=ORDERS, **({"backup_id": "nightly"} if before == "cancelled" else {}))
 
-    assert report.next_look is not None
-    assert report.next_look.total_seconds() == 0
-    assert world.outcomes == ["STARTED", "COMPLETED"]
+    assert (world.outcomes[-1], world.results[-1].get("severity")) == ("REJECTED", None)
+
+
+def test_a_start_does_not_take_an_older_attempt_of_its_name_that_came_to_nothing_for_its_own() -> None:
+    """It would tell of that one's end, and start nothing."""
+    world = World()
+    older = world.start_by_hand()
+    world.cancel_by_hand(older)
+    world.tick(11 * SECOND)
+
+    world.send(action="start", database=ORDERS, backup_id="nightly")
+
+    assert world.outcomes == ["STARTED"]
+    assert world.results[0]["operation"] != older
 
 
 class Meanwhile(SpannerPort):
@@ -309,14 +325,14 @@ def test_a_backup_whose_expiry_a_person_has_changed_is_not_taken_over(later: tim
 
 
 def test_an_expiry_that_was_changed_after_the_end_takes_no_proof_away() -> None:
-    """The operation's answer still has the mark, so the start follows what it has made."""
+    """The operation's answer still has the mark, so the start tells at once what has become of it."""
     world = World(Plan(duration=HOUR))
     interrupted(world)
     world.tick(2 * HOUR)
     world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + DAY, ("expire_time",)))
 
-    world.again()
-    world.looks()
+    assert world.again().next_look == 0 * SECOND
+    world.look()
 
     assert world.outcomes == ["STARTED", "COMPLETED"]
     assert world.detail == f"{NIGHTLY} is complete and is kept until 2026-11-23 02:00 UTC."

@@ -349,12 +349,14 @@ def test_a_sweep_that_is_blocked_says_who_needs_the_backup() -> None:
 
 
 def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
-    """It is named and left alone, and only a few are, lest the sentence grow without an end."""
+    """It is named and left alone; of many only a few are named, and none that has ended."""
     world = World(Plan(duration=MINUTE))
     world.start_by_hand()
     world.tick(HOUR)
     names = [f"{INSTANCE}/backups/copy-{number}" for number in range(COPIES_MAX + 1)]
     copies = [world.spanner.begin_copy(world.now, NIGHTLY, name, world.now + 9 * HOUR).name for name in names]
+    world.tick(MINUTE)
+    ended = world.spanner.begin_copy(world.now, NIGHTLY, f"{INSTANCE}/backups/ended", world.now + HOUR).name
     world.tick(7 * HOUR)
 
     world.send(action="sweep", instance=INSTANCE, cancel_after="6h", if_created="delete")
@@ -362,6 +364,7 @@ def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
     assert f"runs and is left alone: it is a copy of {NIGHTLY}." in world.detail
     assert sum(copy in world.detail for copy in copies) == COPIES_MAX
+    assert ended not in world.detail
     assert world.calls["CancelOperation"] == 0
 
 
