@@ -231,14 +231,14 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
 
 
 def _period(at: At, wait: timedelta) -> str:
-    """The period in which something is due that is put back now, no longer than it waits.
+    """The period in which something is due that is put back now, at most half as long as it waits.
 
     So what waits in the same period already was made before and has not come yet: it will see all that has been begun,
     and one is enough. What was made for an earlier period may have come and gone before something was begun. (The time
     is that of the delivery; one whose calls are slow makes its put-back some seconds later, which only two deliveries
     of one message at the same time could notice.)
     """
-    length_s = 2 ** int(math.log2(max(wait.total_seconds(), 1.0)))
+    length_s = 2 ** int(math.log2(max(wait.total_seconds() / 2, 1.0)))
     return f"{length_s} s, {int((at.now + wait).timestamp()) // length_s}"
 
 

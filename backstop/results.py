@@ -23,6 +23,9 @@ https://cloud.google.com/spanner/docs/backup#pricing (documented)
 """
 
 
+OF_COMMANDS = frozenset({Outcome.DRY_RUN, Outcome.REJECTED, Outcome.NOTHING_TO_CANCEL, Outcome.GAVE_UP})
+"""What is told of one command, and not of the operation itself: another command's is another event."""
+
 _DELETES = frozenset({Outcome.COMPLETED_THEN_DELETED})
 
 
@@ -110,8 +113,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The same for every telling of the same outcome, so that a reader can drop the second one."""
         command = f"{self.trigger.topic} {self.trigger.message_id}"
         about = self.operation or command
-        if self.outcome in {Outcome.DRY_RUN, Outcome.REJECTED}:
-            # What is told of one command, and not of the operation itself: another command's is another event.
+        if self.outcome in OF_COMMANDS:
             about = f"{self.operation} {command}"
         return hashlib.sha256(f"{about}\n{self.outcome}".encode()).hexdigest()[:32]
 
