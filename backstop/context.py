@@ -48,6 +48,8 @@ class Report:
         note: One sentence for a delivery that told no outcome.
         retry: Whether the delivery must be refused, so that Pub/Sub brings it again.
         error: What Google said, for a delivery that is put back or refused.
+        instance: The instance that a message is about which could not be understood.
+        warning: Whether somebody may want to look, although nothing above says so.
     """
 
     command: str = "unknown"
@@ -60,6 +62,8 @@ class Report:
     note: str = ""
     retry: bool = False
     error: ErrorText | None = None
+    instance: str | None = None
+    warning: bool = False
 
 
 def tell(at: At, *results: Result) -> tuple[Result, ...]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backstop.lifecycle import GRACE
-from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId
+from backstop.names import BackupId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def derived_backup_id(database: DatabaseName, trigger: Trigger) -> BackupId:
         `<database>-<YYYYMMDD>-<HHMMSS>-<4 hex>`, with the time of publishing in UTC.
     """
     suffix = f"-{trigger.publish_time:%Y%m%d-%H%M%S}-{hashlib.sha256(trigger.message_id.encode()).hexdigest()[:4]}"
-    return BackupId(database.database_id[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
+    return BackupId.derived(database.database_id, suffix)
 
 
 def own_attempt(
