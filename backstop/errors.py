@@ -12,6 +12,7 @@ Anything else is a bug of ours: it ends in a 500 and a stack trace.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class BadMessageError(Exception):
 
     Attributes:
         field: Where in the message, as a path such as `encryption.type`; `data` for the message as a whole.
-        value: What was found there, shortened.
+        value: What was found there, as JSON and shortened; `null` is nothing.
         reason: What would be right.
     """
 
@@ -34,9 +35,10 @@ class BadMessageError(Exception):
 
     def __init__(self, field: str, value: object, reason: str) -> None:
         self.field = shortened(field, self.VALUE_BYTES_MAX)
-        self.value = shortened(value if isinstance(value, str) else repr(value), self.VALUE_BYTES_MAX)
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        self.value = shortened(shown, self.VALUE_BYTES_MAX)
         self.reason = reason
-        super().__init__(f"{self.field}: {reason}; found {self.value!r}")
+        super().__init__(f"{self.field}: {reason}" + (f"; found {self.value!r}" if value is not None else ""))
 
 
 class CallError(Exception):

@@ -34,7 +34,6 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _TYPES = {
     "array": "a list",
     "bool": "true or false",
-    "datetime": "a time",
     "dict": "an object",
     "float": "a number",
     "int": "a number",
@@ -43,6 +42,14 @@ _TYPES = {
     "object": "an object",
     "str": "text",
 }
+
+_REASONS = (
+    (r"datetime", "must be a time with its zone, such as 2026-11-22T02:00:00Z"),
+    (r"base64", "must be base64"),
+    (r"of length >= 1", "must not be empty"),
+    (r"Expected `int.*got `float`", "must be a number without a fraction"),
+)
+"""What msgspec says, and what would be right."""
 
 _CAUSES = (
     (r"Unterminated", "a text without its closing quote"),
@@ -94,17 +101,14 @@ def explained(text: str, document: object) -> BadMessageError:
 
 
 def _reason(said: str, field: str, value: object) -> str:
-    if "datetime" in said:
-        return "must be a time with its zone, such as 2026-11-22T02:00:00Z"
+    if said.startswith("must "):
+        return said
     if said.startswith("Invalid ") and field in _CHOICES:
         return f"must be one of {', '.join(_CHOICES[field])}{_did_you_mean(str(value), _CHOICES[field])}"
-    if types := re.fullmatch(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`", said):
-        return f"must be {_TYPES.get(types[1], types[1])}, not {_TYPES.get(types[2], types[2])}"
-    if "base64" in said:
-        return "must be base64"
-    if "of length >= 1" in said:
-        return "must not be empty"
-    return said if said.startswith("must ") else "can't be read"
+    if reason := next((reason for pattern, reason in _REASONS if re.search(pattern, said)), ""):
+        return reason
+    types = re.fullmatch(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`", said)
+    return f"must be {_TYPES[types[1]]}, not {_TYPES[types[2]]}" if types else "can't be read"
 
 
 def _unknown(field: str, holder: object) -> str:
@@ -113,7 +117,7 @@ def _unknown(field: str, holder: object) -> str:
     known = FIELDS[action] if isinstance(action, str) else Encryption.__struct_fields__
     owners = [owner for owner, fields in FIELDS.items() if field in fields]
     if isinstance(action, str) and owners:
-        return f"`{field}` belongs to {' and '.join(owners)}, not to {action}"
+        return f"`{field}` belongs to {', '.join(owners)}, not to {action}"
     return f"there is no such field{_did_you_mean(field, known)}"
 
 
