@@ -108,7 +108,8 @@ def _reason(said: str, field: str, value: object) -> str:
     if reason := next((reason for pattern, reason in _REASONS if re.search(pattern, said)), ""):
         return reason
     types = re.fullmatch(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`", said)
-    return f"must be {_TYPES[types[1]]}, not {_TYPES[types[2]]}" if types else "can't be read"
+    expected, found = (_TYPES.get(kind) for kind in types.groups()) if types else (None, None)
+    return f"must be {expected}, not {found}" if expected and found else "can't be read"
 
 
 def _unknown(field: str, holder: object) -> str:
