@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 import traceback
@@ -45,6 +46,7 @@ def on_message(request: flask.Request) -> tuple[str, int]:
         now, body = datetime.now(UTC), request.get_data()
     except Exception as error:  # noqa: BLE001 each server has its own for a body that breaks off, which no push does
         logs.write(logs.unread(repr(error), trace))
+        request.stream = io.BytesIO()  # the framework reads what is left once more, after the answer
         return "", UNREADABLE
     try:
         delivery, report = receive(body, request.path, headers, now, _ports(), ENVIRONMENT.handlers)

@@ -1,4 +1,4 @@
-"""Bytes to frozen types and back: the only place that knows JSON.
+"""Bytes to frozen types and back.
 
 Two layers. A *delivery* is what Pub/Sub or Eventarc posts; the *message* is what somebody wrote into it. What can't be
 understood ends in a `BadMessageError` that names the field and the value, and never in anything else.
@@ -24,20 +24,20 @@ https://cloud.google.com/eventarc/docs/cloudevents (documented: binary mode, pos
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from backstop import documents
 from backstop.commands import Command
-from backstop.durations import Duration, check_time, duration_text
+from backstop.durations import check_time, duration_text
 from backstop.errors import BadMessageError, shortened
 from backstop.follow_ups import VERSION, FollowUp
-from backstop.mistakes import FIELDS, broken_json, explained
-from backstop.names import BackupName, DatabaseName, InstanceName, Name, OperationName, TopicName, unquoted
+from backstop.mistakes import FIELDS
+from backstop.names import BackupName, DatabaseName, InstanceName, OperationName, TopicName, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,9 +52,6 @@ FOLLOW_UP_BYTES_MAX = 100_000
 
 https://cloud.google.com/tasks/docs/quotas (documented: 1 MB today)
 """
-
-NESTING_MAX = 20
-"""Objects and lists within each other: what we read has six at most, and a reader's own limit isn't a fixed one."""
 
 NUMBER_MAX = 1_000_000_000
 """Of a count or of seconds in a follow-up: 31 years, which added to any time that is taken still is a time."""
@@ -79,7 +76,6 @@ TYPE_PREFIX = "backstop.backup."
 
 _EVENTARC_SOURCE = "//pubsub.googleapis.com/"
 _METADATA = "x-goog-pubsub-"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _CLAIM = re.compile(r"""["']?\b(action|operation|backup|database|instance)["']?\s*:\s*["']([^"']*)["']""")
 """A field and its text, in JSON or in what was meant to be JSON."""
@@ -148,7 +144,6 @@ class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
     delivery_attempt: int | None = None
 
 
-_N = TypeVar("_N", bound=Name)
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 # What msgspec needs to know of a type it works out at its first use, and two threads that do so at once crash the
@@ -175,7 +170,8 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
     try:
         envelope, source = _envelope(body, headers)
     except BadMessageError as error:
-        return Delivery(b"", {}, _hashed(body + now.isoformat().encode()), now, topic, mistake=error)
+        told_apart_by = now.isoformat().encode() if error.reason == NO_PUSH else b""
+        return Delivery(b"", {}, _hashed(body + told_apart_by), now, topic, mistake=error)
     message, mistake = envelope.message, None
     message_id, publish_time = message.message_id, _publish_time(message.publish_time, now)
     if publish_time is None:
@@ -201,7 +197,7 @@ def parse_command(data: bytes) -> Command:
     Raises:
         BadMessageError: It is no command. Whoever published it should correct the field that is named.
     """
-    command: Command = _convert(_document(data, COMMAND_BYTES_MAX, by_hand=True), Command)
+    command: Command = documents.convert(documents.read(data, COMMAND_BYTES_MAX, by_hand=True), Command)
     return command
 
 
@@ -214,10 +210,10 @@ def claims(data: bytes) -> Claims:
     action = found.get("action")
     return Claims(
         action if action in FIELDS else None,
-        _name(OperationName, found.get("operation")),
-        _name(BackupName, found.get("backup")),
-        _name(DatabaseName, found.get("database")),
-        _name(InstanceName, found.get("instance")),
+        documents.name(OperationName, found.get("operation")),
+        documents.name(BackupName, found.get("backup")),
+        documents.name(DatabaseName, found.get("database")),
+        documents.name(InstanceName, found.get("instance")),
     )
 
 
@@ -231,11 +227,11 @@ def parse_follow_up(data: bytes) -> FollowUp:
     Raises:
         BadMessageError: It is no follow-up of a version that this revision knows.
     """
-    document = _document(data, FOLLOW_UP_BYTES_MAX)
+    document = documents.read(data, FOLLOW_UP_BYTES_MAX)
     version = document.get("v")
     if version != VERSION:
         raise BadMessageError("v", version, f"must be {VERSION}, the version of follow-ups known here")
-    follow_up: FollowUp = _convert(document, FollowUp)
+    follow_up: FollowUp = documents.convert(document, FollowUp)
     _check_figures(follow_up)
     return follow_up
 
@@ -275,7 +271,7 @@ def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
     source = headers.get("ce-source", "").removeprefix(_EVENTARC_SOURCE)
     topic = source if _is_topic(source) else ""
     try:
-        document = _document(body)
+        document = documents.read(body)
         if "specversion" in document and "message" not in document:
             source = str(document.get("source")).removeprefix(_EVENTARC_SOURCE)
             # With its prefix it is no topic's name, and so not the one of the follow-ups either.
@@ -284,7 +280,7 @@ def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
         document["message"]  # without one it is no push
     except (BadMessageError, KeyError) as error:
         raise BadMessageError("data", body.decode(errors="replace"), NO_PUSH) from error
-    envelope: _Envelope = _convert(document, _Envelope)
+    envelope: _Envelope = documents.convert(document, _Envelope)
     return envelope, topic
 
 
@@ -295,7 +291,7 @@ def _event_data(event: dict[str, object]) -> dict[str, object]:
     """
     if isinstance(data := event.get("data"), dict):
         return data
-    return _document(_convert(event.get("data_base64"), bytes))
+    return documents.read(documents.convert(event.get("data_base64"), bytes))
 
 
 def _publish_time(text: str, now: datetime) -> datetime | None:
@@ -308,82 +304,11 @@ def _publish_time(text: str, now: datetime) -> datetime | None:
 
 
 def _is_topic(text: str) -> bool:
-    return _name(TopicName, text) is not None
-
-
-def _name(kind: type[_N], text: str | None) -> _N | None:
-    """A name, if a text is one."""
-    try:
-        return kind(text or "")
-    except ValueError:
-        return None
+    return documents.name(TopicName, text) is not None
 
 
 def _hashed(data: bytes) -> str:
     return f"body-{hashlib.sha256(data).hexdigest()[:16]}"
-
-
-def _document(data: bytes, bytes_max: int | None = None, *, by_hand: bool = False) -> dict[str, object]:
-    """Reads JSON. What a person may have written is read twice, as no program names a field twice in one object."""
-    data = data.removeprefix(_BYTE_ORDER_MARK)
-    if not data:
-        raise BadMessageError("data", "", "must not be empty")
-    if bytes_max is not None and len(data) > bytes_max:
-        raise BadMessageError("data", f"{len(data)} bytes", f"must have at most {bytes_max} bytes")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise BadMessageError("data", repr(data), "must be UTF-8") from error
-    try:
-        # A strict reader: it knows no NaN, and no half of a surrogate pair, which no outcome could quote.
-        document = _without_nulls(msgspec.json.decode(text))
-        if by_hand:
-            json.loads(text, object_pairs_hook=_without_doubles)
-    except msgspec.DecodeError as error:
-        raise BadMessageError("data", text, broken_json(text)) from error
-    except RecursionError as error:
-        raise BadMessageError("data", text, f"must not be nested more than {NESTING_MAX} deep") from error
-    if not isinstance(document, dict):
-        raise BadMessageError("data", text, "must be a JSON object")
-    return document
-
-
-def _without_nulls(value: object, depth: int = 0) -> object:
-    """Drops every field that is null, which says the same as none; and refuses what is nested beyond all sense."""
-    if depth > NESTING_MAX:
-        raise RecursionError
-    if isinstance(value, dict):
-        return {name: _without_nulls(inner, depth + 1) for name, inner in value.items() if inner is not None}
-    if isinstance(value, list):
-        return [_without_nulls(inner, depth + 1) for inner in value]
-    return value
-
-
-def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Refuses an object that names one field twice: which of the two was meant, nobody can know."""
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = next(name for name in names if names.count(name) > 1)
-        raise BadMessageError(doubled, [value for name, value in pairs if name == doubled], "is given twice")
-    return document
-
-
-def _convert(document: object, into: Any) -> Any:  # noqa: ANN401 a union is no type to mypy; the callers say it again
-    try:
-        return msgspec.convert(document, into, dec_hook=_decode_own_type)
-    except msgspec.ValidationError as error:
-        raise explained(str(error), document) from error
-
-
-def _decode_own_type(into: type, value: object) -> object:
-    if not isinstance(value, str):
-        # msgspec's own words for the same mistake.
-        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")  # noqa: TRY004 msgspec adds the path to it
-    if issubclass(into, Name):
-        return into(value)
-    assert into is Duration  # noqa: S101 there is no third type of ours
-    return Duration.parse(value)
 
 
 def _check_figures(message: msgspec.Struct, path: str = "") -> None:

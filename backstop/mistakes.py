@@ -131,10 +131,8 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 def _value_at(document: object, path: str) -> object:
     """What stands at a path such as `encryption.kms_key_names[0]`; None if nothing does."""
     for part in re.findall(r"[^.\[\]]+", path):
-        if isinstance(document, dict) and part in document:
-            document = document[part]
-        elif isinstance(document, list) and part.isdigit() and int(part) < len(document):
+        if isinstance(document, list):
             document = document[int(part)]
         else:
-            return None
+            document = document.get(part) if isinstance(document, dict) else None
     return document
