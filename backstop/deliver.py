@@ -22,8 +22,8 @@ from msgspec.structs import replace
 from backstop import handlers, messages, pacing, starts
 from backstop.chain import give_up
 from backstop.commands import Cancel, Command, Follow, Start, Sweep
-from backstop.context import At, Report, schedule, tell
-from backstop.errors import BadMessageError, CallError, RefusedError, TransientError
+from backstop.context import At, Report
+from backstop.errors import BadMessageError, CallError, RefusedError, TransientError, UnhandledOperationError
 from backstop.follow_ups import FanOut, FollowUp, Look, PutBack, Trigger
 from backstop.lifecycle import Outcome
 from backstop.names import unquoted
@@ -84,7 +84,7 @@ def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings)
     """
     # It can't be earlier than the message; a clock that is behind would have every look due at once, again and again.
     now = max(now, delivery.publish_time)
-    trigger = Trigger(delivery.message_id, delivery.publish_time)
+    trigger = Trigger(delivery.message_id, delivery.publish_time, delivery.topic)
     at = At(now, trigger, ports, settings)
     try:
         message = _understood(delivery, settings)
@@ -96,7 +96,7 @@ def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings)
         report = _handled(message, at)
     except CallError as error:
         report = _after_error(message, error, delivery.delivery_attempt, at)
-    return replace_report(report, command=str(message.__struct_config__.tag))
+    return replace_report(report, command=str(message.__struct_config__.tag), results=tuple(at.told))
 
 
 def _not_understood(error: BadMessageError, delivery: Delivery, at: At) -> Report:
@@ -113,9 +113,10 @@ def _not_understood(error: BadMessageError, delivery: Delivery, at: At) -> Repor
         database=read.database,
     )
     try:
-        return Report(read.action or "unknown", tell(at, result), instance=read.instance)
+        at.tell(result)
     except TransientError as fault:
         return _refuse(fault)
+    return Report(read.action or "unknown", tuple(at.told), instance=read.instance)
 
 
 def _understood(delivery: Delivery, settings: Settings) -> Command | FollowUp:
@@ -180,8 +181,13 @@ def _may_have_begun(message: Command | PutBack | FanOut, attempt: int | None) ->
 
 
 def _reject(message: Command | PutBack | FanOut, error: RefusedError, at: At) -> Report:
-    result = _ended(message, Outcome.REJECTED, f"Google refused: {error.message}", error, at)
-    return Report(results=tell(at, result), error=result.error)
+    ours = isinstance(error, UnhandledOperationError)
+    why = f"Did nothing: {error.message}." if ours else f"Google refused: {starts.said(error)}"
+    result = _ended(message, Outcome.REJECTED, why, error, at)
+    if error.violations:
+        result = replace(result, field=error.violations[0][0])
+    at.tell(result)
+    return Report(error=result.error)
 
 
 def _ended(message: Command | PutBack | FanOut, outcome: Outcome, why: str, error: CallError, at: At) -> Result:
@@ -198,23 +204,25 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
     if isinstance(message, Look):
         margin = timedelta(0) if isinstance(error, RefusedError) else LAST_LOOK_MARGIN
         if at.now >= message.give_up_at + margin:
-            return Report(results=tell(at, give_up(at, message, str(error), error=said)), step=message.step)
+            at.tell(give_up(at, message, str(error), error=said))
+            return Report(step=message.step)
     elif at.now >= at.trigger.publish_time + at.settings.give_up_after:
         why = f"Could not be carried out in time: {error}."
         command = _command(message)
         if isinstance(command, Start) and not command.dry_run:
             why += " A backup that it may have started, and that no outcome tells of, is followed by nobody."
-        return Report(results=tell(at, _ended(message, Outcome.GAVE_UP, why, error, at)))
+        at.tell(_ended(message, Outcome.GAVE_UP, why, error, at))
+        return Report()
     if isinstance(message, Look | PutBack):
         later: FollowUp = replace(message, step=message.step + 1, failures=message.failures + 1)
     elif isinstance(message, FanOut):
         later = replace(message, failures=message.failures + 1)
     else:
         later = PutBack(trigger=at.trigger, step=1, command=message, failures=1)
-    wait = pacing.wait_refused(later.failures)
+    wait = max(pacing.wait_refused(later.failures), error.retry_after or timedelta(0))
     spread_by = f"{at.trigger.message_id} {later.failures}"
     wait = pacing.bounded(wait, spread_by, low=at.settings.look_min, high=at.settings.look_max)
-    schedule(at, later, wait, again="" if isinstance(later, Look) else _period(at, wait))
+    at.schedule(later, wait, again="" if isinstance(later, Look) else _period(at, wait))
     return Report(step=later.step, next_look=wait, note=f"Put back: {error}.", error=said)
 
 

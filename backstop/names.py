@@ -57,12 +57,6 @@ class BackupId(Name):
     __slots__ = ()
     form = "BACKUP"
 
-    @classmethod
-    def derived(cls, database_id: str, suffix: str) -> Self:
-        """An id that Spanner takes, whatever the database's id looks like: lower case, and a letter first."""
-        stem = re.sub(r"[^a-z0-9_\-]", "-", database_id.lower()).lstrip("0123456789_-") or "backup"
-        return cls(stem[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
-
 
 class InstanceName(Name):
     """A Spanner instance."""
@@ -140,6 +134,11 @@ def unquoted(name: str) -> str:
     return re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes.fromhex(found[1].decode()), name.encode()).decode(
         errors="replace"
     )
+
+
+def backup_stem(database_id: str) -> str:
+    """What an id that Spanner takes for a backup may begin with, whatever the database's id looks like."""
+    return re.sub(r"[^a-z0-9_\-]", "-", database_id.lower()).lstrip("0123456789_-") or "backup"
 
 
 def _wrong(form: list[str], parts: list[str]) -> str:

@@ -11,18 +11,18 @@ from dataclasses import replace as replace_report
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from backstop import find, pacing
-from backstop.chain import give_up_at, limit, next_wait, schedule_look
+from backstop.chain import following, give_up_at, limit, next_wait
 from backstop.commands import RETENTION_MAX, RETENTION_MIN, Start
-from backstop.context import At, Report, schedule, tell
+from backstop.context import At, Report
 from backstop.deletion import EXPIRY_MARGIN
 from backstop.durations import duration_text
-from backstop.errors import RefusedError, TransientError
+from backstop.errors import CallError, RefusedError, TransientError
 from backstop.follow_ups import FanOut, Look
-from backstop.handlers import is_scheduled
-from backstop.lifecycle import Intent, Outcome, state_of
+from backstop.lifecycle import CLOCK_MARGIN, GRACE, Intent, Outcome, state_of
 from backstop.names import DatabaseName
 from backstop.results import Databases, ErrorText, of_command, of_operation
 
@@ -33,13 +33,16 @@ if TYPE_CHECKING:
     from backstop.names import BackupName
     from backstop.pacing import Expectation
     from backstop.ports import Operation
-    from backstop.results import Result
 
-REASON_LENGTH_MAX = 600
-"""How much of a reason a chain of starts carries along: Google's words and, behind them, who holds the slot.
+FAN_OUT_BYTES_MAX = 200_000
+"""What a chain of starts may carry along of its databases, in bytes of JSON: their ids, and why some were not started.
 
-100 databases' reasons fit a follow-up all the same.
+It leaves room for the command in `FOLLOW_UP_BYTES_MAX`; 3,000 databases fit, and Spanner's default limit is 100.
+https://cloud.google.com/spanner/quotas (documented)
 """
+
+REASON_BYTES_MAX, REASON_BYTES_MIN = 600, 30
+"""How much of each reason is carried: Google's words and who holds the slot; or, for very many, Google's code alone."""
 
 
 class NotStartedError(Exception):
@@ -47,11 +50,13 @@ class NotStartedError(Exception):
 
     Attributes:
         said: What Google said; None if the function itself turned the start down.
+        twin: The operation of an equal command, if that is why.
     """
 
-    def __init__(self, why: str, said: ErrorText | None = None) -> None:
+    def __init__(self, why: str, said: ErrorText | None = None, twin: Operation | None = None) -> None:
         super().__init__(why)
         self.said = said
+        self.twin = twin
 
 
 def start(command: Start, at: At) -> Report:
@@ -60,7 +65,7 @@ def start(command: Start, at: At) -> Report:
     For a whole instance it only has the chain begin that does so for each database.
     """
     if command.database is None:
-        wait = schedule(at, FanOut(trigger=at.trigger, step=1, command=command), timedelta(0))
+        wait = at.schedule(FanOut(trigger=at.trigger, step=1, command=command), timedelta(0))
         return Report(step=0, next_look=wait, note=f"The databases of {command.instance} are listed next.")
     database = command.database
     backup = backup_name(command, database, at)
@@ -71,9 +76,12 @@ def start(command: Start, at: At) -> Report:
     except NotStartedError as error:
         why = f"Google refused: {error.said.message}" if error.said else f"Did not start {backup}: {error}."
         rejected = of_command(Outcome.REJECTED, why, at.trigger, command, error.said)
-        return Report(results=tell(at, rejected), database=database, error=error.said)
-    report, started = follow_new(command, operation, expected, at)
-    return replace_report(report, results=tell(at, started))
+        if error.twin is not None:
+            why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it."
+            rejected = replace(rejected, detail=why, operation=error.twin.name, severity="WARNING")
+        at.tell(rejected)
+        return Report(database=database, error=error.said)
+    return follow_new(command, operation, expected, at)
 
 
 def backup_name(command: Start, database: DatabaseName, at: At) -> BackupName:
@@ -94,9 +102,9 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
     """
     operations = at.ports.spanner.list_operations(database.instance, database=database).operations
     expected = pacing.expectation(operations, database)
-    mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
+    mine = _own(command, operations, database, backup, at)
     if mine is not None:
-        return _not_scheduled(command, mine, at), expected
+        return mine, expected
     if command.start_within is not None and at.now - at.trigger.publish_time > command.start_within:
         late = duration_text(at.now - at.trigger.publish_time)
         raise NotStartedError(f"the message came {late} after it was published, more than {command.start_within}")
@@ -110,57 +118,81 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         )
     except RefusedError as error:
         if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
-            raise NotStartedError(str(error), ErrorText(error.code, error.message)) from error
+            raise NotStartedError(str(error), ErrorText(error.code, said(error))) from error
         # A delivery of the same message may have been faster than this one.
         operations = at.ports.spanner.list_operations(database.instance, database=database).operations
-        mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
+        mine = _own(command, operations, database, backup, at)
         if mine is None and error.code == "ALREADY_EXISTS" and command.backup_id is None:
             # The id is derived from this message, so the backup is ours and the list is behind.
             raise TransientError("UNAVAILABLE", f"{backup} exists, and its operation is not listed yet") from error
         if mine is None:
             held = error.message + _holder(operations, backup)
-            raise NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held)) from error
-        operation = _not_scheduled(command, mine, at)
+            twin = _twin(command, operations, backup, at)
+            raise NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held), twin) from error
+        operation = mine
     return operation, expected
 
 
-def _not_scheduled(command: Start, operation: Operation, at: At) -> Operation:
-    """The operation, unless a native schedule happens to use the name that the command gives.
+def said(error: CallError) -> str:
+    """Google's words, and the fields of the request that it objects to."""
+    return "; ".join([error.message, *(f"{field}: {what}" for field, what in error.violations)])
 
-    Raises:
-        NotStartedError: It does.
+
+def _own(
+    command: Start, operations: Sequence[Operation], database: DatabaseName, backup: BackupName, at: At
+) -> Operation | None:
+    """The operation that an earlier delivery of this message started; None if none did.
+
+    A derived name is proof. Under a name that the command gives, others may have begun a backup as well, so it takes
+    the mark in the backup's expiry. An operation that has come to nothing, by its end or because a later one has its
+    name, has no backup that could say so; as there is nothing to lose in it, it is taken for ours if it can be, lest a
+    start that somebody has cancelled begin anew.
     """
-    if command.backup_id is not None and is_scheduled(operation, at):
-        raise NotStartedError(f"the name is held by {operation.name}, which a backup schedule started")
-    return operation
+    if command.backup_id is None:
+        return find.derived_attempt(operations, database, at.trigger)
+    same_name = [one for one in operations if one.backup == backup and one.database == database]
+    came_to_nothing = []
+    for one in same_name:
+        if one.error is not None or (one.response is None and one is not same_name[0]):
+            came_to_nothing.append(one)
+            continue
+        made = one.response or at.find_backup(backup)
+        if made is not None and find.is_marked(made, at.trigger):
+            return one
+    since = at.trigger.publish_time - CLOCK_MARGIN
+    return next((one for one in reversed(came_to_nothing) if one.start_time >= since), None)
 
 
-def follow_new(command: Start, operation: Operation, expected: Expectation | None, at: At) -> tuple[Report, Result]:
-    """Makes the first look at an operation that a start made.
+def _twin(command: Start, operations: Sequence[Operation], backup: BackupName, at: At) -> Operation | None:
+    """The operation of an equal command that came just before: a publisher may have published twice."""
+    for one in operations:
+        equal = one.backup == backup if command.backup_id is not None else not one.done and find.is_derived(one)
+        if equal and one.error is None and abs(one.start_time - at.trigger.publish_time) <= GRACE:
+            return one
+    return None
 
-    Returns:
-        What is known of the delivery, and the outcome that is still to be told.
-    """
+
+def follow_new(command: Start, operation: Operation, expected: Expectation | None, at: At) -> Report:
+    """Schedules the first poll of an operation that a start made, and publishes that it has started."""
     look = Look(
         trigger=at.trigger,
         step=0,
         operation=operation.name,
         database=operation.database,
         intent=Intent.KEEP,
-        cancel_at=limit(command.cancel_after, operation, at),
+        cancel_at=limit(command.cancel_after, operation, at.trigger.publish_time),
         if_created=command.if_created,
         give_up_at=give_up_at(operation, at),
         expected_seconds=int(expected.length.total_seconds()) if expected else None,
         expected_spread=round(expected.spread, 3) if expected else pacing.HISTORY_SPREAD,
     )
     wait = timedelta(0) if operation.done else next_wait(at, look, operation)
-    wait = schedule_look(at, look, operation, wait)
+    at.schedule(following(at, look, operation), wait)
     detail = f"Started {operation.backup} of {operation.database}."
-    started = of_operation(Outcome.STARTED, detail, at.trigger, operation)
-    report = Report(
+    at.tell(of_operation(Outcome.STARTED, detail, at.trigger, operation))
+    return Report(
         operation=operation.name, database=operation.database, state=state_of(operation), step=0, next_look=wait
     )
-    return report, started
 
 
 def fan_out_step(fan_out: FanOut, at: At) -> Report:
@@ -172,16 +204,15 @@ def fan_out_step(fan_out: FanOut, at: At) -> Report:
     database_id = fan_out.left[0]
     database = DatabaseName(f"{fan_out.instance}/databases/{database_id}")
     backup = backup_name(fan_out.command, database, at)
-    following = replace(fan_out, step=fan_out.step + 1, left=fan_out.left[1:], failures=0)
+    later = replace(fan_out, step=fan_out.step + 1, left=fan_out.left[1:], failures=0)
     try:
         operation, expected = attempt(fan_out.command, database, backup, at)
     except NotStartedError as error:
-        refused = {**fan_out.refused, database_id: str(error)[:REASON_LENGTH_MAX]}
-        wait = schedule(at, replace(following, refused=refused), timedelta(0))
+        refused = {**fan_out.refused, database_id: _cut(str(error), _reason_bytes(fan_out))}
+        wait = at.schedule(replace(later, refused=refused), timedelta(0))
         return Report(database=database, step=fan_out.step, next_look=wait, note=f"Did not start {backup}: {error}.")
-    report, started = follow_new(fan_out.command, operation, expected, at)
-    schedule(at, replace(following, started=(*fan_out.started, database_id)), timedelta(0))
-    return replace_report(report, results=tell(at, started))
+    at.schedule(replace(later, started=(*fan_out.started, database_id)), timedelta(0))
+    return replace_report(follow_new(fan_out.command, operation, expected, at), step=fan_out.step)
 
 
 def _list(fan_out: FanOut, at: At) -> Report:
@@ -189,16 +220,38 @@ def _list(fan_out: FanOut, at: At) -> Report:
     databases = at.ports.spanner.list_databases(fan_out.instance)
     found, idle = find.matching(databases, command.databases)
     refused = dict.fromkeys(idle, "no database of the instance matches")
+    later = replace(fan_out, step=fan_out.step + 1, left=tuple(found), refused=refused, failures=0)
+    why = ""
     if not found:
-        why = f"Started nothing, as no database of {fan_out.instance} matches."
-        rejected = replace(of_command(Outcome.REJECTED, why, at.trigger, command), databases=Databases((), refused))
-        return Report(results=tell(at, rejected), step=fan_out.step)
+        why = f"no database of {fan_out.instance} matches"
+    elif _reason_bytes(later) < REASON_BYTES_MIN:
+        why = f"{len(found)} databases are more than one start can keep account of; name fewer of them"
+        refused = {}
+    if why:
+        rejected = of_command(Outcome.REJECTED, f"Started nothing, as {why}.", at.trigger, command)
+        at.tell(replace(rejected, databases=Databases((), refused)))
+        return Report(step=fan_out.step)
     if command.dry_run:
         would = f"Would start a backup of each of {len(found)} databases: {', '.join(found)}."
-        return Report(results=tell(at, of_command(Outcome.DRY_RUN, would, at.trigger, command)), step=fan_out.step)
-    following = replace(fan_out, step=fan_out.step + 1, left=tuple(found), refused=refused, failures=0)
-    wait = schedule(at, following, timedelta(0))
+        at.tell(of_command(Outcome.DRY_RUN, would, at.trigger, command))
+        return Report(step=fan_out.step)
+    wait = at.schedule(later, timedelta(0))
     return Report(step=fan_out.step, next_look=wait, note=f"Starting the backups of {len(found)} databases.")
+
+
+def _reason_bytes(fan_out: FanOut) -> int:
+    """How many bytes each reason may have, so that the follow-up stays within its bound; the same at every step."""
+    ids = [*(fan_out.left or ()), *fan_out.started, *fan_out.refused]
+    quoted = len(msgspec.json.encode(ids)) + 2 * len(ids)
+    return min((FAN_OUT_BYTES_MAX - quoted) // max(len(ids), 1), REASON_BYTES_MAX)
+
+
+def _cut(reason: str, bytes_max: int) -> str:
+    """As much of a reason as fits, counted as JSON."""
+    while (over := len(msgspec.json.encode(reason)) - bytes_max) > 0:
+        # A character has at most 6 bytes in JSON.
+        reason = reason[: -max(over // 6, 1)]
+    return reason
 
 
 def _sum_up(fan_out: FanOut, at: At) -> Report:
@@ -207,8 +260,8 @@ def _sum_up(fan_out: FanOut, at: At) -> Report:
     if fan_out.refused:
         detail += f" Not started: {', '.join(fan_out.refused)}."
     result = of_command(outcome, detail, at.trigger, fan_out.command)
-    result = replace(result, databases=Databases(fan_out.started, fan_out.refused))
-    return Report(results=tell(at, result), step=fan_out.step)
+    at.tell(replace(result, databases=Databases(fan_out.started, fan_out.refused)))
+    return Report(step=fan_out.step)
 
 
 def _dry_start(command: Start, database: DatabaseName, backup: BackupName, at: At) -> Report:
@@ -216,13 +269,15 @@ def _dry_start(command: Start, database: DatabaseName, backup: BackupName, at: A
     expire_time = _expire_time(command, at)
     detail = f"Would start {backup} of {database}, to expire at {expire_time:%Y-%m-%d %H:%M} UTC"
     would = of_command(Outcome.DRY_RUN, f"{detail}{_holder(operations, backup)}.", at.trigger, command)
-    return Report(results=tell(at, replace(would, backup=backup)), database=database)
+    at.tell(replace(would, backup=backup))
+    return Report(database=database)
 
 
 def _expire_time(command: Start, at: At) -> datetime:
-    """When the backup is to expire: its retention from now, kept off the edges of what Spanner accepts."""
+    """When the backup is to expire: its retention from now, kept off the edges of what Spanner accepts, and marked."""
     retention = command.retention or at.settings.retention
-    return at.now + min(max(retention, RETENTION_MIN + EXPIRY_MARGIN), RETENTION_MAX - EXPIRY_MARGIN)
+    expire_time = at.now + min(max(retention, RETENTION_MIN + EXPIRY_MARGIN), RETENTION_MAX - EXPIRY_MARGIN)
+    return expire_time.replace(microsecond=find.fingerprint(at.trigger))
 
 
 def _holder(operations: Sequence[Operation], backup: BackupName) -> str:

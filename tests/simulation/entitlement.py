@@ -113,9 +113,9 @@ def is_derived(command: Command, attempt: Attempt) -> bool:
     """Whether a backup's name is the one that a start without a name of its own derives."""
     database_id = attempt.database.rpartition("/")[2]
     suffix = f"-{command.at:%Y%m%d-%H%M%S}-"
-    stem = database_id[: NAME_LENGTH_MAX - len(suffix) - 4] + suffix
-    before, digits = attempt.backup[:-4], attempt.backup[-4:]
-    return before == f"{INSTANCE}/backups/{stem}" and set(digits) <= HEX_DIGITS and len(digits) == 4
+    stem = database_id[: NAME_LENGTH_MAX - len(suffix) - 8] + suffix
+    before, digits = attempt.backup[:-8], attempt.backup[-8:]
+    return before == f"{INSTANCE}/backups/{stem}" and set(digits) <= HEX_DIGITS and len(digits) == 8
 
 
 def names_database(command: Command, database: str) -> bool:
