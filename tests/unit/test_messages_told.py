@@ -9,7 +9,7 @@ import pytest
 from backstop.commands import Encryption, EncryptionType, Start
 from backstop.errors import BadMessageError
 from backstop.gcp import logs
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
+from backstop.messages import FOLLOW_UP_BYTES_MAX, KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
 from backstop.names import DatabaseName
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, MISSING, NIGHTLY, ORDERS, RESULTS, START, World
 
@@ -121,7 +121,7 @@ FOLLOW_UP_REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "with a step below zero": (look(step=-1), "step", "-1", "must be 0 to"),
     "with a spread beyond all bounds": (look(expected_spread=10**400), "expected_spread", "1000", "can't be read"),
     "with a half step": (look(step=1.5), "step", "1.5", "must be a number without a fraction"),
-    "too long": (b" " * 100_001, "data", "100001 bytes", "must have at most 100000 bytes"),
+    "too long": (b" " * (FOLLOW_UP_BYTES_MAX + 1), "data", "1 bytes", f"must have at most {FOLLOW_UP_BYTES_MAX} bytes"),
 }
 
 
