@@ -179,7 +179,7 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
         mistake = BadMessageError("message.publishTime", message.publish_time, f"{reason} {now.isoformat()}")
     if not 0 < len(message_id.encode()) <= MESSAGE_ID_BYTES_MAX:
         mistake = BadMessageError("message.messageId", message_id, f"must have 1 to {MESSAGE_ID_BYTES_MAX} bytes")
-        message_id = _hashed(body)
+        message_id = _hashed(body + message.publish_time.encode())
     return Delivery(
         message.data,
         message.attributes,

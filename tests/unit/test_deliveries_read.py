@@ -254,6 +254,11 @@ def test_a_message_without_an_id_is_rejected_under_one_that_it_has_again(message
     assert mistake(document)[0] == "message.messageId"
     first, again, other = read(document), read(document), read({**document, "deliveryAttempt": 2})
     assert first.message_id == again.message_id != other.message_id
+    later = {"x-goog-pubsub-publish-time": "2026-11-22T02:00:01Z"}
+    assert (
+        read(b"", headers=later).message_id
+        != read(b"", headers={**METADATA, "x-goog-pubsub-message-id": ""}).message_id
+    )
 
 
 def test_an_outcome_is_acknowledged_without_an_outcome() -> None:

@@ -60,6 +60,17 @@ def test_a_field_that_is_null_is_one_that_is_not_given() -> None:
         parse_command(b'{"action": null}')
 
 
+def test_an_odd_id_that_can_do_no_harm_is_for_spanner_to_refuse() -> None:
+    """Ours was the stricter rule; in Google's words the refusal is never out of date."""
+    world = World()
+
+    report = world.deliver(Delivery(command("start", database=ORDERS, backup_id="Nightly"), {}, "17", START, COMMANDS))
+
+    (result,) = report.results
+    assert (result.outcome, result.field) == ("REJECTED", None)
+    assert result.detail.startswith("Google refused: ")
+
+
 def test_a_byte_order_mark_is_dropped() -> None:
     """Some editors write one, and nobody sees it."""
     assert parse_command(b"\xef\xbb\xbf" + command("start", database=ORDERS)) == Start(database=DatabaseName(ORDERS))
