@@ -268,6 +268,21 @@ def test_whatever_is_posted_has_one_answer_one_line_and_one_meaning(
         check(stage, request, follow_up=attributes == MARKED)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+def test_no_method_and_no_path_is_a_bug(stage: Stage, method: str) -> None:
+    """What the framework doesn't answer by itself is a delivery if it is posted, and otherwise does nothing."""
+    stage.world = World()
+    for path in ("/", "//x", "/%00", "/%ff", "/%2f..%2f", "/robots.txt", "/🦆", "/" + "a" * 4000, f"/{COMMANDS}?a=b"):
+        stage.lines.clear()
+
+        answer = stage.client.open(path, method=method, data=b"{}")
+
+        assert answer.status_code < 500
+        assert len(stage.lines) == (answer.status_code == 204)
+        assert answer.status_code != 204 or method == "POST"
+    assert stage.world.calls.keys() <= {"Publish"}
+
+
 @pytest.mark.parametrize(
     "figure", ["step", "give_up_at", "cancel_at", "expected_seconds", "percent", "percent_seconds", "failures"]
 )
