@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backstop.lifecycle import CLOCK_MARGIN, GRACE
-from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId
+from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId, backup_stem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def derived_backup_id(database: DatabaseName, trigger: Trigger) -> BackupId:
         `<database>-<YYYYMMDD>-<HHMMSS>-<8 hex>`, with the time of publishing in UTC.
     """
     suffix = f"-{trigger.publish_time:%Y%m%d-%H%M%S}-{_digest(trigger).hex()[:ID_DIGITS]}"
-    return BackupId(database.database_id[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
+    return BackupId(backup_stem(database.database_id)[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
 
 
 def derived_attempt(operations: Sequence[Operation], database: DatabaseName, trigger: Trigger) -> Operation | None:
@@ -70,7 +70,7 @@ def is_derived(operation: Operation) -> bool:
 def _derived_form(database: DatabaseName, digits: str) -> re.Pattern[str]:
     """The form of a derived id: what `derived_backup_id` writes, with any time."""
     time_length = len("-20261122-020000-") + ID_DIGITS
-    stem = database.database_id[: BACKUP_ID_LENGTH_MAX - time_length]
+    stem = backup_stem(database.database_id)[: BACKUP_ID_LENGTH_MAX - time_length]
     return re.compile(rf"{re.escape(stem)}-[0-9]{{8}}-[0-9]{{6}}-{digits}")
 
 

@@ -314,8 +314,7 @@ def test_a_request_is_one_delivery() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
-    [b"", b"hello", b"[]", b"{}", b'{"message": 5}', b'{"message": {"data": "%%%"}}', b'{"message": {"data": 5}}'],
+    "body", [b'{"message": 5}', b'{"message": {"data": "%%%"}}', b'{"message": {"data": 5}}', b'{"message": {}}']
 )
 def test_a_request_that_is_no_push_is_rejected_once_and_never_loops(body: bytes) -> None:
     """Whoever set up the subscription hears of it, under the same event id each time."""
@@ -333,7 +332,12 @@ def test_a_request_that_is_no_push_is_rejected_once_and_never_loops(body: bytes)
 def test_a_push_without_data_is_rejected() -> None:
     """A message that has only attributes is no command."""
     world = World()
-    body = json.dumps({"message": {"messageId": "17", "attributes": {"a": "b"}}, "subscription": "s"}).encode()
+    body = json.dumps(
+        {
+            "message": {"messageId": "17", "publishTime": START.isoformat(), "attributes": {"a": "b"}},
+            "subscription": "s",
+        }
+    ).encode()
 
     _, report = receive(body, f"/{FOLLOW_UPS}", {}, world.now, world.ports, world.settings)
 
