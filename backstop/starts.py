@@ -157,7 +157,9 @@ def _own(
             came_to_nothing.append(one)
             continue
         made = one.response or at.find_backup(backup)
-        if made is not None and find.is_marked(made, at.trigger):
+        if made is None:
+            raise TransientError("UNAVAILABLE", f"{backup} has vanished since {one.name} was listed")
+        if find.is_marked(made, at.trigger):
             return one
     since = at.trigger.publish_time - CLOCK_MARGIN
     return next((one for one in reversed(came_to_nothing) if one.start_time >= since), None)
