@@ -5,7 +5,7 @@ UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --g
 # These test the tests of the Terraform module, and take a plan for each mistake.
 MISTAKES := tests/terraform/test_terraform_mistakes.py
 
-.PHONY: demo test check lint coverage simulate mistakes soak mutate bench diagram format lock clean
+.PHONY: demo test test-busy check lint coverage simulate mistakes soak mutate bench diagram format lock clean
 
 .venv/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Backstop needs Python 3.11 or later, and this is " + sys.version.split()[0] + "; try make PYTHON=python3.13")'
@@ -19,6 +19,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore $(MISTAKES)
+
+test-busy: .venv/installed
+	$(BIN)/python -m tools.soak_tests $(or $(RUNS),20)
 
 mistakes: .venv/installed
 	$(BIN)/python -m pytest -n 2 -q $(MISTAKES)
