@@ -113,7 +113,13 @@ class Deployed:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", self._directory / "venv"], check=True)
         python = self._directory / "venv" / "bin" / "python"
         install = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
-        install += ["install", "--require-hashes", "--no-compile", "-r", str(self._directory / "source/requirements.txt")]
+        install += [
+            "install",
+            "--require-hashes",
+            "--no-compile",
+            "-r",
+            str(self._directory / "source/requirements.txt"),
+        ]
         done = subprocess.run(install, capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False)
         assert done.returncode == 0, done.stderr
         return python
