@@ -193,6 +193,12 @@ class State:
         held = self._ready(source)
         return start_copy(self._world, backup, held, expire_time=held.expire_time, plan=plan, cause="test")
 
+    def finish(self, now: datetime, operation: str) -> None:
+        """Has an operation's work end now, as if its time were over."""
+        self.advance(now)
+        self._world.hasten(self._world.works[operation], self._world.now)
+        self.advance(now)
+
     def _ready(self, name: str) -> Backup:
         backup = self._world.backups[name]
         if backup.state is not BackupState.READY:

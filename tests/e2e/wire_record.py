@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emulators.spanner.history import What
@@ -12,10 +13,14 @@ from tests.simulation.record import Call, Delivery, Record, Told, Waiting
 from tests.simulation.rights import EFFECTS
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from emulators.pubsub.model import Outcome
     from emulators.stack import Stack
+
+
+PUBLISHED_WITHIN = timedelta(microseconds=999)
+"""Publish times are cut to milliseconds, and what is told has been done before, not after."""
 
 
 class StrayError(AssertionError):
@@ -48,7 +53,8 @@ def record_of(stack: Stack, began_at: datetime, healed_at: datetime, slack: time
     record.published = stack.pubsub.published(stack.commands)
     pushes = sorted(stack.pubsub.outcomes(), key=lambda push: push.delivery.sent_at)
     record.deliveries = [_delivery(number, push) for number, push in enumerate(pushes)]
-    record.told = [Told(message.publish_time, -1, message) for message in stack.pubsub.published(stack.results)]
+    told = stack.pubsub.published(stack.results)
+    record.told = [Told(message.publish_time + PUBLISHED_WITHIN, -1, message) for message in told]
     for outcome in stack.tasks.outcomes():
         # When it first went out, in the whole seconds in which the queue tells when a task was made.
         record.dispatched.setdefault(outcome.task, outcome.dispatch_time.replace(microsecond=0))
