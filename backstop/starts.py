@@ -321,8 +321,8 @@ def _expire_time(command: Start, at: At) -> datetime:
 
 def _holder(operations: Sequence[Operation], backup: BackupName, code: str = "") -> str:
     """Who has the name or the database's one slot for pending backups, as far as the operations tell."""
-    running = [f"{one.name} since {one.start_time.isoformat()}" for one in operations if not one.done]
+    running = [f"{one.name}, started at {one.start_time.isoformat()}" for one in operations if not one.done]
     named = [one.name for one in operations if one.backup == backup]
     if running and code != "ALREADY_EXISTS":
-        return f"; of the database runs {', '.join(running)}"
+        return f"; the database's slot is held by {', or by '.join(running)}"
     return f"; the name is held by the backup of {named[0]}" if named else ""
