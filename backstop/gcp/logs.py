@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backstop.context import Report
 from backstop.lifecycle import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from backstop.context import Report
     from backstop.messages import Delivery
+    from backstop.results import Result
 
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"(\d{1,32})"')
 """Where the id stands in a push, for a request that may be nothing else that we understand."""
@@ -59,6 +60,28 @@ def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> b
         "error": report.error,
     }
     return _encode(document)
+
+
+def outcome(result: Result, trace: str, fault: str = "") -> bytes:
+    """The line for one outcome, written before it is published; with a fault, for one that can't be."""
+    document = {
+        "severity": "ERROR" if fault else _severity(Report(results=(result,)), [result.outcome]),
+        "message": fault or result.detail,
+        "logging.googleapis.com/trace": trace or None,
+        "outcome": result.outcome,
+        "operation": result.operation,
+        "backup": result.backup,
+        "database": result.database,
+        "error": result.error,
+        "message_id": result.trigger.message_id,
+        "topic": result.trigger.topic or None,
+    }
+    return _encode(document)
+
+
+def deletion(backup: str, why: str) -> bytes:
+    """The line that comes before a backup is deleted, so that no crash can hide a deletion."""
+    return _encode({"severity": "NOTICE", "message": f"Deletes {backup}: {why}", "deletes": backup, "why": why})
 
 
 def bug(text: str, body: bytes, trace: str) -> bytes:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
 from backstop.durations import Duration, duration_text
@@ -24,6 +28,9 @@ LOOK_LONGEST = timedelta(days=1)
 
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
 """
+
+SERVICES = ("SPANNER", "PUBSUB", "TASKS")
+"""For each a variable may name another endpoint than the usual one: a regional or a private one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,9 @@ def read(environ: Mapping[str, str]) -> Environment:
     Raises:
         ValueError: A variable is missing or wrong; whoever deploys should correct it.
     """
+    for service in SERVICES:
+        _endpoint(environ, f"BACKSTOP_{service}_ENDPOINT")
+    _key_file(environ, "GOOGLE_APPLICATION_CREDENTIALS")
     emulated = bool(environ.get("CLOUD_TASKS_EMULATOR_HOST"))
     look_min = _duration(environ, "BACKSTOP_LOOK_MIN", "10s", LOOK_SHORTEST, LOOK_LONGEST)
     look_max = _duration(environ, "BACKSTOP_LOOK_MAX", "1h", look_min, LOOK_LONGEST)
@@ -85,6 +95,22 @@ def _account(environ: Mapping[str, str], variable: str, *, required: bool) -> st
     if (text or required) and "@" not in text:
         raise _wrong(variable, text, "must be the e-mail address of a service account")
     return text
+
+
+def _endpoint(environ: Mapping[str, str], variable: str) -> None:
+    text = environ.get(variable, "")
+    if text and not re.fullmatch(r"[A-Za-z0-9.\-]+(:\d{1,5})?", text):
+        raise _wrong(variable, text, "must be HOST or HOST:PORT, without https://")
+
+
+def _key_file(environ: Mapping[str, str], variable: str) -> None:
+    """Sees that there is a key, or what says whose identity to take; only its owner can say whether it is good."""
+    text = environ.get(variable, "")
+    try:
+        if text and "type" not in msgspec.json.decode(Path(text).read_bytes(), type=dict[str, object]):
+            raise _wrong(variable, text, "must name a file of credentials, and its JSON has no type")
+    except (OSError, msgspec.DecodeError) as error:
+        raise _wrong(variable, text, f"must name a file of credentials, which can't be read: {error}") from error
 
 
 def _duration(environ: Mapping[str, str], variable: str, default: str, low: timedelta, high: timedelta) -> timedelta:

@@ -105,4 +105,4 @@ def _deployed(
     project = f"projects/test-{next(_numbers)}"
     with Stack(settings, pubsub_address=pubsub_address, project=project, source=source) as stack:
         yield stack
-    assert [line for line in stack.function.lines if "command" not in line] == []
+    assert [line for line in stack.function.lines if "severity" not in line] == []
