@@ -81,7 +81,7 @@ def outcome(result: Result, trace: str, fault: str = "") -> bytes:
 
 def deletion(backup: str, why: str) -> bytes:
     """The line that comes before a backup is deleted, so that no crash can hide a deletion."""
-    return _encode({"severity": "NOTICE", "message": f"Deletes {backup}: {why}", "deletes": backup, "why": why})
+    return _encode({"severity": "NOTICE", "message": f"Deletes {backup}: {why}", "backup": backup, "why": why})
 
 
 def bug(text: str, body: bytes, trace: str) -> bytes:

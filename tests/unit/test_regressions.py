@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
-from google.cloud.spanner_admin_database_v1 import types
-from google.longrunning.operations_pb2 import Operation as OperationProto
 
-from backstop.errors import RefusedError, TransientError
-from backstop.gcp import spanner
-from backstop.gcp.calls import Budget
 from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
-from backstop.names import BackupName, InstanceName, OperationName
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
@@ -153,78 +146,6 @@ def test_two_dry_runs_of_one_operation_were_one_event() -> None:
         world.send(action="cancel", database=ORDERS, dry_run=True)
 
     assert len({message.attributes["ce-id"] for message in world.pubsub.published(RESULTS)}) == 2
-
-
-def test_an_operation_that_can_t_be_read_hid_all_others_of_its_instance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list leaves out what it can't read; asked for by name, the same operation is refused."""
-    good, odd = OperationProto(name=f"{NIGHTLY}/operations/good"), OperationProto(name="projects/1/operations/odd")
-    metadata = types.CreateBackupMetadata(database=ORDERS, progress={"start_time": START})
-    for proto in (good, odd):
-        proto.metadata.Pack(types.CreateBackupMetadata.pb(metadata))
-    page = SimpleNamespace(operations=[odd, good], next_page_token="")
-    answers = {"ListBackupOperations": page, "GetOperation": odd, "CreateBackup": odd}
-    monkeypatch.setattr(spanner, "_service", SimpleNamespace(call=lambda method, *_, **__: answers[method]))
-    port = spanner.SpannerBackups(Budget())
-
-    assert [operation.name for operation in port.list_operations(InstanceName(INSTANCE))] == [good.name]
-    with pytest.raises(RefusedError):
-        port.get_operation(good.name)
-    with pytest.raises(TransientError):
-        port.create_backup(ORDERS, NIGHTLY, expire_time=START, version_time=None, encryption=None)
-
-
-@pytest.mark.parametrize(
-    ("odd", "kind"),
-    [
-        ({"name": "backups/odd"}, "Backup"),
-        ({"database": "odd"}, "Backup"),
-        ({"create_time": None}, "Backup"),
-        ({}, "Database"),
-        ({}, "CopyBackupMetadata"),
-    ],
-)
-def test_an_odd_backup_in_an_answer_was_a_bug_of_ours_and_hid_all_others(
-    odd: dict[str, object], kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A list leaves out its operation; asked for by name, either is refused and the message isn't brought for ever."""
-    usual = {"name": NIGHTLY, "database": ORDERS, "create_time": START, "expire_time": START}
-    backup, metadata = (
-        types.Backup(**{**usual, **odd}),
-        types.CreateBackupMetadata(database=ORDERS, progress={"start_time": START}),
-    )
-    wrong, good = (OperationProto(name=f"{NIGHTLY}/operations/{name}", done=True) for name in ("wrong", "good"))
-    for proto, made in ((wrong, backup), (good, types.Backup(**usual))):
-        proto.metadata.Pack(types.CreateBackupMetadata.pb(metadata))
-        proto.response.Pack(types.Backup.pb(made))
-    wrong.response.type_url = f"type.googleapis.com/google.spanner.admin.database.v1.{kind}"
-    page = SimpleNamespace(operations=[wrong, good], next_page_token="")
-    answers = {"ListBackupOperations": page, "GetOperation": wrong, "GetBackup": types.Backup.pb(backup)}
-    monkeypatch.setattr(spanner, "_service", SimpleNamespace(call=lambda method, *_, **__: answers[method]))
-    port = spanner.SpannerBackups(Budget())
-
-    assert [operation.name for operation in port.list_operations(InstanceName(INSTANCE))] == [good.name]
-    with pytest.raises(RefusedError):
-        port.get_operation(OperationName(wrong.name))
-    if odd:
-        with pytest.raises(RefusedError):
-            port.get_backup(BackupName(NIGHTLY))
-
-
-def test_a_list_of_many_pages_ignored_the_time_that_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each page is a call of its own within the delivery's time, and a list without an end is refused."""
-    page, asked = SimpleNamespace(operations=[], next_page_token="more"), []  # noqa: S106 a page, not a password
-
-    def answer(*arguments: object) -> SimpleNamespace:
-        asked.append(arguments)
-        return page
-
-    monkeypatch.setattr(spanner, "_service", SimpleNamespace(call=answer))
-    budget = Budget()
-
-    with pytest.raises(RefusedError, match="lists more than"):
-        spanner.SpannerBackups(budget).list_operations(InstanceName(INSTANCE))
-
-    assert len(asked) == spanner.PAGES_MAX
 
 
 @pytest.mark.parametrize(
