@@ -96,3 +96,15 @@ class UnhandledOperationError(RefusedError):
     def __init__(self, unhandled: Unhandled) -> None:
         super().__init__("UNIMPLEMENTED", f"{unhandled.name} is left alone: {unhandled.why}")
         self.unhandled = unhandled
+
+
+TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
+"""Codes after which nobody knows whether the call had its effect, or which the service means to pass.
+
+https://cloud.google.com/apis/design/errors (documented)
+"""
+
+
+def kind_of(code: str) -> type[CallError]:
+    """Which of the three a canonical code is."""
+    return QuotaError if code == "RESOURCE_EXHAUSTED" else TransientError if code in TRANSIENT else RefusedError

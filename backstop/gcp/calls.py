@@ -14,7 +14,7 @@ import time
 from datetime import timedelta
 from typing import Any
 
-from backstop.errors import CallError, QuotaError, RefusedError, TransientError
+from backstop.errors import CallError, TransientError, kind_of
 
 DELIVERY_S_MAX = 50.0
 """All calls of a delivery together; the shortest limit that the module allows is 60 s, and an answer takes a moment."""
@@ -30,12 +30,6 @@ RETRY_AFTER_S_MAX = 86_400.0
 
 IMPORTING_GC = 50_000
 """New objects between two searches for garbage while importing, which makes a lot of objects and no garbage."""
-
-TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
-"""Codes after which nobody knows whether the call had its effect, or which the service means to pass.
-
-https://cloud.google.com/apis/design/errors (documented)
-"""
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
@@ -89,9 +83,7 @@ class Service:
         made again, however often it may be made: the refusal came before any effect.
 
         Raises:
-            QuotaError: For RESOURCE_EXHAUSTED.
-            TransientError: For what passes, a failed sign-in included.
-            RefusedError: For every other code.
+            CallError: One of its kinds; a failed sign-in is a `TransientError`.
         """
         call = getattr(self._made(budget.call_s()), method)
         from google.api_core import exceptions, retry  # noqa: PLC0415 the client has imported them
@@ -147,13 +139,11 @@ def our_error(error: Any) -> CallError:  # noqa: ANN401 Google's library ships n
     """What Google's client raises, as one of the three kinds that the handlers know, in Google's words."""
     error = getattr(error, "cause", None) or error  # what was met last, where the time for repetitions ran out
     code = error.grpc_status_code.name
-    message = error.message or code
-    kind = QuotaError if code == "RESOURCE_EXHAUSTED" else TransientError if code in TRANSIENT else RefusedError
     details = {type(detail).__name__: detail for detail in error.details}
     retry, bad, about = (details.get(name) for name in ("RetryInfo", "BadRequest", "ResourceInfo"))
-    return kind(
+    return kind_of(code)(
         code,
-        message,
+        error.message or code,
         retry_after=timedelta(seconds=min(max(retry.retry_delay.seconds, 0), RETRY_AFTER_S_MAX)) if retry else None,
         violations=tuple((one.field, one.description) for one in bad.field_violations) if bad else (),
         resource=about.resource_name if about else "",

@@ -10,22 +10,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from backstop.errors import CallError, TransientError
 from backstop.gcp import logs
 from backstop.gcp.calls import Budget, Service
 from backstop.messages import encode_result
+from backstop.results import ATTRIBUTE_BYTES_MAX, cut, shortened
 
 if TYPE_CHECKING:
     from backstop.results import Result
-
-ATTRIBUTE_BYTES_MAX = 1024
-"""https://cloud.google.com/pubsub/quotas#resource_limits (documented)"""
-
-TEXT_BYTES_MAX = 4096
-"""Of a shortened detail. What each of many databases has met is told in as many bytes as an attribute: with 1,500
-databases that is a sixth of what a message may hold."""
 
 _service = Service("google.pubsub_v1", "PublisherClient", "PUBSUB")
 
@@ -61,18 +53,3 @@ class PubSubResults:
         attributes = {name: cut(text, ATTRIBUTE_BYTES_MAX) for name, text in attributes.items()}
         message = {"data": data, "attributes": attributes}
         _service.call("publish", {"topic": self._topic, "messages": [message]}, self._budget)
-
-
-def shortened(result: Result) -> Result:
-    """An outcome whose texts are cut, so that it fits into a message."""
-    databases = result.databases
-    if databases is not None:
-        why = {name: cut(text, ATTRIBUTE_BYTES_MAX) for name, text in databases.not_started.items()}
-        databases = replace(databases, not_started=why)
-    return replace(result, detail=cut(result.detail, TEXT_BYTES_MAX), databases=databases)
-
-
-def cut(text: str, bytes_max: int) -> str:
-    """The beginning of a text that has at most so many bytes in UTF-8."""
-    data = text.encode()
-    return text if len(data) <= bytes_max else data[: bytes_max - 3].decode(errors="ignore") + "…"

@@ -20,7 +20,7 @@ from google.pubsub_v1.types import PublishRequest, PublishResponse
 from backstop.commands import Encryption, EncryptionType
 from backstop.errors import RefusedError, TransientError, UnhandledOperationError
 from backstop.follow_ups import Trigger
-from backstop.gcp import pubsub, spanner
+from backstop.gcp import spanner
 from backstop.gcp.calls import SHARED, Budget
 from backstop.gcp.pubsub import PubSubResults
 from backstop.gcp.spanner import SpannerBackups
@@ -28,7 +28,7 @@ from backstop.gcp.tasks import TasksQueue
 from backstop.lifecycle import Outcome
 from backstop.names import BackupName, OperationName
 from backstop.ports import Backup, Operation, OperationError
-from backstop.results import Databases, Result
+from backstop.results import ATTRIBUTE_BYTES_MAX, TEXT_BYTES_MAX, Databases, Result
 from emulators.spanner.plans import Plan
 from emulators.spanner.server import SpannerEmulator
 from emulators.spanner.state import State
@@ -480,11 +480,9 @@ def test_an_outcome_that_pub_sub_refuses_for_its_size_is_shortened_and_published
     _, (_, second) = wire.asked
     (message,) = PublishRequest.deserialize(second).messages
     told = json.loads(message.data)
-    assert len(told["detail"].encode()) <= pubsub.TEXT_BYTES_MAX
-    assert len(told["databases"]["not_started"]["users"].encode()) <= pubsub.ATTRIBUTE_BYTES_MAX
-    assert (
-        len(LONG.encode()) > pubsub.ATTRIBUTE_BYTES_MAX >= max(len(one.encode()) for one in message.attributes.values())
-    )
+    assert len(told["detail"].encode()) <= TEXT_BYTES_MAX
+    assert len(told["databases"]["not_started"]["users"].encode()) <= ATTRIBUTE_BYTES_MAX
+    assert len(LONG.encode()) > ATTRIBUTE_BYTES_MAX >= max(len(one.encode()) for one in message.attributes.values())
     (line,) = map(json.loads, capfd.readouterr().out.splitlines())
     assert (line["message"], line["outcome"], line["message_id"]) == (LONG, "REJECTED", "17")
 
