@@ -1,7 +1,7 @@
 """How every call to Google is made: by Google's own client, within the delivery's time, with errors of our own kinds.
 
-A client is made at its first call, as a message that needs no service should not pay for importing it, and as a channel
-that was used before the server forks can hang. All three share one set of credentials, and so one token.
+A client is made at its first call: a message that needs no service doesn't pay for importing it, and a channel that was
+used before the server forks can hang. All three share one set of credentials, and so one token.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from backstop.errors import CallError, TransientError, kind_of
 
@@ -43,8 +43,7 @@ class Shared:
 
     def begin(self) -> None:
         """Forgets everything."""
-        self.lock, self.clients = threading.Lock(), dict[str, Any]()
-        self.credentials: Any = None
+        self.lock, self.clients, self.credentials = threading.Lock(), dict[str, Any](), cast("Any", None)
 
 
 SHARED = Shared()
@@ -57,11 +56,7 @@ class Budget:
         self._end_s = time.monotonic() + DELIVERY_S_MAX
 
     def call_s(self) -> float:
-        """How long the next call may take.
-
-        Raises:
-            TransientError: No time is left; the delivery should be refused while it still can answer.
-        """
+        """How long the next call may take; without time, the delivery is refused while it still can answer."""
         left_s = self._end_s - time.monotonic()
         if left_s <= 0:
             raise TransientError("DEADLINE_EXCEEDED", f"the delivery's {DELIVERY_S_MAX:.0f} s are used up")
@@ -81,9 +76,6 @@ class Service:
         No attempt begins in the second half of the call's time, and each may take half of it: one that began with less
         than a second left would get the whole time anew from Google's client. A refused token is replaced and the call
         made again, however often it may be made: the refusal came before any effect.
-
-        Raises:
-            CallError: One of its kinds; a failed sign-in is a `TransientError`.
         """
         call = getattr(self._made(budget.call_s()), method)
         from google.api_core import exceptions, retry  # noqa: PLC0415 the client has imported them
@@ -141,11 +133,7 @@ def our_error(error: Any) -> CallError:  # noqa: ANN401 Google's library ships n
     code = error.grpc_status_code.name
     details = {type(detail).__name__: detail for detail in error.details}
     retry, bad, about = (details.get(name) for name in ("RetryInfo", "BadRequest", "ResourceInfo"))
-    return kind_of(code)(
-        code,
-        error.message or code,
-        retry_after=timedelta(seconds=min(max(retry.retry_delay.seconds, 0), RETRY_AFTER_S_MAX)) if retry else None,
-        violations=tuple((one.field, one.description) for one in bad.field_violations) if bad else (),
-        resource=about.resource_name if about else "",
-        reason=error.reason or "",
-    )
+    wait = timedelta(seconds=min(max(retry.retry_delay.seconds, 0), RETRY_AFTER_S_MAX)) if retry else None
+    wrong = tuple((one.field, one.description) for one in bad.field_violations) if bad else ()
+    resource, reason, message = about.resource_name if about else "", error.reason or "", error.message or code
+    return kind_of(code)(code, message, retry_after=wait, violations=wrong, resource=resource, reason=reason)

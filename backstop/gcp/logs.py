@@ -30,14 +30,7 @@ _WARNINGS = frozenset(
 
 
 def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> bytes:
-    """The line for a delivery that ended as it should, whatever came of it.
-
-    Args:
-        delivery: The message.
-        report: What came of it.
-        duration_s: How long the work took.
-        trace: The trace's full name, or empty.
-    """
+    """The line for a delivery that ended as it should, whatever came of it; the trace's name may be empty."""
     outcomes = [result.outcome for result in report.results]
     last = report.results[-1] if report.results else None
     document = {
@@ -68,11 +61,7 @@ def outcome(result: Result, trace: str, fault: str = "") -> bytes:
         "severity": "ERROR" if fault else _severity(Report(results=(result,)), [result.outcome]),
         "message": fault or result.detail,
         "logging.googleapis.com/trace": trace or None,
-        "outcome": result.outcome,
-        "operation": result.operation,
-        "backup": result.backup,
-        "database": result.database,
-        "error": result.error,
+        **{name: getattr(result, name) for name in ("outcome", "operation", "backup", "database", "error")},
         "message_id": result.trigger.message_id,
         "topic": result.trigger.topic or None,
     }
@@ -86,14 +75,9 @@ def deletion(backup: str, why: str) -> bytes:
 
 def bug(text: str, body: bytes, trace: str) -> bytes:
     """The line for a delivery that met a bug: with the stack trace, so that Error Reporting picks it up."""
-    document = {
-        "severity": "CRITICAL",
-        "message": text,
-        "logging.googleapis.com/trace": trace or None,
-        "command": "unknown",
-        "message_id": found[1].decode() if (found := _MESSAGE_ID.search(body)) else None,
-    }
-    return _encode(document)
+    message_id = found[1].decode() if (found := _MESSAGE_ID.search(body)) else None
+    said = {"severity": "CRITICAL", "message": text, "command": "unknown", "message_id": message_id}
+    return _encode({**said, "logging.googleapis.com/trace": trace or None})
 
 
 def write(text: bytes) -> None:

@@ -26,7 +26,7 @@ class PubSubResults:
     """The `Results` port, for one delivery."""
 
     def __init__(self, topic: str, trace: str, budget: Budget) -> None:
-        """Takes the topic's full name; empty tells nobody, and the log still does."""
+        """Takes the topic's full name; empty tells only the log."""
         self._topic, self._trace, self._budget = topic, trace, budget
 
     def publish(self, result: Result) -> None:

@@ -29,8 +29,10 @@ LOOK_LONGEST = timedelta(days=1)
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
 """
 
-SERVICES = ("SPANNER", "PUBSUB", "TASKS")
-"""For each a variable may name another endpoint than the usual one: a regional or a private one."""
+EMULATORS = ("SPANNER_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
+ENDPOINTS = ("BACKSTOP_SPANNER_ENDPOINT", "BACKSTOP_PUBSUB_ENDPOINT", "BACKSTOP_TASKS_ENDPOINT")
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+):[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,12 @@ class Environment:
 def read(environ: Mapping[str, str]) -> Environment:
     """Reads the settings.
 
-    Args:
-        environ: The environment.
-
     Raises:
         ValueError: A variable is missing or wrong; whoever deploys should correct it.
     """
-    for service in SERVICES:
-        _endpoint(environ, f"BACKSTOP_{service}_ENDPOINT")
-    _key_file(environ, "GOOGLE_APPLICATION_CREDENTIALS")
+    for variable in (*EMULATORS, *ENDPOINTS):
+        _address(environ, variable)
+    _credentials(environ, "GOOGLE_APPLICATION_CREDENTIALS")
     emulated = bool(environ.get("CLOUD_TASKS_EMULATOR_HOST"))
     look_min = _duration(environ, "BACKSTOP_LOOK_MIN", "10s", LOOK_SHORTEST, LOOK_LONGEST)
     look_max = _duration(environ, "BACKSTOP_LOOK_MAX", "1h", look_min, LOOK_LONGEST)
@@ -90,6 +89,12 @@ def _name(environ: Mapping[str, str], variable: str, kind: type[Name], *, requir
         raise _wrong(variable, text, str(error)) from error
 
 
+def _address(environ: Mapping[str, str], variable: str) -> None:
+    text = environ.get(variable, "")
+    if text and not _ADDRESS.fullmatch(text):
+        raise _wrong(variable, text, "must be HOST:PORT, without a scheme such as http://")
+
+
 def _account(environ: Mapping[str, str], variable: str, *, required: bool) -> str:
     text = environ.get(variable, "")
     if (text or required) and "@" not in text:
@@ -97,20 +102,13 @@ def _account(environ: Mapping[str, str], variable: str, *, required: bool) -> st
     return text
 
 
-def _endpoint(environ: Mapping[str, str], variable: str) -> None:
-    text = environ.get(variable, "")
-    if text and not re.fullmatch(r"[A-Za-z0-9.\-]+(:\d{1,5})?", text):
-        raise _wrong(variable, text, "must be HOST or HOST:PORT, without https://")
-
-
-def _key_file(environ: Mapping[str, str], variable: str) -> None:
-    """Sees that there is a key, or what says whose identity to take; only its owner can say whether it is good."""
+def _credentials(environ: Mapping[str, str], variable: str) -> None:
     text = environ.get(variable, "")
     try:
         if text and "type" not in msgspec.json.decode(Path(text).read_bytes(), type=dict[str, object]):
-            raise _wrong(variable, text, "must name a file of credentials, and its JSON has no type")
+            raise _wrong(variable, text, "must name a file of credentials, whose JSON has a type")
     except (OSError, msgspec.DecodeError) as error:
-        raise _wrong(variable, text, f"must name a file of credentials, which can't be read: {error}") from error
+        raise _wrong(variable, text, f"must name a file of credentials ({error})") from error
 
 
 def _duration(environ: Mapping[str, str], variable: str, default: str, low: timedelta, high: timedelta) -> timedelta:

@@ -80,11 +80,7 @@ class SpannerBackups:
         return descriptions.read_list(listed, _operation, database, backup)
 
     def _list(self, what: str, field: str, instance: InstanceName, **more: object) -> list[Any]:
-        """All items of a list, each page a call of its own within the delivery's time.
-
-        Raises:
-            RefusedError: There are more than can be read; a part of them could be misleading.
-        """
+        """All items of a list, each page a call of its own; too many are refused, as a part could be misleading."""
         request, found = {"parent": instance, "page_size": PAGE_SIZE, **more}, list[Any]()
         while len(found) < ITEMS_MAX:
             page = _service.call(f"list_{what}", request, self._budget)

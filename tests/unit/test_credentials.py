@@ -71,7 +71,7 @@ def tokens() -> Iterator[Tokens]:
 def environ(files: tuple[Path, Path], google: Google, tmp_path: Path) -> dict[str, str]:
     """All three services at one address by their settings, a certificate that gRPC trusts, and nobody signed in."""
     return {
-        **{f"BACKSTOP_{service}_ENDPOINT": google.address for service in settings.SERVICES},
+        **dict.fromkeys(settings.ENDPOINTS, google.address),
         "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(files[1]),
         "CLOUDSDK_CONFIG": str(tmp_path),
         **metadata("127.0.0.1:1"),
@@ -231,13 +231,11 @@ print(json.dumps([one._made(9.0).api_endpoint for one in (spanner, pubsub, tasks
     ]
 
 
-@pytest.mark.parametrize("service", settings.SERVICES)
-@pytest.mark.parametrize("endpoint", ["https://spanner.example.com", "spanner.example.com/v1", ":443", "a b"])
-def test_an_endpoint_that_can_t_be_one_is_refused_at_start(service: str, endpoint: str) -> None:
+@pytest.mark.parametrize("variable", settings.EMULATORS + settings.ENDPOINTS)
+@pytest.mark.parametrize("endpoint", ["https://spanner.example.com", "spanner.example.com", ":443", "a b:1"])
+def test_an_address_that_can_t_be_one_is_refused_at_start(variable: str, endpoint: str) -> None:
     """The error names the variable and what would be right."""
-    variable = f"BACKSTOP_{service}_ENDPOINT"
-
-    with pytest.raises(ValueError, match=f"^{variable}: must be HOST.*found {endpoint!r}"):
+    with pytest.raises(ValueError, match=f"^{variable}: must be HOST:PORT.*found {endpoint!r}"):
         settings.read({**REQUIRED, variable: endpoint})
 
     settings.read({**REQUIRED, variable: "spanner.europe-west1.rep.googleapis.com:443"})
