@@ -23,11 +23,10 @@ STAGES = {
     "Spanner's generated admin client, with gRPC and google-auth": "google.cloud.spanner_admin_database_v1",
     "Cloud Tasks' client": "google.cloud.tasks_v2",
     "Pub/Sub's generated client": "google.pubsub_v1",
-    "signing in, which an emulator doesn't ask for": "google.auth.transport.requests",
 }
 """In the order in which a follow-up and then an outcome need them."""
 
-WHOLE = "instead of the last four: google.cloud.spanner and google.cloud.pubsub_v1"
+WHOLE = "instead of the last three: google.cloud.spanner and google.cloud.pubsub_v1"
 ALTERNATIVES = {WHOLE: (2, "google.cloud.spanner, google.cloud.pubsub_v1")}
 """After so many of the stages, what others import."""
 
