@@ -226,7 +226,8 @@ class Lab:
         """What the function printed about one message, a line for each delivery; waits until there are as many."""
 
         def found() -> list[dict[str, Any]]:
-            return [line for line in list(self.stack.function.lines) if line.get("message_id") == message_id]
+            lines = [line for line in list(self.stack.function.lines) if "command" in line]  # not those of outcomes
+            return [line for line in lines if line.get("message_id") == message_id]
 
         wait_until(lambda: len(found()) >= count)
         return found()

@@ -36,6 +36,9 @@ READS = frozenset({"ListBackupOperations", "GetOperation", "GetBackup", "ListDat
 SAY_NOTHING = frozenset({"CancelOperation", "DeleteBackup"})
 """Their answers have no fields that could be missing."""
 
+UNREAD = frozenset({"CancelOperation"})
+"""Google's client doesn't read the answer, and so doesn't notice one that nobody could read."""
+
 ONCE = frozenset({"CreateBackup", "CancelOperation", "DeleteBackup"})
 """The adapters never repeat these by themselves."""
 
@@ -133,6 +136,8 @@ class Cell:
             return False
         if self.kind in {Code.UNAVAILABLE, Trouble.CUT}:
             return self.method in ONCE
+        if self.kind is Trouble.GARBLED and self.method in UNREAD:
+            return False
         return self.kind is not Trouble.BARE or self.method == "CreateBackup"
 
 

@@ -104,7 +104,7 @@ def pushes(stack: Stack) -> list[Push]:
 def check_deliveries(stack: Stack) -> None:
     """Some deliveries were refused, none ended in a bug, and none waited for an answer for longer than it should."""
     assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
-    assert max(line["duration_ms"] for line in stack.function.lines) < DELIVERY_MS_MAX
+    assert max(line["duration_ms"] for line in stack.function.lines if "duration_ms" in line) < DELIVERY_MS_MAX
 
 
 def refusals(stack: Stack) -> Counter[str]:
