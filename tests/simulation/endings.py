@@ -78,6 +78,8 @@ def _lost_backups(words: dict[str, list[Outcome]], facts: Facts) -> Iterator[str
             continue
         command_id = facts.command_behind(attempt.creator)
         unseen = command_id in given_up and (command_id, f"look {attempt.operation}") not in followed
+        command = facts.commands.get(command_id)
+        unseen |= not attempt.good and command is not None and entitlement.began_anew(command, facts)
         if command_id not in facts.lost and not unseen and (command_id, attempt.operation) not in ended:
             yield f"{attempt.operation} was started for {command_id}, which never told its end"
 
@@ -133,14 +135,16 @@ def one_last_word(facts: Facts) -> Iterator[str]:
         by_operation: defaultdict[str, set[str]] = defaultdict(set)
         for outcome in outcomes:
             attempt = facts.attempts.get(outcome.operation)
+            seen_wrongly = attempt is not None and attempt.backup in facts.record.misread
+            if outcome.name == "COMPLETED_KEPT" and seen_wrongly:
+                continue  # It says what was seen, and a later poll may see more.
             if outcome.name in REAL_ENDS and not _came_to_nothing(attempt, command_id, facts):
                 by_operation[outcome.operation].add(outcome.name)
         for operation, names in by_operation.items():
             if len(names) > 1:
                 yield f"{command_id} says {sorted(names)} of {operation}"
         sure = [operation for operation in by_operation if not _may_be_later(operation, command, facts)]
-        anew = len(command.stamps) > 1 and "backup_id" in command.body
-        if len(sure) > 1 and "instance" not in command.body and not anew:
+        if len(sure) > 1 and "instance" not in command.body and not entitlement.began_anew(command, facts):
             yield f"{command_id} tells the end of {sorted(by_operation)}"
 
 

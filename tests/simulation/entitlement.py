@@ -113,6 +113,18 @@ def started_by(command: Command, attempt: Attempt, facts: Facts) -> bool:
     )
 
 
+def began_anew(command: Command, facts: Facts) -> bool:
+    """Whether a start with a `backup_id` came again with another publish time, after its backup had come to nothing.
+
+    Nothing tells it then from another start.
+    """
+    if len(command.stamps) == 1 or "backup_id" not in command.body:
+        return False
+    own = [one for one in facts.attempts.values() if started_by(command, one, facts)]
+    own.sort(key=lambda one: one.start)
+    return len(own) > 1 and all(not one.good or one.gone_at for one in own[:-1])
+
+
 def is_derived(command: Command, attempt: Attempt) -> bool:
     """Whether a backup's name is the one that a start without a name of its own derives."""
     database_id, backup_id = attempt.database.rpartition("/")[2], attempt.backup.rpartition("/")[2]

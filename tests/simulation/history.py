@@ -24,8 +24,7 @@ GHOST = "ghost"
 """A database that doesn't exist."""
 
 COMMANDS, MORE_COMMANDS, FOLLOW_UPS, RESULTS, DEAD = (
-    f"projects/project/topics/{name}"
-    for name in ("commands", "more-commands", "follow-ups", "results", "dead-letters")
+    f"projects/project/topics/{name}" for name in ("commands", "more-commands", "follow-ups", "results", "dead-letters")
 )
 QUEUE = "projects/project/locations/europe-west1/queues/follow-ups"
 

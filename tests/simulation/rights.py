@@ -129,20 +129,8 @@ def one_backup_per_start(facts: Facts) -> Iterator[str]:
         if within is not None and attempt.start - last > within + facts.skew + DELIVERY_MAX:
             yield f"{attempt.backup} was started {attempt.start - last} after its command"
     for (command_id, database), count in made.items():
-        if count > 1 and not _began_anew(facts.commands[command_id], facts):
+        if count > 1 and not entitlement.began_anew(facts.commands[command_id], facts):
             yield f"{command_id} made {count} backups of {database}"
-
-
-def _began_anew(command: Command, facts: Facts) -> bool:
-    """Whether a start with a `backup_id` came again with another publish time after its first backup had come to nothing.
-
-    Nothing tells it then from another start.
-    """
-    *first, _ = sorted(
-        (one for one in facts.attempts.values() if entitlement.started_by(command, one, facts)),
-        key=lambda one: one.start,
-    )
-    return len(command.stamps) > 1 and "backup_id" in command.body and all(not one.good or one.gone_at for one in first)
 
 
 def only_by_right(facts: Facts) -> Iterator[str]:

@@ -40,12 +40,9 @@ def true_words(facts: Facts) -> Iterator[str]:
 
 
 def _untrue(outcome: Outcome, command: Command, attempt: Attempt | None, facts: Facts) -> str:  # noqa: PLR0911 one line for each outcome
-    if command.dry and command.action != "sweep" and outcome.name not in OF_DRY_RUNS:
-        return "it is a dry run"
+    if why := _untrue_of_form(outcome, command):
+        return why
     match outcome.name:
-        case name if command.odd:
-            named = FIELDS.get(command.odd, "") in outcome.detail
-            return "" if name == "REJECTED" and named else f"it has {command.odd}"
         case "NOTHING_TO_CANCEL":
             return _untrue_nothing(outcome, command, facts)
         case "GONE":
@@ -67,6 +64,15 @@ def _untrue(outcome: Outcome, command: Command, attempt: Attempt | None, facts: 
             return "that is not what it meant"
         case _:
             return _untrue_of(outcome, command, attempt, facts)
+
+
+def _untrue_of_form(outcome: Outcome, command: Command) -> str:
+    """What can't be said of a dry run, nor of a message whose envelope or form is not a command's."""
+    if command.dry and command.action != "sweep" and outcome.name not in OF_DRY_RUNS:
+        return "it is a dry run"
+    if command.odd and not (outcome.name == "REJECTED" and FIELDS.get(command.odd, "") in outcome.detail):
+        return f"the message: {command.odd}"
+    return ""
 
 
 def _untrue_of(outcome: Outcome, command: Command, attempt: Attempt, facts: Facts) -> str:  # noqa: C901, PLR0911 one line for each outcome

@@ -214,11 +214,13 @@ class World:
         return published.key
 
     def use_id_again(self, topic: str) -> bool:
-        """Gives the next message of a topic the id of the latest command; False if there was none."""
-        latest = self._pubsub.published(COMMANDS)
-        if latest:
-            self._pubsub.reuse_id(topic, latest[-1].message_id)
-        return bool(latest)
+        """Gives the next message of a topic the id of the latest command; False if there is none that it can have."""
+        used = {message.message_id for message in self._pubsub.published(topic)}
+        latest = [message.message_id for message in self._pubsub.published(COMMANDS)[-1:]]
+        if not latest or latest[0] in used:
+            return False
+        self._pubsub.reuse_id(topic, latest[0])
+        return True
 
     def meanwhile(self) -> None:
         """Lets people do what is due, and one other delivery be worked on, in the middle of a delivery."""
