@@ -82,7 +82,9 @@ class CallFaults(PlannedFaults):
         work.delivery.calls += 1
         work.delivery.spanner_calls += method not in ELSEWHERE
         work.fault = ""
+        since = world.now
         world.now += LATENCY
+        world.let_people_act(since)
         if (world.now - work.delivery.begin).total_seconds() > DELIVERY_S_MAX:
             record.counts["time used up"] += 1
             raise _refused(work, method, Code.DEADLINE_EXCEEDED, f"the delivery's {DELIVERY_S_MAX:.0f} s are used up")
@@ -94,7 +96,9 @@ class CallFaults(PlannedFaults):
         site = (CALL, *work.site, work.delivery.calls)
         fault = world.chance.at(site) or ""
         if fault == "slow":
+            since = world.now
             world.now += timedelta(seconds=world.chance.spread(site, SLOW_S_MIN, world.history.faults.slow_s_max))
+            world.let_people_act(since)
             record.counts["slow"] += 1
         elif fault == "interleave":
             if len(world.working) <= NESTED_DEPTH_MAX:

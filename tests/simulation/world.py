@@ -229,7 +229,7 @@ class World:
             return
         self.now = max(self.now, due)
         self.record.counts["interleave"] += 1
-        self._do_steps()
+        self.let_people_act(self.now)
         self._dispatch()
         self._collect()
         if self._ready:
@@ -268,7 +268,7 @@ class World:
         return min(moments, default=None)
 
     def _do_due(self) -> None:
-        self._do_steps()
+        self.let_people_act(self.now)
         self._dispatch()
         self._collect()
         while self._ready:
@@ -296,10 +296,14 @@ class World:
                 self.record.counts[fault] += 1
                 self.record.forgotten.add(task.name)
 
-    def _do_steps(self) -> None:
-        while self._steps and BEGIN + timedelta(seconds=self._steps[0][1].at_s) <= self.now:
+    def let_people_act(self, since: datetime) -> None:
+        """Has people do what was due until now, each thing at its own time, but none before `since`."""
+        now = self.now
+        while self._steps and (due := BEGIN + timedelta(seconds=self._steps[0][1].at_s)) <= now:
             number, step = self._steps.popleft()
+            self.now = max(due, since)
             people.act(self, number, step)
+        self.now = now
 
     def _collect(self) -> None:
         """Takes what Pub/Sub pushes now."""
