@@ -268,6 +268,8 @@ class Facts:
         for command_id, delivery in zip(by_delivery, record.deliveries, strict=True):
             refusals[command_id].update(code for _, code in delivery.refused)
         for call, code in self.answers:
+            if call.method == "CancelOperation" and code is Code.FAILED_PRECONDITION:
+                continue  # It came too late, which is no reason to turn a command down.
             refusals[by_delivery[call.delivery]].add(code.name)
         return refusals
 
