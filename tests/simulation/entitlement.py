@@ -58,6 +58,11 @@ def is_surely_meant(command: Command, attempt: Attempt) -> bool:
     return just_ended if "operation" in command.body else ran(command, attempt)
 
 
+def is_hidden(command: Command, attempt: Attempt) -> bool:
+    """Whether an operation that can't be read fits and ran, so that it must be told of."""
+    return points_at(command, attempt) and ran(command, attempt)
+
+
 def is_within(command: Command, attempt: Attempt) -> bool:
     """Whether a command is for a backup that a native schedule made, if one did."""
     return command.includes_scheduled or not attempt.scheduled

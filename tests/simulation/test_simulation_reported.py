@@ -10,6 +10,7 @@ import pytest
 
 from emulators.spanner.plans import Plan
 from tests.simulation.chance import CALL, COMMAND, READ
+from tests.simulation.defects import DEFECTS, ONLY_IN_CASES
 from tests.simulation.facts import Facts
 from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED, FORGED_SOURCE, NO_ID, NO_TIME, Faults
 from tests.simulation.history import (
@@ -22,6 +23,7 @@ from tests.simulation.history import (
     backup_name,
     database_name,
 )
+from tests.simulation.planting import planted
 from tests.simulation.run import run
 
 if TYPE_CHECKING:
@@ -247,6 +249,47 @@ def test_what_was_met_goes_well(title: str) -> None:
 
     assert verdict.findings == []
     assert [outcome.name for outcome in Facts(verdict.record).outcomes] == told.split()
+
+
+UNMENDED = {
+    "a cancel that overtakes its start leaves the good backup before it alone": (
+        "a cancel by database may be late by the grace"
+    ),
+    "a cancel finds the start before it although Pub/Sub's clock is 3 s behind": (
+        "a cancel finds nothing that started since by any clock"
+    ),
+    "a cancel beside a running operation that can't be read leaves the good backup alone": (
+        "an operation that can't be read is overlooked"
+    ),
+    "a start of very many that are all turned down sums them up": "what a start of many carries has no bound",
+    "a start does not take over the backup of its name that a person began 8 s before": (
+        "a start takes any backup of its name for its own"
+    ),
+    "a cancel that Spanner refuses as too late still has its end": (
+        "a cancel that Spanner refuses as too late is an error"
+    ),
+    "a body that names another topic than its push is no follow-up": "the topic that a body names is believed",
+    "two commands of two topics with one id have a chain each": "a chain's names leave the topic out",
+    "a backup that is not found once is not told as gone": "a backup that is not found once counts as gone",
+    "a cancel in the same millisecond as its start finds it": "a cancel finds nothing that started since by any clock",
+    f"a command is turned down once: {EPOCH}": "a publish time that can't be is believed",
+    f"a command is turned down once: {FAR_FUTURE}": "a publish time that can't be is believed",
+    "a start that comes again with another publish time makes one backup": (
+        "a derived name is looked for with the time in it"
+    ),
+}
+"""The defect that is there again where the mending is taken out."""
+
+
+@pytest.mark.parametrize("title", UNMENDED)
+def test_what_was_met_is_found_again_when_the_mending_is_taken_out(title: str) -> None:
+    """With the defect the history is a finding."""
+    (defect,) = (defect for defect in (*DEFECTS, *ONLY_IN_CASES) if defect.title == UNMENDED[title])
+
+    with planted(defect):
+        findings = run(CASES[title].history).findings
+
+    assert findings
 
 
 SWEEP = _history(

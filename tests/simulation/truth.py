@@ -112,6 +112,7 @@ def _untrue_nothing(outcome: Outcome, command: Command, facts: Facts) -> str:
     """Nothing was meant by a cancel, and nothing was for a sweep to look after, whatever the clocks say."""
     if command.action == "cancel":
         sure = [one for one in facts.attempts.values() if entitlement.is_surely_meant(command, one)]
+        sure += [one for one in facts.attempts.values() if one.unreadable and entitlement.is_hidden(command, one)]
     elif facts.record.misread:
         return ""
     else:
