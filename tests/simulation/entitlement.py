@@ -105,14 +105,16 @@ def points_at(command: Command, attempt: Attempt) -> bool:
 
 
 def started_by(command: Command, attempt: Attempt, facts: Facts) -> bool:
-    """Whether an operation is a start's own: it made it; or it came to nothing, so that nobody can lose anything."""
+    """Whether an operation is a start's own: it made it; or it came to nothing by itself, and nobody loses by it."""
     if attempt.creator is not None and facts.command_behind(attempt.creator) == command.id:
         return True
     if command.action != "start" or "backup_id" not in command.body or not names_database(command, attempt.database):
         return False
     came_to_nothing = not attempt.good and (attempt.end is not None or attempt.gone_at is not None)
+    canceller = attempt.canceller
     return (
         came_to_nothing
+        and (canceller is None or facts.command_behind(canceller) != command.id)
         and attempt.backup == f"{INSTANCE}/backups/{command.body['backup_id']}"
         and attempt.start >= min(command.asked, command.at) - CLOCKS
     )

@@ -199,7 +199,7 @@ def _is_missing(outcome: Outcome, command: Command, facts: Facts) -> bool:
     """Whether there is no such database, or no such backup now, nor was when the delivery began."""
     body, begin = command.body, facts.begin_of(outcome)
     if "database" in body:
-        return body["database"] not in map(database_name, facts.record.deployment.databases)
+        return body["database"] not in {database_name(one) for one in facts.record.deployment.databases}
     there = [
         one
         for one in facts.attempts.values()
