@@ -112,7 +112,8 @@ def _untrue_nothing(outcome: Outcome, command: Command, facts: Facts) -> str:
     """Nothing was meant by a cancel, and nothing was for a sweep to look after, whatever the clocks say."""
     if command.action == "cancel":
         sure = [one for one in facts.attempts.values() if entitlement.is_surely_meant(command, one)]
-        sure += [one for one in facts.attempts.values() if one.unreadable and entitlement.is_hidden(command, one)]
+        hidden = [one for one in facts.attempts.values() if one.unreadable and one.ended_after(outcome.told.at)]
+        sure += [one for one in hidden if entitlement.is_hidden(command, one)]
     elif facts.record.misread:
         return ""
     else:
