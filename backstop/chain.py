@@ -1,4 +1,4 @@
-"""The chain of looks at one operation: how it goes on, and how it is given up."""
+"""The chain of polls of one operation: how it goes on, and how it is given up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from backstop import pacing
-from backstop.context import schedule
 from backstop.lifecycle import Intent, Outcome, intent_now
 from backstop.results import ErrorText, Result
 
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
     from backstop.ports import Operation
 
 
-def limit(cancel_after: timedelta | None, operation: Operation, at: At) -> datetime | None:
+def limit(cancel_after: timedelta | None, operation: Operation, asked: datetime) -> datetime | None:
     """From when on an operation is unwanted if it still runs: never before the command was there to say so."""
-    if cancel_after is None:
-        return None
-    return max(operation.start_time + cancel_after, at.trigger.publish_time)
+    return None if cancel_after is None else max(operation.start_time + cancel_after, asked)
 
 
 def give_up_at(operation: Operation, at: At) -> datetime:
@@ -54,17 +51,26 @@ def next_wait(at: At, look: Look, operation: Operation) -> timedelta:
 
 
 def following(at: At, look: Look, operation: Operation) -> Look:
-    """The look that comes after this one; it remembers the highest progress and when that was first seen."""
-    following = replace(look, step=look.step + 1, failures=0)
+    """The poll that comes after this one; it remembers the highest progress and when that was first seen."""
+    seen = look.seen_running or not operation.done
+    following = replace(look, step=look.step + 1, failures=0, seen_running=seen)
     if look.percent is not None and operation.percent <= look.percent:
         return following
     elapsed = max(at.now - operation.start_time, timedelta(0))
     return replace(following, percent=operation.percent, percent_seconds=int(elapsed.total_seconds()))
 
 
-def schedule_look(at: At, look: Look, operation: Operation, wait: timedelta) -> timedelta:
-    """Makes the look that comes after this one."""
-    return schedule(at, following(at, look, operation), wait)
+def poll_again(at: At, look: Look, operation: Operation, wait: timedelta, why: str, *told: Result) -> timedelta | None:
+    """Schedules the next poll, publishes what is to be told, and returns the wait.
+
+    Past the give-up time it publishes that instead, and why it came to it.
+    """
+    if at.now >= look.give_up_at:
+        at.tell(*told, give_up(at, look, why, operation))
+        return None
+    at.schedule(following(at, look, operation), wait)
+    at.tell(*told)
+    return wait
 
 
 def give_up(at: At, look: Look, why: str, operation: Operation | None = None, error: ErrorText | None = None) -> Result:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import msgspec.structs
+from msgspec.structs import replace
 
 from backstop import pacing
-from backstop.chain import bounded, give_up, schedule_look
-from backstop.commands import RETENTION_MIN, IfCreated
-from backstop.context import At, Report, tell
+from backstop.chain import bounded, following, give_up, poll_again
+from backstop.commands import RETENTION_MIN
 from backstop.errors import RefusedError
-from backstop.lifecycle import Outcome, reason_to_keep
+from backstop.lifecycle import Case, Outcome, reason_to_keep
 from backstop.results import ErrorText, of_operation
 
 if TYPE_CHECKING:
+    from backstop.context import At
     from backstop.follow_ups import Look
     from backstop.ports import Backup, Operation
 
 EXPIRY_MARGIN = timedelta(minutes=5)
 """How far from an edge of Spanner's window for the expiry we stay, as the server's clock decides and not ours."""
-
-DELETE_NOT_ALLOWED = "this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,58 +29,73 @@ class Verdict:
     """What is to become of a backup that was to be stopped and completed all the same.
 
     Attributes:
-        outcome: How it ends without a deletion; None if deleting it is earned.
         what: A clause that completes "it was complete before it could be stopped, and …".
+        outcome: What that comes to; None if deleting the backup is earned.
         found: The backup, if it is there.
+        missing: Whether it is gone only by what Spanner says now, which may be a mistake.
     """
 
-    outcome: Outcome | None
     what: str
+    outcome: Outcome | None = None
     found: Backup | None = None
+    missing: bool = False
 
 
-def judge(at: At, look: Look, operation: Operation) -> Verdict:
-    """Looks at the backup of an operation that succeeded although it was to be stopped, and changes nothing."""
-    keep = _reason_to_keep(at, look, operation, None)
-    if keep is not None:
-        return Verdict(Outcome.COMPLETED_KEPT, f"is left alone: {keep}")
-    try:
-        found = at.ports.spanner.get_backup(operation.backup)
-    except RefusedError as error:
-        if error.code != "NOT_FOUND":
-            raise
-        return Verdict(Outcome.COMPLETED_THEN_DELETED, "is gone")
-    if operation.response is not None and found.create_time != operation.response.create_time:
+def judge(at: At, look: Look, operation: Operation, found: Backup | None = None) -> Verdict:
+    """Judges the backup of an operation that succeeded although it was to be stopped, and changes nothing.
+
+    It reads the backup if nobody has, and if nothing speaks against deleting it before.
+    """
+    if (why := reason_to_keep(Case(look, operation, at.settings.allow_delete))) is not None:
+        return Verdict(f"is left alone: {why}", Outcome.COMPLETED_KEPT)
+    found = found or at.find_backup(operation.backup)
+    if found is None:
+        return Verdict("is gone", Outcome.COMPLETED_THEN_DELETED, missing=True)
+    if operation.end_time is not None and found.create_time >= operation.end_time:
+        # The name was free again, so the backup that the operation made is gone.
         other = f"is gone; the backup that has its name now, created at {found.create_time.isoformat()}, stays"
-        return Verdict(Outcome.COMPLETED_THEN_DELETED, other)
-    keep = _reason_to_keep(at, look, operation, found)
-    if keep is not None:
-        return Verdict(Outcome.COMPLETED_KEPT, f"is left alone: {keep}", found)
-    return Verdict(None, "has been deleted", found)
+        return Verdict(other, Outcome.COMPLETED_THEN_DELETED)
+    if (why := reason_to_keep(Case(look, operation, at.settings.allow_delete, found))) is not None:
+        return Verdict(f"is left alone: {why}", Outcome.COMPLETED_KEPT, found)
+    return Verdict("has been deleted", None, found)
 
 
-def delete_if_earned(at: At, look: Look, operation: Operation, report: Report) -> Report:
+def delete_if_earned(at: At, look: Look, operation: Operation) -> timedelta | None:
     """Deletes the backup of an operation that succeeded although it was to be stopped, or says why it stays.
 
     Args:
         at: The delivery.
-        look: On whose behalf; its step is the number of this look.
+        look: On whose behalf; its step is the number of this poll.
         operation: The operation, which has a response.
-        report: What is known of the delivery so far.
+
+    Returns:
+        How long until the next poll; None if this one was the last.
     """
     verdict = judge(at, look, operation)
+    if verdict.missing and look.missing != "backup":
+        # Spanner may say so by mistake, so a backup is gone only when two polls don't find it.
+        wait = bounded(at, look, timedelta(0))
+        return poll_again(at, replace(look, missing="backup"), operation, wait, "its backup was not found")
     if verdict.outcome is None and verdict.found is not None:
-        try:
-            at.ports.spanner.delete_backup(operation.backup, "it completed although it was to be stopped")
-        except RefusedError as error:
-            if error.code != "FAILED_PRECONDITION":
-                raise
-            blocked = _blocked(at, look, operation, verdict.found, error)
-            return replace(report, results=blocked.results, next_look=blocked.next_look)
+        blocked = try_to_delete(at, verdict.found)
+        if blocked is not None:
+            return _blocked(at, look, operation, verdict.found, blocked)
     outcome = verdict.outcome or Outcome.COMPLETED_THEN_DELETED
     detail = f"{operation.backup} was complete before it could be stopped, and {verdict.what}."
-    result = of_operation(outcome, detail, at.trigger, operation, found=verdict.found, steps=look.step)
-    return replace(report, results=tell(at, result))
+    at.tell(of_operation(outcome, detail, at.trigger, operation, found=verdict.found, steps=look.step))
+    return None
+
+
+def try_to_delete(at: At, found: Backup) -> RefusedError | None:
+    """Deletes a backup; returns what Spanner says if a restore or a copy still needs it."""
+    why = f"its operation was to be stopped and completed all the same; message {at.trigger.message_id} asked for this"
+    try:
+        at.ports.spanner.delete_backup(found.name, why)
+    except RefusedError as error:
+        if error.code != "FAILED_PRECONDITION":
+            raise
+        return error
+    return None
 
 
 def users_of(backup: Backup) -> str:
@@ -90,32 +103,25 @@ def users_of(backup: Backup) -> str:
     return ", ".join(backup.referenced_by) or "a restore or a copy"
 
 
-def _reason_to_keep(at: At, look: Look, operation: Operation, found: Backup | None) -> str | None:
-    """What speaks against the deletion, on the command's part and the operator's as well as on the backup's own."""
-    if look.if_created is IfCreated.KEEP:
-        return "the command says if_created: keep"
-    if not at.settings.allow_delete:
-        return DELETE_NOT_ALLOWED
-    return reason_to_keep(operation, found, unwanted_from=look.cancel_at, include_scheduled=look.include_scheduled)
-
-
-def _blocked(at: At, look: Look, operation: Operation, found: Backup, error: RefusedError) -> Report:
+def _blocked(at: At, look: Look, operation: Operation, found: Backup, error: RefusedError) -> timedelta | None:
     """Tries again later, until the chain's time is up."""
     said = ErrorText(error.code, error.message)
     if at.now >= look.give_up_at:
         why = f"its backup can't be deleted, as {users_of(found)} still needs it; {_shorten_expiry(at, found)}"
-        return Report(results=tell(at, give_up(at, look, why, operation, said)))
+        at.tell(give_up(at, look, why, operation, said))
+        return None
     since = at.now - operation.end_time if operation.end_time else timedelta(0)
     wait = bounded(at, look, pacing.wait_growing(max(since, timedelta(0))))
-    wait = schedule_look(at, msgspec.structs.replace(look, blocked=True), operation, wait)
-    if look.blocked:
-        return Report(next_look=wait)
-    until = f"{look.give_up_at:%Y-%m-%d %H:%M} UTC"
-    detail = f"{operation.backup} can't be deleted yet, as {users_of(found)} still needs it; trying until {until}."
-    blocked = of_operation(
-        Outcome.DELETE_BLOCKED, detail, at.trigger, operation, found=found, steps=look.step, error=said
-    )
-    return Report(results=tell(at, blocked), next_look=wait)
+    at.schedule(following(at, replace(look, blocked=True, missing=None), operation), wait)
+    if not look.blocked:
+        until = f"{look.give_up_at:%Y-%m-%d %H:%M} UTC"
+        detail = f"{operation.backup} can't be deleted yet, as {users_of(found)} still needs it; trying until {until}."
+        at.tell(
+            of_operation(
+                Outcome.DELETE_BLOCKED, detail, at.trigger, operation, found=found, steps=look.step, error=said
+            )
+        )
+    return wait
 
 
 def _shorten_expiry(at: At, found: Backup) -> str:

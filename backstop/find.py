@@ -4,106 +4,152 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from datetime import timedelta
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backstop.lifecycle import GRACE
-from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId
+from backstop.lifecycle import CLOCK_MARGIN, GRACE
+from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId, backup_stem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from backstop.follow_ups import Trigger
-    from backstop.names import BackupName, DatabaseName
-    from backstop.ports import Operation
+    from backstop.names import DatabaseName
+    from backstop.ports import Backup, Operation
 
-CLOCK_MARGIN = timedelta(seconds=10)
-"""How far Pub/Sub's clock and Spanner's may disagree about which of two events came first."""
+ID_DIGITS = 8
+"""Hexadecimal digits of a derived id that stand for the message: two of one database and second differ, but for one
+pair in four thousand million."""
 
 
 def derived_backup_id(database: DatabaseName, trigger: Trigger) -> BackupId:
     """The id of a backup whose command named none: the same for every delivery of the message, and no other.
 
     Returns:
-        `<database>-<YYYYMMDD>-<HHMMSS>-<4 hex>`, with the time of publishing in UTC.
+        `<database>-<YYYYMMDD>-<HHMMSS>-<8 hex>`, with the time of publishing in UTC.
     """
-    suffix = f"-{trigger.publish_time:%Y%m%d-%H%M%S}-{hashlib.sha256(trigger.message_id.encode()).hexdigest()[:4]}"
-    return BackupId(database.database_id[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
+    suffix = f"-{trigger.publish_time:%Y%m%d-%H%M%S}-{_digest(trigger).hex()[:ID_DIGITS]}"
+    return BackupId(backup_stem(database.database_id)[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
 
 
-def own_attempt(
-    operations: Sequence[Operation], backup: BackupName, database: DatabaseName, trigger: Trigger, *, derived: bool
-) -> Operation | None:
-    """The operation that an earlier delivery of the same start made; None if none did.
+def derived_attempt(operations: Sequence[Operation], database: DatabaseName, trigger: Trigger) -> Operation | None:
+    """The operation that an earlier delivery of a start without a `backup_id` made; None if none did.
 
-    It makes the same backup of the same database and was not started before the message was published. A derived id
-    is proof by itself. Of several, the first is ours: what was started under the name later is somebody else's.
+    Its id tells, by the message's digits. The time in it doesn't count, as Pub/Sub may bring a message again with
+    another publish time. https://github.com/googleapis/google-cloud-go/issues/1174 (seen)
     """
-    attempts = [
-        operation
-        for operation in operations
-        if operation.backup == backup
-        and operation.database == database
-        and (derived or operation.start_time >= trigger.publish_time - CLOCK_MARGIN)
-    ]
-    return min(attempts, key=lambda operation: operation.start_time, default=None)
+    pattern = _derived_form(database, _digest(trigger).hex()[:ID_DIGITS])
+    own = [one for one in operations if one.database == database and pattern.fullmatch(one.backup.backup_id)]
+    return min(own, key=lambda operation: operation.start_time, default=None)
 
 
-def ran(operation: Operation, published: datetime) -> bool:
-    """Whether an operation ran when a command was published.
+def fingerprint(trigger: Trigger) -> int:
+    """The microseconds, 1 to 999,999, that mark what a start made: its backup's expiry has them.
 
-    What a command means is decided by how things stood then, and not by when it arrives: brought again hours later,
-    it must not turn to another operation. What was started after it was published can't be meant in any case.
+    Spanner keeps an expiry to the microsecond, so whatever the backup is called, whoever reads it can tell. It is never
+    a whole number of milliseconds, as many tools' times are.
+    https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented: the granularity)
     """
-    return operation.start_time <= published and (operation.end_time is None or operation.end_time > published)
+    number = int.from_bytes(_digest(trigger)[:8])
+    return number % 1000 * 1000 + number // 1000 % 999 + 1
 
 
-def running(operations: Sequence[Operation], published: datetime) -> list[Operation]:
-    """The operations that a cancel published then can mean, the newest first: they ran, and there is a use in it.
+def is_marked(backup: Backup, trigger: Trigger) -> bool:
+    """Whether a backup's expiry says that this message's start made it; one that somebody has changed says nothing."""
+    return backup.expire_time.microsecond == fingerprint(trigger)
 
-    There is none for what has ended since without a backup.
+
+def is_derived(operation: Operation) -> bool:
+    """Whether a start without a `backup_id` may have made the operation, by the form of its backup's name."""
+    form = _derived_form(operation.database, f"[0-9a-f]{{{ID_DIGITS}}}")
+    return form.fullmatch(operation.backup.backup_id) is not None
+
+
+def _derived_form(database: DatabaseName, digits: str) -> re.Pattern[str]:
+    """The form of a derived id: what `derived_backup_id` writes, with any time."""
+    time_length = len("-20261122-020000-") + ID_DIGITS
+    stem = backup_stem(database.database_id)[: BACKUP_ID_LENGTH_MAX - time_length]
+    return re.compile(rf"{re.escape(stem)}-[0-9]{{8}}-[0-9]{{6}}-{digits}")
+
+
+def _digest(trigger: Trigger) -> bytes:
+    return hashlib.sha256(f"{trigger.topic}\n{trigger.message_id}".encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a command for a database or a backup can mean, by how things stood when it was published.
+
+    Attributes:
+        pool: The operations that ran then, the newest first. If none ran, those that began within the clocks' margin
+            after, but for a backup that is complete and that nobody has cancelled: that one is nobody's to stop.
+        rivals: Where all that ran has ended since, what began within the margin after: perhaps it is meant.
+        late: The one that ended last, within the grace before; only a command that names its backup can mean it.
+        younger: What began after the command was published and isn't in the pool.
+        last: The one that ended last before, however long ago.
     """
-    meant = [
-        operation
-        for operation in operations
-        if ran(operation, published) and (not operation.done or operation.response is not None)
-    ]
-    return sorted(meant, key=lambda operation: operation.start_time, reverse=True)
+
+    pool: tuple[Operation, ...]
+    rivals: tuple[Operation, ...]
+    late: Operation | None
+    younger: tuple[Operation, ...]
+    last: Operation | None
 
 
-def lately_ended(
-    operations: Sequence[Operation], published: datetime, *, include_scheduled: bool = False
-) -> Operation | None:
-    """The operation that a cancel published then means if it means no `running` one; None if there was no race either.
+def choose(operations: Sequence[Operation], published: datetime) -> Choice:
+    """What a command published then can mean.
 
-    It is one that ran then and has come to nothing since, or else one that lost the race because it ended within the
-    grace before: of several the newest, and one made on demand rather than by a schedule unless those are included.
+    How things stood then decides, and not how they stand when the message arrives: brought again hours later, it must
+    not turn to another operation, nor act after it was turned down. Pub/Sub's clock and Spanner's may differ, and the
+    publish time comes in whole milliseconds, cut; so a command that finds nothing that ran may mean what began just
+    after it. https://cloud.google.com/pubsub/docs/push#receive_push (documented: the time's form)
     """
-    ended = [
-        operation
-        for operation in operations
-        if operation.end_time is not None
-        and operation.start_time <= published
-        and operation.end_time >= published - GRACE
-    ]
-    return max(
-        ended,
-        key=lambda operation: (
-            ran(operation, published),
-            include_scheduled or not is_scheduled(operation),
-            # Had the command come before, it would have been cancelled for it.
-            ran(operation, published) and operation.cancel_time is not None,
-            operation.start_time,
-        ),
-        default=None,
+    known = [one for one in operations if not _asked_for_later(one, published)]
+    running = [one for one in known if ran(one, published)]
+    young = [one for one in known if published < one.start_time <= published + CLOCK_MARGIN]
+    touchable = [one for one in young if one.cancel_time is not None or not one.done or is_over(one)]
+    pool = sorted(running or touchable, key=lambda one: one.start_time, reverse=True)
+    before = [one for one in operations if one.end_time is not None and one.end_time <= published]
+    last = max(before, key=lambda one: (one.end_time, one.start_time), default=None)
+    return Choice(
+        pool=tuple(pool),
+        rivals=tuple(young) if running and all(one.done for one in running) else (),
+        late=last if last is not None and last.end_time is not None and last.end_time >= published - GRACE else None,
+        younger=tuple(one for one in operations if one.start_time > published and one not in pool),
+        last=last,
     )
 
 
 def newest(operations: Sequence[Operation], published: datetime) -> Operation | None:
-    """The operation that a `follow` published then means: the newest that ran, or else the one started last."""
-    meant = [operation for operation in operations if operation.start_time <= published]
-    return max(meant, key=lambda operation: (ran(operation, published), operation.start_time), default=None)
+    """The operation that a `follow` published then means: the newest that ran, or else the one that began last."""
+    pool = choose(operations, published).pool
+    before = [one for one in operations if one.start_time <= published]
+    return pool[0] if pool else max(before, key=lambda one: one.start_time, default=None)
+
+
+def _asked_for_later(operation: Operation, published: datetime) -> bool:
+    """Whether a start that was published after the command made the operation; its backup's derived name says when.
+
+    Both times are Pub/Sub's, so no difference of clocks comes in.
+    """
+    if not is_derived(operation):
+        return False
+    _, day, time, _ = operation.backup.backup_id.rsplit("-", 3)
+    return f"{day}-{time}" > f"{published:%Y%m%d-%H%M%S}"
+
+
+def ran(operation: Operation, published: datetime) -> bool:
+    """Whether an operation ran when a command was published; one that ended nobody knows when didn't."""
+    if operation.start_time > published:
+        return False
+    return operation.end_time > published if operation.end_time is not None else not operation.done
+
+
+def is_over(operation: Operation) -> bool:
+    """Whether an operation has ended without a backup, so that nothing can be done about it."""
+    return operation.error is not None
 
 
 def is_scheduled(operation: Operation) -> bool:

@@ -41,7 +41,7 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
         operation: The attempt.
         database: What it backs up; None where Spanner could not be asked.
         intent: Whether the backup is wanted.
-        cancel_at: From when on it is not wanted, if it still runs then, by Spanner's clock; None: always wanted.
+        cancel_at: An end no earlier than this, by Spanner's clock, is one of an unwanted backup; None: it is wanted.
         if_created: What becomes of a backup that is not wanted and completed all the same.
         include_scheduled: Whether one made by a native schedule may be stopped and deleted.
         give_up_at: When the chain ends, whatever has become of the operation.
@@ -49,6 +49,8 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
         expected_spread: How far off that may be, as a standard deviation of the logarithm.
         percent: The highest progress seen, 0 to 100.
         percent_seconds: How long after the operation's start it was first seen.
+        seen_running: Whether a delivery of this command has seen the operation run.
+        missing: What the last poll did not find.
         blocked: Whether `DELETE_BLOCKED` has been reported.
         failures: How many looks in a row Google has refused.
         v: The version of the format.
@@ -67,6 +69,8 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
     expected_spread: float = HISTORY_SPREAD
     percent: int | None = None
     percent_seconds: int = 0
+    seen_running: bool = False
+    missing: Literal["operation", "backup"] | None = None
     blocked: bool = False
     failures: int = 0
     v: Literal[1] = VERSION
@@ -136,9 +140,9 @@ FollowUp = Look | PutBack | FanOut
 def identity(follow_up: FollowUp, again: str = "") -> str:
     """The name under which a follow-up can exist only once.
 
-    It is a hash of the command's message id, what the chain is about, and the step. Two deliveries of one message make
-    the same follow-up; the chains of different commands never do. Hashed, as Cloud Tasks asks for, because names with
-    a common prefix slow a queue down.
+    It is a hash of the command's topic and message id, what the chain is about, and the step. Two deliveries of one
+    message make the same follow-up; the chains of different commands never do. Hashed, as Cloud Tasks asks for, because
+    names with a common prefix slow a queue down.
     https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
 
     Args:
@@ -158,7 +162,7 @@ def identity(follow_up: FollowUp, again: str = "") -> str:
             about = f"fan-out {instance}\n{step}"
         case _:
             assert_never(follow_up)
-    text = f"{follow_up.trigger.message_id}\n{about}\n{again}"
+    text = f"{follow_up.trigger.topic}\n{follow_up.trigger.message_id}\n{about}\n{again}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

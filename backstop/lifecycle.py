@@ -1,28 +1,31 @@
 """What an operation can look like, and what is done about it. This file is the whole of it.
 
 Rules about this file
-    Everything that decides between waiting, cancelling, deleting and reporting is here, as one table and the
-    conditions above it. It calls nobody, knows no message format, and has no clock.
+    Everything that decides between waiting, cancelling, deleting and reporting is here, as two tables: what to do in
+    each state, and the guards against a deletion. It calls nobody, knows no message format, and has no clock.
 
 Theory of operation
-    A look reads the operation from Spanner and finds it in exactly one *state*. The command on whose behalf the look
-    is made gives the *intent*: KEEP, the backup is wanted, or CANCEL, it is not. State and intent select one *rule*:
-    what to do now, and which outcome that is. Nothing else is remembered from one look to the next, so a look that
-    comes late, twice, or out of order does what is right for what it finds.
+    A poll reads the operation from Spanner and finds it in exactly one *state*. The command on whose behalf it polls
+    gives the *intent*: KEEP, the backup is wanted, or CANCEL, it is not. State and intent select one *rule*: what to
+    do now, and which outcome that is. A poll that comes late, twice, or out of order does what is right for what it
+    finds.
 
     The intent of a command with a time limit is KEEP until its limit and CANCEL from then on. An operation that
     ended before the limit was never unwanted: its end, by Spanner's clock, is compared with the limit, and not the
-    time of the look, so that a late look doesn't turn a good backup into a bad one.
+    time of the poll, so that a late poll doesn't turn a good backup into a bad one.
 
-    A rule that waits makes the next look. One look ends in GAVE_UP instead of a next one: the first that still wants
-    to wait after its give-up time. A state that ends the chain always wins over giving up.
+    A rule that waits schedules the next poll. A chain ends in GAVE_UP instead, at the first poll after its give-up
+    time that would still wait. A state that ends the chain always wins over giving up.
 
-    Deleting is a second decision, made only under SUCCEEDED and CANCEL: `reason_to_keep` names what speaks against
-    it, and only a backup that nothing speaks for is deleted. Deleting must be earned:
-      - the operation ended no earlier than the backup was first unwanted, by Spanner's clock;
-      - the backup found under the name is the one that this operation made: the same create_time;
-      - no native backup schedule made it, unless those were included;
-      - nobody asked to keep it.
+    Deleting is a second decision, made only under SUCCEEDED and CANCEL. Each guard is one reason not to delete; the
+    first that applies keeps the backup, and its sentence says why. Nothing is deleted but what passes them all.
+
+Doubt protects
+    A command that names the operation or the backup knows which attempt it means, and may come up to `GRACE` too
+    late. One that names a database doesn't: a backup that was complete when it was published may be last night's good
+    one. So it must be certain that the operation still ran then. Two things are proof: a delivery of this very command
+    saw it run, or it ended so much later that no two clocks could disagree about it. What began after the command may
+    be meant as well, if only clocks say that it was after; only having been seen running is proof of that.
 
 Where two rules could apply
     A cancel that somebody else asked for does not change the intent: under KEEP its end is reported and the backup
@@ -34,19 +37,26 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from backstop.commands import IfCreated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from backstop.follow_ups import Look
     from backstop.ports import Backup, Operation
 
 GRACE = timedelta(minutes=10)
-"""How long before a cancel was published the operation may have ended and still count as a lost race.
+"""How long before a cancel that names it an operation may have ended and still count as a lost race.
 
 People decide to cancel by looking at a list that is minutes old. Longer, and "cancel" would come to mean "delete".
 """
+
+CLOCK_MARGIN = timedelta(seconds=10)
+"""How far Pub/Sub's clock and Spanner's may disagree about which of two events came first (inferred: Google's services
+agree to well within this)."""
 
 
 class State(enum.StrEnum):
@@ -62,6 +72,8 @@ class State(enum.StrEnum):
     """Done, with code CANCELLED: the cancel won and there is no backup."""
     FAILED = "FAILED"
     """Done, with any other code."""
+    UNEXPLAINED = "UNEXPLAINED"
+    """Done, and Spanner says neither with what error nor with what backup."""
     GONE = "GONE"
     """Spanner doesn't know the operation; it forgets them 7 days after their end."""
 
@@ -147,6 +159,10 @@ TABLE: Mapping[State, Mapping[Intent, Rule]] = {
         Intent.KEEP: Rule(Action.REPORT, (Outcome.FAILED,)),
         Intent.CANCEL: Rule(Action.REPORT, (Outcome.FAILED,)),
     },
+    State.UNEXPLAINED: {
+        Intent.KEEP: Rule(Action.REPORT, (Outcome.COMPLETED, Outcome.FAILED)),
+        Intent.CANCEL: Rule(Action.REPORT, (Outcome.COMPLETED_KEPT, Outcome.FAILED)),
+    },
     State.GONE: {
         Intent.KEEP: Rule(Action.REPORT, (Outcome.GONE,)),
         Intent.CANCEL: Rule(Action.REPORT, (Outcome.GONE,)),
@@ -162,6 +178,8 @@ def state_of(operation: Operation | None) -> State:
         return State.SUCCEEDED
     if operation.error is not None:
         return State.CANCELLED if operation.error.code == "CANCELLED" else State.FAILED
+    if operation.done:
+        return State.UNEXPLAINED
     return State.RUNNING if operation.cancel_time is None else State.CANCELLING
 
 
@@ -180,28 +198,106 @@ def intent_now(intent: Intent, cancel_at: datetime | None, operation: Operation,
     return Intent.CANCEL if reached is not None and reached >= cancel_at else Intent.KEEP
 
 
-def reason_to_keep(
-    operation: Operation, found: Backup | None, *, unwanted_from: datetime | None, include_scheduled: bool
-) -> str | None:
-    """What speaks against deleting a backup whose operation succeeded; None if nothing does.
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A backup that was to be stopped and is complete: all that speaks for deleting it or against.
 
-    Args:
-        operation: The operation, which has a response.
-        found: The backup that has the name now; None judges by the operation alone, before anybody looks.
-        unwanted_from: The earliest end for which the backup is unwanted, by Spanner's clock.
-        include_scheduled: Whether backups made by native schedules may be deleted.
-
-    Returns:
-        A clause that completes "the backup stays: …".
+    Attributes:
+        look: On whose behalf.
+        operation: The operation that made it, and succeeded.
+        allow_delete: Whether the deployment may delete at all.
+        found: The backup that has the name now; None before anybody has read it.
     """
-    made = operation.response
-    if made is None or operation.end_time is None:
+
+    look: Look
+    operation: Operation
+    allow_delete: bool
+    found: Backup | None = None
+
+    @property
+    def made(self) -> Backup:
+        """The backup that the operation made, as its answer says."""
+        assert self.operation.response is not None  # noqa: S101 that is what SUCCEEDED means
+        return self.operation.response
+
+    @property
+    def schedules(self) -> tuple[str, ...]:
+        """The native schedules that made the backup."""
+        return self.made.schedules or (self.found.schedules if self.found is not None else ())
+
+
+def was_asked_in_time(case: Case) -> bool:
+    """Whether the command asked for the stop before the operation ended, or within what it may be late by."""
+    end, unwanted_from = case.operation.end_time, case.look.cancel_at
+    if end is None:
+        return False
+    if unwanted_from is not None and end >= unwanted_from:
+        return True
+    return case.look.intent is Intent.CANCEL and case.look.seen_running
+
+
+def _when_complete(case: Case) -> str:
+    end, published = case.operation.end_time, case.look.trigger.publish_time
+    if end is None:
         return "Spanner does not say when its operation ended"
-    if unwanted_from is None or operation.end_time < unwanted_from:
-        return f"it was complete at {operation.end_time.isoformat()}, before anybody asked to stop it"
-    if found is not None and (found.name, found.create_time) != (made.name, made.create_time):
-        return f"another backup has its name now, created at {found.create_time.isoformat()}"
-    schedules = made.schedules or (found.schedules if found is not None else ())
-    if schedules and not include_scheduled:
-        return f"it was made by {', '.join(schedules)}, and include_scheduled is not set"
-    return None
+    complete = f"it was complete at {end.isoformat()}"
+    if case.look.cancel_at is None:
+        return f"its operation began within {CLOCK_MARGIN.seconds} s after the command, which may not have meant it"
+    if case.look.intent is Intent.CANCEL and end > published:
+        margin = int(CLOCK_MARGIN.total_seconds())
+        return (
+            f"{complete}, within {margin} s of the command, which is too close to tell which came first; a cancel that"
+            " names the backup deletes it"
+        )
+    return f"{complete}, before anybody asked to stop it"
+
+
+class Guard(NamedTuple):
+    """One reason not to delete a backup.
+
+    Attributes:
+        name: What it guards against.
+        applies: Whether it speaks against deleting.
+        why: A clause that completes "the backup is left alone: …".
+    """
+
+    name: str
+    applies: Callable[[Case], bool]
+    why: Callable[[Case], str]
+
+
+GUARDS = (
+    Guard(
+        "the command keeps it",
+        lambda case: case.look.if_created is IfCreated.KEEP,
+        lambda _: "the command says if_created: keep",
+    ),
+    Guard(
+        "the deployment keeps everything",
+        lambda case: not case.allow_delete,
+        lambda _: "this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)",
+    ),
+    Guard("it was complete before anybody asked", lambda case: not was_asked_in_time(case), _when_complete),
+    Guard(
+        "another backup has its name",
+        lambda case: (
+            case.found is not None
+            and (case.found.name, case.found.create_time) != (case.made.name, case.made.create_time)
+        ),
+        lambda case: (
+            f"the backup that has its name now was created at {case.found and case.found.create_time.isoformat()}, and"
+            f" the one that was to be stopped at {case.made.create_time.isoformat()}"
+        ),
+    ),
+    Guard(
+        "a backup schedule made it",
+        lambda case: bool(case.schedules) and not case.look.include_scheduled,
+        lambda case: f"it was made by {', '.join(case.schedules)}, and include_scheduled is not set",
+    ),
+)
+"""Everything that speaks against a deletion, in the order in which it is told. Deleting takes that none applies."""
+
+
+def reason_to_keep(case: Case) -> str | None:
+    """Why a backup stays, as a clause that completes "the backup is left alone: …"; None if it is to be deleted."""
+    return next((guard.why(case) for guard in GUARDS if guard.applies(case)), None)

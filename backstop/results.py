@@ -23,16 +23,22 @@ https://cloud.google.com/spanner/docs/backup#pricing (documented)
 """
 
 
-class Billed(Struct, frozen=True):
+OF_COMMANDS = frozenset({Outcome.DRY_RUN, Outcome.REJECTED, Outcome.NOTHING_TO_CANCEL, Outcome.GAVE_UP})
+"""What is told of one command, and not of the operation itself: another command's is another event."""
+
+_DELETES = frozenset({Outcome.COMPLETED_THEN_DELETED})
+
+
+class Billed(Struct, frozen=True, omit_defaults=True):
     """What Spanner will charge for at least.
 
     Attributes:
         hours_min: For how many hours.
-        size_bytes: For how much.
+        size_bytes: For how much; None if it is nothing, or not known.
     """
 
     hours_min: int
-    size_bytes: int
+    size_bytes: int | None = None
 
 
 class ErrorText(Struct, frozen=True):
@@ -67,7 +73,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         detail: One sentence that a person can act on.
         trigger: The command on whose behalf.
         subject: The full name of what the outcome is about.
-        field: For a message that could not be understood: where the mistake is.
+        field: Where the mistake is, in a message that could not be understood or a request that Google refuses.
         operation: The attempt.
         backup: The backup that it makes or made.
         database: What it backs up.
@@ -75,10 +81,12 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         create_time: When the operation, and so the backup, was started.
         end_time: When the operation ended.
         expire_time: When Spanner removes the backup by itself.
-        size_bytes: The backup's size.
+        size_bytes: The backup's size, as Spanner says it now; None if it doesn't.
+        freed_bytes: What its deletion frees.
         steps: How many looks the chain took.
         billed: What it costs at least.
         databases: For a start of many: what became of each.
+        severity: The log's, where it isn't the outcome's usual one.
     """
 
     outcome: Outcome
@@ -94,17 +102,19 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     end_time: datetime | None = None
     expire_time: datetime | None = None
     size_bytes: int | None = None
+    freed_bytes: int | None = None
     steps: int | None = None
     billed: Billed | None = None
     databases: Databases | None = None
+    severity: str | None = None
 
     @property
     def event_id(self) -> str:
         """The same for every telling of the same outcome, so that a reader can drop the second one."""
-        about = self.operation or self.trigger.message_id
-        if self.outcome in {Outcome.DRY_RUN, Outcome.REJECTED}:
-            # What is told of one command, and not of the operation itself: another command's is another event.
-            about = f"{self.operation} {self.trigger.message_id}"
+        command = f"{self.trigger.topic} {self.trigger.message_id}"
+        about = self.operation or command
+        if self.outcome in OF_COMMANDS:
+            about = f"{self.operation} {command}"
         return hashlib.sha256(f"{about}\n{self.outcome}".encode()).hexdigest()[:32]
 
     @property
@@ -149,14 +159,20 @@ def of_operation(
         create_time=operation.start_time,
         end_time=operation.end_time,
         expire_time=backup.expire_time if backup else None,
-        size_bytes=backup.size_bytes if backup else None,
+        size_bytes=(backup.size_bytes or None) if backup else None,
+        freed_bytes=(backup.freeable_size_bytes or None) if backup and outcome in _DELETES else None,
         steps=steps,
         billed=_billed(outcome, backup),
     )
 
 
 def of_command(
-    outcome: Outcome, detail: str, trigger: Trigger, command: Command, error: ErrorText | None = None
+    outcome: Outcome,
+    detail: str,
+    trigger: Trigger,
+    command: Command,
+    error: ErrorText | None = None,
+    severity: str | None = None,
 ) -> Result:
     """An outcome of a command that came to no operation."""
     subject = target(command)
@@ -169,13 +185,14 @@ def of_command(
         backup=getattr(command, "backup", None),
         database=getattr(command, "database", None),
         error=error,
+        severity=severity,
     )
 
 
 def _billed(outcome: Outcome, backup: Backup | None) -> Billed | None:
     if outcome is Outcome.CANCELLED:
-        return Billed(hours_min=0, size_bytes=0)
+        return Billed(hours_min=0)
     if outcome is Outcome.COMPLETED_THEN_DELETED:
         hours = int(BILLED_MIN.total_seconds() // 3600)
-        return Billed(hours_min=hours, size_bytes=backup.size_bytes if backup else 0)
+        return Billed(hours_min=hours, size_bytes=(backup.exclusive_size_bytes or None) if backup else None)
     return None

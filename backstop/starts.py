@@ -11,18 +11,18 @@ from dataclasses import replace as replace_report
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
 from backstop import find, pacing
-from backstop.chain import give_up_at, limit, next_wait, schedule_look
+from backstop.chain import following, give_up_at, limit, next_wait
 from backstop.commands import RETENTION_MAX, RETENTION_MIN, Start
-from backstop.context import At, Report, schedule, tell
+from backstop.context import At, Report
 from backstop.deletion import EXPIRY_MARGIN
 from backstop.durations import duration_text
-from backstop.errors import RefusedError, TransientError
+from backstop.errors import CallError, RefusedError, TransientError
 from backstop.follow_ups import FanOut, Look
-from backstop.handlers import is_scheduled
-from backstop.lifecycle import Intent, Outcome, state_of
+from backstop.lifecycle import CLOCK_MARGIN, GRACE, Intent, Outcome, state_of
 from backstop.names import DatabaseName
 from backstop.results import Databases, ErrorText, of_command, of_operation
 
@@ -32,14 +32,17 @@ if TYPE_CHECKING:
 
     from backstop.names import BackupName
     from backstop.pacing import Expectation
-    from backstop.ports import Operation
-    from backstop.results import Result
+    from backstop.ports import Backup, Operation
 
-REASON_LENGTH_MAX = 600
-"""How much of a reason a chain of starts carries along: Google's words and, behind them, who holds the slot.
+FAN_OUT_BYTES_MAX = 200_000
+"""What a chain of starts may carry along of its databases, in bytes of JSON: their ids, and why some were not started.
 
-100 databases' reasons fit a follow-up all the same.
+It leaves room for the command in `FOLLOW_UP_BYTES_MAX`; 3,000 databases fit, and Spanner's default limit is 100.
+https://cloud.google.com/spanner/quotas (documented)
 """
+
+REASON_BYTES_MAX, REASON_BYTES_MIN = 600, 30
+"""How much of each reason is carried: Google's words and who holds the slot; or, for very many, Google's code alone."""
 
 
 class NotStartedError(Exception):
@@ -47,11 +50,17 @@ class NotStartedError(Exception):
 
     Attributes:
         said: What Google said; None if the function itself turned the start down.
+        twin: The operation of an equal command, or of this one, if that is why.
+        field: The field of the request that Google objects to; None if it names none.
     """
 
-    def __init__(self, why: str, said: ErrorText | None = None) -> None:
+    def __init__(
+        self, why: str, said: ErrorText | None = None, twin: Operation | None = None, field: str | None = None
+    ) -> None:
         super().__init__(why)
         self.said = said
+        self.twin = twin
+        self.field = field
 
 
 def start(command: Start, at: At) -> Report:
@@ -60,7 +69,7 @@ def start(command: Start, at: At) -> Report:
     For a whole instance it only has the chain begin that does so for each database.
     """
     if command.database is None:
-        wait = schedule(at, FanOut(trigger=at.trigger, step=1, command=command), timedelta(0))
+        wait = at.schedule(FanOut(trigger=at.trigger, step=1, command=command), timedelta(0))
         return Report(step=0, next_look=wait, note=f"The databases of {command.instance} are listed next.")
     database = command.database
     backup = backup_name(command, database, at)
@@ -70,10 +79,14 @@ def start(command: Start, at: At) -> Report:
         operation, expected = attempt(command, database, backup, at)
     except NotStartedError as error:
         why = f"Google refused: {error.said.message}" if error.said else f"Did not start {backup}: {error}."
-        rejected = of_command(Outcome.REJECTED, why, at.trigger, command, error.said)
-        return Report(results=tell(at, rejected), database=database, error=error.said)
-    report, started = follow_new(command, operation, expected, at)
-    return replace_report(report, results=tell(at, started))
+        rejected = replace(of_command(Outcome.REJECTED, why, at.trigger, command, error.said), field=error.field)
+        if error.twin is not None:
+            if error.said is not None:
+                why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it."
+            rejected = replace(rejected, detail=why, operation=error.twin.name, severity="WARNING")
+        at.tell(rejected)
+        return Report(database=database, error=error.said)
+    return follow_new(command, operation, expected, at)
 
 
 def backup_name(command: Start, database: DatabaseName, at: At) -> BackupName:
@@ -94,12 +107,11 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
     """
     operations = at.ports.spanner.list_operations(database.instance, database=database).operations
     expected = pacing.expectation(operations, database)
-    mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
+    mine = _own(command, operations, database, backup, at)
     if mine is not None:
-        return _not_scheduled(command, mine, at), expected
-    if command.start_within is not None and at.now - at.trigger.publish_time > command.start_within:
-        late = duration_text(at.now - at.trigger.publish_time)
-        raise NotStartedError(f"the message came {late} after it was published, more than {command.start_within}")
+        return mine, expected
+    if late := _too_late(command, at):
+        raise NotStartedError(late)
     try:
         operation = at.ports.spanner.create_backup(
             database,
@@ -110,57 +122,111 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         )
     except RefusedError as error:
         if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
-            raise NotStartedError(str(error), ErrorText(error.code, error.message)) from error
+            what = ErrorText(error.code, said(error))
+            raise NotStartedError(f"{what.code}: {what.message}", what, field=error.field) from error
         # A delivery of the same message may have been faster than this one.
         operations = at.ports.spanner.list_operations(database.instance, database=database).operations
-        mine = find.own_attempt(operations, backup, database, at.trigger, derived=command.backup_id is None)
-        if mine is None and error.code == "ALREADY_EXISTS" and command.backup_id is None:
-            # The id is derived from this message, so the backup is ours and the list is behind.
-            raise TransientError("UNAVAILABLE", f"{backup} exists, and its operation is not listed yet") from error
+        mine = _own(command, operations, database, backup, at)
         if mine is None:
-            held = error.message + _holder(operations, backup)
-            raise NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held)) from error
-        operation = _not_scheduled(command, mine, at)
+            raise _refused(command, error, operations, backup, at) from error
+        operation = mine
     return operation, expected
 
 
-def _not_scheduled(command: Start, operation: Operation, at: At) -> Operation:
-    """The operation, unless a native schedule happens to use the name that the command gives.
+def _refused(
+    command: Start, error: RefusedError, operations: Sequence[Operation], backup: BackupName, at: At
+) -> Exception:
+    """What it means that Spanner's one slot or the name is taken, and no operation in the list is ours."""
+    found = at.find_backup(backup)
+    if found is not None and (command.backup_id is None or find.is_marked(found, at.trigger)):
+        return TransientError("UNAVAILABLE", f"{backup} is ours, and its operation is not listed yet")
+    held = error.message + _holder(operations, backup, error.code)
+    twin = _twin(command, operations, found, at)
+    return NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held), twin)
 
-    Raises:
-        NotStartedError: It does.
+
+def _too_late(command: Start, at: At) -> str:
+    """Why a start is not to begin any more; empty if it may."""
+    late = at.now - at.trigger.publish_time
+    if command.start_within is None or late <= command.start_within:
+        return ""
+    return f"the message came {duration_text(late)} after it was published, more than {command.start_within}"
+
+
+def said(error: CallError) -> str:
+    """Google's words, and the fields of the request that it objects to."""
+    return "; ".join([error.message, *(f"{field}: {what}" for field, what in error.violations)])
+
+
+def _own(
+    command: Start, operations: Sequence[Operation], database: DatabaseName, backup: BackupName, at: At
+) -> Operation | None:
+    """The operation that an earlier delivery of this message started; None if none did.
+
+    A derived name is proof. Under a name that the command gives, others may have begun a backup as well, so it takes
+    the mark in the backup's expiry. An operation that has come to nothing, by its end or because a later one has its
+    name, has no backup that could say so; as there is nothing to lose in it, it is taken for ours if it can be, lest a
+    start that somebody has cancelled begin anew.
     """
-    if command.backup_id is not None and is_scheduled(operation, at):
-        raise NotStartedError(f"the name is held by {operation.name}, which a backup schedule started")
-    return operation
+    if command.backup_id is None:
+        return find.derived_attempt(operations, database, at.trigger)
+    same_name = [one for one in operations if one.backup == backup]
+    gone = False
+    for one in reversed(same_name):
+        made = one.response
+        if made is None and one.error is None and one is same_name[0]:
+            made = at.find_backup(backup)
+            gone = made is None
+            if made is None and not one.done and one.cancel_time is None:
+                raise TransientError("NOT_FOUND", f"{one.name} runs, and its backup can't be found")
+        if made is not None and find.is_marked(made, at.trigger):
+            return one
+    published = at.trigger.publish_time
+    # What is being cancelled and isn't marked is another's, unless its backup is gone.
+    nothing = [one for one in same_name if one.response is None and (one.done or one is not same_name[0] or gone)]
+    since = [one for one in nothing if one.start_time >= published]
+    near = [one for one in nothing if one.start_time >= published - CLOCK_MARGIN]
+    if near and not since:
+        why = f"{near[0].name} came to nothing, and it can't be told whether this message began it; publish it again"
+        raise NotStartedError(why, twin=near[0])
+    return since[-1] if since else None
 
 
-def follow_new(command: Start, operation: Operation, expected: Expectation | None, at: At) -> tuple[Report, Result]:
-    """Makes the first look at an operation that a start made.
+def _twin(command: Start, operations: Sequence[Operation], found: Backup | None, at: At) -> Operation | None:
+    """The operation of an equal command that came just before: a publisher may have published twice.
 
-    Returns:
-        What is known of the delivery, and the outcome that is still to be told.
+    Under a name that both give, the backup's expiry tells it from one that a person began.
     """
+    for one in operations:
+        if one.done or abs(one.start_time - at.trigger.publish_time) > GRACE:
+            continue
+        named = found is not None and one.backup == found.name and found.expire_time.microsecond % 1000 != 0
+        if named if command.backup_id is not None else find.is_derived(one):
+            return one
+    return None
+
+
+def follow_new(command: Start, operation: Operation, expected: Expectation | None, at: At) -> Report:
+    """Schedules the first poll of an operation that a start made, and publishes that it has started."""
     look = Look(
         trigger=at.trigger,
         step=0,
         operation=operation.name,
         database=operation.database,
         intent=Intent.KEEP,
-        cancel_at=limit(command.cancel_after, operation, at),
+        cancel_at=limit(command.cancel_after, operation, at.trigger.publish_time),
         if_created=command.if_created,
         give_up_at=give_up_at(operation, at),
         expected_seconds=int(expected.length.total_seconds()) if expected else None,
         expected_spread=round(expected.spread, 3) if expected else pacing.HISTORY_SPREAD,
     )
     wait = timedelta(0) if operation.done else next_wait(at, look, operation)
-    wait = schedule_look(at, look, operation, wait)
+    at.schedule(following(at, look, operation), wait)
     detail = f"Started {operation.backup} of {operation.database}."
-    started = of_operation(Outcome.STARTED, detail, at.trigger, operation)
-    report = Report(
+    at.tell(of_operation(Outcome.STARTED, detail, at.trigger, operation))
+    return Report(
         operation=operation.name, database=operation.database, state=state_of(operation), step=0, next_look=wait
     )
-    return report, started
 
 
 def fan_out_step(fan_out: FanOut, at: At) -> Report:
@@ -172,16 +238,15 @@ def fan_out_step(fan_out: FanOut, at: At) -> Report:
     database_id = fan_out.left[0]
     database = DatabaseName(f"{fan_out.instance}/databases/{database_id}")
     backup = backup_name(fan_out.command, database, at)
-    following = replace(fan_out, step=fan_out.step + 1, left=fan_out.left[1:], failures=0)
+    later = replace(fan_out, step=fan_out.step + 1, left=fan_out.left[1:], failures=0)
     try:
         operation, expected = attempt(fan_out.command, database, backup, at)
     except NotStartedError as error:
-        refused = {**fan_out.refused, database_id: str(error)[:REASON_LENGTH_MAX]}
-        wait = schedule(at, replace(following, refused=refused), timedelta(0))
+        refused = {**fan_out.refused, database_id: reason(fan_out, str(error))}
+        wait = at.schedule(replace(later, refused=refused), timedelta(0))
         return Report(database=database, step=fan_out.step, next_look=wait, note=f"Did not start {backup}: {error}.")
-    report, started = follow_new(fan_out.command, operation, expected, at)
-    schedule(at, replace(following, started=(*fan_out.started, database_id)), timedelta(0))
-    return replace_report(report, results=tell(at, started))
+    at.schedule(replace(later, started=(*fan_out.started, database_id)), timedelta(0))
+    return replace_report(follow_new(fan_out.command, operation, expected, at), step=fan_out.step)
 
 
 def _list(fan_out: FanOut, at: At) -> Report:
@@ -189,16 +254,39 @@ def _list(fan_out: FanOut, at: At) -> Report:
     databases = at.ports.spanner.list_databases(fan_out.instance)
     found, idle = find.matching(databases, command.databases)
     refused = dict.fromkeys(idle, "no database of the instance matches")
+    later = replace(fan_out, step=fan_out.step + 1, left=tuple(found), refused=refused, failures=0)
+    why = ""
     if not found:
-        why = f"Started nothing, as no database of {fan_out.instance} matches."
-        rejected = replace(of_command(Outcome.REJECTED, why, at.trigger, command), databases=Databases((), refused))
-        return Report(results=tell(at, rejected), step=fan_out.step)
+        why = f"no database of {fan_out.instance} matches"
+    elif _reason_bytes(later) < REASON_BYTES_MIN:
+        why = f"{len(found)} databases are more than one start can keep account of; name fewer of them"
+        refused = {}
+    if why:
+        rejected = of_command(Outcome.REJECTED, f"Started nothing, as {why}.", at.trigger, command)
+        at.tell(replace(rejected, databases=Databases((), refused)))
+        return Report(step=fan_out.step)
     if command.dry_run:
         would = f"Would start a backup of each of {len(found)} databases: {', '.join(found)}."
-        return Report(results=tell(at, of_command(Outcome.DRY_RUN, would, at.trigger, command)), step=fan_out.step)
-    following = replace(fan_out, step=fan_out.step + 1, left=tuple(found), refused=refused, failures=0)
-    wait = schedule(at, following, timedelta(0))
+        at.tell(of_command(Outcome.DRY_RUN, would, at.trigger, command))
+        return Report(step=fan_out.step)
+    wait = at.schedule(later, timedelta(0))
     return Report(step=fan_out.step, next_look=wait, note=f"Starting the backups of {len(found)} databases.")
+
+
+def _reason_bytes(fan_out: FanOut) -> int:
+    """How many bytes each reason may have, so that the follow-up stays within its bound; the same at every step."""
+    ids = [*(fan_out.left or ()), *fan_out.started, *fan_out.refused]
+    quoted = len(msgspec.json.encode(ids)) + 2 * len(ids)
+    return min((FAN_OUT_BYTES_MAX - quoted) // max(len(ids), 1), REASON_BYTES_MAX)
+
+
+def reason(fan_out: FanOut, why: str) -> str:
+    """As much of why a backup was not started as the account of them all has room for, counted as JSON."""
+    bytes_max = _reason_bytes(fan_out)
+    while (over := len(msgspec.json.encode(why)) - bytes_max) > 0:
+        # A character has at most 6 bytes in JSON.
+        why = why[: -max(over // 6, 1)]
+    return why
 
 
 def _sum_up(fan_out: FanOut, at: At) -> Report:
@@ -207,30 +295,34 @@ def _sum_up(fan_out: FanOut, at: At) -> Report:
     if fan_out.refused:
         detail += f" Not started: {', '.join(fan_out.refused)}."
     result = of_command(outcome, detail, at.trigger, fan_out.command)
-    result = replace(result, databases=Databases(fan_out.started, fan_out.refused))
-    return Report(results=tell(at, result), step=fan_out.step)
+    at.tell(replace(result, databases=Databases(fan_out.started, fan_out.refused)))
+    return Report(step=fan_out.step)
 
 
 def _dry_start(command: Start, database: DatabaseName, backup: BackupName, at: At) -> Report:
     operations = at.ports.spanner.list_operations(database.instance, database=database).operations
     expire_time = _expire_time(command, at)
     detail = f"Would start {backup} of {database}, to expire at {expire_time:%Y-%m-%d %H:%M} UTC"
+    if late := _too_late(command, at):
+        detail = f"Would not start {backup} of {database}, as {late}"
+    elif at.find_backup(backup) is not None:
+        detail = f"Would not start {backup} of {database}, as a backup of that name is there"
     would = of_command(Outcome.DRY_RUN, f"{detail}{_holder(operations, backup)}.", at.trigger, command)
-    return Report(results=tell(at, replace(would, backup=backup)), database=database)
+    at.tell(replace(would, backup=backup))
+    return Report(database=database)
 
 
 def _expire_time(command: Start, at: At) -> datetime:
-    """When the backup is to expire: its retention from now, kept off the edges of what Spanner accepts."""
+    """When the backup is to expire: its retention from now, kept off the edges of what Spanner accepts, and marked."""
     retention = command.retention or at.settings.retention
-    return at.now + min(max(retention, RETENTION_MIN + EXPIRY_MARGIN), RETENTION_MAX - EXPIRY_MARGIN)
+    expire_time = at.now + min(max(retention, RETENTION_MIN + EXPIRY_MARGIN), RETENTION_MAX - EXPIRY_MARGIN)
+    return expire_time.replace(microsecond=find.fingerprint(at.trigger))
 
 
-def _holder(operations: Sequence[Operation], backup: BackupName) -> str:
+def _holder(operations: Sequence[Operation], backup: BackupName, code: str = "") -> str:
     """Who has the name or the database's one slot for pending backups, as far as the operations tell."""
-    for operation in operations:
-        if not operation.done:
-            return f"; the database's slot is held by {operation.name}, started at {operation.start_time.isoformat()}"
-    for operation in operations:
-        if operation.backup == backup:
-            return f"; the name is held by the backup of {operation.name}"
-    return ""
+    running = [f"{one.name} since {one.start_time.isoformat()}" for one in operations if not one.done]
+    named = [one.name for one in operations if one.backup == backup]
+    if running and code != "ALREADY_EXISTS":
+        return f"; of the database runs {', '.join(running)}"
+    return f"; the name is held by the backup of {named[0]}" if named else ""

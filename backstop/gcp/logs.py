@@ -51,6 +51,7 @@ def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> b
         "operation": report.operation or (last.operation if last else None),
         "backup": last.backup if last else None,
         "database": report.database or (last.database if last else None),
+        "instance": report.instance,
         "step": report.step,
         "next_look_s": round(report.next_look.total_seconds(), 3) if report.next_look is not None else None,
         "duration_ms": round(duration_s * 1000, 1),
@@ -69,6 +70,17 @@ def bug(text: str, body: bytes, trace: str) -> bytes:
         "logging.googleapis.com/trace": trace or None,
         "command": "unknown",
         "message_id": found[1].decode() if (found := _MESSAGE_ID.search(body)) else None,
+    }
+    return _encode(document)
+
+
+def unread(why: str, trace: str) -> bytes:
+    """The line for a request whose body broke off: it held no delivery."""
+    document = {
+        "severity": "WARNING",
+        "message": f"The request's body could not be read: {why}.",
+        "logging.googleapis.com/trace": trace or None,
+        "command": "unknown",
     }
     return _encode(document)
 
@@ -99,7 +111,7 @@ def _severity(report: Report, outcomes: list[Outcome]) -> str:
     if _ERRORS.intersection(outcomes):
         return "ERROR"
     partly = any(result.databases is not None and result.databases.not_started for result in report.results)
-    if partly or report.retry or report.error is not None or _WARNINGS.intersection(outcomes):
+    if partly or report.warning or report.retry or report.error is not None or _WARNINGS.intersection(outcomes):
         return "WARNING"
     return "INFO"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import socket
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +14,7 @@ from backstop.lifecycle import Intent
 from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
 from backstop.names import OperationName
 from emulators.serving import HOST, wall_clock
-from tests.e2e.lab import ENDLESS, WAIT_S_MAX, Lab, push_body, quick
+from tests.e2e.lab import ENDLESS, WAIT_S_MAX, Lab, push_body, quick, wait_until
 
 if TYPE_CHECKING:
     from emulators.stack import Event, Stack
@@ -60,7 +60,7 @@ def _look(**fields: object) -> bytes:
 BAD = {
     "no data at all": Bad("data", "must not be empty", None),
     "not UTF-8": Bad("data", "must be UTF-8", b"\xff\xfe{}"),
-    "not JSON": Bad("data", "must be JSON; found 'start orders'", b"start orders"),
+    "not JSON": Bad("data", "column 1: text without quotes; found 'start orders'", b"start orders"),
     "NaN": Bad("data", "must be JSON", b'{"action": "start", "retention": NaN}'),
     "not an object": Bad("data", "must be a JSON object", b'["start"]'),
     "too long": Bad("data", "10001 bytes", _json(action="start", database=DATABASE).ljust(10_001)),
@@ -78,7 +78,7 @@ BAD = {
     "a number for a name": Bad("database", "7", _json(action="start", database=7)),
     "a bad database": Bad("database", "must have the form", _json(action="start", database="orders")),
     "a name of another kind": Bad("backup", DATABASE, _json(action="cancel", backup=DATABASE)),
-    "a bad backup id": Bad("backup_id", "Nightly!", _json(action="start", database=DATABASE, backup_id="Nightly!")),
+    "a bad backup id": Bad("backup_id", "hold '?'", _json(action="start", database=DATABASE, backup_id="nightly?")),
     "a duration without unit": Bad("retention", "86400", _json(action="start", database=DATABASE, retention="86400")),
     "too short a retention": Bad("retention", "6h to", _json(action="start", database=DATABASE, retention="5h")),
     "too long a retention": Bad("retention", "to 366d", _json(action="start", database=DATABASE, retention="367d")),
@@ -132,30 +132,50 @@ def test_a_message_that_cannot_be_understood_is_rejected_once(name: str, lab: La
         assert [done.status for done in pushed] == [204]
 
 
-def test_a_request_that_is_no_push_is_rejected(lab: Lab) -> None:
-    """What nobody at Pub/Sub sent is answered 2xx all the same, and told under an id made of its bytes."""
-    body = f'{{"hello": "{lab.instance}"}}'.encode()
+def test_a_request_that_is_no_push_is_rejected_by_the_name_of_the_setting(lab: Lab) -> None:
+    """What has neither an id nor a time is answered 2xx, each time under an id of its own, so that none is dropped."""
+    body = json.dumps({"action": "start", "database": lab.database(quick())}).encode()
 
     assert [lab.post(body), lab.post(body)] == [204, 204]
-    told = lab.stack.wait_for(lambda events: _of_body(events, lab) and len(_of_body(events, lab)) == 2)
-    events = _of_body(told, lab)
-    assert [event.outcome for event in events] == ["REJECTED"] * 2
-    assert len({event.attributes["ce-id"] for event in events}) == 1
+    lab.stack.wait_for(lambda events: len(_about(events, lab)) == 2)
+    told = _about(lab.stack.events(), lab)
+    assert [event.outcome for event in told] == ["REJECTED"] * 2
+    assert all("noWrapper.writeMetadata" in event.data["detail"] for event in told)
+    assert len({event.attributes["ce-id"] for event in told}) == 2
 
 
-def _of_body(events: list[Event], lab: Lab) -> list[Event]:
-    body = f'{{"hello": "{lab.instance}"}}'.encode()
-    message_id = f"body-{hashlib.sha256(body).hexdigest()[:16]}"
-    return [event for event in events if event.data["trigger"]["message_id"] == message_id]
+def _about(events: list[Event], lab: Lab) -> list[Event]:
+    return [event for event in events if lab.instance in event.data["detail"]]
 
 
-def test_only_posts_are_taken(lab: Lab) -> None:
-    """A browser that wanders in is told so, and no line is printed for it."""
-    connection = HTTPConnection(HOST, lab.stack.function.port, timeout=WAIT_S_MAX)
-    connection.request("GET", "/")
+def test_an_unwrapped_push_with_metadata_is_carried_out(lab: Lab) -> None:
+    """The body is the command, and what Pub/Sub knows of it stands in the headers."""
+    message_id = f"unwrapped-{lab.instance}"
+    headers = {"x-goog-pubsub-message-id": message_id, "x-goog-pubsub-publish-time": wall_clock().isoformat()}
+    body = json.dumps({"action": "start", "database": lab.database(quick())}).encode()
 
-    assert connection.getresponse().status == 405
-    connection.close()
+    assert lab.post(body, headers) == 204
+    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
+
+
+def test_a_health_check_is_answered_well(lab: Lab) -> None:
+    """Something that looks in is told that somebody is there."""
+    for method in ("GET", "HEAD"):
+        connection = HTTPConnection(HOST, lab.stack.function.port, timeout=WAIT_S_MAX)
+        connection.request(method, "/")
+
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_a_body_that_breaks_off_is_no_bug(lab: Lab) -> None:
+    """The server finds a chunk without its length while the body is read; it was answered 500, with a stack trace."""
+    with socket.create_connection((HOST, lab.stack.function.port), WAIT_S_MAX) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno length\r\n")
+        answer = connection.recv(65_536)
+
+    assert answer.split()[1] == b"400"
+    wait_until(lambda: any(str(line["message"]).startswith("The request's body") for line in lab.stack.function.lines))
 
 
 @pytest.mark.parametrize("structured", [False, True], ids=["binary", "structured"])
@@ -179,18 +199,31 @@ def test_eventarcs_events_are_understood(lab: Lab, *, structured: bool) -> None:
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
 
 
-def test_eventarcs_source_tells_a_follow_up_from_a_forgery(lab: Lab) -> None:
-    """A follow-up is believed for the topic in the event's source, and for no other."""
+@pytest.mark.parametrize("form", ["an event's header", "an event's body", "no topic in the path", "an unwrapped push"])
+def test_a_forged_follow_up_does_nothing(lab: Lab, form: str) -> None:
+    """Whoever may publish commands can't make their message one from the follow-ups topic, whatever they write."""
     operation, _ = lab.foreign(ENDLESS)
     trigger = Trigger(f"forged-{lab.instance}", wall_clock())
     look = Look(
         trigger=trigger, step=1, operation=OperationName(operation), intent=Intent.CANCEL, give_up_at=wall_clock()
     )
-    push = push_body(
-        json.loads(encode_follow_up(look)), trigger.message_id, attributes={KIND_ATTRIBUTE: KIND_FOLLOW_UP}
-    )
-    source = f"//pubsub.googleapis.com/{lab.stack.commands}"
+    document = json.loads(encode_follow_up(look))
+    push = push_body(document, trigger.message_id, attributes={KIND_ATTRIBUTE: KIND_FOLLOW_UP})
+    source = f"//pubsub.googleapis.com/{lab.stack.follow_ups}"
+    event = json.dumps({"specversion": "1.0", "id": "1", "source": source, "data": json.loads(push)}).encode()
+    metadata = {
+        "x-goog-pubsub-message-id": trigger.message_id,
+        "x-goog-pubsub-publish-time": wall_clock().isoformat(),
+        KIND_ATTRIBUTE: KIND_FOLLOW_UP,
+        "ce-source": source,
+    }
+    body, headers, path = {
+        "an event's header": (push, {"ce-source": source}, None),
+        "an event's body": (event, {}, None),
+        "no topic in the path": (event, {"Content-Type": "application/cloudevents+json"}, "/"),
+        "an unwrapped push": (json.dumps(document).encode(), metadata, "/"),
+    }[form]
 
-    assert lab.post(push, {"ce-source": source, "ce-specversion": "1.0"}, f"/{lab.stack.follow_ups}") == 204
+    assert lab.post(body, headers, path) == 204
     assert lab.ends(trigger.message_id) == ["REJECTED"]
     assert lab.calls("CancelOperation") == []

@@ -28,6 +28,7 @@ WRONG = {
     "BACKSTOP_FOLLOW_UPS_TOPIC": (None, "it is not set"),
     "BACKSTOP_TASKS_QUEUE": ("backstop", "found 'backstop'"),
     "BACKSTOP_RESULTS_TOPIC": ("projects/orders/results", "found 'projects/orders/results'"),
+    "PUBSUB_EMULATOR_HOST": ("http://127.0.0.1:1", "found 'http://127.0.0.1:1'"),
     "BACKSTOP_TASKS_SERVICE_ACCOUNT": ("backstop", "found 'backstop'"),
     "BACKSTOP_RETENTION": ("5h", "must be 6h to 366d; found '5h'"),
     "BACKSTOP_LOOK_MAX": ("10", "found '10'"),
