@@ -245,8 +245,7 @@ class Lab:
     def _own_delivery_is_told(self, message_id: str) -> bool:
         """Whether what the command's own delivery told, by its line, has arrived here."""
         line = self.lines(message_id)[-1]
-        said = line.get("outcomes", [line["outcome"]] if "outcome" in line else [])
-        return {*said} <= {event.outcome for event in self.told(message_id)}
+        return {*line.get("outcomes", [])} <= {event.outcome for event in self.told(message_id)}
 
 
 def _names(said: object, names: Iterable[str]) -> bool:

@@ -59,7 +59,7 @@ def test_a_start_delivered_ten_times_at_once_makes_one_backup_and_one_chain(lab:
     """All ten deliveries end well, Spanner makes one backup, and it is looked at as often as if there had been one."""
     with _pushed_too(lab, *[lab.stack.commands] * (AT_ONCE - 1)):
         message_id, operation, _ = lab.started(DEAF, backup_id="nightly")
-        assert [line.get("outcome") for line in lab.lines(message_id, AT_ONCE)] == ["STARTED"] * AT_ONCE
+        assert [line.get("outcomes") for line in lab.lines(message_id, AT_ONCE)] == [["STARTED"]] * AT_ONCE
         lab.stack.spanner.finish(operation)
 
         assert lab.ends(message_id) == ["STARTED", "COMPLETED"]

@@ -57,7 +57,7 @@ def test_a_transient_fault_brings_the_message_again(lab: Lab) -> None:
         refused, started = lab.lines(message_id, 2)
         assert (refused["severity"], refused["error"]["code"]) == ("WARNING", code.name)
         assert refused["message"].startswith("To be delivered again: ")
-        assert started["outcome"] == "STARTED"
+        assert started["outcomes"] == ["STARTED"]
         if lab.stack.pubsub is not None:
             assert _pushes(lab, message_id) == [503, 204]
 
@@ -126,7 +126,7 @@ def test_a_command_that_google_refuses_is_rejected_in_its_words(lab: Lab) -> Non
     assert rejected.data["error"] == {"code": "PERMISSION_DENIED", "message": said}
     assert rejected.data["detail"] == f"Google refused: {said}"
     (line,) = lab.lines(message_id)
-    assert (line["severity"], line["outcome"]) == ("ERROR", "REJECTED")
+    assert (line["severity"], line["outcomes"]) == ("ERROR", ["REJECTED"])
     assert lab.follow_ups(message_id) == []
 
 

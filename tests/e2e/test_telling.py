@@ -24,7 +24,6 @@ LINE_FIELDS = {
     "message": str,
     "logging.googleapis.com/trace": str,
     "command": str,
-    "outcome": str,
     "outcomes": list,
     "state": str,
     "operation": str,
@@ -43,8 +42,8 @@ ALWAYS = {"severity", "message", "command", "duration_ms", "message_id"}
 
 
 @played(COUNTED, embedded=True)
-def test_each_delivery_prints_one_line(lab: Lab) -> None:
-    """As many lines as deliveries, each JSON in the documented fields, and no stack trace for what is expected."""
+def test_each_delivery_prints_one_line_and_each_outcome_and_deletion_one_of_its_own(lab: Lab) -> None:
+    """Each is JSON in the documented fields, and there is no stack trace for what is expected."""
     pubsub = lab.stack.pubsub
     assert pubsub is not None
     message_ids = [
@@ -58,7 +57,12 @@ def test_each_delivery_prints_one_line(lab: Lab) -> None:
     assert lab.stack.tasks.wait_until_idle(WAIT_S_MAX)
     assert pubsub.wait_until_idle(WAIT_S_MAX)
 
-    lines = list(lab.stack.function.lines)
+    lines = [line for line in list(lab.stack.function.lines) if "command" in line]
+    own = [line for line in list(lab.stack.function.lines) if "command" not in line]
+    told = [(event.outcome, event.data["detail"]) for event in lab.stack.events()]
+    assert sorted((line["outcome"], line["message"]) for line in own if "outcome" in line) == sorted(told)
+    deleted = [event.data["backup"] for event in lab.stack.events() if event.outcome == "COMPLETED_THEN_DELETED"]
+    assert [line["backup"] for line in own if "outcome" not in line] == deleted != []
     delivered = [done.delivery.message.message_id for done in pubsub.outcomes()]
     assert sorted(line["message_id"] for line in lines) == sorted(delivered)
     for line in lines:
@@ -66,7 +70,7 @@ def test_each_delivery_prints_one_line(lab: Lab) -> None:
         assert all(isinstance(value, LINE_FIELDS[name]) for name, value in line.items())
         assert line["severity"] in {"INFO", "WARNING", "ERROR"}
         assert "Traceback" not in line["message"]
-        assert ("next_look_s" in line) != (line.get("outcome") in {*_last_words(lab), "REJECTED"})
+        assert ("next_look_s" in line) != bool({*line.get("outcomes", [])} & {*_last_words(lab), "REJECTED"})
 
 
 def _last_words(lab: Lab) -> set[str]:
@@ -80,7 +84,7 @@ def test_a_line_says_what_was_done(lab: Lab) -> None:
 
     (line,) = lab.lines(message_id)
     assert line["command"] == "start"
-    assert line["outcome"] == "STARTED"
+    assert line["outcomes"] == ["STARTED"]
     assert (line["operation"], line["backup"]) == (operation, backup)
     assert line["database"] == f"{lab.instance}/databases/orders"
     assert (line["state"], line["step"], line["next_look_s"]) == ("RUNNING", 0, 1.0)
