@@ -115,7 +115,7 @@ def started_by(command: Command, attempt: Attempt, facts: Facts) -> bool:
 
 
 def may_be_own(command: Command, attempt: Attempt) -> bool:
-    """Whether what came to nothing may have been begun by a start that gives its name, as far as anything still says."""
+    """Whether what came to nothing may be what a start of that name began, as far as anything still says."""
     return (
         not attempt.good
         and (attempt.end is not None or attempt.gone_at is not None)
