@@ -154,7 +154,7 @@ DEFECTS = (
     ),
     _edits(
         "a backup that is not found once counts as gone",
-        ("backstop.deletion:delete_if_earned", "verdict.missing and not look.missing", "False"),
+        ("backstop.deletion:delete_if_earned", 'verdict.missing and look.missing != "backup"', "False"),
     ),
     _edits(
         "whatever has the name now is deleted",
@@ -198,7 +198,7 @@ DEFECTS = (
     ),
     _edits(
         "giving up forgets to report",
-        ("backstop.chain:poll_again", "at.tell(give_up(at, look, why, operation))", "pass"),
+        ("backstop.chain:poll_again", "at.tell(*told, give_up(at, look, why, operation))", "at.tell(*told)"),
     ),
     _edits("a chain is never given up", ("backstop.chain:poll_again", "at.now >= look.give_up_at", "False")),
     Defect(
@@ -219,7 +219,11 @@ DEFECTS = (
     _swap("a start doesn't look for what it has started before", "backstop.starts:_own", _answers(value=None)),
     _edits(
         "a cancel means what was started after it",
-        ("backstop.find:_pool", "published < one.start_time <= published + CLOCK_MARGIN", "published < one.start_time"),
+        (
+            "backstop.find:choose",
+            "published < one.start_time <= published + CLOCK_MARGIN",
+            "published < one.start_time",
+        ),
     ),
     _edits(
         "a cancel means what ended long ago, and deletes it",
@@ -261,7 +265,7 @@ DEFECTS = (
         "a blocked delete is not tried again",
         (
             "backstop.deletion:_blocked",
-            "at.schedule(following(at, replace(look, blocked=True, missing=False), operation), wait)",
+            "at.schedule(following(at, replace(look, blocked=True, missing=None), operation), wait)",
             "pass",
         ),
     ),
@@ -276,10 +280,7 @@ DEFECTS = (
         ),
         ("backstop.deliver:_put_back", '"" if isinstance(later, Look) else _period(at, wait)', '""'),
     ),
-    _edits(
-        "a start that comes too late is carried out",
-        ("backstop.starts:attempt", "command.start_within is not None and", "False and"),
-    ),
+    _swap("a start that comes too late is carried out", "backstop.starts:_too_late", _answers(value="")),
     _edits(
         "a sweep stops what is not old enough",
         (
@@ -300,13 +301,10 @@ DEFECTS = (
             "if operation.start_time > at.trigger.publish_time",
         ),
     ),
-    _edits(
+    _swap(
         "a command means what runs when it arrives, and not when it was published",
-        (
-            "backstop.find:ran",
-            "operation.start_time <= published and (operation.end_time is None or operation.end_time > published)",
-            "not operation.done",
-        ),
+        "backstop.find:ran",
+        lambda _: lambda operation, _: not operation.done,
     ),
     _edits(
         "a clock that is behind makes every look due at once",
@@ -359,7 +357,7 @@ DEFECTS = (
     ),
     _edits(
         "one operation that runs counts as several",
-        ("backstop.handlers:_meant", "len(meant) > 1 or", "meant or"),
+        ("backstop.handlers:_meant", "len(meant) == 1 and (", "False and ("),
     ),
     _edits("a follow means the operation that was started first", ("backstop.find:newest", "max(", "min(")),
     _edits(
@@ -377,6 +375,6 @@ DEFECTS = (
 )
 
 ONLY_IN_CASES = (
-    _swap("what a start of many carries has no bound", "backstop.starts:_cut", lambda _: lambda reason, _: reason),
+    _swap("what a start of many carries has no bound", "backstop.starts:_reason_bytes", _answers(value=10_000)),
 )
 """Those that take a history which is too large for the random ones."""

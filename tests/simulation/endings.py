@@ -169,7 +169,7 @@ def same_ids(facts: Facts) -> Iterator[str]:
         if (command := facts.commands.get(outcome.command)) is not None and command.odd:
             continue  # It has no id that could tell it from another.
         about = outcome.operation or outcome.command
-        if outcome.name in {"DRY_RUN", "REJECTED"}:
+        if outcome.name in {"DRY_RUN", "REJECTED", "NOTHING_TO_CANCEL", "GAVE_UP"}:
             about = f"{outcome.operation} {outcome.command}"  # These are about the command.
         subject = (about, outcome.name)
         if by_id.setdefault(outcome.id, subject) != subject or by_subject.setdefault(subject, outcome.id) != outcome.id:

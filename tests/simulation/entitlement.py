@@ -108,14 +108,19 @@ def started_by(command: Command, attempt: Attempt, facts: Facts) -> bool:
     """Whether an operation is a start's own: it made it; or it came to nothing by itself, and nobody loses by it."""
     if attempt.creator is not None and facts.command_behind(attempt.creator) == command.id:
         return True
-    if command.action != "start" or "backup_id" not in command.body or not names_database(command, attempt.database):
+    if command.action != "start":
         return False
-    came_to_nothing = not attempt.good and (attempt.end is not None or attempt.gone_at is not None)
     canceller = attempt.canceller
+    return may_be_own(command, attempt) and (canceller is None or facts.command_behind(canceller) != command.id)
+
+
+def may_be_own(command: Command, attempt: Attempt) -> bool:
+    """Whether what came to nothing may be what a start of that name began, as far as anything still says."""
     return (
-        came_to_nothing
-        and (canceller is None or facts.command_behind(canceller) != command.id)
-        and attempt.backup == f"{INSTANCE}/backups/{command.body['backup_id']}"
+        not attempt.good
+        and (attempt.end is not None or attempt.gone_at is not None)
+        and names_database(command, attempt.database)
+        and attempt.backup == f"{INSTANCE}/backups/{command.body.get('backup_id')}"
         and attempt.start >= min(command.asked, command.at) - CLOCKS
     )
 

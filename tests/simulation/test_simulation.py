@@ -36,7 +36,7 @@ WELL = {
     "a start hangs until it is given up": "STARTED GAVE_UP",
     "a start finds its slot taken": "REJECTED",
     "a start of every database": "STARTED STARTED STARTED STARTED COMPLETED COMPLETED COMPLETED",
-    "a start of many that are stopped at once": "STARTED CANCEL_REQUESTED " * 3 + "STARTED" + " CANCELLED" * 3,
+    "a start of many that are stopped at once": "STARTED" + " STARTED CANCEL_REQUESTED" * 3 + " CANCELLED" * 3,
     "a cancel takes hold": "CANCEL_REQUESTED CANCELLED",
     "a cancel loses the race": "CANCEL_REQUESTED COMPLETED_THEN_DELETED",
     "a cancel comes within the grace": "COMPLETED_THEN_DELETED",

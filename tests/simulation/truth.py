@@ -168,7 +168,8 @@ def _is_own_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
             return not found or (outcome.databases is not None and not any(outcome.databases.values()))
         case "start":
             within, tolerance = command.span("start_within"), facts.skew + entitlement.CLOCKS
-            return within is not None and outcome.told.at - command.at > within - tolerance
+            late = within is not None and outcome.told.at - command.at > within - tolerance
+            return late or any(entitlement.may_be_own(command, one) for one in facts.attempts.values())
         case "cancel":
             return _is_ambiguous(command, facts) or _is_missing(outcome, command, facts)
         case "follow":
