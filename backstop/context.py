@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from backstop.errors import RefusedError
 from backstop.follow_ups import FollowUp, Trigger, identity
 from backstop.messages import encode_follow_up
+from backstop.results import severity_of
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -72,6 +73,8 @@ class Report:
         note: One sentence for a delivery that published no outcome.
         retry: Whether the delivery must be refused, so that Pub/Sub brings it again.
         error: What Google said, for a delivery that is retried later or refused.
+        instance: The instance that a message is about which could not be understood.
+        warning: Whether somebody may want to look, although nothing above says so.
     """
 
     command: str = "unknown"
@@ -84,3 +87,13 @@ class Report:
     note: str = ""
     retry: bool = False
     error: ErrorText | None = None
+    instance: str | None = None
+    warning: bool = False
+
+    @property
+    def severity(self) -> str:
+        """Whether somebody has to look."""
+        said = [severity_of(result) for result in self.results]
+        if "ERROR" in said:
+            return "ERROR"
+        return "WARNING" if "WARNING" in said or self.warning or self.retry or self.error is not None else "INFO"

@@ -24,6 +24,9 @@ https://cloud.google.com/spanner/docs/backup#pricing (documented)
 """
 
 
+OF_COMMANDS = frozenset({Outcome.DRY_RUN, Outcome.REJECTED, Outcome.NOTHING_TO_CANCEL, Outcome.GAVE_UP})
+"""What is told of one command, and not of the operation itself: another command's is another event."""
+
 _DELETES = frozenset({Outcome.COMPLETED_THEN_DELETED})
 
 
@@ -71,7 +74,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         detail: One sentence that a person can act on.
         trigger: The command on whose behalf.
         subject: The full name of what the outcome is about.
-        field: For a message that could not be understood: where the mistake is.
+        field: Where the mistake is, in a message that could not be understood or a request that Google refuses.
         operation: The attempt.
         backup: The backup that it makes or made.
         database: What it backs up.
@@ -111,8 +114,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The same for every telling of the same outcome, so that a reader can drop the second one."""
         command = f"{self.trigger.topic} {self.trigger.message_id}"
         about = self.operation or command
-        if self.outcome in {Outcome.DRY_RUN, Outcome.REJECTED}:
-            # What is told of one command, and not of the operation itself: another command's is another event.
+        if self.outcome in OF_COMMANDS:
             about = f"{self.operation} {command}"
         return hashlib.sha256(f"{about}\n{self.outcome}".encode()).hexdigest()[:32]
 
@@ -195,6 +197,22 @@ def _billed(outcome: Outcome, backup: Backup | None) -> Billed | None:
         hours = int(BILLED_MIN.total_seconds() // 3600)
         return Billed(hours_min=hours, size_bytes=(backup.exclusive_size_bytes or None) if backup else None)
     return None
+
+
+_ERRORS = frozenset({Outcome.REJECTED, Outcome.GAVE_UP})
+_WARNINGS = frozenset(
+    {Outcome.FAILED, Outcome.GONE, Outcome.DELETE_BLOCKED, Outcome.COMPLETED_DESPITE_CANCEL, Outcome.COMPLETED_KEPT}
+)
+
+
+def severity_of(result: Result) -> str:
+    """Whether somebody has to look: an error wants a person, a warning may want one."""
+    if result.severity is not None:
+        return result.severity
+    if result.outcome in _ERRORS:
+        return "ERROR"
+    partly = result.databases is not None and result.databases.not_started
+    return "WARNING" if partly or result.outcome in _WARNINGS else "INFO"
 
 
 ATTRIBUTE_BYTES_MAX = 1024

@@ -1,5 +1,5 @@
-# Two counters on the function's log lines: one JSON object for each delivery, which has a command, and one for each
-# outcome, which has none. Labels stay few, because each combination of values is a time series that is paid for.
+# Two counters on the function's canonical log line: one JSON object for each delivery. Labels stay few, because each
+# combination of values is a time series that is paid for.
 
 locals {
   log_lines = join(" AND ", [
@@ -13,7 +13,7 @@ resource "google_logging_metric" "outcomes" {
   project     = var.project_id
   name        = "${var.prefix}/outcomes"
   description = "How commands and backups ended, by outcome and database."
-  filter      = "${local.log_lines} AND jsonPayload.outcome=~\"^[A-Z_]+$\" AND NOT jsonPayload.command:*"
+  filter      = "${local.log_lines} AND jsonPayload.outcome=~\"^[A-Z_]+$\""
 
   label_extractors = {
     database = "EXTRACT(jsonPayload.database)"

@@ -1,4 +1,6 @@
-"""One canonical line for each delivery, as JSON on standard output, in the fields that Cloud Logging knows.
+"""The log: a line for each delivery, one for each outcome, and one before each deletion.
+
+Each is JSON on standard output, in the fields that Cloud Logging knows.
 
 https://cloud.google.com/logging/docs/structured-logging (documented)
 """
@@ -11,40 +13,34 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backstop.context import Report
-from backstop.lifecycle import Outcome
+from backstop.results import severity_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from backstop.context import Report
     from backstop.messages import Delivery
     from backstop.results import Result
 
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"(\d{1,32})"')
 """Where the id stands in a push, for a request that may be nothing else that we understand."""
 
-_ERRORS = frozenset({Outcome.REJECTED, Outcome.GAVE_UP})
-_WARNINGS = frozenset(
-    {Outcome.FAILED, Outcome.GONE, Outcome.DELETE_BLOCKED, Outcome.COMPLETED_DESPITE_CANCEL, Outcome.COMPLETED_KEPT}
-)
-
 
 def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> bytes:
     """The line for a delivery that ended as it should, whatever came of it; the trace's name may be empty."""
-    outcomes = [result.outcome for result in report.results]
     last = report.results[-1] if report.results else None
     document = {
-        "severity": _severity(report, outcomes),
+        "severity": report.severity,
         "message": last.detail if last else report.note or "Looked, and will look again.",
         "note": report.note or None if last else None,
         "logging.googleapis.com/trace": trace or None,
         "command": report.command,
-        "outcome": last.outcome if last else None,
-        "outcomes": outcomes if len(outcomes) > 1 else None,
+        "outcomes": [result.outcome for result in report.results] or None,
         "state": report.state,
         "operation": report.operation or (last.operation if last else None),
         "backup": last.backup if last else None,
         "database": report.database or (last.database if last else None),
+        "instance": report.instance,
         "step": report.step,
         "next_look_s": round(report.next_look.total_seconds(), 3) if report.next_look is not None else None,
         "duration_ms": round(duration_s * 1000, 1),
@@ -58,7 +54,7 @@ def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> b
 def outcome(result: Result, trace: str, fault: str = "") -> bytes:
     """The line for one outcome, written before it is published; with a fault, for one that can't be."""
     document = {
-        "severity": "ERROR" if fault else _severity(Report(results=(result,)), [result.outcome]),
+        "severity": "ERROR" if fault else severity_of(result),
         "message": fault or result.detail,
         "logging.googleapis.com/trace": trace or None,
         **{name: getattr(result, name) for name in ("outcome", "operation", "backup", "database", "error")},
@@ -66,6 +62,12 @@ def outcome(result: Result, trace: str, fault: str = "") -> bytes:
         "topic": result.trigger.topic or None,
     }
     return _encode(document)
+
+
+def unread(why: str, trace: str) -> bytes:
+    """The line for a request whose body broke off: it held no delivery."""
+    said = {"severity": "WARNING", "message": f"The request's body could not be read: {why}.", "command": "unknown"}
+    return _encode({**said, "logging.googleapis.com/trace": trace or None})
 
 
 def deletion(backup: str, why: str) -> bytes:
@@ -100,15 +102,6 @@ def trace_name(headers: Mapping[str, str], project: str) -> str:
     context = headers.get("x-cloud-trace-context", "")
     trace = context.partition("/")[0] or headers.get("traceparent", "").partition("-")[2].partition("-")[0]
     return f"projects/{project}/traces/{trace}" if trace and project else ""
-
-
-def _severity(report: Report, outcomes: list[Outcome]) -> str:
-    if _ERRORS.intersection(outcomes):
-        return "ERROR"
-    partly = any(result.databases is not None and result.databases.not_started for result in report.results)
-    if partly or report.retry or report.error is not None or _WARNINGS.intersection(outcomes):
-        return "WARNING"
-    return "INFO"
 
 
 def _encode(document: Mapping[str, object]) -> bytes:

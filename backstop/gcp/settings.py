@@ -12,7 +12,7 @@ import msgspec
 
 from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
 from backstop.durations import Duration, duration_text
-from backstop.names import QueueName, TopicName
+from backstop.names import QueueName, TopicName, unquoted
 from backstop.ports import Settings
 
 if TYPE_CHECKING:
@@ -62,18 +62,23 @@ def read(environ: Mapping[str, str]) -> Environment:
         _address(environ, variable)
     _credentials(environ, "GOOGLE_APPLICATION_CREDENTIALS")
     emulated = bool(environ.get("CLOUD_TASKS_EMULATOR_HOST"))
+    follow_ups_topic = _name(environ, "BACKSTOP_FOLLOW_UPS_TOPIC", TopicName)
+    results_topic = _name(environ, "BACKSTOP_RESULTS_TOPIC", TopicName, required=False)
+    if unquoted(results_topic) == unquoted(follow_ups_topic):
+        reason = "must be another topic than that of the follow-ups, or each outcome would be answered with one"
+        raise _wrong("BACKSTOP_RESULTS_TOPIC", results_topic, reason)
     look_min = _duration(environ, "BACKSTOP_LOOK_MIN", "10s", LOOK_SHORTEST, LOOK_LONGEST)
     look_max = _duration(environ, "BACKSTOP_LOOK_MAX", "1h", look_min, LOOK_LONGEST)
     return Environment(
         handlers=Settings(
-            follow_ups_topic=_name(environ, "BACKSTOP_FOLLOW_UPS_TOPIC", TopicName),
+            follow_ups_topic=follow_ups_topic,
             retention=_duration(environ, "BACKSTOP_RETENTION", "14d", RETENTION_MIN, RETENTION_MAX),
             look_min=look_min,
             look_max=look_max,
             give_up_after=_duration(environ, "BACKSTOP_GIVE_UP_AFTER", "3d", look_min, OPERATION_KEPT),
             allow_delete=_truth(environ, "BACKSTOP_ALLOW_DELETE", default=True),
         ),
-        results_topic=_name(environ, "BACKSTOP_RESULTS_TOPIC", TopicName, required=False),
+        results_topic=results_topic,
         tasks_queue=_name(environ, "BACKSTOP_TASKS_QUEUE", QueueName),
         tasks_service_account=_account(environ, "BACKSTOP_TASKS_SERVICE_ACCOUNT", required=not emulated),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from emulators.errors import Code
 from emulators.faults import Fault, Trouble, When
-from tests.e2e.lab import ENDLESS, quick, stubborn
+from tests.e2e.lab import ENDLESS, STUBBORN, quick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,10 +74,14 @@ LIVES = {
         ("ListBackupOperations", "CreateBackup", "GetOperation"), quick(), "start", "database", DONE, kept=True
     ),
     "many": Life(("ListDatabases",), quick(), "start", "instance", MANY, kept=True),
-    # The cancel comes before the end, however busy the machine is.
-    "asked": Life(("CancelOperation",), stubborn(5.0), "start", "database", DELETED, kept=False, cancel_after="0s"),
-    "deleted": Life(
-        ("GetBackup", "DeleteBackup"), stubborn(1.5), "start", "database", DELETED, kept=False, cancel_after="0s"
+    "asked": Life(
+        ("CancelOperation", "GetBackup", "DeleteBackup"),
+        STUBBORN,
+        "start",
+        "database",
+        DELETED,
+        kept=False,
+        cancel_after="0s",
     ),
     "stopped": Life(
         ("ListBackupOperations", "GetBackup", "CancelOperation"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.terraform.plans import Plan, Resource
 
-LOG_FIELDS = {"backup", "command", "database", "message", "operation", "outcome", "outcomes", "state"}
+LOG_FIELDS = {"backup", "database", "message", "operation", "outcome", "outcomes", "state"}
 """Fields of the canonical log line that the module counts on; a test looks for each in a line that was printed."""
 
 ALERTS = {

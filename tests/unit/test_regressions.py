@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from backstop.deliver import deliver, receive
 from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
+from backstop.ports import Listing, Operation
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import (
+    COMMANDS,
     DAY,
     FOLLOW_UPS,
     HOUR,
@@ -25,6 +30,7 @@ from tests.unit.handlers_world import (
     USERS,
     World,
 )
+from tests.unit.told import DAY_BILLED
 
 NEVER = None
 
@@ -80,21 +86,6 @@ def test_one_fault_at_the_last_look_left_the_bill_unbounded(method: str, code: C
     assert "its expiry was brought forward" in world.detail
 
 
-def test_a_list_that_was_behind_had_a_start_of_our_own_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A derived name that is taken is ours, whether or not the operation is listed yet."""
-    world = World()
-    world.faults.plan(Fault("CreateBackup", Code.UNAVAILABLE, when="after"))
-    world.send(action="start", database=ORDERS)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SpannerPort, "list_operations", lambda *_, **__: [])
-        behind = world.again()
-    world.again(attempt=3)
-
-    assert behind.retry
-    assert world.outcomes == ["STARTED"]
-
-
 def test_a_broken_results_topic_stopped_a_start_of_many_after_the_first() -> None:
     """What comes next is scheduled before anything is told."""
     world = World(databases=(ORDERS, USERS))
@@ -108,27 +99,13 @@ def test_a_broken_results_topic_stopped_a_start_of_many_after_the_first() -> Non
     assert world.calls["CreateBackup"] == 2
 
 
-@pytest.mark.parametrize("if_created", ["keep", "delete"])
-def test_a_dry_run_did_not_say_whether_a_backup_would_be_deleted(if_created: str) -> None:
-    """It is the one question that a dry run of a cancel is asked."""
-    world = World(Plan(duration=HOUR))
-    world.start_by_hand()
-    world.tick(HOUR + MINUTE)
-
-    world.send(action="cancel", database=ORDERS, if_created=if_created, dry_run=True)
-
-    would = {"keep": "is left alone: the command says if_created: keep", "delete": "would be deleted"}
-    assert would[if_created] in world.detail
-    assert world.exists()
-
-
 def test_a_cancel_that_died_after_its_call_never_said_that_it_had_asked() -> None:
     """The delivery that comes next finds the operation being cancelled, and says so on its behalf."""
     world = World(Plan(duration=HOUR, cancel_duration=20 * MINUTE))
     world.start_by_hand()
     message = world.publish({"action": "cancel", "database": ORDERS})
     world.tick(timedelta(seconds=1))
-    world.faults.plan(Fault("CreateTask", Code.UNAVAILABLE))
+    world.faults.plan(Fault("CancelOperation", Code.UNAVAILABLE, "after"))
 
     world.deliver(message)
     world.again()
@@ -137,15 +114,86 @@ def test_a_cancel_that_died_after_its_call_never_said_that_it_had_asked() -> Non
     assert world.calls["CancelOperation"] == 1
 
 
-def test_two_dry_runs_of_one_operation_were_one_event() -> None:
-    """A reader that drops doubles would have dropped the second finding."""
-    world = World(Plan(duration=HOUR))
-    world.start_by_hand()
+OTHER = f"{COMMANDS}-2"
 
-    for _ in range(2):
-        world.send(action="cancel", database=ORDERS, dry_run=True)
+
+def test_two_topics_with_one_message_id_swallowed_each_other_s_chain() -> None:
+    """An id is unique within its topic: a start and a cancel of one operation are followed side by side."""
+    world = World(Plan(duration=2 * HOUR, cancel_duration=MINUTE))
+    start = world.publish({"action": "start", "database": ORDERS})
+    world.deliver(start)
+    cancel = json.dumps({"action": "cancel", "operation": world.results[0]["operation"]}).encode()
+
+    world.deliver(replace(start, data=cancel, topic=OTHER))
+
+    assert len(world.tasks.pending()) == 2
+
+
+def test_two_topics_with_one_message_id_made_one_backup_of_two() -> None:
+    """Neither a derived name nor the mark of an expiry takes one start for the other; nor does an event's id."""
+    world = World(Plan(duration=MINUTE))
+    start = world.publish({"action": "start", "database": ORDERS})
+    named = world.publish({"action": "start", "database": ORDERS, "backup_id": "nightly"})
+
+    for one in (start, replace(start, topic=OTHER)):
+        world.deliver(one)
+        world.tick(HOUR)
+    first, second = (world.backup(result["backup"]) for result in world.results)
+    for one in (named, replace(named, topic=OTHER)):
+        world.deliver(one)
+        world.tick(HOUR)
+
+    assert first.name[:-8] == second.name[:-8]
+    assert first.name != second.name
+    assert first.expire_time.microsecond != second.expire_time.microsecond
+    assert world.outcomes == ["STARTED", "STARTED", "STARTED", "REJECTED"]
+    assert len({message.attributes["ce-id"] for message in world.pubsub.published(RESULTS)}) == 4
+
+
+def test_one_broken_body_on_two_topics_was_one_event() -> None:
+    """A reader that drops doubles would never have heard of the second subscription."""
+    world = World()
+
+    for topic in (COMMANDS, OTHER):
+        receive(b"hello", f"/{topic}", {}, world.now, world.ports, world.settings)
 
     assert len({message.attributes["ce-id"] for message in world.pubsub.published(RESULTS)}) == 2
+
+
+class Blank(SpannerPort):
+    """Spanner, but its operations' answers give no sizes."""
+
+    def get_operation(self, *args: Any) -> Operation:  # noqa: ANN401 handed on as they come
+        """Reads one operation."""
+        return self._blank(super().get_operation(*args))
+
+    def list_operations(self, *args: Any, **kwargs: Any) -> Listing:  # noqa: ANN401 handed on as they come
+        """Reads the operations."""
+        return Listing(tuple(map(self._blank, super().list_operations(*args, **kwargs).operations)))
+
+    def _blank(self, one: Operation) -> Operation:
+        made = one.response
+        none = made and replace(made, size_bytes=0, exclusive_size_bytes=0, freeable_size_bytes=0)
+        return replace(one, response=none)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ({"action": "follow"}, {"size_bytes": 5_000_000_000}),
+        ({"action": "cancel"}, {"size_bytes": 5_000_000_000, "freed_bytes": 5_000_000_000, "billed": DAY_BILLED}),
+    ],
+)
+def test_the_size_that_was_told_was_0(command: dict[str, object], told: dict[str, object]) -> None:
+    """What the backup says of itself now counts, and not the operation's answer."""
+    world = World(Plan(duration=HOUR))
+    operation = world.start_by_hand()
+    world.tick(HOUR + MINUTE)
+    delivery = world.publish({**command, "operation": operation})
+
+    deliver(delivery, world.now, replace(world.ports, spanner=Blank(world.spanner, world.clock)), world.settings)
+
+    assert {key: world.results[0].get(key) for key in told} == told
 
 
 @pytest.mark.parametrize(
