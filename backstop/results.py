@@ -199,6 +199,22 @@ def _billed(outcome: Outcome, backup: Backup | None) -> Billed | None:
     return None
 
 
+_ERRORS = frozenset({Outcome.REJECTED, Outcome.GAVE_UP})
+_WARNINGS = frozenset(
+    {Outcome.FAILED, Outcome.GONE, Outcome.DELETE_BLOCKED, Outcome.COMPLETED_DESPITE_CANCEL, Outcome.COMPLETED_KEPT}
+)
+
+
+def severity_of(result: Result) -> str:
+    """Whether somebody has to look: an error wants a person, a warning may want one."""
+    if result.severity is not None:
+        return result.severity
+    if result.outcome in _ERRORS:
+        return "ERROR"
+    partly = result.databases is not None and result.databases.not_started
+    return "WARNING" if partly or result.outcome in _WARNINGS else "INFO"
+
+
 ATTRIBUTE_BYTES_MAX = 1024
 """Of an event's attribute. https://cloud.google.com/pubsub/quotas#resource_limits (documented)"""
 

@@ -94,7 +94,6 @@ class Service:
         raise AssertionError
 
     def _made(self, timeout_s: float) -> Any:  # noqa: ANN401 as above
-        """The client of this process, made now if this is the first call."""
         if self._client in SHARED.clients:
             return SHARED.clients[self._client]
         if not SHARED.lock.acquire(timeout=timeout_s):
@@ -104,6 +103,7 @@ class Service:
             gc.set_threshold(IMPORTING_GC, *searches[1:])
             if self._client not in SHARED.clients:
                 SHARED.clients[self._client] = self._make()
+                gc.freeze()  # what is imported stays, and isn't searched again; otherwise an instance grows by 7 MB
             return SHARED.clients[self._client]
         finally:
             gc.set_threshold(*searches)

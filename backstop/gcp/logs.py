@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backstop.lifecycle import Outcome
+from backstop.results import severity_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,17 +25,12 @@ if TYPE_CHECKING:
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"(\d{1,32})"')
 """Where the id stands in a push, for a request that may be nothing else that we understand."""
 
-_ERRORS = frozenset({Outcome.REJECTED, Outcome.GAVE_UP})
-_WARNINGS = frozenset(
-    {Outcome.FAILED, Outcome.GONE, Outcome.DELETE_BLOCKED, Outcome.COMPLETED_DESPITE_CANCEL, Outcome.COMPLETED_KEPT}
-)
-
 
 def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> bytes:
     """The line for a delivery that ended as it should, whatever came of it; the trace's name may be empty."""
     last = report.results[-1] if report.results else None
     document = {
-        "severity": _severity(report),
+        "severity": report.severity,
         "message": last.detail if last else report.note or "Looked, and will look again.",
         "note": report.note or None if last else None,
         "logging.googleapis.com/trace": trace or None,
@@ -59,7 +54,7 @@ def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> b
 def outcome(result: Result, trace: str, fault: str = "") -> bytes:
     """The line for one outcome, written before it is published; with a fault, for one that can't be."""
     document = {
-        "severity": "ERROR" if fault else _severity_of(result),
+        "severity": "ERROR" if fault else severity_of(result),
         "message": fault or result.detail,
         "logging.googleapis.com/trace": trace or None,
         **{name: getattr(result, name) for name in ("outcome", "operation", "backup", "database", "error")},
@@ -71,13 +66,8 @@ def outcome(result: Result, trace: str, fault: str = "") -> bytes:
 
 def unread(why: str, trace: str) -> bytes:
     """The line for a request whose body broke off: it held no delivery."""
-    document = {
-        "severity": "WARNING",
-        "message": f"The request's body could not be read: {why}.",
-        "logging.googleapis.com/trace": trace or None,
-        "command": "unknown",
-    }
-    return _encode(document)
+    said = {"severity": "WARNING", "message": f"The request's body could not be read: {why}.", "command": "unknown"}
+    return _encode({**said, "logging.googleapis.com/trace": trace or None})
 
 
 def deletion(backup: str, why: str) -> bytes:
@@ -112,22 +102,6 @@ def trace_name(headers: Mapping[str, str], project: str) -> str:
     context = headers.get("x-cloud-trace-context", "")
     trace = context.partition("/")[0] or headers.get("traceparent", "").partition("-")[2].partition("-")[0]
     return f"projects/{project}/traces/{trace}" if trace and project else ""
-
-
-def _severity(report: Report) -> str:
-    said = [_severity_of(result) for result in report.results]
-    if "ERROR" in said:
-        return "ERROR"
-    return "WARNING" if "WARNING" in said or report.warning or report.retry or report.error is not None else "INFO"
-
-
-def _severity_of(result: Result) -> str:
-    if result.severity is not None:
-        return result.severity
-    if result.outcome in _ERRORS:
-        return "ERROR"
-    partly = result.databases is not None and result.databases.not_started
-    return "WARNING" if partly or result.outcome in _WARNINGS else "INFO"
 
 
 def _encode(document: Mapping[str, object]) -> bytes:

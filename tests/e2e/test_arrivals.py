@@ -147,8 +147,7 @@ def test_a_function_killed_between_two_looks_goes_on(lab: Lab) -> None:
     message_id = lab.publish("start", database=lab.database(STUBBORN), cancel_after="0s")
     lab.comes_to(message_id, "CANCEL_REQUESTED")
     lab.stack.function.kill()
-    dispatched = len(lab.stack.tasks.outcomes())
-    wait_until(lambda: len(lab.stack.tasks.outcomes()) > dispatched)
+    wait_until(lambda: not lab.waiting(message_id))
     lab.stack.function.start()
 
     lab.comes_to(message_id, "STARTED", "COMPLETED_THEN_DELETED")
