@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from backstop import pacing
 from backstop.chain import bounded, following, give_up, poll_again
-from backstop.commands import RETENTION_MIN
+from backstop.commands import RETENTION_MIN, IfCreated
 from backstop.errors import RefusedError
 from backstop.lifecycle import Case, Outcome, reason_to_keep, was_asked_in_time
 from backstop.results import ErrorText, of_operation
@@ -44,9 +44,10 @@ class Verdict:
 def judge(at: At, look: Look, operation: Operation, found: Backup | None = None) -> Verdict:
     """Judges the backup of an operation that succeeded although it was to be stopped, and changes nothing.
 
-    It reads the backup, if nobody has: one that is gone is not kept, whatever speaks against deleting it.
+    It reads the backup, if nobody has, unless the command or the deployment keeps it, whatever has become of it.
     """
-    found = found or at.find_backup(operation.backup)
+    keeps = look.if_created is IfCreated.KEEP or not at.settings.allow_delete
+    found = found or (operation.response if keeps else at.find_backup(operation.backup))
     if found is None:
         return Verdict("is gone", Outcome.COMPLETED_THEN_DELETED, passing=look.missing != "backup")
     if operation.end_time is not None and found.create_time >= operation.end_time:

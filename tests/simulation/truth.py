@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.simulation import entitlement
 from tests.simulation.facts import CANCELLED, GOOD
 from tests.simulation.faults import EPOCH, FAR_FUTURE, NO_ID, NO_TIME
-from tests.simulation.history import database_name
+from tests.simulation.history import INSTANCE, database_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,7 +169,8 @@ def _is_own_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
         case "start":
             within, tolerance = command.span("start_within"), facts.skew + entitlement.CLOCKS
             late = within is not None and outcome.told.at - command.at > within - tolerance
-            return late or any(entitlement.may_be_own(command, one) for one in facts.attempts.values())
+            misread = f"{INSTANCE}/backups/{body.get('backup_id')}" in facts.record.misread
+            return late or misread or any(entitlement.may_be_own(command, one) for one in facts.attempts.values())
         case "cancel":
             return _is_ambiguous(command, facts) or _is_missing(outcome, command, facts)
         case "follow":
@@ -245,6 +246,8 @@ def _untrue_kept(command: Command, attempt: Attempt, facts: Facts, at: datetime)
         return ""
     if attempt.backup in facts.record.misread or not entitlement.is_within(command, attempt):
         return ""
+    if attempt.start > command.at and "operation" not in command.body:
+        return ""  # By these clocks it began after the command, so whether it is meant is in doubt.
     if attempt.gone_at is not None and attempt.gone_at <= at:
         return "its backup was gone"
     return "it was to be deleted" if entitlement.must_delete(command, attempt) else ""
