@@ -57,7 +57,8 @@ def judge(at: At, look: Look, operation: Operation, found: Backup | None = None)
     case = Case(look, operation, found, at.settings.allow_delete)
     if (why := reason_to_keep(case)) is not None:
         # An earlier delivery may have seen it run, asked for the cancel, and begun a chain that will tell.
-        in_doubt = look.step == 0 and operation.cancel_time is not None and not was_asked_in_time(case)
+        ran = operation.end_time is not None and operation.end_time > look.trigger.publish_time
+        in_doubt = look.step == 0 and (ran or operation.cancel_time is not None) and not was_asked_in_time(case)
         return Verdict(f"is left alone: {why}", Outcome.COMPLETED_KEPT, found, passing=in_doubt)
     return Verdict("has been deleted", None, found)
 
