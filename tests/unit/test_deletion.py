@@ -222,6 +222,7 @@ def test_a_delete_whose_answer_is_lost_is_not_done_twice() -> None:
     assert world.look().retry
     assert not world.exists()
     world.again()
+    world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
     assert sum(event.what is What.BACKUP_DELETED for event in world.spanner.history) == 1
@@ -234,5 +235,6 @@ def test_a_delete_whose_telling_is_lost_is_told_again() -> None:
 
     assert world.look().retry
     world.again()
+    world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
