@@ -16,6 +16,7 @@ from emulators.faults import Faults
 from emulators.pubsub.model import CreateTopic, Draft, Publish, Topic
 from emulators.pubsub.state import State as PubSubState
 from emulators.spanner import requests as rpc
+from emulators.spanner.history import What
 from emulators.spanner.state import State as SpannerState
 from emulators.tasks.model import Queue
 from emulators.tasks.requests import CreateQueue
@@ -158,6 +159,11 @@ class World:
     def calls(self) -> Counter[str]:
         """How often each RPC was called by the function."""
         return self.faults.calls
+
+    @property
+    def begun(self) -> int:
+        """How many backups were ever started, by whomever."""
+        return sum(event.what is What.BACKUP_STARTED for event in self.spanner.history)
 
     # What others do.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 
-from backstop.lifecycle import GRACE
+from backstop.lifecycle import CLOCK_MARGIN, GRACE
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
@@ -19,7 +20,6 @@ from tests.unit.handlers_world import (
     MISSING,
     NIGHTLY,
     ORDERS,
-    SCHEDULE,
     SECOND,
     START,
     USERS,
@@ -43,7 +43,7 @@ def test_a_cancel_that_wins_leaves_no_backup_whichever_way_it_was_named(by: str)
     assert (report.command, report.step, report.operation) == ("cancel", 0, operation)
     assert world.outcomes == ["CANCEL_REQUESTED", "CANCELLED"]
     assert {result["operation"] for result in world.results} == {operation}
-    assert world.results[-1]["billed"] == {"hours_min": 0, "size_bytes": 0}
+    assert world.results[-1]["billed"] == {"hours_min": 0}
     assert not world.exists()
 
 
@@ -87,7 +87,7 @@ def test_a_cancel_may_keep_what_it_could_not_stop() -> None:
     assert world.exists()
 
 
-def ended(before: timedelta, *, by: str = "database") -> World:
+def ended(before: timedelta, by: str) -> World:
     """A cancel that is published this long after its operation ended."""
     world = World(Plan(duration=HOUR - before))
     operation = world.start_by_hand()
@@ -96,11 +96,11 @@ def ended(before: timedelta, *, by: str = "database") -> World:
     return world
 
 
-@pytest.mark.parametrize("by", ["operation", "backup", "database"])
+@pytest.mark.parametrize("by", ["operation", "backup"])
 @pytest.mark.parametrize("before", [MICROSECOND, MINUTE, GRACE])
 def test_a_backup_that_ended_within_the_grace_lost_the_race(before: timedelta, by: str) -> None:
     """Ten minutes exactly still count, as nobody sees the end the moment it comes."""
-    world = ended(before, by=by)
+    world = ended(before, by)
 
     assert world.outcomes == ["COMPLETED_THEN_DELETED"]
     assert not world.exists()
@@ -110,14 +110,33 @@ def test_a_backup_that_ended_within_the_grace_lost_the_race(before: timedelta, b
 @pytest.mark.parametrize("before", [GRACE + MICROSECOND, 50 * MINUTE])
 def test_a_backup_that_ended_before_the_grace_stays(before: timedelta, by: str) -> None:
     """A cancel is no delete: a microsecond more than ten minutes, and it finds nothing."""
-    world = ended(before, by=by)
+    world = ended(before, by)
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
-    assert world.detail == (
-        "Nothing to cancel: no such operation ran when the command was published, or in the 10m before."
-    )
+    assert " ended last, at 2026-11-22 02:" in world.detail
+    assert world.detail.endswith("If its backup is to go: gcloud spanner backups delete nightly --instance=main")
     assert world.exists()
     assert world.calls["DeleteBackup"] == 0
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "more"), [(False, ""), (True, ', "include_scheduled": true')], ids=["by hand", "by a schedule"]
+)
+def test_a_cancel_by_database_leaves_what_was_complete_and_says_how_to_delete_it(*, scheduled: bool, more: str) -> None:
+    """It may be last night's good one; whoever means it can name it, and a schedule's takes a word more."""
+    world = World(Plan(duration=HOUR))
+    operation = (world.start_scheduled if scheduled else world.start_by_hand)("nightly")
+    world.tick(HOUR + MICROSECOND)
+
+    world.send(action="cancel", database=ORDERS)
+
+    assert (world.outcomes, world.results[0]["severity"]) == (["NOTHING_TO_CANCEL"], "WARNING")
+    assert world.detail == (
+        f"Nothing to cancel for {ORDERS}: {operation} ended last, at 2026-11-22 03:00:00 UTC. If its backup is to go,"
+        f' publish {{"action": "cancel", "backup": "{NIGHTLY}"{more}}} by 2026-11-22 03:10:00 UTC.'
+    )
+    world.send(**json.loads(world.detail[world.detail.index("{") : world.detail.index("}") + 1]))
+    assert world.outcomes[1:] == ["COMPLETED_THEN_DELETED"]
 
 
 def test_a_cancel_that_is_delivered_late_judges_by_its_publishing() -> None:
@@ -137,7 +156,7 @@ def test_a_cancel_says_nothing_about_what_is_started_after_it() -> None:
     """A cancel that arrives late doesn't stop the next backup."""
     world = World()
     delivery = world.publish({"action": "cancel", "database": ORDERS})
-    world.tick(SECOND)
+    world.tick(CLOCK_MARGIN + MICROSECOND)
     operation = world.start_by_hand()
 
     world.tick(HOUR / 2)
@@ -147,15 +166,29 @@ def test_a_cancel_says_nothing_about_what_is_started_after_it() -> None:
     assert not world.cancelled(operation)
 
 
-@pytest.mark.parametrize("command", [{"database": USERS}, {"backup": NIGHTLY}])
-def test_a_cancel_of_something_else_touches_nothing(command: dict[str, object]) -> None:
-    """Another database's operation, or one that makes another backup, isn't meant."""
+@pytest.mark.parametrize(
+    ("target", "outcome", "detail"),
+    [
+        (
+            {"database": USERS},
+            ("NOTHING_TO_CANCEL", "WARNING"),
+            f"Nothing to cancel: Spanner knows no operation for {USERS} in the last 7 days.",
+        ),
+        ({"database": f"{ORDERS}x"}, ("REJECTED", None), f"Cancelled nothing, as there is no {ORDERS}x."),
+        ({"backup": NIGHTLY}, ("REJECTED", None), f"Cancelled nothing, as there is no {NIGHTLY}."),
+    ],
+)
+def test_a_mistyped_name_looked_like_success(
+    target: dict[str, object], outcome: tuple[str, str | None], detail: str
+) -> None:
+    """What isn't there is named, and of what is there somebody should know that nothing was stopped."""
     world = World(databases=[ORDERS, USERS])
     operation = world.start_by_hand("nightly-2")
 
-    world.send(action="cancel", **command)
+    world.send(action="cancel", **target)
 
-    assert world.outcomes == ["NOTHING_TO_CANCEL"]
+    (result,) = world.results
+    assert ((result["outcome"], result.get("severity")), result["detail"]) == (outcome, detail)
     assert not world.cancelled(operation)
 
 
@@ -182,16 +215,18 @@ def test_a_cancel_that_google_does_not_let_us_look_into_is_rejected() -> None:
     assert world.results[0]["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}
 
 
-def test_what_already_failed_is_told_and_nothing_is_deleted() -> None:
+@pytest.mark.parametrize(("by", "outcome"), [("backup", "CANCELLED"), ("database", "NOTHING_TO_CANCEL")])
+def test_what_already_failed_is_told_and_nothing_is_deleted(by: str, outcome: str) -> None:
     """A cancel within the grace of a cancelled operation reports how it ended."""
     world = World(WINS)
     operation = world.start_by_hand()
     world.cancel_by_hand(operation)
     world.tick(MINUTE)
 
-    world.send(action="cancel", database=ORDERS)
+    world.send(action="cancel", **{by: NIGHTLY if by == "backup" else ORDERS})
 
-    assert world.outcomes == ["CANCELLED"]
+    assert world.outcomes == [outcome]
+    assert "CANCELLED" in world.detail or "was cancelled" in world.detail
     assert world.calls["DeleteBackup"] == 0
 
 
@@ -304,16 +339,17 @@ def test_an_ambiguous_cancel_cancels_nothing_and_names_the_candidates() -> None:
     assert not world.cancelled(on_demand)
 
 
-def test_a_scheduled_backup_that_completed_lately_is_kept_with_its_reason() -> None:
+@pytest.mark.parametrize(("by", "outcome"), [("operation", "COMPLETED_KEPT"), ("backup", "REJECTED")])
+def test_a_scheduled_backup_that_completed_lately_is_kept_with_its_reason(by: str, outcome: str) -> None:
     """The race was lost, but deleting isn't earned without include_scheduled."""
     world = World(Plan(duration=HOUR))
     operation = world.start_scheduled()
     world.tick(HOUR + MINUTE)
 
-    world.send(action="cancel", database=ORDERS)
+    world.send(action="cancel", **{by: operation if by == "operation" else operation.backup})
 
-    assert world.outcomes == ["COMPLETED_KEPT"]
-    assert SCHEDULE in world.detail
+    assert world.outcomes == [outcome]
+    assert "include_scheduled is not set" in world.detail
     assert world.exists(operation.backup)
 
 
@@ -354,7 +390,7 @@ def test_a_dry_run_says_what_would_be_done_and_touches_nothing(tick: timedelta, 
     operation = world.start_by_hand()
     world.tick(tick)
 
-    world.send(action="cancel", database=ORDERS, dry_run=True)
+    world.send(action="cancel", backup=NIGHTLY, dry_run=True)
 
     assert world.outcomes == ["DRY_RUN"]
     assert world.detail == expected.format(operation=operation, backup=operation.partition("/operations/")[0])

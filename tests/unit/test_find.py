@@ -86,7 +86,7 @@ LATELY = PUBLISHED - MINUTE
 
 
 def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> None:
-    """What had ended by then and what began after the command can't be meant; what has become of the rest is no matter."""
+    """What had ended by then and what began after the command can't be meant; what became of it is no matter."""
     older, newer = named("b"), named("c", start_time=START + SECOND)
     too_late = named("d", start_time=START + SECOND + MICROSECOND)
     ended = named("e", MADE, end_time=START + SECOND)

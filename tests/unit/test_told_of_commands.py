@@ -140,7 +140,7 @@ def test_a_start_that_never_got_through_says_that_it_may_have_begun(*, dry_run: 
 
 
 @pytest.mark.parametrize(("message_id", "called"), [("17", "17"), ("", "(no id)")])
-@pytest.mark.parametrize(("topic", "subject"), [(COMMANDS, COMMANDS), ("", "unknown"), ("x" * 301, "x" * 300)])
+@pytest.mark.parametrize(("topic", "subject"), [(COMMANDS, COMMANDS), ("", "unknown")])
 def test_a_message_that_can_t_be_understood_is_told_in_full(
     message_id: str, called: str, topic: str, subject: str
 ) -> None:
@@ -159,7 +159,7 @@ def test_a_message_that_can_t_be_understood_is_told_in_full(
             "field": "operation | backup | database",
         }
     ]
-    assert replace(report, results=()) == Report()
+    assert replace(report, results=()) == Report("cancel")
 
 
 @pytest.mark.parametrize(("topic", "came_from"), [(COMMANDS, COMMANDS), ("", "nowhere")])
