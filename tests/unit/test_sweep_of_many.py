@@ -13,35 +13,25 @@ from backstop.sweep import COPIES_MAX, OPERATIONS_MAX
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
-from emulators.spanner.records import Status
 from tests.support.ports import ResultsPort, SpannerPort
 from tests.unit.handlers_world import (
     HOUR,
     INSTANCE,
     MINUTE,
     NIGHTLY,
+    RESULTS,
     SECOND,
     World,
 )
 from tests.unit.told import LOSES
 
 if TYPE_CHECKING:
-    from backstop.names import OperationName
+    from backstop.names import BackupName, OperationName
     from backstop.ports import Settings
     from backstop.results import Result
 
 RUNS_LONG = Plan(duration=9 * HOUR, cancel_duration=MINUTE)
-
-
-BROKEN = Status(Code.INTERNAL, "broken")
-
-
 MANY = [f"{INSTANCE}/databases/orders-{number:02d}" for number in range(OPERATIONS_MAX + 8)]
-
-
-NOTHING = f"Nothing to stop and nothing left behind in {INSTANCE}."
-
-
 LATE = "{backup} was complete before its cancel took effect, and "
 
 
