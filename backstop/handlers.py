@@ -187,6 +187,8 @@ def look_again(look: Look, at: At) -> Report:
         later = replace(look, step=look.step + 1, missing="operation")
         wait = at.schedule(later, bounded(at, look, timedelta(0)))
         return Report(operation=look.operation, database=look.database, step=look.step, next_look=wait)
+    if operation is not None and look.missing == "operation":
+        look = replace(look, missing=None)
     return act(at, look, operation)
 
 
