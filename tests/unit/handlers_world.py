@@ -61,6 +61,8 @@ class World:
         pubsub: The emulated topics.
         faults: What to inject into the function's own calls, and how often each was made.
         settings: What the operator chose.
+        port: What the function sees of Spanner, for tests in which it sees something odd.
+        last: What was delivered last.
     """
 
     def __init__(
@@ -75,13 +77,14 @@ class World:
             self.pubsub.apply(self.now, CreateTopic(Topic(topic)))
         self.faults = Faults()
         self.settings = settings or Settings(FOLLOW_UPS)
+        self.port: type[SpannerPort] = SpannerPort
         self.last: Delivery | None = None
 
     @property
     def ports(self) -> Ports:
         """The outside world, as a delivery sees it."""
         return Ports(
-            SpannerPort(self.spanner, self.clock, self.faults),
+            self.port(self.spanner, self.clock, self.faults),
             QueuePort(self.tasks, self.clock, _QUEUE, FOLLOW_UPS, self.faults),
             ResultsPort(self.pubsub, self.clock, RESULTS, self.faults),
         )
@@ -97,9 +100,10 @@ class World:
     # What the function is told.
 
     def publish(self, command: dict[str, object]) -> Delivery:
-        """Publishes a command, now, without delivering it."""
+        """Publishes a command, now, without delivering it; Pub/Sub cuts its times to milliseconds."""
         draft = Draft(json.dumps(command).encode())
-        self.pubsub.apply(self.now, Publish(COMMANDS, (draft,)))
+        cut = self.now.replace(microsecond=self.now.microsecond // 1000 * 1000)
+        self.pubsub.apply(cut, Publish(COMMANDS, (draft,)))
         return _delivery(self.pubsub.published(COMMANDS)[-1], COMMANDS)
 
     def deliver(self, delivery: Delivery) -> Report:
