@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,7 +17,6 @@ from tests.unit.handlers_world import (
     INSTANCE,
     MICROSECOND,
     MINUTE,
-    MISSING,
     NIGHTLY,
     ORDERS,
     SECOND,
@@ -25,6 +24,9 @@ from tests.unit.handlers_world import (
     USERS,
     World,
 )
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 WINS = Plan(duration=2 * HOUR, cancel_duration=5 * SECOND)
 LOSES = Plan(duration=2 * HOUR, cancel_duration=None)
@@ -56,35 +58,6 @@ def test_a_cancel_that_wins_is_reported_within_a_minute() -> None:
     world.looks()
 
     assert world.now - START < MINUTE
-
-
-def test_a_cancel_that_loses_the_race_is_followed_to_the_end_and_its_backup_deleted() -> None:
-    """The backup that completed all the same is gone, and what it costs is told."""
-    world = World(LOSES)
-    world.start_by_hand()
-
-    world.send(action="cancel", database=ORDERS)
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
-    result = world.results[-1]
-    assert result["billed"] == {"hours_min": 24, "size_bytes": 5_000_000_000}
-    assert result["detail"] == f"{NIGHTLY} was complete before it could be stopped, and has been deleted."
-    assert result["steps"] == len(world.pubsub.published("projects/demo-project/topics/follow-ups"))
-    assert not world.exists()
-
-
-def test_a_cancel_may_keep_what_it_could_not_stop() -> None:
-    """`if_created: keep` follows to the end and deletes nothing."""
-    world = World(LOSES)
-    world.start_by_hand()
-
-    world.send(action="cancel", database=ORDERS, if_created="keep")
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_KEPT"]
-    assert "if_created: keep" in world.detail
-    assert world.exists()
 
 
 def ended(before: timedelta, by: str) -> World:
@@ -164,43 +137,6 @@ def test_a_cancel_says_nothing_about_what_is_started_after_it() -> None:
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
     assert not world.cancelled(operation)
-
-
-@pytest.mark.parametrize(
-    ("target", "outcome", "detail"),
-    [
-        (
-            {"database": USERS},
-            ("NOTHING_TO_CANCEL", "WARNING"),
-            f"Nothing to cancel: Spanner knows no operation for {USERS} in the last 7 days.",
-        ),
-        ({"database": f"{ORDERS}x"}, ("REJECTED", None), f"Cancelled nothing, as there is no {ORDERS}x."),
-        ({"backup": NIGHTLY}, ("REJECTED", None), f"Cancelled nothing, as there is no {NIGHTLY}."),
-    ],
-)
-def test_a_mistyped_name_looked_like_success(
-    target: dict[str, object], outcome: tuple[str, str | None], detail: str
-) -> None:
-    """What isn't there is named, and of what is there somebody should know that nothing was stopped."""
-    world = World(databases=[ORDERS, USERS])
-    operation = world.start_by_hand("nightly-2")
-
-    world.send(action="cancel", **target)
-
-    (result,) = world.results
-    assert ((result["outcome"], result.get("severity")), result["detail"]) == (outcome, detail)
-    assert not world.cancelled(operation)
-
-
-def test_a_cancel_of_an_operation_that_spanner_does_not_know_ends_in_gone() -> None:
-    """Spanner forgets operations after 7 days; nothing can be said of one that it doesn't know."""
-    world = World()
-
-    report = world.send(action="cancel", operation=MISSING)
-
-    assert world.outcomes == ["GONE"]
-    assert (report.state, report.retry) == ("GONE", False)
-    assert not world.tasks.pending()
 
 
 def test_a_cancel_that_google_does_not_let_us_look_into_is_rejected() -> None:
@@ -325,20 +261,6 @@ def test_a_deleted_backup_whose_name_a_schedule_took_over_was_taken_for_the_sche
     assert not world.cancelled(scheduled)
 
 
-def test_an_ambiguous_cancel_cancels_nothing_and_names_the_candidates() -> None:
-    """With include_scheduled two operations are meant; guessing could stop the wrong one."""
-    world = World()
-    scheduled, on_demand = world.start_scheduled(), world.start_by_hand()
-
-    world.send(action="cancel", database=ORDERS, include_scheduled=True)
-
-    assert world.outcomes == ["REJECTED"]
-    assert scheduled in world.detail
-    assert on_demand in world.detail
-    assert not world.cancelled(scheduled)
-    assert not world.cancelled(on_demand)
-
-
 @pytest.mark.parametrize(("by", "outcome"), [("operation", "COMPLETED_KEPT"), ("backup", "REJECTED")])
 def test_a_scheduled_backup_that_completed_lately_is_kept_with_its_reason(by: str, outcome: str) -> None:
     """The race was lost, but deleting isn't earned without include_scheduled."""
@@ -375,27 +297,6 @@ def test_a_backup_that_google_does_not_show_is_not_taken_for_one_on_demand() -> 
 
     assert world.outcomes == ["REJECTED"]
     assert not world.cancelled(operation)
-
-
-@pytest.mark.parametrize(
-    ("tick", "expected"),
-    [
-        (timedelta(0), "Would cancel, look again soon: {operation} is RUNNING."),
-        (2 * HOUR + MINUTE, "{backup} was complete before it could be stopped, and would be deleted."),
-    ],
-)
-def test_a_dry_run_says_what_would_be_done_and_touches_nothing(tick: timedelta, expected: str) -> None:
-    """The operation is found, and neither cancelled nor deleted nor followed."""
-    world = World(LOSES)
-    operation = world.start_by_hand()
-    world.tick(tick)
-
-    world.send(action="cancel", backup=NIGHTLY, dry_run=True)
-
-    assert world.outcomes == ["DRY_RUN"]
-    assert world.detail == expected.format(operation=operation, backup=operation.partition("/operations/")[0])
-    assert not {"CancelOperation", "DeleteBackup", "CreateTask"} & set(world.calls)
-    assert world.exists()
 
 
 def test_a_cancel_by_name_does_not_take_a_longer_name() -> None:

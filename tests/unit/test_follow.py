@@ -14,11 +14,9 @@ from tests.unit.handlers_world import (
     HOUR,
     MICROSECOND,
     MINUTE,
-    MISSING,
     NIGHTLY,
     ORDERS,
     START,
-    USERS,
     World,
 )
 
@@ -60,21 +58,6 @@ def test_a_follow_of_what_has_ended_reports_it_at_once() -> None:
 
     assert world.outcomes == ["COMPLETED"]
     assert not world.tasks.pending()
-
-
-def test_a_cancel_by_somebody_else_is_reported_and_its_backup_stays() -> None:
-    """Whoever asked for the cancel decides about deleting."""
-    world = World(Plan(duration=2 * HOUR, cancel_duration=None))
-    operation = world.start_by_hand()
-    world.send(action="follow", database=ORDERS)
-    world.tick(MINUTE)
-    world.cancel_by_hand(operation)
-
-    world.looks()
-
-    assert world.outcomes == ["COMPLETED_DESPITE_CANCEL"]
-    assert "whoever asked decides about deleting it" in world.detail
-    assert world.exists()
 
 
 def test_a_cancel_by_somebody_else_that_won_is_reported() -> None:
@@ -130,19 +113,6 @@ def test_an_operation_past_its_limit_is_stopped_as_soon_as_no_clock_can_doubt_th
     assert world.now == START + 2 * HOUR + CLOCK_MARGIN
 
 
-def test_a_limit_is_not_set_on_a_scheduled_backup_unless_it_is_included() -> None:
-    """A follow that could stop it is refused, as a cancel would be."""
-    world = World()
-    operation = world.start_scheduled()
-
-    world.send(action="follow", database=ORDERS, cancel_after="1h")
-
-    assert world.outcomes == ["REJECTED"]
-    assert operation in world.detail
-    assert "include_scheduled" in world.detail
-    assert not world.tasks.pending()
-
-
 def test_a_limit_is_set_on_a_scheduled_backup_that_is_included() -> None:
     """With include_scheduled it is stopped and deleted like any other."""
     world = World(Plan(duration=3 * HOUR, cancel_duration=None))
@@ -164,37 +134,6 @@ def test_a_follow_may_keep_what_came_too_late_to_be_stopped() -> None:
     world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_KEPT"]
-
-
-def test_a_follow_of_an_unknown_operation_ends_in_gone() -> None:
-    """Nothing can be followed that Spanner doesn't know."""
-    world = World()
-
-    world.send(action="follow", operation=MISSING)
-
-    assert world.outcomes == ["GONE"]
-
-
-@pytest.mark.parametrize(
-    ("command", "detail"),
-    [
-        (
-            {"database": USERS},
-            f"Found no operation of {USERS} to follow; Spanner keeps them for 7 days after their end.",
-        ),
-        ({"database": f"{ORDERS}x"}, f"Followed nothing, as there is no {ORDERS}x."),
-        ({"backup": NIGHTLY}, f"Followed nothing, as there is no {NIGHTLY}."),
-    ],
-)
-def test_a_follow_that_finds_no_operation_is_rejected(command: dict[str, object], detail: str) -> None:
-    """Whoever published it should know that nothing is followed."""
-    world = World(databases=[ORDERS, USERS])
-    world.start_by_hand("other")
-
-    world.send(action="follow", **command)
-
-    assert world.outcomes == ["REJECTED"]
-    assert world.detail == detail
 
 
 def test_a_follow_does_not_take_what_is_started_after_it() -> None:
@@ -219,15 +158,3 @@ def test_a_follow_that_google_does_not_let_us_carry_out_is_rejected() -> None:
 
     assert world.outcomes == ["REJECTED"]
     assert world.results[0]["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}
-
-
-def test_a_dry_run_of_a_follow_says_what_would_be_done() -> None:
-    """It looks and schedules nothing."""
-    world = World()
-    operation = world.start_by_hand()
-
-    world.send(action="follow", database=ORDERS, dry_run=True)
-
-    assert world.outcomes == ["DRY_RUN"]
-    assert world.detail == f"Would look again later: {operation} is RUNNING."
-    assert not world.tasks.pending()

@@ -117,37 +117,6 @@ def test_the_waits_stay_within_the_operator_s_bounds() -> None:
     assert all(7 * MINUTE <= wait <= 8 * MINUTE for wait in waits)
 
 
-def test_an_operation_that_is_forgotten_ends_in_gone() -> None:
-    """Spanner forgets an operation 7 days after its end; a chain that slept that long says so."""
-    world = World(Plan(duration=HOUR))
-    world.start_by_hand()
-    world.send(action="follow", database=ORDERS)
-
-    world.tick(8 * DAY)
-    world.look()
-
-    assert world.outcomes == ["GONE"]
-    result = world.results[0]
-    assert (result["backup"], result["database"]) == (NIGHTLY, ORDERS)
-    assert not world.tasks.pending()
-
-
-def test_a_chain_gives_up_with_the_last_progress_seen() -> None:
-    """After three days somebody has to look; GAVE_UP says how far it had come."""
-    world = World(Plan(duration=6 * DAY))
-    operation = world.start_by_hand()
-    world.send(action="follow", database=ORDERS)
-
-    world.looks()
-
-    assert world.outcomes == ["GAVE_UP"]
-    result = world.results[0]
-    assert f"Stopped following {operation} after" in result["detail"]
-    assert "it has not ended; progress was 50 % when last seen" in result["detail"]
-    assert START + 3 * DAY <= world.now <= START + 3 * DAY + 2 * HOUR
-    assert result["steps"] > 0
-
-
 def test_a_chain_without_progress_gives_up_without_it() -> None:
     """Nothing is said of a progress that was never seen."""
     world = World(Plan(duration=6 * DAY, progress=ProgressModel.STUCK))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from emulators.spanner import requests as rpc
+from backstop.ports import Listing
 from emulators.spanner.plans import Plan
+from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, RESULTS, SECOND, World
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from backstop.names import InstanceName
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 FOLLOW: dict[str, object] = {"action": "follow", "database": ORDERS, "cancel_after": "0s"}
@@ -172,38 +176,100 @@ def test_what_was_cancelled_for_the_command_is_its_answer_when_it_comes_again() 
 COPY = f"{INSTANCE}/backups/copied"
 
 
-def copying() -> tuple[World, str]:
-    """A backup that is complete, and its copy, which is made for the next two hours."""
+def copying(length: timedelta = 2 * HOUR) -> tuple[World, str]:
+    """A backup that is complete, and its copy, which is being made."""
     world = World(Plan(duration=HOUR))
     world.start_by_hand()
     world.tick(HOUR)
-    return world, world.spanner.begin_copy(world.now, NIGHTLY, COPY, world.now + 2 * HOUR).name
+    return world, world.spanner.begin_copy(world.now, NIGHTLY, COPY, world.now + length).name
 
 
 @pytest.mark.parametrize("later", [MINUTE, 3 * HOUR])
+@pytest.mark.parametrize("by", ["operation", "backup"])
 @pytest.mark.parametrize("action", ["cancel", "follow"])
-def test_a_copy_that_was_named_by_its_backup_was_not_known(later: timedelta, action: str) -> None:
+def test_a_copy_that_was_named_by_its_backup_was_not_known(later: timedelta, by: str, action: str) -> None:
     """It is named, with what it is, and left alone."""
     world, copy = copying()
     world.tick(later)
 
-    world.send(action=action, backup=COPY)
+    world.send(action=action, **{by: copy if by == "operation" else COPY})
 
     assert world.outcomes == ["REJECTED"]
     assert world.detail.endswith(f" {copy} is left alone: it is a copy of {NIGHTLY}.")
-    assert world.spanner.apply(world.now, rpc.GetOperation(copy)).cancel_time is None
+    assert world.calls["CancelOperation"] == 0
 
 
-def test_a_copy_was_in_the_way_of_a_cancel_by_database() -> None:
-    """It is no backup of a database that somebody could mean."""
-    world, _ = copying()
+class Wide(SpannerPort):
+    """Spanner, whose list holds what is left alone, whatever it is narrowed by."""
+
+    def list_operations(self, instance: InstanceName, **narrowed: Any) -> Listing:  # noqa: ANN401 handed on
+        """Reads the operations."""
+        left_alone = super().list_operations(instance).unhandled
+        return Listing(super().list_operations(instance, **narrowed).operations, left_alone)
+
+
+class Unreadable(Wide):
+    """Spanner, which doesn't say what is left alone."""
+
+    def list_operations(self, instance: InstanceName, **narrowed: Any) -> Listing:  # noqa: ANN401 handed on
+        """Reads the operations."""
+        listed = super().list_operations(instance, **narrowed)
+        return replace(listed, unhandled=tuple(replace(one, is_copy=False) for one in listed.unhandled))
+
+
+@pytest.mark.parametrize(
+    ("port", "late", "outcome"),
+    [
+        (Wide, HOUR + MINUTE, "COMPLETED_THEN_DELETED"),
+        (Unreadable, HOUR + MINUTE, "REJECTED"),
+        (Unreadable, SECOND, "CANCEL_REQUESTED"),
+    ],
+)
+def test_a_copy_was_in_the_way_of_a_cancel_by_database(port: type[SpannerPort], late: timedelta, outcome: str) -> None:
+    """It is no backup of a database that could be meant; what can't be read may be, once what ran has ended."""
+    world, copy = copying()
     operation = world.start_by_hand("orders")
+    world.port = port
     delivery = world.publish(CANCEL)
-    world.tick(HOUR + MINUTE)
+    world.tick(late)
 
     world.deliver(delivery)
 
-    assert [(one["outcome"], one["operation"]) for one in world.results] == [("COMPLETED_THEN_DELETED", operation)]
+    assert world.outcomes == [outcome]
+    assert operation in str(world.results[0])
+    assert (copy in world.detail) is (outcome == "REJECTED")
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_what_can_t_be_read_keeps_a_backup_that_was_named_late(*, done: bool) -> None:
+    """It may be what is meant, so nothing is deleted, and it is said what was in doubt."""
+    world, copy = copying(MINUTE if done else HOUR)
+    world.port = Unreadable
+    world.tick(2 * MINUTE)
+
+    world.send(action="cancel", backup=NIGHTLY)
+
+    assert world.outcomes == ["REJECTED"]
+    assert copy in world.detail
+    assert world.exists()
+
+
+def test_what_began_after_the_command_keeps_a_backup_of_its_name_that_was_named_late() -> None:
+    """A backup that somebody has made anew since is younger than the command."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(HOUR + MINUTE)
+    delivery = world.publish({"action": "cancel", "backup": NIGHTLY})
+    world.tick(MINUTE)
+    world.delete_by_hand(NIGHTLY)
+    operation = world.start_by_hand()
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["REJECTED"]
+    assert world.detail.startswith("Deleted nothing, as it is in doubt which operation is meant: ")
+    assert operation in world.detail
+    assert not world.cancelled(operation)
 
 
 def test_two_commands_that_found_nothing_to_cancel_were_one_event() -> None:

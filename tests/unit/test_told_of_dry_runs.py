@@ -23,6 +23,7 @@ def test_a_dry_run_while_the_operation_runs_is_told_in_full(action: str, would: 
     report = world.send(action=action, database=ORDERS, dry_run=True)
 
     assert world.results == [of_nightly(world, "DRY_RUN", f"Would {would}: {{operation}} is RUNNING.")]
+    assert not {"CancelOperation", "DeleteBackup", "CreateTask"} & set(world.calls)
     assert replace(report, results=()) == Report(action, (), operation, ORDERS, State.RUNNING)
 
 
@@ -53,6 +54,7 @@ def test_a_dry_run_after_a_lost_race_is_told_in_full(if_created: str, would: str
     report = world.send(action="cancel", backup=NIGHTLY, dry_run=True, if_created=if_created)
 
     assert world.results == [of_nightly(world, "DRY_RUN", LATE + would, **COMPLETE)]
+    assert world.exists()
     assert replace(report, results=()) == Report("cancel", (), operation, ORDERS, State.SUCCEEDED)
 
 
