@@ -51,6 +51,18 @@ def test_a_cancel_of_what_had_just_ended_was_rejected_and_its_backup_left_behind
     assert not world.exists()
 
 
+def test_a_broken_results_topic_left_what_was_being_stopped_to_nobody() -> None:
+    """The next poll is scheduled before anything is told, so the chain goes on whoever can't be told of it."""
+    world = World(LOSES)
+    world.start_by_hand()
+    world.faults.plan(Fault("Publish", Code.NOT_FOUND))
+
+    assert world.send(**CANCEL).retry
+    world.looks()
+
+    assert world.outcomes == ["COMPLETED_THEN_DELETED"]
+
+
 def test_one_not_found_that_passed_left_a_backup_behind_that_was_told_to_be_gone() -> None:
     """It takes a second poll to say so."""
     world = World(LOSES)
@@ -109,6 +121,43 @@ def test_a_create_time_that_differed_by_a_microsecond_was_told_as_a_deletion() -
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_KEPT"]
     assert "was created at 2026-11-22T02:00:00.000001+00:00, and the one that was to be stopped at" in world.detail
     assert world.exists()
+
+
+@pytest.mark.parametrize("include", [False, True])
+def test_one_not_found_of_a_running_backup_had_its_cancel_stop_a_schedule_s(*, include: bool) -> None:
+    """Nobody can say who makes it, so the message comes again; where a schedule's is included, that is no matter."""
+    world = World()
+    operation = world.start_scheduled()
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+
+    report = world.send(**CANCEL, include_scheduled=include)
+
+    assert report.retry is not include
+    assert world.cancelled(operation) is include
+
+
+@pytest.mark.parametrize(
+    ("port", "fault", "what"),
+    [
+        (SpannerPort, Code.PERMISSION_DENIED, "is complete and is kept until 2026-12-06 02:00 UTC."),
+        (SpannerPort, Code.NOT_FOUND, "was complete at 2026-11-22 03:00:00+00:00, and was not found just now."),
+        (Shifted, None, "was complete at 2026-11-22 03:00:00+00:00, and another backup has its name now."),
+    ],
+)
+def test_a_backup_that_is_complete_is_told_as_far_as_it_can_be_seen(
+    port: type[SpannerPort], fault: Code | None, what: str
+) -> None:
+    """That it was complete is certain; what has become of it since is said only where it was seen."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(2 * HOUR)
+    world.port = port
+    if fault is not None:
+        world.faults.plan(Fault("GetBackup", fault))
+
+    world.send(action="follow", database=ORDERS)
+
+    assert (world.outcomes, world.detail) == (["COMPLETED"], f"{NIGHTLY} {what}")
 
 
 class Silent(SpannerPort):

@@ -64,6 +64,26 @@ def test_a_doubled_command_deleted_a_backup_that_began_4_s_after_it_and_complete
     assert world.exists()
 
 
+@pytest.mark.parametrize("by", ["backup", "database"])
+@pytest.mark.parametrize(("seen", "outcome"), [(True, "COMPLETED_THEN_DELETED"), (False, "COMPLETED_KEPT")])
+def test_what_began_just_after_a_command_is_deleted_only_if_it_was_seen_running(
+    by: str, outcome: str, *, seen: bool
+) -> None:
+    """Any end comes after the command then, so none is proof, and neither is a cancel by somebody else."""
+    world = World(Plan(duration=HOUR, cancel_duration=None))
+    delivery = world.publish({"action": "cancel", by: NIGHTLY if by == "backup" else ORDERS})
+    world.tick(4 * SECOND)
+    world.cancel_by_hand(world.start_by_hand())
+    world.tick(SECOND if seen else 2 * HOUR)
+
+    world.deliver(delivery)
+    world.looks()
+
+    assert world.outcomes[-1] == outcome
+    assert world.exists() is not seen
+    assert seen or "its operation began within 10 s after the command" in world.detail
+
+
 @pytest.mark.parametrize("after", [-SECOND, 5 * SECOND])
 def test_a_follow_with_a_limit_of_0s_deleted_what_was_complete_just_before(after: timedelta) -> None:
     """Within the margin of two clocks nobody can say that it still ran."""

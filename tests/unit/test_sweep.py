@@ -9,6 +9,7 @@ import pytest
 
 from backstop.context import Report
 from backstop.deliver import deliver
+from backstop.lifecycle import CLOCK_MARGIN
 from backstop.ports import Listing, Settings
 from emulators.errors import Code
 from emulators.faults import Fault
@@ -140,6 +141,22 @@ def test_a_sweep_that_died_after_its_cancel_tells_of_it_when_it_comes_again() ->
     world.again()
 
     assert world.outcomes == ["CANCEL_REQUESTED"]
+
+
+@pytest.mark.parametrize(
+    ("before", "outcome"), [(CLOCK_MARGIN, "CANCEL_REQUESTED"), (CLOCK_MARGIN + MICROSECOND, "NOTHING_TO_CANCEL")]
+)
+def test_a_cancel_that_two_clocks_may_place_after_the_sweep_counts_as_its_own(before: timedelta, outcome: str) -> None:
+    """To tell of it once too often is better than never."""
+    world = World(Plan(duration=9 * HOUR, cancel_duration=None))
+    operation = world.start_by_hand()
+    world.tick(7 * HOUR)
+    world.cancel_by_hand(operation)
+    world.tick(before)
+
+    world.send(action="sweep", instance=INSTANCE, cancel_after="6h")
+
+    assert world.outcomes == [outcome]
 
 
 @pytest.mark.parametrize(
