@@ -33,7 +33,7 @@ from tests.unit.told import LOSES, of_command
             "cancel",
             {"database": ORDERS},
             "NOTHING_TO_CANCEL",
-            f"Nothing to cancel: Spanner knows no operation for {ORDERS} in the last 7 days.",
+            f"Nothing to cancel: Spanner knows no operation for {ORDERS} from the 7 days before the command.",
         ),
         ("cancel", {"database": USERS}, "REJECTED", f"Cancelled nothing, as there is no {USERS}."),
         ("cancel", {"backup": NIGHTLY}, "REJECTED", f"Cancelled nothing, as there is no {NIGHTLY}."),
