@@ -54,30 +54,6 @@ def test_a_backup_that_a_restore_needs_is_deleted_as_soon_as_it_is_free() -> Non
     assert world.now < START + 8 * HOUR
 
 
-def test_a_blocked_backup_whose_user_is_not_named_is_said_to_be_needed_by_somebody() -> None:
-    """Spanner may refuse before it shows who refers to the backup."""
-    world = lost_race()
-    world.faults.plan(Fault("DeleteBackup", Code.FAILED_PRECONDITION, message="in use"))
-
-    world.look()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED"]
-    assert "as a restore or a copy still needs it" in world.detail
-
-
-def test_a_backup_that_stays_blocked_expires_as_early_as_spanner_allows() -> None:
-    """The bill is bounded, and the outcome says until when."""
-    world = blocked(START + 30 * DAY)
-
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "GAVE_UP"]
-    expire_time = world.backup().expire_time
-    assert world.now < expire_time <= world.now + 5 * MINUTE
-    assert f"its expiry was brought forward to {expire_time:%Y-%m-%d %H:%M} UTC" in world.detail
-    assert RESTORED in world.detail
-
-
 def test_the_looks_at_a_blocked_backup_come_at_growing_times() -> None:
     """Half of the time that it has been there, and each report says when the next one comes."""
     world = blocked(START + 30 * DAY)

@@ -150,6 +150,7 @@ def test_a_delete_that_stays_blocked_is_told_in_full() -> None:
 
     error = world.results[-1]["error"]
     expiry = world.backup().expire_time
+    assert world.now < expiry <= world.now + 5 * MINUTE
     assert error["code"] == "FAILED_PRECONDITION"
     assert world.results[2:] == [
         of_nightly(
