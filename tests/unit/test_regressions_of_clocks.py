@@ -84,6 +84,20 @@ def test_what_began_just_after_a_command_is_deleted_only_if_it_was_seen_running(
     assert seen or "its operation began within 10 s after the command" in world.detail
 
 
+def test_a_cancel_that_names_its_operation_is_put_in_doubt_by_no_clock() -> None:
+    """Who knows the operation's name can only mean that one, although Spanner says that it began later."""
+    world = World(Plan(duration=HOUR))
+    world.tick(4 * SECOND)
+    operation = world.start_by_hand()
+    world.now -= 3 * SECOND
+    delivery = world.publish({"action": "cancel", "operation": operation})
+    world.tick(2 * HOUR)
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["COMPLETED_THEN_DELETED"]
+
+
 @pytest.mark.parametrize("after", [-SECOND, 5 * SECOND])
 def test_a_follow_with_a_limit_of_0s_deleted_what_was_complete_just_before(after: timedelta) -> None:
     """Within the margin of two clocks nobody can say that it still ran."""
@@ -114,7 +128,8 @@ def test_a_redelivery_acted_after_one_of_two_that_ran_was_cancelled_meanwhile() 
     assert not world.cancelled(operations[1])
 
 
-def test_a_redelivery_deleted_a_backup_after_its_rival_was_cancelled_meanwhile() -> None:
+@pytest.mark.parametrize("by_hand", [True, False], ids=["cancelled", "complete"])
+def test_a_redelivery_deleted_a_backup_after_its_rival_had_ended_meanwhile(*, by_hand: bool) -> None:
     """By another clock the rival ran when the command was published, and the other one was complete."""
     world = World(Plan(duration=MINUTE))
     world.start_by_hand()
@@ -123,8 +138,9 @@ def test_a_redelivery_deleted_a_backup_after_its_rival_was_cancelled_meanwhile()
     world.tick(2 * SECOND)
     rival = world.start_by_hand("rival")
     world.deliver(delivery)
-    world.cancel_by_hand(rival)
-    world.tick(MINUTE)
+    if by_hand:
+        world.cancel_by_hand(rival)
+    world.tick(2 * MINUTE)
 
     world.again()
 
