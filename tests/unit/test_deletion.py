@@ -68,6 +68,20 @@ def test_the_looks_at_a_blocked_backup_come_at_growing_times() -> None:
     assert 0.45 * (world.now - START - HOUR) <= second.next_look <= 0.55 * (world.now - START - HOUR)
 
 
+def test_a_backup_that_was_seen_again_takes_two_polls_anew_to_be_gone() -> None:
+    """What wasn't found once and was blocked since is still there."""
+    world = blocked(START + 5 * HOUR)
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+    world.look()
+    world.look()
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+
+    world.looks()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED"]
+    assert not world.exists()
+
+
 def test_a_delete_that_is_blocked_at_the_give_up_time_is_the_last() -> None:
     """To the microsecond."""
     world = blocked(START + 30 * DAY)

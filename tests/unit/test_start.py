@@ -273,7 +273,24 @@ def test_an_expiry_that_was_changed_after_the_end_takes_no_proof_away() -> None:
     assert world.detail == f"{NIGHTLY} is complete and is kept until 2026-11-23 02:00 UTC."
 
 
-@pytest.mark.parametrize("by", ["cancelled", "deleted, and the name taken by another"])
+def test_of_two_that_bear_a_start_s_mark_the_older_one_is_its_own() -> None:
+    """A second one can only come of a delivery that didn't see the first."""
+    world = World(Plan(duration=HOUR))
+    interrupted(world)
+    world.tick(2 * HOUR)
+    expire_time = world.backup().expire_time
+    operation = next(event.operation for event in world.spanner.history if event.what is What.BACKUP_STARTED)
+    world.delete_by_hand(NIGHTLY)
+    world.spanner.apply(world.now, rpc.CreateBackup(INSTANCE, "nightly", ORDERS, expire_time))
+
+    world.again()
+
+    assert [(one["outcome"], one["operation"]) for one in world.results] == [("STARTED", operation)]
+
+
+@pytest.mark.parametrize(
+    "by", ["cancelled", "cancelled, as another one since", "deleted, and the name taken by another"]
+)
 def test_a_start_whose_backup_somebody_stopped_does_not_begin_anew_when_it_comes_again(by: str) -> None:
     """What was begun and came to nothing is told of as what it is."""
     world = World(Plan(duration=2 * HOUR, cancel_duration=None if "deleted" in by else 10 * SECOND))
@@ -281,8 +298,12 @@ def test_a_start_whose_backup_somebody_stopped_does_not_begin_anew_when_it_comes
     (operation,) = (event.operation for event in world.spanner.history if event.what is What.BACKUP_STARTED)
     assert operation is not None
     world.tick(SECOND)
-    if by == "cancelled":
+    if "cancelled" in by:
         world.cancel_by_hand(operation)
+        world.tick(11 * SECOND)
+        if "another" in by:
+            world.cancel_by_hand(world.start_by_hand())
+            world.tick(11 * SECOND)
     else:
         world.delete_by_hand(NIGHTLY)
         world.start_scheduled("nightly")

@@ -50,7 +50,7 @@ def test_a_second_equal_start_was_an_error_while_the_first_one_s_backup_was_bein
     assert len(world.tasks.pending()) == 1
 
 
-@pytest.mark.parametrize("before", ["somebody else's", "complete", "cancelled"])
+@pytest.mark.parametrize("before", ["somebody else's", "of the name", "complete", "cancelled"])
 def test_what_only_resembles_an_equal_start_is_no_excuse(before: str) -> None:
     """Another's backup, or one that has ended, doesn't do what the start asks for, so its rejection is an error."""
     world = World(Plan(duration=MINUTE if before == "complete" else HOUR))
@@ -63,7 +63,9 @@ def test_what_only_resembles_an_equal_start_is_no_excuse(before: str) -> None:
     world.tick(2 * MINUTE)
     world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION))
 
-    world.send(action="start", database=ORDERS, **({"backup_id": "nightly"} if before == "cancelled" else {}))
+    world.send(
+        action="start", database=ORDERS, **({"backup_id": "nightly"} if before in {"of the name", "cancelled"} else {})
+    )
 
     assert (world.outcomes[-1], world.results[-1].get("severity")) == ("REJECTED", None)
 
@@ -100,7 +102,7 @@ def test_a_start_that_somebody_stands_in_the_way_of_is_told_in_full(backup_id: s
     if code == "ALREADY_EXISTS":
         world.tick(3 * HOUR)
         world.start_by_hand("another")
-        world.tick(3 * HOUR)
+        world.tick(MINUTE)
     world.faults.plan(Fault("CreateBackup", Code[code], message="No"))
 
     report = world.send(action="start", database=ORDERS, backup_id="nightly")
