@@ -49,7 +49,7 @@ def on_message(request: flask.Request) -> tuple[str, int]:
         request.stream = io.BytesIO()  # the framework reads what is left once more, after the answer
         return "", UNREADABLE
     try:
-        delivery, report = receive(body, request.path, headers, now, _ports(), ENVIRONMENT.handlers)
+        delivery, report = receive(body, request.path, headers, now, _ports(trace), ENVIRONMENT.handlers)
         line = logs.line(delivery, report, time.monotonic() - started_s, trace)
     except Exception:  # noqa: BLE001 a bug must be told with its trace, and the message brought again
         logs.write(logs.bug(traceback.format_exc(), body, trace))
@@ -58,7 +58,7 @@ def on_message(request: flask.Request) -> tuple[str, int]:
     return "", AGAIN if report.retry else ACKNOWLEDGED
 
 
-def _ports() -> Ports:
+def _ports(trace: str) -> Ports:
     budget = Budget()
     return Ports(
         spanner=SpannerBackups(budget),
@@ -68,5 +68,5 @@ def _ports() -> Ports:
             ENVIRONMENT.tasks_service_account,
             budget,
         ),
-        results=PubSubResults(ENVIRONMENT.results_topic, budget),
+        results=PubSubResults(ENVIRONMENT.results_topic, trace, budget),
     )

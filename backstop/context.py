@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from backstop.errors import RefusedError
 from backstop.follow_ups import FollowUp, Trigger, identity
 from backstop.messages import encode_follow_up
+from backstop.results import severity_of
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -88,3 +89,11 @@ class Report:
     error: ErrorText | None = None
     instance: str | None = None
     warning: bool = False
+
+    @property
+    def severity(self) -> str:
+        """Whether somebody has to look."""
+        said = [severity_of(result) for result in self.results]
+        if "ERROR" in said:
+            return "ERROR"
+        return "WARNING" if "WARNING" in said or self.warning or self.retry or self.error is not None else "INFO"

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from backstop import pacing
 from backstop.chain import bounded, following, give_up, poll_again
-from backstop.commands import RETENTION_MIN
+from backstop.commands import RETENTION_MIN, IfCreated
 from backstop.errors import RefusedError
-from backstop.lifecycle import Case, Outcome, reason_to_keep
+from backstop.lifecycle import Case, Outcome, reason_to_keep, was_asked_in_time
 from backstop.results import ErrorText, of_operation
 
 if TYPE_CHECKING:
@@ -32,31 +32,33 @@ class Verdict:
         what: A clause that completes "it was complete before it could be stopped, and …".
         outcome: What that comes to; None if deleting the backup is earned.
         found: The backup, if it is there.
-        missing: Whether it is gone only by what Spanner says now, which may be a mistake.
+        passing: Whether the next poll may know better.
     """
 
     what: str
     outcome: Outcome | None = None
     found: Backup | None = None
-    missing: bool = False
+    passing: bool = False
 
 
 def judge(at: At, look: Look, operation: Operation, found: Backup | None = None) -> Verdict:
     """Judges the backup of an operation that succeeded although it was to be stopped, and changes nothing.
 
-    It reads the backup if nobody has, and if nothing speaks against deleting it before.
+    It reads the backup, if nobody has, unless the command or the deployment keeps it, whatever has become of it.
     """
-    if (why := reason_to_keep(Case(look, operation, at.settings.allow_delete))) is not None:
-        return Verdict(f"is left alone: {why}", Outcome.COMPLETED_KEPT)
-    found = found or at.find_backup(operation.backup)
+    keeps = look.if_created is IfCreated.KEEP or not at.settings.allow_delete
+    found = found or (operation.response if keeps else at.find_backup(operation.backup))
     if found is None:
-        return Verdict("is gone", Outcome.COMPLETED_THEN_DELETED, missing=True)
+        return Verdict("is gone", Outcome.COMPLETED_THEN_DELETED, passing=look.missing != "backup")
     if operation.end_time is not None and found.create_time >= operation.end_time:
         # The name was free again, so the backup that the operation made is gone.
         other = f"is gone; the backup that has its name now, created at {found.create_time.isoformat()}, stays"
         return Verdict(other, Outcome.COMPLETED_THEN_DELETED)
-    if (why := reason_to_keep(Case(look, operation, at.settings.allow_delete, found))) is not None:
-        return Verdict(f"is left alone: {why}", Outcome.COMPLETED_KEPT, found)
+    case = Case(look, operation, found, at.settings.allow_delete)
+    if (why := reason_to_keep(case)) is not None:
+        # An earlier delivery may have seen it run, asked for the cancel, and begun a chain that will tell.
+        in_doubt = look.step == 0 and operation.cancel_time is not None and not was_asked_in_time(case)
+        return Verdict(f"is left alone: {why}", Outcome.COMPLETED_KEPT, found, passing=in_doubt)
     return Verdict("has been deleted", None, found)
 
 
@@ -72,10 +74,10 @@ def delete_if_earned(at: At, look: Look, operation: Operation) -> timedelta | No
         How long until the next poll; None if this one was the last.
     """
     verdict = judge(at, look, operation)
-    if verdict.missing and look.missing != "backup":
-        # Spanner may say so by mistake, so a backup is gone only when two polls don't find it.
-        wait = bounded(at, look, timedelta(0))
-        return poll_again(at, replace(look, missing="backup"), operation, wait, "its backup was not found")
+    if verdict.passing:
+        # Spanner may say by mistake that there is no backup, so one is gone only when two polls don't find it.
+        later = replace(look, missing=None if verdict.found else "backup")
+        return poll_again(at, later, operation, bounded(at, look, timedelta(0)), "its backup was not found")
     if verdict.outcome is None and verdict.found is not None:
         blocked = try_to_delete(at, verdict.found)
         if blocked is not None:

@@ -108,3 +108,15 @@ def shortened(text: str, bytes_max: int) -> str:
     if len(encoded) <= bytes_max:
         return text
     return encoded[: bytes_max - len("…".encode())].decode(errors="ignore") + "…"
+
+
+TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
+"""Codes after which nobody knows whether the call had its effect, or which the service means to pass.
+
+https://cloud.google.com/apis/design/errors (documented)
+"""
+
+
+def kind_of(code: str) -> type[CallError]:
+    """Which of the three a canonical code is."""
+    return QuotaError if code == "RESOURCE_EXHAUSTED" else TransientError if code in TRANSIENT else RefusedError

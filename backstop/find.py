@@ -84,7 +84,7 @@ class Choice:
 
     Attributes:
         pool: The operations that ran then, the newest first. If none ran, those that began within the clocks' margin
-            after, but for a backup that is complete and that nobody has cancelled: that one is nobody's to stop.
+            after, and if there is none of these either, those that were cancelled and ended within the margin before.
         rivals: Where all that ran has ended since, what began within the margin after: perhaps it is meant.
         late: The one that ended last, within the grace before; only a command that names its backup can mean it.
         younger: What began after the command was published and isn't in the pool.
@@ -109,8 +109,9 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
     known = [one for one in operations if not _asked_for_later(one, published)]
     running = [one for one in known if ran(one, published)]
     young = [one for one in known if published < one.start_time <= published + CLOCK_MARGIN]
-    touchable = [one for one in young if one.cancel_time is not None or not one.done or is_over(one)]
-    pool = sorted(running or touchable, key=lambda one: one.start_time, reverse=True)
+    # By Spanner's clock these may have run; an earlier delivery of the command may have had them cancelled.
+    heard = [one for one in known if _ended_at_once(one, published)]
+    pool = sorted(running or young or heard, key=lambda one: one.start_time, reverse=True)
     before = [one for one in operations if one.end_time is not None and one.end_time <= published]
     last = max(before, key=lambda one: (one.end_time, one.start_time), default=None)
     return Choice(
@@ -124,7 +125,8 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
 
 def newest(operations: Sequence[Operation], published: datetime) -> Operation | None:
     """The operation that a `follow` published then means: the newest that ran, or else the one that began last."""
-    pool = choose(operations, published).pool
+    # What is complete, and by these clocks began after the command, is nobody's to stop.
+    pool = [one for one in choose(operations, published).pool if one.start_time <= published or one.response is None]
     before = [one for one in operations if one.start_time <= published]
     return pool[0] if pool else max(before, key=lambda one: one.start_time, default=None)
 
@@ -138,6 +140,12 @@ def _asked_for_later(operation: Operation, published: datetime) -> bool:
         return False
     _, day, time, _ = operation.backup.backup_id.rsplit("-", 3)
     return f"{day}-{time}" > f"{published:%Y%m%d-%H%M%S}"
+
+
+def _ended_at_once(operation: Operation, published: datetime) -> bool:
+    """Whether an operation was cancelled and ended within the clocks' margin before a command."""
+    end, cancel, since = operation.end_time, operation.cancel_time, published - CLOCK_MARGIN
+    return cancel is not None and end is not None and since <= cancel <= end <= published
 
 
 def ran(operation: Operation, published: datetime) -> bool:

@@ -205,14 +205,14 @@ class Case:
     Attributes:
         look: On whose behalf.
         operation: The operation that made it, and succeeded.
+        found: The backup that has the name now.
         allow_delete: Whether the deployment may delete at all.
-        found: The backup that has the name now; None before anybody has read it.
     """
 
     look: Look
     operation: Operation
+    found: Backup
     allow_delete: bool
-    found: Backup | None = None
 
     @property
     def made(self) -> Backup:
@@ -223,7 +223,7 @@ class Case:
     @property
     def schedules(self) -> tuple[str, ...]:
         """The native schedules that made the backup."""
-        return self.made.schedules or (self.found.schedules if self.found is not None else ())
+        return self.made.schedules or self.found.schedules
 
 
 def was_asked_in_time(case: Case) -> bool:
@@ -280,12 +280,9 @@ GUARDS = (
     Guard("it was complete before anybody asked", lambda case: not was_asked_in_time(case), _when_complete),
     Guard(
         "another backup has its name",
+        lambda case: (case.found.name, case.found.create_time) != (case.made.name, case.made.create_time),
         lambda case: (
-            case.found is not None
-            and (case.found.name, case.found.create_time) != (case.made.name, case.made.create_time)
-        ),
-        lambda case: (
-            f"the backup that has its name now was created at {case.found and case.found.create_time.isoformat()}, and"
+            f"the backup that has its name now was created at {case.found.create_time.isoformat()}, and"
             f" the one that was to be stopped at {case.made.create_time.isoformat()}"
         ),
     ),

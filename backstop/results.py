@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backstop.follow_ups import Trigger, target
 from backstop.lifecycle import Outcome
@@ -196,3 +197,42 @@ def _billed(outcome: Outcome, backup: Backup | None) -> Billed | None:
         hours = int(BILLED_MIN.total_seconds() // 3600)
         return Billed(hours_min=hours, size_bytes=(backup.exclusive_size_bytes or None) if backup else None)
     return None
+
+
+_ERRORS = frozenset({Outcome.REJECTED, Outcome.GAVE_UP})
+_WARNINGS = frozenset(
+    {Outcome.FAILED, Outcome.GONE, Outcome.DELETE_BLOCKED, Outcome.COMPLETED_DESPITE_CANCEL, Outcome.COMPLETED_KEPT}
+)
+
+
+def severity_of(result: Result) -> str:
+    """Whether somebody has to look: an error wants a person, a warning may want one."""
+    if result.severity is not None:
+        return result.severity
+    if result.outcome in _ERRORS:
+        return "ERROR"
+    partly = result.databases is not None and result.databases.not_started
+    return "WARNING" if partly or result.outcome in _WARNINGS else "INFO"
+
+
+ATTRIBUTE_BYTES_MAX = 1024
+"""Of an event's attribute. https://cloud.google.com/pubsub/quotas#resource_limits (documented)"""
+
+TEXT_BYTES_MAX = 4096
+"""Of a shortened detail. What each of many databases has met is told in as many bytes as an attribute: with 1,500
+databases that is a sixth of what a message may hold."""
+
+
+def shortened(result: Result) -> Result:
+    """An outcome whose texts are cut, so that it fits into a message."""
+    databases = result.databases
+    if databases is not None:
+        why = {name: cut(text, ATTRIBUTE_BYTES_MAX) for name, text in databases.not_started.items()}
+        databases = replace(databases, not_started=why)
+    return replace(result, detail=cut(result.detail, TEXT_BYTES_MAX), databases=databases)
+
+
+def cut(text: str, bytes_max: int) -> str:
+    """The beginning of a text that has at most so many bytes in UTF-8."""
+    data = text.encode()
+    return text if len(data) <= bytes_max else data[: bytes_max - 3].decode(errors="ignore") + "…"

@@ -176,7 +176,7 @@ def _own(
         made = one.response
         if made is None and one.error is None and one is same_name[0]:
             made = at.find_backup(backup)
-            gone = made is None
+            gone = made is None or made.database != database
             if made is None and not one.done and one.cancel_time is None:
                 raise TransientError("NOT_FOUND", f"{one.name} runs, and its backup can't be found")
         if made is not None and find.is_marked(made, at.trigger):
@@ -184,7 +184,7 @@ def _own(
     published = at.trigger.publish_time
     # What is being cancelled and isn't marked is another's, unless its backup is gone.
     nothing = [one for one in same_name if one.response is None and (one.done or one is not same_name[0] or gone)]
-    since = [one for one in nothing if one.start_time >= published]
+    since = [one for one in nothing if one.start_time >= published and one.done]
     near = [one for one in nothing if one.start_time >= published - CLOCK_MARGIN]
     if near and not since:
         why = f"{near[0].name} came to nothing, and it can't be told whether this message began it; publish it again"
@@ -321,8 +321,8 @@ def _expire_time(command: Start, at: At) -> datetime:
 
 def _holder(operations: Sequence[Operation], backup: BackupName, code: str = "") -> str:
     """Who has the name or the database's one slot for pending backups, as far as the operations tell."""
-    running = [f"{one.name} since {one.start_time.isoformat()}" for one in operations if not one.done]
+    running = [f"{one.name}, started at {one.start_time.isoformat()}" for one in operations if not one.done]
     named = [one.name for one in operations if one.backup == backup]
     if running and code != "ALREADY_EXISTS":
-        return f"; of the database runs {', '.join(running)}"
+        return f"; the database's slot is held by {', or by '.join(running)}"
     return f"; the name is held by the backup of {named[0]}" if named else ""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
 from backstop.durations import Duration, duration_text
@@ -27,6 +30,7 @@ https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createta
 """
 
 EMULATORS = ("SPANNER_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
+ENDPOINTS = ("BACKSTOP_SPANNER_ENDPOINT", "BACKSTOP_PUBSUB_ENDPOINT", "BACKSTOP_TASKS_ENDPOINT")
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+):[0-9]{1,5}")
 
@@ -51,14 +55,12 @@ class Environment:
 def read(environ: Mapping[str, str]) -> Environment:
     """Reads the settings.
 
-    Args:
-        environ: The environment.
-
     Raises:
         ValueError: A variable is missing or wrong; whoever deploys should correct it.
     """
-    for variable in EMULATORS:
+    for variable in (*EMULATORS, *ENDPOINTS):
         _address(environ, variable)
+    _credentials(environ, "GOOGLE_APPLICATION_CREDENTIALS")
     emulated = bool(environ.get("CLOUD_TASKS_EMULATOR_HOST"))
     follow_ups_topic = _name(environ, "BACKSTOP_FOLLOW_UPS_TOPIC", TopicName)
     results_topic = _name(environ, "BACKSTOP_RESULTS_TOPIC", TopicName, required=False)
@@ -103,6 +105,15 @@ def _account(environ: Mapping[str, str], variable: str, *, required: bool) -> st
     if (text or required) and "@" not in text:
         raise _wrong(variable, text, "must be the e-mail address of a service account")
     return text
+
+
+def _credentials(environ: Mapping[str, str], variable: str) -> None:
+    text = environ.get(variable, "")
+    try:
+        if text and "type" not in msgspec.json.decode(Path(text).read_bytes(), type=dict[str, object]):
+            raise _wrong(variable, text, "must name a file of credentials, whose JSON has a type")
+    except (OSError, msgspec.DecodeError) as error:
+        raise _wrong(variable, text, f"must name a file of credentials ({error})") from error
 
 
 def _duration(environ: Mapping[str, str], variable: str, default: str, low: timedelta, high: timedelta) -> timedelta:

@@ -11,6 +11,7 @@ import pytest
 from backstop.gcp import settings
 from tests.terraform.deployed import Deployed
 from tests.terraform.facts import environment_of
+from tests.terraform.plans import Workspace
 from tests.terraform.subjects import SUBJECTS
 from tests.terraform.watching import LOG_FIELDS
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.terraform.deployed import Line
-    from tests.terraform.plans import Json, Plan, Workspace
+    from tests.terraform.plans import Json, Plan, Providers
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -56,9 +57,12 @@ def test_the_environment_names_only_variables_that_the_function_reads(fleet: Pla
 
 
 @pytest.fixture(scope="module")
-def deployed(fleet: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def deployed(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """The fleet's function, from its archive, in an environment that holds nothing else."""
-    with Deployed(fleet, tmp_path_factory.mktemp("deployed")) as deployed:
+    workspace = Workspace.copied(tmp_path_factory.mktemp("module"), providers, code=True)
+    below = SUBJECTS["fleet"].below
+    workspace.init(below)
+    with Deployed(workspace.plan(below), tmp_path_factory.mktemp("deployed")) as deployed:
         yield deployed
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import functions_framework
 import pytest
 
-from backstop.gcp import calls, pubsub, spanner, tasks
+from backstop.gcp import calls
 from emulators.spanner.server import SpannerEmulator
 from emulators.spanner.state import State
 from tests.unit.handlers_world import COMMANDS, INSTANCE, ORDERS
@@ -44,9 +44,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("BACKSTOP_RESULTS_TOPIC", raising=False)
     monkeypatch.setattr(calls, "CALL_S_MAX", 0.5)
-    for adapter in (spanner, pubsub, tasks):
-        used = adapter._service  # noqa: SLF001 a fresh process has one without a channel
-        monkeypatch.setattr(adapter, "_service", calls.Service(used.host, used.emulator))
+    calls.SHARED.begin()
 
 
 @pytest.fixture
@@ -83,9 +81,9 @@ def post(client: FlaskClient, sample: Path = ROOT / "tests/samples/push") -> Tes
 
 
 def logged(capture: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The one line that the delivery wrote."""
-    (line,) = capture.readouterr().out.splitlines()
-    document = json.loads(line)
+    """The one line that the delivery wrote, beside those of its outcomes."""
+    documents = [json.loads(line) for line in capture.readouterr().out.splitlines()]
+    (document,) = (document for document in documents if "command" in document)
     assert isinstance(document, dict)
     return document
 
