@@ -126,7 +126,7 @@ def _nothing(command: Cancel, last: Operation | None, at: At) -> Report:
     if last is None:
         if not _exists(command, at):
             return _reject(command, f"Cancelled nothing, as there is no {name}.", at)
-        detail = f"Nothing to cancel: Spanner knows no operation for {name} in the last 7 days."
+        detail = f"Nothing to cancel: Spanner knows no operation for {name} from the 7 days before the command."
     else:
         detail = f"Nothing to cancel for {name}: {last.name} ended last, at {_when(last.end_time)}"
         detail += f" with {last.error.code}." if last.error else f". {_how_to_delete(last, at)}"
@@ -187,6 +187,8 @@ def look_again(look: Look, at: At) -> Report:
         later = replace(look, step=look.step + 1, missing="operation")
         wait = at.schedule(later, bounded(at, look, timedelta(0)))
         return Report(operation=look.operation, database=look.database, step=look.step, next_look=wait)
+    if operation is not None and look.missing == "operation":
+        look = replace(look, missing=None)
     return act(at, look, operation)
 
 

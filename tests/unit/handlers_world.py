@@ -16,6 +16,7 @@ from emulators.faults import Faults
 from emulators.pubsub.model import CreateTopic, Draft, Publish, Topic
 from emulators.pubsub.state import State as PubSubState
 from emulators.spanner import requests as rpc
+from emulators.spanner.history import What
 from emulators.spanner.state import State as SpannerState
 from emulators.tasks.model import Queue
 from emulators.tasks.requests import CreateQueue
@@ -60,6 +61,8 @@ class World:
         pubsub: The emulated topics.
         faults: What to inject into the function's own calls, and how often each was made.
         settings: What the operator chose.
+        port: What the function sees of Spanner, for tests in which it sees something odd.
+        last: What was delivered last.
     """
 
     def __init__(
@@ -74,13 +77,14 @@ class World:
             self.pubsub.apply(self.now, CreateTopic(Topic(topic)))
         self.faults = Faults()
         self.settings = settings or Settings(FOLLOW_UPS)
+        self.port: type[SpannerPort] = SpannerPort
         self.last: Delivery | None = None
 
     @property
     def ports(self) -> Ports:
         """The outside world, as a delivery sees it."""
         return Ports(
-            SpannerPort(self.spanner, self.clock, self.faults),
+            self.port(self.spanner, self.clock, self.faults),
             QueuePort(self.tasks, self.clock, _QUEUE, FOLLOW_UPS, self.faults),
             ResultsPort(self.pubsub, self.clock, RESULTS, self.faults),
         )
@@ -96,9 +100,10 @@ class World:
     # What the function is told.
 
     def publish(self, command: dict[str, object]) -> Delivery:
-        """Publishes a command, now, without delivering it."""
+        """Publishes a command, now, without delivering it; Pub/Sub cuts its times to milliseconds."""
         draft = Draft(json.dumps(command).encode())
-        self.pubsub.apply(self.now, Publish(COMMANDS, (draft,)))
+        cut = self.now.replace(microsecond=self.now.microsecond // 1000 * 1000)
+        self.pubsub.apply(cut, Publish(COMMANDS, (draft,)))
         return _delivery(self.pubsub.published(COMMANDS)[-1], COMMANDS)
 
     def deliver(self, delivery: Delivery) -> Report:
@@ -158,6 +163,11 @@ class World:
     def calls(self) -> Counter[str]:
         """How often each RPC was called by the function."""
         return self.faults.calls
+
+    @property
+    def begun(self) -> int:
+        """How many backups were ever started, by whomever."""
+        return sum(event.what is What.BACKUP_STARTED for event in self.spanner.history)
 
     # What others do.
 

@@ -94,7 +94,7 @@ def test_a_start_whose_operation_is_not_listed_yet_comes_again() -> None:
 
     report = deliver(delivery, world.now, replace(world.ports, spanner=Listening(world, 2)), world.settings)
 
-    said = f"{INSTANCE}/backups/{backup_id} exists, and its operation is not listed yet"
+    said = f"{INSTANCE}/backups/{backup_id} is ours, and its operation is not listed yet"
     assert report == Report(
         "start",
         retry=True,

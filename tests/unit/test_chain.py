@@ -117,8 +117,8 @@ def test_the_highest_progress_is_remembered_with_when_it_was_first_seen(
 
     after = following(at(START + HOUR), look, replace(RUNNING, percent=seen))
 
-    expected = msgspec.structs.replace(look, step=4, failures=0, percent=percent, percent_seconds=seconds)
-    assert after == expected
+    known = {"percent": percent, "percent_seconds": seconds, "seen_running": True}
+    assert after == msgspec.structs.replace(look, step=4, failures=0, **known)
 
 
 @pytest.mark.parametrize("published", [START - HOUR, START + HOUR])
@@ -128,5 +128,13 @@ def test_a_chain_counts_from_the_later_of_the_operation_and_the_command(publishe
     here = replace(at(START + DAY), trigger=Trigger("17", published))
 
     assert give_up_at(RUNNING, here) == later + 3 * DAY
-    assert limit(None, RUNNING, here) is None
-    assert limit(MINUTE, RUNNING, here) == max(START + MINUTE, published)
+    assert limit(None, RUNNING, published) is None
+    assert limit(MINUTE, RUNNING, published) == max(START + MINUTE, published)
+
+
+def test_only_a_poll_that_sees_an_operation_run_is_remembered_to_have_seen_it() -> None:
+    """It is what earns a deletion where clocks can't."""
+    assert following(at(START), LOOK, RUNNING).seen_running
+    assert not following(at(START), LOOK, replace(RUNNING, unexplained=True)).seen_running
+    seen = msgspec.structs.replace(LOOK, seen_running=True)
+    assert following(at(START), seen, replace(RUNNING, unexplained=True)).seen_running

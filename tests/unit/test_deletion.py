@@ -54,30 +54,6 @@ def test_a_backup_that_a_restore_needs_is_deleted_as_soon_as_it_is_free() -> Non
     assert world.now < START + 8 * HOUR
 
 
-def test_a_blocked_backup_whose_user_is_not_named_is_said_to_be_needed_by_somebody() -> None:
-    """Spanner may refuse before it shows who refers to the backup."""
-    world = lost_race()
-    world.faults.plan(Fault("DeleteBackup", Code.FAILED_PRECONDITION, message="in use"))
-
-    world.look()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED"]
-    assert "as a restore or a copy still needs it" in world.detail
-
-
-def test_a_backup_that_stays_blocked_expires_as_early_as_spanner_allows() -> None:
-    """The bill is bounded, and the outcome says until when."""
-    world = blocked(START + 30 * DAY)
-
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "GAVE_UP"]
-    expire_time = world.backup().expire_time
-    assert world.now < expire_time <= world.now + 5 * MINUTE
-    assert f"its expiry was brought forward to {expire_time:%Y-%m-%d %H:%M} UTC" in world.detail
-    assert RESTORED in world.detail
-
-
 def test_the_looks_at_a_blocked_backup_come_at_growing_times() -> None:
     """Half of the time that it has been there, and each report says when the next one comes."""
     world = blocked(START + 30 * DAY)
@@ -90,6 +66,20 @@ def test_the_looks_at_a_blocked_backup_come_at_growing_times() -> None:
     assert second.next_look is not None
     assert 13.5 * MINUTE <= first.next_look <= 16.5 * MINUTE
     assert 0.45 * (world.now - START - HOUR) <= second.next_look <= 0.55 * (world.now - START - HOUR)
+
+
+def test_a_backup_that_was_seen_again_takes_two_polls_anew_to_be_gone() -> None:
+    """What wasn't found once and was blocked since is still there."""
+    world = blocked(START + 5 * HOUR)
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+    world.look()
+    world.look()
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+
+    world.looks()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED"]
+    assert not world.exists()
 
 
 def test_a_delete_that_is_blocked_at_the_give_up_time_is_the_last() -> None:
@@ -222,6 +212,7 @@ def test_a_delete_whose_answer_is_lost_is_not_done_twice() -> None:
     assert world.look().retry
     assert not world.exists()
     world.again()
+    world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
     assert sum(event.what is What.BACKUP_DELETED for event in world.spanner.history) == 1
@@ -234,5 +225,6 @@ def test_a_delete_whose_telling_is_lost_is_told_again() -> None:
 
     assert world.look().retry
     world.again()
+    world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]

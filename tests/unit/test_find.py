@@ -86,7 +86,7 @@ LATELY = PUBLISHED - MINUTE
 
 
 def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> None:
-    """What had ended by then, what has come to nothing since, and what began after the command can't be meant."""
+    """What had ended by then and what began after the command can't be meant; what became of it is no matter."""
     older, newer = named("b"), named("c", start_time=START + SECOND)
     too_late = named("d", start_time=START + SECOND + MICROSECOND)
     ended = named("e", MADE, end_time=START + SECOND)
@@ -95,8 +95,7 @@ def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> 
 
     choice = find.choose([older, ended, ended_since, too_late, newer, nothing], START + SECOND)
 
-    assert choice.meant == (newer, ended_since, older)
-    assert (choice.over, choice.rivals, choice.last, choice.younger) == (nothing, (), ended, (too_late,))
+    assert choice == find.Choice((newer, ended_since, older, nothing), (), ended, (too_late,), ended)
 
 
 @pytest.mark.parametrize(
@@ -108,8 +107,39 @@ def test_where_nothing_ran_what_began_within_the_clocks_margin_after_is_meant(af
 
     choice = find.choose([MADE, young], PUBLISHED)
 
-    assert choice.meant == ((young,) if found else ())
+    assert (choice.pool, choice.younger) == (((young,), ()) if found else ((), (young,)))
     assert find.newest([MADE, young], PUBLISHED) == (young if found else MADE)
+
+
+YOUNG = named("b", start_time=PUBLISHED + SECOND)
+YOUNG_MADE = replace(YOUNG, end_time=PUBLISHED + HOUR, response=BACKUP)
+
+
+@pytest.mark.parametrize(
+    ("young", "found"),
+    [
+        (replace(YOUNG, error=OperationError("INTERNAL", "broken")), True),
+        (replace(YOUNG_MADE, cancel_time=PUBLISHED + MINUTE), True),
+        (YOUNG_MADE, False),
+        (replace(YOUNG, end_time=PUBLISHED + HOUR, unexplained=True), False),
+    ],
+)
+def test_what_began_just_after_and_is_complete_is_nobody_s_to_stop(young: Operation, *, found: bool) -> None:
+    """Had the command meant it, a delivery would have cancelled it."""
+    assert find.choose([young], PUBLISHED).pool == ((young,) if found else ())
+
+
+@pytest.mark.parametrize(("after", "found"), [(SECOND - MICROSECOND, True), (SECOND, False)])
+def test_what_was_asked_for_after_the_command_is_never_meant(after: timedelta, *, found: bool) -> None:
+    """A derived name says in which second its start was published, by the same clock as the command's."""
+    backup = INSTANCE.backup(find.derived_backup_id(ORDERS, Trigger("18", PUBLISHED + after)))
+
+    assert bool(find.choose([replace(YOUNG, backup=backup)], PUBLISHED).pool) is found
+
+
+def test_what_ended_nobody_knows_when_did_not_run() -> None:
+    """Doubt protects it."""
+    assert not find.ran(replace(RUNNING, unexplained=True), PUBLISHED)
 
 
 @pytest.mark.parametrize(
@@ -133,16 +163,6 @@ def test_what_ended_within_the_grace_before_is_late(end_time: datetime, *, late:
     choice = find.choose([ended], PUBLISHED)
 
     assert (choice.last, choice.late) == (ended, ended if late else None)
-
-
-def test_of_several_that_came_to_nothing_since_the_one_that_was_cancelled_is_over() -> None:
-    """An earlier delivery has cancelled it for this command, whatever began later."""
-    cancelled = named("b", FAILED, end_time=PUBLISHED + HOUR, cancel_time=PUBLISHED + MINUTE)
-    later = named("c", FAILED, start_time=START + HOUR, end_time=PUBLISHED + HOUR)
-    before = named("d", FAILED, end_time=PUBLISHED + HOUR, cancel_time=PUBLISHED - HOUR)
-
-    assert find.choose([cancelled, later], PUBLISHED).over == cancelled
-    assert find.choose([before, later], PUBLISHED).over == later
 
 
 def test_a_follow_means_what_ran_when_it_was_published_and_otherwise_what_began_last() -> None:

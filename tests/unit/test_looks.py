@@ -14,7 +14,7 @@ from backstop.commands import IfCreated
 from backstop.context import At, Report
 from backstop.errors import RefusedError
 from backstop.follow_ups import Look, Trigger
-from backstop.lifecycle import Intent, reason_to_keep
+from backstop.lifecycle import Case, Intent, reason_to_keep
 from backstop.looks import act
 from backstop.names import OperationName
 from backstop.ports import Backup, Operation, OperationError, Ports, Settings
@@ -115,37 +115,6 @@ def test_the_waits_stay_within_the_operator_s_bounds() -> None:
 
     assert len(waits) > 20
     assert all(7 * MINUTE <= wait <= 8 * MINUTE for wait in waits)
-
-
-def test_an_operation_that_is_forgotten_ends_in_gone() -> None:
-    """Spanner forgets an operation 7 days after its end; a chain that slept that long says so."""
-    world = World(Plan(duration=HOUR))
-    world.start_by_hand()
-    world.send(action="follow", database=ORDERS)
-
-    world.tick(8 * DAY)
-    world.look()
-
-    assert world.outcomes == ["GONE"]
-    result = world.results[0]
-    assert (result["backup"], result["database"]) == (NIGHTLY, ORDERS)
-    assert not world.tasks.pending()
-
-
-def test_a_chain_gives_up_with_the_last_progress_seen() -> None:
-    """After three days somebody has to look; GAVE_UP says how far it had come."""
-    world = World(Plan(duration=6 * DAY))
-    operation = world.start_by_hand()
-    world.send(action="follow", database=ORDERS)
-
-    world.looks()
-
-    assert world.outcomes == ["GAVE_UP"]
-    result = world.results[0]
-    assert f"Stopped following {operation} after" in result["detail"]
-    assert "it has not ended; progress was 50 % when last seen" in result["detail"]
-    assert START + 3 * DAY <= world.now <= START + 3 * DAY + 2 * HOUR
-    assert result["steps"] > 0
 
 
 def test_a_chain_without_progress_gives_up_without_it() -> None:
@@ -279,6 +248,8 @@ _looks = st.builds(
     cancel_at=mostly(END, START, END + SECOND, None),
     if_created=mostly(IfCreated.DELETE, IfCreated.KEEP),
     include_scheduled=mostly(False, True),  # noqa: FBT003 values to draw from
+    seen_running=st.booleans(),
+    missing=st.sampled_from([None, "backup"]),
     blocked=st.booleans(),
 )
 _times = mostly(END + MINUTE, START, END + 2 * DAY)
@@ -302,8 +273,9 @@ class Watched:
         self.shown.append(self.found)
         return self.found
 
-    def delete_backup(self, name: str) -> None:
-        """Deletes, or refuses to."""
+    def delete_backup(self, name: str, why: str) -> None:
+        """Deletes, or refuses to; who reads the log can tell why."""
+        assert why
         self.deleted.append(name)
         if self.refusal is not None:
             raise RefusedError(self.refusal, "in use")
@@ -337,11 +309,10 @@ def test_a_look_never_deletes_a_backup_that_anything_speaks_for(
     assert found is not None
     assert found.create_time == operation.response.create_time
     assert operation.end_time is not None
-    assert look.cancel_at is not None
-    assert operation.end_time >= look.cancel_at
+    in_time = look.cancel_at is not None and operation.end_time >= look.cancel_at
+    assert in_time or (look.intent is Intent.CANCEL and look.seen_running)
     assert look.include_scheduled or not (found.schedules or operation.response.schedules)
-    keep = reason_to_keep(operation, found, unwanted_from=look.cancel_at, include_scheduled=look.include_scheduled)
-    assert keep is None
+    assert reason_to_keep(Case(look, operation, allow_delete=True, found=found)) is None
 
 
 @given(_looks, _operations, _backups)

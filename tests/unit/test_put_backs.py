@@ -52,10 +52,10 @@ def waiting(world: World) -> tuple[str, Look | PutBack | FanOut]:
 
 @pytest.mark.parametrize(
     ("look_max", "period"),
-    [(HOUR, "32 s, 56103526"), (10 * SECOND, "8 s, 224414101"), (1.5 * SECOND, "1 s, 1795312801")],
+    [(HOUR, "16 s, 112207053"), (10 * SECOND, "4 s, 448828202"), (1.5 * SECOND, "1 s, 1795312801")],
 )
 def test_a_put_back_is_named_by_the_period_in_which_it_is_due(look_max: timedelta, period: str) -> None:
-    """The period is the longest power of two that is no longer than the wait, counted from the epoch."""
+    """The period is the longest power of two that is no longer than half the wait, counted from the epoch."""
     world = World(settings=Settings(FOLLOW_UPS, look_min=SECOND, look_max=look_max))
     world.faults.plan(NOT_NOW)
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from backstop.context import Report
 from backstop.deliver import deliver
-from backstop.errors import RefusedError
 from backstop.follow_ups import Look
 from backstop.lifecycle import Intent, State
 from backstop.messages import parse_follow_up
 from backstop.pacing import HISTORY_SPREAD
 from backstop.ports import Listing, Settings
-from backstop.results import ErrorText
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner import requests as rpc
@@ -38,7 +36,7 @@ from tests.unit.handlers_world import (
     USERS,
     World,
 )
-from tests.unit.told import LOSES, WINS, of_command, of_nightly
+from tests.unit.told import LOSES, WINS, of_nightly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,14 +47,7 @@ if TYPE_CHECKING:
     from backstop.ports import Backup
     from emulators.faults import When
 
-SLOT = "; the database's slot is held by {operation}, started at 2026-11-22T02:00:00+00:00"
-NAME = "; the name is held by the backup of {operation}"
 NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
-
-
-def started(world: World) -> int:
-    """How many backups were ever started."""
-    return sum(event.what is What.BACKUP_STARTED for event in world.spanner.history)
 
 
 def test_a_start_starts_a_backup_and_says_so() -> None:
@@ -136,7 +127,7 @@ def test_a_start_that_is_delivered_twice_starts_one_backup_and_one_chain() -> No
     world.tick(SECOND)
     world.again()
 
-    assert started(world) == 1
+    assert world.begun == 1
     assert world.outcomes == ["STARTED", "STARTED"]
     assert re.fullmatch(f"{INSTANCE}/backups/orders-20261122-020000-[0-9a-f]{{8}}", world.results[0]["backup"])
     assert world.results[0]["operation"] == world.results[1]["operation"]
@@ -161,7 +152,7 @@ def test_a_call_that_is_lost_anywhere_on_the_way_is_made_up_for_by_the_redeliver
     world.again()
     world.looks()
 
-    assert started(world) == 1
+    assert world.begun == 1
     assert set(world.outcomes) == {"STARTED", "COMPLETED"}
     assert world.outcomes.count("COMPLETED") == 1
 
@@ -179,44 +170,9 @@ def test_a_message_that_came_again_with_another_publish_time_made_two_backups(
     world.tick(later)
     world.deliver(replace(delivery, publish_time=START + MINUTE))
 
-    assert started(world) == 1
+    assert world.begun == 1
     assert world.outcomes == ["STARTED", "STARTED"]
     assert len(world.tasks.pending()) == 1
-
-
-@NAMED
-def test_a_second_equal_start_was_an_error_while_the_first_one_s_backup_was_being_made(named: dict[str, str]) -> None:
-    """A doubled publisher is told which operation does what it asked for, and nobody is woken."""
-    world = World()
-    world.send(action="start", database=ORDERS, **named)
-    operation = world.results[0]["operation"]
-
-    world.tick(SECOND)
-    world.send(action="start", database=ORDERS, **named)
-
-    rejected = world.results[1]
-    assert (rejected["outcome"], rejected["severity"], rejected["operation"]) == ("REJECTED", "WARNING", operation)
-    assert world.detail.endswith(f": the same was asked for just before, and {operation} does it.")
-    assert started(world) == 1
-    assert len(world.tasks.pending()) == 1
-
-
-@pytest.mark.parametrize("before", ["somebody else's", "complete", "cancelled"])
-def test_what_only_resembles_an_equal_start_is_no_excuse(before: str) -> None:
-    """Another's backup, or one that has ended, doesn't do what the start asks for, so its rejection is an error."""
-    world = World(Plan(duration=MINUTE if before == "complete" else HOUR))
-    if before == "complete":
-        world.send(action="start", database=ORDERS)
-    else:
-        operation = world.start_by_hand()
-    if before == "cancelled":
-        world.cancel_by_hand(operation)
-    world.tick(2 * MINUTE)
-    world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION))
-
-    world.send(action="start", database=ORDERS, **({"backup_id": "nightly"} if before == "cancelled" else {}))
-
-    assert (world.outcomes[-1], world.results[-1].get("severity")) == ("REJECTED", None)
 
 
 def test_a_start_does_not_take_an_older_attempt_of_its_name_that_came_to_nothing_for_its_own() -> None:
@@ -263,30 +219,9 @@ def test_a_start_attaches_to_what_a_faster_delivery_started_meanwhile(
     deliver(delivery, world.now, replace(world.ports, spanner=spanner), world.settings)
 
     assert world.calls["CreateBackup"] == 2
-    assert started(world) == 1
+    assert world.begun == 1
     assert world.outcomes == ["STARTED", "STARTED"]
     assert len(world.tasks.pending()) == 1
-
-
-@pytest.mark.parametrize("scheduled", [False, True], ids=["by hand", "by a schedule"])
-@pytest.mark.parametrize("before", [8 * SECOND, -SECOND], ids=["before", "after"])
-def test_a_start_took_over_and_cancelled_what_somebody_else_began_seconds_before_it(
-    before: timedelta, *, scheduled: bool
-) -> None:
-    """No closeness in time makes a backup ours: the holder is named, and nobody touches it."""
-    world = World(Plan(duration=HOUR))
-    begin = world.start_scheduled if scheduled else world.start_by_hand
-    holder = begin("nightly")
-
-    world.now = START + before
-    delivery = world.publish({"action": "start", "database": ORDERS, "backup_id": "nightly", "cancel_after": "0s"})
-    world.now = START + 9 * SECOND
-    world.deliver(delivery)
-
-    assert world.outcomes == ["REJECTED"]
-    assert holder in world.detail
-    assert not world.cancelled(holder)
-    assert not world.tasks.pending()
 
 
 def interrupted(world: World, **more: str) -> Delivery:
@@ -338,7 +273,24 @@ def test_an_expiry_that_was_changed_after_the_end_takes_no_proof_away() -> None:
     assert world.detail == f"{NIGHTLY} is complete and is kept until 2026-11-23 02:00 UTC."
 
 
-@pytest.mark.parametrize("by", ["cancelled", "deleted, and the name taken by another"])
+def test_of_two_that_bear_a_start_s_mark_the_older_one_is_its_own() -> None:
+    """A second one can only come of a delivery that didn't see the first."""
+    world = World(Plan(duration=HOUR))
+    interrupted(world)
+    world.tick(2 * HOUR)
+    expire_time = world.backup().expire_time
+    operation = next(event.operation for event in world.spanner.history if event.what is What.BACKUP_STARTED)
+    world.delete_by_hand(NIGHTLY)
+    world.spanner.apply(world.now, rpc.CreateBackup(INSTANCE, "nightly", ORDERS, expire_time))
+
+    world.again()
+
+    assert [(one["outcome"], one["operation"]) for one in world.results] == [("STARTED", operation)]
+
+
+@pytest.mark.parametrize(
+    "by", ["cancelled", "cancelled, as another one since", "deleted, and the name taken by another"]
+)
 def test_a_start_whose_backup_somebody_stopped_does_not_begin_anew_when_it_comes_again(by: str) -> None:
     """What was begun and came to nothing is told of as what it is."""
     world = World(Plan(duration=2 * HOUR, cancel_duration=None if "deleted" in by else 10 * SECOND))
@@ -346,102 +298,21 @@ def test_a_start_whose_backup_somebody_stopped_does_not_begin_anew_when_it_comes
     (operation,) = (event.operation for event in world.spanner.history if event.what is What.BACKUP_STARTED)
     assert operation is not None
     world.tick(SECOND)
-    if by == "cancelled":
+    if "cancelled" in by:
         world.cancel_by_hand(operation)
+        world.tick(11 * SECOND)
+        if "another" in by:
+            world.cancel_by_hand(world.start_by_hand())
+            world.tick(11 * SECOND)
     else:
         world.delete_by_hand(NIGHTLY)
         world.start_scheduled("nightly")
-    begun = started(world)
+    begun = world.begun
 
     world.again()
 
-    assert started(world) == begun
+    assert world.begun == begun
     assert [(result["outcome"], result["operation"]) for result in world.results] == [("STARTED", operation)]
-
-
-@pytest.mark.parametrize(
-    ("backup_id", "code", "holder"), [("other", "FAILED_PRECONDITION", SLOT), ("nightly", "ALREADY_EXISTS", NAME)]
-)
-def test_a_start_that_somebody_stands_in_the_way_of_is_told_in_full(backup_id: str, code: str, holder: str) -> None:
-    """Google's words, and the operation that holds the database's one slot or the name."""
-    world = World(LOSES)
-    operation = world.start_by_hand(backup_id)
-    world.tick(MINUTE)
-    if code == "ALREADY_EXISTS":
-        world.tick(3 * HOUR)
-        world.start_by_hand("another")
-        world.tick(3 * HOUR)
-    world.faults.plan(Fault("CreateBackup", Code[code], message="No"))
-
-    report = world.send(action="start", database=ORDERS, backup_id="nightly")
-
-    held = f"No{holder.format(operation=operation)}"
-    error = {"code": code, "message": held}
-    assert world.results == [
-        of_command(world, "REJECTED", f"Google refused: {held}", ORDERS, database=ORDERS, error=error)
-    ]
-    assert replace(report, results=()) == Report("start", database=ORDERS, error=ErrorText(code, held))
-    assert not world.tasks.pending()
-
-
-@pytest.mark.parametrize("code", [Code.PERMISSION_DENIED, Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION])
-def test_a_start_that_google_refuses_for_good_is_rejected_in_its_words(code: Code) -> None:
-    """No retry can help, so the message is acknowledged; where nobody holds the slot, Google's text stands alone."""
-    world = World()
-    world.faults.plan(Fault("CreateBackup", code, message="no"))
-
-    report = world.send(action="start", database=ORDERS)
-
-    error = {"code": code.name, "message": "no"}
-    assert world.results == [of_command(world, "REJECTED", "Google refused: no", ORDERS, database=ORDERS, error=error)]
-    assert not report.retry
-
-
-@pytest.mark.parametrize("method", ["list_operations", "create_backup"])
-def test_the_field_that_google_objected_to_was_not_named(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told in words, and as what a program can read."""
-    world = World()
-
-    def object_to_two(*_: object, **__: object) -> NoReturn:
-        violations = (("backup.expire_time", "is too soon"), ("backup.name", "is odd"))
-        raise RefusedError("INVALID_ARGUMENT", "Invalid", violations=violations)
-
-    monkeypatch.setattr(SpannerPort, method, object_to_two)
-
-    world.send(action="start", database=ORDERS)
-
-    (result,) = world.results
-    assert result["field"] == "backup.expire_time"
-    assert result["detail"] == "Google refused: Invalid; backup.expire_time: is too soon; backup.name: is odd"
-
-
-@pytest.mark.parametrize("late", [HOUR, HOUR + MINUTE])
-def test_a_start_that_comes_too_late_is_not_carried_out(late: timedelta) -> None:
-    """`start_within` is counted from publishing to delivery; the limit itself is still in time."""
-    world = World(LOSES)
-    delivery = world.publish({"action": "start", "database": ORDERS, "backup_id": "nightly", "start_within": "1h"})
-    world.tick(late)
-
-    report = world.deliver(delivery)
-
-    assert started(world) == (late == HOUR)
-    if late > HOUR:
-        why = f"Did not start {NIGHTLY}: the message came 1h1m after it was published, more than 1h."
-        assert world.results == [of_command(world, "REJECTED", why, ORDERS, database=ORDERS)]
-        assert replace(report, results=()) == Report("start", database=ORDERS)
-
-
-def test_a_start_that_comes_again_too_late_still_follows_what_it_started_in_time() -> None:
-    """The limit is for starting; what was started is never left alone."""
-    world = World(Plan(duration=4 * HOUR))
-    world.faults.plan(Fault("CreateTask", Code.UNAVAILABLE))
-    world.send(action="start", database=ORDERS, start_within="1h")
-
-    world.tick(2 * HOUR)
-    world.again()
-    world.looks()
-
-    assert world.outcomes == ["STARTED", "COMPLETED"]
 
 
 @pytest.mark.parametrize(
@@ -510,24 +381,3 @@ def test_a_start_carries_along_how_long_its_backup_should_take(*, many: bool) ->
     waiting = [parse_follow_up(publish_of(task).messages[0].data) for task in world.tasks.pending()]
     (look,) = (one for one in waiting if isinstance(one, Look))
     assert (look.expected_seconds, look.expected_spread) == (7200, 0.231)
-
-
-@pytest.mark.parametrize(
-    ("backup_id", "after", "holder", "expires"),
-    [(None, MINUTE, "", "02:01"), ("other", MINUTE, SLOT, "02:01"), ("nightly", 3 * HOUR, NAME, "05:00")],
-)
-def test_a_dry_start_says_what_would_be_started_and_touches_nothing(
-    backup_id: str | None, after: timedelta, holder: str, expires: str
-) -> None:
-    """What would be started, until when it would be kept, and who stands in the way; others' databases don't."""
-    world = World(LOSES, databases=(ORDERS, USERS))
-    operation = world.start_by_hand(backup_id, ORDERS) if backup_id else world.start_by_hand("other", USERS)
-    world.tick(after)
-
-    report = world.send(action="start", database=ORDERS, backup_id="nightly", dry_run=True)
-
-    would = f"Would start {NIGHTLY} of {ORDERS}, to expire at 2026-12-06 {expires} UTC"
-    detail = f"{would}{holder.format(operation=operation)}."
-    assert world.results == [of_command(world, "DRY_RUN", detail, ORDERS, backup=NIGHTLY, database=ORDERS)]
-    assert replace(report, results=()) == Report("start", database=ORDERS)
-    assert set(world.calls) == {"ListBackupOperations", "Publish"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from backstop.context import Report
-from backstop.lifecycle import State
+from backstop.lifecycle import CLOCK_MARGIN, State
 from tests.unit.handlers_world import HOUR, MINUTE, MISSING, NIGHTLY, ORDERS, World
 from tests.unit.told import COMPLETE, LOSES, of_nightly
 
@@ -23,6 +23,7 @@ def test_a_dry_run_while_the_operation_runs_is_told_in_full(action: str, would: 
     report = world.send(action=action, database=ORDERS, dry_run=True)
 
     assert world.results == [of_nightly(world, "DRY_RUN", f"Would {would}: {{operation}} is RUNNING.")]
+    assert not {"CancelOperation", "DeleteBackup", "CreateTask"} & set(world.calls)
     assert replace(report, results=()) == Report(action, (), operation, ORDERS, State.RUNNING)
 
 
@@ -32,8 +33,10 @@ def test_a_dry_run_of_a_limit_says_whether_it_is_reached(limit: str, would: str)
     world = World(LOSES)
     world.start_by_hand()
     world.tick(HOUR + MINUTE)
+    delivery = world.publish({"action": "follow", "database": ORDERS, "cancel_after": limit, "dry_run": True})
+    world.tick(CLOCK_MARGIN)
 
-    world.send(action="follow", database=ORDERS, cancel_after=limit, dry_run=True)
+    world.deliver(delivery)
 
     assert world.results == [of_nightly(world, "DRY_RUN", f"Would {would}: {{operation}} is RUNNING.")]
 
@@ -48,9 +51,10 @@ def test_a_dry_run_after_a_lost_race_is_told_in_full(if_created: str, would: str
     operation = world.start_by_hand()
     world.tick(2 * HOUR + MINUTE)
 
-    report = world.send(action="cancel", database=ORDERS, dry_run=True, if_created=if_created)
+    report = world.send(action="cancel", backup=NIGHTLY, dry_run=True, if_created=if_created)
 
     assert world.results == [of_nightly(world, "DRY_RUN", LATE + would, **COMPLETE)]
+    assert world.exists()
     assert replace(report, results=()) == Report("cancel", (), operation, ORDERS, State.SUCCEEDED)
 
 
@@ -61,7 +65,7 @@ def test_a_dry_run_after_a_lost_race_whose_backup_is_gone_is_told_in_full() -> N
     world.tick(2 * HOUR + MINUTE)
     world.delete_by_hand(NIGHTLY)
 
-    world.send(action="cancel", database=ORDERS, dry_run=True)
+    world.send(action="cancel", backup=NIGHTLY, dry_run=True)
 
     assert world.results == [of_nightly(world, "DRY_RUN", LATE + "is gone.", **COMPLETE)]
 

@@ -17,6 +17,7 @@ from emulators.spanner.records import Status
 from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, INSTANCE, MINUTE, MISSING, NIGHTLY, ORDERS, START, World
 from tests.unit.told import CANCELLED_ERROR, COMPLETE, DAY_BILLED, LOSES, WINS, of_command, of_nightly
 
+DELETED = {"freed_bytes": 5_000_000_000, "billed": DAY_BILLED}
 LATE = "{backup} was complete before it could be stopped, and "
 ASKED = "Asked Spanner to stop {operation}; it may complete all the same and is followed to its end."
 RESTORED = f"{INSTANCE}/databases/restored"
@@ -46,7 +47,7 @@ def test_a_cancel_that_wins_is_told_in_full() -> None:
             error=CANCELLED_ERROR,
             end_time="2026-11-22T02:01:05Z",
             steps=1,
-            billed={"hours_min": 0, "size_bytes": 0},
+            billed={"hours_min": 0},
         ),
     ]
     operation = world.results[0]["operation"]
@@ -65,7 +66,7 @@ def test_a_cancel_that_loses_is_told_in_full() -> None:
             LATE + "has been deleted.",
             **COMPLETE,
             steps=len(reports),
-            billed=DAY_BILLED,
+            **DELETED,
         )
     ]
     operation = world.results[0]["operation"]
@@ -78,10 +79,10 @@ def test_a_cancel_that_comes_after_the_end_is_told_in_full() -> None:
     world.start_by_hand()
     world.tick(2 * HOUR + MINUTE)
 
-    report = world.send(action="cancel", database=ORDERS)
+    report = world.send(action="cancel", backup=NIGHTLY)
 
     assert world.results == [
-        of_nightly(world, "COMPLETED_THEN_DELETED", LATE + "has been deleted.", **COMPLETE, steps=0, billed=DAY_BILLED)
+        of_nightly(world, "COMPLETED_THEN_DELETED", LATE + "has been deleted.", **COMPLETE, steps=0, **DELETED)
     ]
     assert replace(report, results=()) == Report(
         "cancel", (), world.results[0]["operation"], ORDERS, State.SUCCEEDED, 0
@@ -149,6 +150,7 @@ def test_a_delete_that_stays_blocked_is_told_in_full() -> None:
 
     error = world.results[-1]["error"]
     expiry = world.backup().expire_time
+    assert world.now < expiry <= world.now + 5 * MINUTE
     assert error["code"] == "FAILED_PRECONDITION"
     assert world.results[2:] == [
         of_nightly(
@@ -176,8 +178,8 @@ def test_a_backup_that_is_wanted_is_told_in_full(*, cancelled_by_hand: bool) -> 
         world.cancel_by_hand(operation)
     steps = len(world.looks())
 
-    despite = "{backup} is complete, although a cancel was asked for; whoever asked decides about deleting it."
     kept = "{backup} is complete and is kept until 2026-12-06 02:00 UTC."
+    despite = f"{kept[:-1]}, although somebody asked for a cancel; whoever asked decides about deleting it."
     outcome, detail = ("COMPLETED_DESPITE_CANCEL", despite) if cancelled_by_hand else ("COMPLETED", kept)
     assert world.results == [of_nightly(world, outcome, detail, **COMPLETE, steps=steps)]
 

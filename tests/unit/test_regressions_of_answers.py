@@ -1,0 +1,287 @@
+"""What odd, late and passing answers of Google once made a command do; each test is named after that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
+from backstop.ports import Listing, Settings
+from emulators.errors import Code
+from emulators.faults import Fault
+from emulators.spanner.plans import Plan
+from emulators.spanner.state import State
+from tests.support.ports import SpannerPort, publish_of
+from tests.unit.handlers_world import (
+    FOLLOW_UPS,
+    HOUR,
+    MICROSECOND,
+    MINUTE,
+    NIGHTLY,
+    ORDERS,
+    SECOND,
+    World,
+)
+from tests.unit.told import LOSES
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from backstop.names import BackupName, OperationName
+    from backstop.ports import Backup, Operation
+
+CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
+NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
+
+
+@pytest.mark.parametrize("code", [Code.FAILED_PRECONDITION, Code.NOT_FOUND])
+def test_a_cancel_of_what_had_just_ended_was_rejected_and_its_backup_left_behind(code: Code) -> None:
+    """The refusal is no end: the next poll finds the backup, and that the operation was seen running."""
+    world = World(Plan(duration=MINUTE + SECOND))
+    world.start_by_hand()
+    world.tick(MINUTE)
+    world.faults.plan(Fault("CancelOperation", code))
+
+    world.send(**CANCEL)
+    world.looks()
+
+    assert world.outcomes == ["COMPLETED_THEN_DELETED"]
+    assert not world.exists()
+
+
+def test_a_broken_results_topic_left_what_was_being_stopped_to_nobody() -> None:
+    """The next poll is scheduled before anything is told, so the chain goes on whoever can't be told of it."""
+    world = World(LOSES)
+    world.start_by_hand()
+    world.faults.plan(Fault("Publish", Code.NOT_FOUND))
+
+    assert world.send(**CANCEL).retry
+    world.looks()
+
+    assert world.outcomes == ["COMPLETED_THEN_DELETED"]
+
+
+def test_one_not_found_that_passed_left_a_backup_behind_that_was_told_to_be_gone() -> None:
+    """It takes a second poll to say so."""
+    world = World(LOSES)
+    world.start_by_hand()
+    world.send(**CANCEL)
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+
+    world.looks()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
+    assert world.detail.endswith("has been deleted.")
+    assert not world.exists()
+
+
+@NAMED
+def test_one_not_found_of_the_operation_ended_its_chain(named: dict[str, str]) -> None:
+    """It takes a second poll to say that Spanner has forgotten it."""
+    world = World(Plan(duration=2 * HOUR))
+    world.send(action="start", database=ORDERS, **named)
+    world.faults.plan(Fault("GetOperation", Code.NOT_FOUND))
+
+    world.looks()
+
+    assert world.outcomes == ["STARTED", "COMPLETED"]
+
+
+def test_not_found_by_two_polls_that_are_not_in_a_row_ended_a_chain() -> None:
+    """An answer in between takes the first one back."""
+    world = World(Plan(duration=2 * HOUR))
+    world.send(action="start", database=ORDERS)
+    world.faults.plan(Fault("GetOperation", Code.NOT_FOUND), Fault("GetOperation", Code.NOT_FOUND, skip=1))
+
+    world.looks()
+
+    assert world.outcomes == ["STARTED", "COMPLETED"]
+
+
+class Shifted(SpannerPort):
+    """Spanner, but each backup was created a microsecond later than its operation's answer says."""
+
+    def get_backup(self, name: BackupName) -> Backup:
+        """Reads one backup."""
+        found = super().get_backup(name)
+        return replace(found, create_time=found.create_time + MICROSECOND)
+
+
+def test_a_create_time_that_differed_by_a_microsecond_was_told_as_a_deletion() -> None:
+    """Another backup has the name, as far as anybody can tell: it stays, and that is said."""
+    world = World(LOSES)
+    world.start_by_hand()
+    world.port = Shifted
+
+    world.send(**CANCEL)
+    world.looks()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_KEPT"]
+    assert "was created at 2026-11-22T02:00:00.000001+00:00, and the one that was to be stopped at" in world.detail
+    assert world.exists()
+
+
+@pytest.mark.parametrize("include", [False, True])
+def test_one_not_found_of_a_running_backup_had_its_cancel_stop_a_schedule_s(*, include: bool) -> None:
+    """Nobody can say who makes it, so the message comes again; where a schedule's is included, that is no matter."""
+    world = World()
+    operation = world.start_scheduled()
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+
+    report = world.send(**CANCEL, include_scheduled=include)
+
+    assert report.retry is not include
+    assert world.cancelled(operation) is include
+
+
+@pytest.mark.parametrize(
+    ("port", "fault", "what"),
+    [
+        (SpannerPort, Code.PERMISSION_DENIED, "is complete and is kept until 2026-12-06 02:00 UTC."),
+        (SpannerPort, Code.NOT_FOUND, "was complete at 2026-11-22 03:00:00+00:00, and was not found just now."),
+        (Shifted, None, "was complete at 2026-11-22 03:00:00+00:00, and another backup has its name now."),
+    ],
+)
+def test_a_backup_that_is_complete_is_told_as_far_as_it_can_be_seen(
+    port: type[SpannerPort], fault: Code | None, what: str
+) -> None:
+    """That it was complete is certain; what has become of it since is said only where it was seen."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(2 * HOUR)
+    world.port = port
+    if fault is not None:
+        world.faults.plan(Fault("GetBackup", fault))
+
+    world.send(action="follow", database=ORDERS)
+
+    assert (world.outcomes, world.detail) == (["COMPLETED"], f"{NIGHTLY} {what}")
+
+
+class Silent(SpannerPort):
+    """Spanner, but it doesn't say how an operation has ended."""
+
+    def get_operation(self, name: OperationName) -> Operation:
+        """Reads one operation."""
+        found = super().get_operation(name)
+        return replace(found, response=None, error=None, unexplained=found.done)
+
+
+@pytest.mark.parametrize(
+    ("action", "deleted", "outcome", "what"),
+    [
+        ("follow", False, "COMPLETED", "is there and stays, as Spanner does not say what its operation made."),
+        ("cancel", False, "COMPLETED_KEPT", "is there and stays, as Spanner does not say what its operation made."),
+        ("follow", True, "FAILED", "its operation has ended, and Spanner says neither why nor with what backup."),
+        ("cancel", True, "FAILED", "its operation has ended, and Spanner says neither why nor with what backup."),
+    ],
+)
+def test_an_operation_that_ended_without_answer_or_error_was_followed_for_three_days(
+    action: str, outcome: str, what: str, *, deleted: bool
+) -> None:
+    """It is told at once what can be told: whether there is a backup."""
+    world = World(Plan(duration=HOUR))
+    operation = world.start_by_hand()
+    world.tick(HOUR + MINUTE)
+    if deleted:
+        world.delete_by_hand(NIGHTLY)
+    world.port = Silent
+
+    world.send(action=action, operation=operation)
+
+    assert world.outcomes == [outcome]
+    assert world.detail.endswith(what)
+    assert world.exists() is not deleted
+
+
+# Starts.
+
+
+def interrupted(world: World, **named: str) -> None:
+    """A start that made its backup and died before it could have it followed."""
+    world.faults.plan(Fault("CreateTask", Code.UNAVAILABLE))
+    assert world.send(action="start", database=ORDERS, **named).retry
+
+
+def test_a_start_gave_up_its_own_running_backup_when_it_was_not_found_once() -> None:
+    """The operation runs, so its backup is there: the message comes again."""
+    world = World()
+    interrupted(world, backup_id="nightly")
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+
+    assert world.again().retry
+    world.again()
+
+    assert world.outcomes == ["STARTED"]
+    assert len(world.tasks.pending()) == 1
+
+
+class Behind(SpannerPort):
+    """Spanner, but no operation is listed yet."""
+
+    def list_operations(self, *_: Any, **__: Any) -> Listing:  # noqa: ANN401 whatever is asked for
+        """Reads the operations."""
+        return Listing()
+
+
+@NAMED
+@pytest.mark.parametrize("exists_first", [True, False], ids=["ALREADY_EXISTS", "FAILED_PRECONDITION"])
+def test_a_start_gave_up_its_own_backup_when_the_list_was_behind(named: dict[str, str], *, exists_first: bool) -> None:
+    """The backup itself is there and says whose it is, so the message comes again."""
+    world = World()
+    world.spanner = State(databases=[ORDERS], exists_before_pending=exists_first)
+    interrupted(world, **named)
+    world.port = Behind
+
+    assert world.again().retry
+    world.port = SpannerPort
+    world.again()
+
+    assert (world.outcomes, world.begun) == (["STARTED"], 1)
+
+
+def test_a_backup_of_the_name_that_is_not_listed_and_not_ours_is_no_reason_to_wait() -> None:
+    """Google's words are told."""
+    world = World()
+    world.start_by_hand()
+    world.port = Behind
+
+    world.send(action="start", database=ORDERS, backup_id="nightly")
+
+    assert world.outcomes == ["REJECTED"]
+
+
+def test_a_second_start_attached_to_the_first_one_s_cancelled_operation() -> None:
+    """Within the margin of two clocks nobody can say whose it was: it is named, and the start may be asked for anew."""
+    world = World()
+    world.send(action="start", database=ORDERS, backup_id="nightly")
+    operation = world.results[0]["operation"]
+    world.cancel_by_hand(operation)
+    world.tick(5 * SECOND)
+
+    world.send(action="start", database=ORDERS, backup_id="nightly")
+
+    rejected = world.results[1]
+    assert (rejected["outcome"], rejected["severity"], rejected["operation"]) == ("REJECTED", "WARNING", operation)
+    assert world.detail.startswith(f"Did not start {NIGHTLY}: {operation} came to nothing, and it can't be told")
+    world.tick(6 * SECOND)
+    world.send(action="start", database=ORDERS, backup_id="nightly")
+    assert (world.outcomes[2:], world.begun) == (["STARTED"], 2)
+
+
+@pytest.mark.parametrize("tick", [count * SECOND for count in range(8)])
+def test_a_put_back_was_swallowed_when_the_queue_dispatched_the_one_before_it_early(tick: timedelta) -> None:
+    """Its name must be another whenever less than half of the wait was cut off."""
+    world = World(settings=Settings(FOLLOW_UPS, look_min=10 * SECOND, look_max=10 * SECOND))
+    world.tick(tick)
+    world.faults.plan(Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None))
+    world.send(**CANCEL)
+    (task,) = world.tasks.pending()
+    (message,) = publish_of(task).messages
+    world.tick(6 * SECOND)
+
+    world.deliver(Delivery(message.data, {KIND_ATTRIBUTE: KIND_FOLLOW_UP}, "18", world.now, FOLLOW_UPS, 1))
+
+    assert len(world.tasks.pending()) == 2

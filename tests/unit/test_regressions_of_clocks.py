@@ -1,0 +1,322 @@
+"""What clocks, doubled and overtaking messages once made a command do; each test is named after that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backstop.ports import Listing
+from emulators.spanner.plans import Plan
+from tests.support.ports import SpannerPort
+from tests.unit.handlers_world import HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, RESULTS, SECOND, World
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from backstop.names import InstanceName
+
+CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
+FOLLOW: dict[str, object] = {"action": "follow", "database": ORDERS, "cancel_after": "0s"}
+START: dict[str, object] = {"action": "start", "database": ORDERS}
+
+
+def test_a_cancel_that_overtook_its_start_deleted_the_good_backup_before_it() -> None:
+    """That one was complete when the cancel was published, so a cancel by database doesn't mean it."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(HOUR + 5 * MINUTE)
+    world.publish(START)
+
+    world.send(**CANCEL)
+
+    assert world.outcomes == ["NOTHING_TO_CANCEL"]
+    assert world.exists()
+
+
+def test_a_publish_time_that_was_cut_to_milliseconds_hid_what_ran() -> None:
+    """The operation seems to have begun after the command, by less than any two clocks differ."""
+    world = World()
+    world.tick(600 * MICROSECOND)
+    operation = world.start_by_hand()
+
+    world.send(**CANCEL)
+
+    assert world.outcomes == ["CANCEL_REQUESTED"]
+    assert world.cancelled(operation)
+
+
+@pytest.mark.parametrize(("command", "outcome"), [(CANCEL, "NOTHING_TO_CANCEL"), (FOLLOW, "REJECTED")])
+def test_a_doubled_command_deleted_a_backup_that_began_4_s_after_it_and_completed(
+    command: dict[str, object], outcome: str
+) -> None:
+    """Had it been meant, the first delivery would have found it; complete, it is nobody's to stop."""
+    world = World(Plan(duration=HOUR))
+    world.send(**command)
+    world.tick(4 * SECOND)
+    world.start_by_hand()
+    world.tick(2 * HOUR)
+
+    world.again()
+
+    assert world.outcomes == [outcome, outcome]
+    assert world.exists()
+
+
+@pytest.mark.parametrize("by", ["backup", "database"])
+@pytest.mark.parametrize(("seen", "outcome"), [(True, "COMPLETED_THEN_DELETED"), (False, "COMPLETED_KEPT")])
+def test_what_began_just_after_a_command_is_deleted_only_if_it_was_seen_running(
+    by: str, outcome: str, *, seen: bool
+) -> None:
+    """Any end comes after the command then, so none is proof, and neither is a cancel by somebody else."""
+    world = World(Plan(duration=HOUR, cancel_duration=None))
+    delivery = world.publish({"action": "cancel", by: NIGHTLY if by == "backup" else ORDERS})
+    world.tick(4 * SECOND)
+    world.cancel_by_hand(world.start_by_hand())
+    world.tick(SECOND if seen else 2 * HOUR)
+
+    world.deliver(delivery)
+    world.looks()
+
+    assert world.outcomes[-1] == outcome
+    assert world.exists() is not seen
+    assert seen or "its operation began within 10 s after the command" in world.detail
+
+
+def test_a_cancel_that_names_its_operation_is_put_in_doubt_by_no_clock() -> None:
+    """Who knows the operation's name can only mean that one, although Spanner says that it began later."""
+    world = World(Plan(duration=HOUR))
+    world.tick(4 * SECOND)
+    operation = world.start_by_hand()
+    world.now -= 3 * SECOND
+    delivery = world.publish({"action": "cancel", "operation": operation})
+    world.tick(2 * HOUR)
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["COMPLETED_THEN_DELETED"]
+
+
+@pytest.mark.parametrize("after", [-SECOND, 5 * SECOND])
+def test_a_follow_with_a_limit_of_0s_deleted_what_was_complete_just_before(after: timedelta) -> None:
+    """Within the margin of two clocks nobody can say that it still ran."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(HOUR - after)
+
+    world.send(**FOLLOW)
+    world.looks()
+
+    assert world.outcomes == ["COMPLETED"]
+    assert world.exists()
+
+
+def test_a_redelivery_acted_after_one_of_two_that_ran_was_cancelled_meanwhile() -> None:
+    """What was turned down stays turned down: two ran when the command was published."""
+    world = World()
+    operations = [world.start_scheduled(), world.start_by_hand()]
+    world.send(**CANCEL, include_scheduled=True)
+    world.tick(SECOND)
+    world.cancel_by_hand(operations[0])
+    world.tick(MINUTE)
+
+    world.again()
+
+    assert world.outcomes == ["REJECTED", "REJECTED"]
+    assert all(name in world.detail for name in operations)
+    assert not world.cancelled(operations[1])
+
+
+@pytest.mark.parametrize("by_hand", [True, False], ids=["cancelled", "complete"])
+def test_a_redelivery_deleted_a_backup_after_its_rival_had_ended_meanwhile(*, by_hand: bool) -> None:
+    """By another clock the rival ran when the command was published, and the other one was complete."""
+    world = World(Plan(duration=MINUTE))
+    world.start_by_hand()
+    world.tick(MINUTE - SECOND)
+    delivery = world.publish(CANCEL)
+    world.tick(2 * SECOND)
+    rival = world.start_by_hand("rival")
+    world.deliver(delivery)
+    if by_hand:
+        world.cancel_by_hand(rival)
+    world.tick(2 * MINUTE)
+
+    world.again()
+
+    assert world.outcomes == ["REJECTED", "REJECTED"]
+    assert world.exists()
+
+
+def test_somebody_else_s_cancel_passed_as_proof_that_the_operation_still_ran() -> None:
+    """It ended a second after the command, by another clock: too close to tell."""
+    world = World(Plan(duration=HOUR, cancel_duration=None))
+    operation = world.start_by_hand()
+    world.tick(HOUR - SECOND)
+    world.cancel_by_hand(operation)
+    delivery = world.publish(CANCEL)
+    world.tick(MINUTE)
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["COMPLETED_KEPT"]
+    assert "too close to tell which came first" in world.detail
+    assert world.exists()
+
+
+def test_a_cancel_and_a_start_in_the_other_order_stopped_the_new_backup() -> None:
+    """The backup's name says, by the same clock as the cancel, that its start was asked for later."""
+    world = World()
+    cancel = world.publish(CANCEL)
+    world.tick(5 * SECOND)
+    world.send(**START)
+
+    world.deliver(cancel)
+
+    assert world.outcomes == ["STARTED", "NOTHING_TO_CANCEL"]
+    assert not world.cancelled(world.results[0]["operation"])
+
+
+def test_a_cancel_right_after_its_start_was_turned_down_while_a_scheduled_backup_ran() -> None:
+    """What a schedule made is left out before it is asked what ran."""
+    world = World()
+    scheduled = world.start_scheduled()
+    world.tick(MINUTE)
+    delivery = world.publish(CANCEL)
+    world.tick(SECOND)
+    operation = world.start_by_hand()
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["CANCEL_REQUESTED"]
+    assert world.cancelled(operation)
+    assert not world.cancelled(scheduled)
+
+
+def test_what_was_cancelled_for_the_command_is_its_answer_when_it_comes_again() -> None:
+    """The first delivery may have died before it could say so, and another backup may have begun since."""
+    world = World(Plan(duration=HOUR, cancel_duration=SECOND))
+    operation = world.start_by_hand()
+    world.send(**CANCEL)
+    world.tick(2 * SECOND)
+    world.start_by_hand("rival")
+
+    world.again()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "CANCELLED"]
+    assert world.results[1]["operation"] == operation
+
+
+# Copies, which are nobody's to stop.
+
+COPY = f"{INSTANCE}/backups/copied"
+
+
+def copying(length: timedelta = 2 * HOUR) -> tuple[World, str]:
+    """A backup that is complete, and its copy, which is being made."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(HOUR)
+    return world, world.spanner.begin_copy(world.now, NIGHTLY, COPY, world.now + length).name
+
+
+@pytest.mark.parametrize("later", [MINUTE, 3 * HOUR])
+@pytest.mark.parametrize("by", ["operation", "backup"])
+@pytest.mark.parametrize("action", ["cancel", "follow"])
+def test_a_copy_that_was_named_by_its_backup_was_not_known(later: timedelta, by: str, action: str) -> None:
+    """It is named, with what it is, and left alone."""
+    world, copy = copying()
+    world.tick(later)
+
+    world.send(action=action, **{by: copy if by == "operation" else COPY})
+
+    assert world.outcomes == ["REJECTED"]
+    assert world.detail.endswith(f" {copy} is left alone: it is a copy of {NIGHTLY}.")
+    assert world.calls["CancelOperation"] == 0
+
+
+class Wide(SpannerPort):
+    """Spanner, whose list holds what is left alone, whatever it is narrowed by."""
+
+    def list_operations(self, instance: InstanceName, **narrowed: Any) -> Listing:  # noqa: ANN401 handed on
+        """Reads the operations."""
+        left_alone = super().list_operations(instance).unhandled
+        return Listing(super().list_operations(instance, **narrowed).operations, left_alone)
+
+
+class Unreadable(Wide):
+    """Spanner, which doesn't say what is left alone."""
+
+    def list_operations(self, instance: InstanceName, **narrowed: Any) -> Listing:  # noqa: ANN401 handed on
+        """Reads the operations."""
+        listed = super().list_operations(instance, **narrowed)
+        return replace(listed, unhandled=tuple(replace(one, is_copy=False) for one in listed.unhandled))
+
+
+@pytest.mark.parametrize(
+    ("port", "late", "outcome"),
+    [
+        (Wide, HOUR + MINUTE, "COMPLETED_THEN_DELETED"),
+        (Unreadable, HOUR + MINUTE, "REJECTED"),
+        (Unreadable, SECOND, "CANCEL_REQUESTED"),
+    ],
+)
+def test_a_copy_was_in_the_way_of_a_cancel_by_database(port: type[SpannerPort], late: timedelta, outcome: str) -> None:
+    """It is no backup of a database that could be meant; what can't be read may be, once what ran has ended."""
+    world, copy = copying()
+    operation = world.start_by_hand("orders")
+    world.port = port
+    delivery = world.publish(CANCEL)
+    world.tick(late)
+
+    world.deliver(delivery)
+
+    assert world.outcomes == [outcome]
+    assert operation in str(world.results[0])
+    assert (copy in world.detail) is (outcome == "REJECTED")
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_what_can_t_be_read_keeps_a_backup_that_was_named_late(*, done: bool) -> None:
+    """It may be what is meant, so nothing is deleted, and it is said what was in doubt."""
+    world, copy = copying(MINUTE if done else HOUR)
+    world.port = Unreadable
+    world.tick(2 * MINUTE)
+
+    world.send(action="cancel", backup=NIGHTLY)
+
+    assert world.outcomes == ["REJECTED"]
+    assert copy in world.detail
+    assert world.exists()
+
+
+def test_what_began_after_the_command_keeps_a_backup_of_its_name_that_was_named_late() -> None:
+    """A backup that somebody has made anew since is younger than the command."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(HOUR + MINUTE)
+    delivery = world.publish({"action": "cancel", "backup": NIGHTLY})
+    world.tick(MINUTE)
+    world.delete_by_hand(NIGHTLY)
+    operation = world.start_by_hand()
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["REJECTED"]
+    assert world.detail.startswith("Deleted nothing, as it is in doubt which operation is meant: ")
+    assert operation in world.detail
+    assert not world.cancelled(operation)
+
+
+def test_two_commands_that_found_nothing_to_cancel_were_one_event() -> None:
+    """A reader that drops doubles would never have heard of the second."""
+    world = World(Plan(duration=HOUR))
+    operation = world.start_by_hand()
+    world.tick(3 * HOUR)
+
+    world.send(action="cancel", operation=operation)
+    world.send(action="cancel", operation=operation)
+    world.again()
+
+    first, second, again = (message.attributes["ce-id"] for message in world.pubsub.published(RESULTS))
+    assert first != second == again
