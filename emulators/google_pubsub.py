@@ -19,8 +19,8 @@ from emulators.stack import free_port
 if TYPE_CHECKING:
     from types import TracebackType
 
-START_S_MAX = 60.0
-"""How long it may take to answer for the first time; a second is usual, on a busy machine several are."""
+START_S_MAX = 120.0
+"""How long it may take to answer for the first time; a second is usual, on a busy machine many are."""
 
 _JARS = "cloud-pubsub-emulator-*-all.jar"
 

@@ -25,6 +25,7 @@ from tests.e2e.lab import (
     seconds,
     wait_until,
 )
+from tests.e2e.wire_lives import one_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +34,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 10
 """Deliveries of one start at once."""
-
-
-def _one_chain(lab: Lab, message_id: str) -> None:
-    """Checks that a command has one follow-up for each step and nothing beside that."""
-    follow_ups = lab.follow_ups(message_id)
-    steps = [follow_up["step"] for _, follow_up in follow_ups]
-    assert sorted(steps) == list(range(1, len(steps) + 1)), f"the chain has forked: {steps}"
-    assert len({name for name, _ in follow_ups}) == len(follow_ups)
 
 
 @contextmanager
@@ -55,7 +48,7 @@ def _pushed_too(lab: Lab, *topics: str) -> Iterator[None]:
 
 
 @played(ALONE)
-def test_a_start_delivered_ten_times_at_once_makes_one_backup_and_one_chain(lab: Lab) -> None:
+def test_a_start_delivered_ten_times_at_once_makes_one_backup_andone_chain(lab: Lab) -> None:
     """All ten deliveries end well, Spanner makes one backup, and it is looked at as often as if there had been one."""
     with _pushed_too(lab, *[lab.stack.commands] * (AT_ONCE - 1)):
         message_id, operation, _ = lab.started(DEAF, backup_id="nightly")
@@ -64,7 +57,7 @@ def test_a_start_delivered_ten_times_at_once_makes_one_backup_and_one_chain(lab:
 
         assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
     assert len(lab.history(What.BACKUP_STARTED)) == 1
-    _one_chain(lab, message_id)
+    one_chain(lab, message_id)
     assert len(lab.calls("GetOperation")) == len(lab.follow_ups(message_id))
 
 
@@ -75,7 +68,7 @@ def test_a_chain_whose_every_message_comes_twice_does_not_fork(lab: Lab) -> None
         message_id = lab.publish("start", database=lab.database(STUBBORN), cancel_after="1s")
 
         assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
-        _one_chain(lab, message_id)
+        one_chain(lab, message_id)
         last = lab.told(message_id)[-1]
         assert len(lab.history(What.BACKUP_DELETED)) == 1
         wait_until(lambda: _times_told(lab, last.attributes["ce-id"]) >= 2)
@@ -94,7 +87,7 @@ def test_tasks_that_publish_twice_do_not_fork_the_chain(lab: Lab) -> None:
     lab.stack.spanner.finish(operation)
 
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
-    _one_chain(lab, message_id)
+    one_chain(lab, message_id)
 
 
 @played(ALONE, embedded=True)
@@ -112,7 +105,7 @@ def test_late_and_doubled_follow_ups_are_one_more_look(lab: Lab) -> None:
     assert pubsub.wait_until_idle(WAIT_S_MAX)
     wait_until(lambda: _times_told(lab, last.attributes["ce-id"]) >= 2)
     assert lab.follow_ups(message_id) == chain
-    _one_chain(lab, message_id)
+    one_chain(lab, message_id)
 
 
 def _answer_lost(code: Code, lab: Lab) -> None:
@@ -126,7 +119,7 @@ def _answer_lost(code: Code, lab: Lab) -> None:
     assert len(lab.history(What.BACKUP_STARTED)) == 1
     first, _ = lab.lines(message_id, 2)
     assert (first["severity"], first["error"]["code"]) == ("WARNING", code.name)
-    _one_chain(lab, message_id)
+    one_chain(lab, message_id)
 
 
 LOST = [
@@ -153,7 +146,7 @@ def test_a_function_killed_between_two_looks_goes_on(lab: Lab) -> None:
     lab.comes_to(message_id, "STARTED", "COMPLETED_THEN_DELETED")
     assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
     assert lab.left_behind() == []
-    _one_chain(lab, message_id)
+    one_chain(lab, message_id)
 
 
 @played(ALONE)
@@ -175,4 +168,4 @@ def test_a_function_killed_between_start_and_follow_up_loses_nothing(lab: Lab) -
     assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "CANCELLED"]
     assert len(lab.history(What.BACKUP_STARTED)) == 1
     assert lab.left_behind() == []
-    _one_chain(lab, message_id)
+    one_chain(lab, message_id)

@@ -68,7 +68,7 @@ def test_create_wait_and_read(client: DatabaseAdminClient, clock: Clock) -> None
 
     assert (running.name, running.database) == (NIGHTLY, ORDERS)
     assert (running.progress.progress_percent, running.progress.start_time) == (25, START)
-    made = operation.result(timeout=10)
+    made = operation.result(timeout=60)
     assert made == client.get_backup(name=NIGHTLY)
     assert (made.state, made.create_time, made.version_time) == (pb.Backup.State.READY, START, START)
     assert made.max_expire_time == START + 366 * DAY
@@ -96,7 +96,7 @@ def test_a_cancel_that_loses_is_answered_like_any_other(
     client.cancel_operation(operations_pb2.CancelOperationRequest(name=operation.operation.name))
     clock.tick(HOUR)
 
-    assert operation.result(timeout=10).name == NIGHTLY
+    assert operation.result(timeout=60).name == NIGHTLY
     assert operation.metadata.cancel_time == START
     assert not operation.cancel()
 
@@ -207,11 +207,11 @@ def test_restore_and_copy(client: DatabaseAdminClient, clock: Clock) -> None:
 
     assert list(needed.referencing_databases) == [f"{INSTANCE}/databases/restored"]
     assert list(needed.referencing_backups) == [f"{INSTANCE}/backups/copy"]
-    restored = restore.result(timeout=10)
+    restored = restore.result(timeout=60)
     assert restored.restore_info.backup_info.source_database == ORDERS
     assert client.get_database(name=restored.name) == restored
     assert restore.metadata.progress.progress_percent == 100
-    assert copy.result(timeout=10).state == pb.Backup.State.READY
+    assert copy.result(timeout=60).state == pb.Backup.State.READY
     assert copy.metadata.source_backup == NIGHTLY
     (listed,) = client.list_database_operations(parent=INSTANCE)
     assert listed.name == restore.operation.name
@@ -309,7 +309,7 @@ def test_of_many_creations_at_once_one_gets_the_slot(client: DatabaseAdminClient
     barrier = threading.Barrier(16)
 
     def start(number: int) -> bool:
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=60)
         try:
             _create(client, f"backup-{number}")
         except exceptions.FailedPrecondition:
@@ -331,7 +331,7 @@ def test_real_time_passes_too() -> None:
         backup = pb.Backup(database=ORDERS, expire_time=emulator.now() + DAY)
         operation = client.create_backup(parent=INSTANCE, backup_id="nightly", backup=backup)
 
-        assert operation.result(timeout=10).state == pb.Backup.State.READY
+        assert operation.result(timeout=60).state == pb.Backup.State.READY
 
 
 def test_closing_twice_is_harmless() -> None:

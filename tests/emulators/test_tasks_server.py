@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LOCATION = "projects/p/locations/l"
 QUEUE = f"{LOCATION}/queues/q"
 NAME = f"{QUEUE}/tasks/a"
-WAIT_S = 10.0
+WAIT_S = 60.0
 FULL = tasks_v2.Task.View.FULL
 
 Client = Any

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 INSTANCE = "projects/p/instances/i"
 DATABASE = f"{INSTANCE}/databases/orders"
 
-PATIENTLY = retries.Retry(predicate=retries.if_exception_type(exceptions.ServiceUnavailable), initial=0.02, timeout=5.0)
+PATIENTLY = retries.Retry(predicate=retries.if_exception_type(exceptions.ServiceUnavailable), initial=0.02, timeout=60)
 """After a connection has broken, the client may send one more call on it before it notices."""
 
 
@@ -73,7 +73,7 @@ def test_a_trouble_is_seen_by_the_client_and_passes(
     assert _list(client) == [DATABASE]
     _plan(emulator, trouble)
     with pytest.raises(theirs):
-        _list(client, timeout_s=0.2 if trouble is Trouble.HANG else 5.0)
+        _list(client, timeout_s=0.2 if trouble is Trouble.HANG else 60.0)
 
     assert emulator.faults.injected == {("ListDatabases", trouble, "after"): 1}
     assert _list(client, retry=PATIENTLY) == [DATABASE]
@@ -96,7 +96,7 @@ def test_a_broken_connection_takes_all_its_calls_along_and_no_other_connection(
 
     def wait_in_vain() -> None:
         with pytest.raises(exceptions.ServiceUnavailable):
-            _list(client, timeout_s=30.0)
+            _list(client, timeout_s=60.0)
         failed.set()
 
     waiting = threading.Thread(target=wait_in_vain)
@@ -114,7 +114,7 @@ def test_a_broken_connection_takes_all_its_calls_along_and_no_other_connection(
     with pytest.raises(exceptions.ServiceUnavailable):
         _list(client)
 
-    waiting.join(timeout=5.0)
+    waiting.join(timeout=60.0)
     assert failed.is_set()
 
 
@@ -135,7 +135,7 @@ def test_cloud_tasks_has_troubles_too() -> None:
         request = tasks_v2.HttpRequest(url="https://example.com")
         task = tasks_v2.Task(name=f"{queue}/tasks/a", http_request=request)
         with pytest.raises(exceptions.ServiceUnavailable):
-            client.create_task(parent=queue, task=task, retry=None, timeout=5.0)
+            client.create_task(parent=queue, task=task, retry=None, timeout=60.0)
 
         assert [made.name for made in emulator.created()] == [task.name]
 
@@ -146,7 +146,7 @@ def test_pubsub_has_troubles_too(pubsub: PubSubEmulator) -> None:
     with grpc.insecure_channel(pubsub.address) as channel:
         publisher = PublisherClient(transport=PublisherClient.get_transport_class("grpc")(channel=channel))
         with pytest.raises(exceptions.InternalServerError):
-            publisher.publish(topic=TOPIC, messages=[PubsubMessage(data=b"one")], retry=None, timeout=5.0)
+            publisher.publish(topic=TOPIC, messages=[PubsubMessage(data=b"one")], retry=None, timeout=60.0)
     connection = HTTPConnection(pubsub.address)
     connection.request("POST", f"/v1/{TOPIC}:publish", b'{"messages": [{"data": "dHdv"}]}')
     with pytest.raises(RemoteDisconnected):
