@@ -30,6 +30,7 @@ def test_the_function_accepts_the_environment_that_the_module_gives_it(plans: Ma
 
     assert read.handlers.follow_ups_topic == plan.one("google_pubsub_topic", "follow_ups").text("id")
     assert read.handlers.allow_delete is SUBJECTS[subject].may_delete
+    assert set(read.handlers.policy.instances) == set(environment_of(plan)["BACKSTOP_INSTANCES"].split(","))
 
 
 def test_the_function_accepts_the_ends_of_every_range(workspace: Workspace, minimal_variables: dict[str, Json]) -> None:
