@@ -10,7 +10,7 @@ import pytest
 
 from tests.terraform.plans import Plan, Providers, Workspace
 from tests.terraform.standin.server import serving
-from tests.terraform.subjects import SUBJECTS
+from tests.terraform.subjects import DIRECTORIES, SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ def providers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Providers]:
 def workspace(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A copy of the module and its examples, initialised."""
     workspace = Workspace.copied(tmp_path_factory.mktemp("module"), providers)
-    for below in ("terraform", "terraform/examples/minimal", "terraform/examples/fleet"):
+    for below in DIRECTORIES:
         workspace.init(below)
     return workspace
 

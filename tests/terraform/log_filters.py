@@ -60,13 +60,13 @@ class _Reader:
         return lambda entry: any(part(entry) for part in parts)
 
     def _one(self) -> Filter:
-        word = self._words.pop(0)
+        word = self._tokens.pop(0)
         if word == "NOT":
             inner = self._one()
             return lambda entry: not inner(entry)
         if word == "(":
             group = self.all_of()
-            assert self._words.pop(0) == ")"
+            assert self._tokens.pop(0) == ")"
             return group
         if word.startswith("log_id"):
             end = "/logs/" + word[8:-2].replace("/", "%2F")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import os
@@ -91,6 +92,12 @@ class Plan:
         self.resources = list(read.planned_values.root_module.everything())
         self.configuration = read.configuration
         self.archives = archives
+
+    def part(self, module: str) -> Plan:
+        """The part of a plan that one of several modules makes."""
+        part = copy.copy(self)
+        part.resources = [found for found in self.resources if found.address.startswith(f"module.{module}.")]
+        return part
 
     def module(self) -> dict[str, object]:
         """The module's configuration: the root's own, or that of the one module it calls."""

@@ -11,6 +11,9 @@ import msgspec
 
 from tests.terraform.plans import Json
 
+DIRECTORIES = ("terraform", *(f"terraform/examples/{name}" for name in ("fleet", "minimal", "notices", "teams")))
+"""The module and its examples."""
+
 
 class Subject(msgspec.Struct, frozen=True):
     """One deployment: the directory that is planned, and variables where it is the module itself."""
@@ -68,7 +71,7 @@ SUBJECTS: dict[str, Subject] = {
             "queue_name": "looks-2",
             "scheduler_region": "europe-west1",
             "alerts": {"disabled": ["queue-growing"]},
-            "deletion_channels": ["projects/example-locked/notificationChannels/audit"],
+            "deletion_channels": ["projects/example-locked/notificationChannels/1111"],
             "notification_channels": ["projects/example-locked/notificationChannels/1234"],
         },
     ),

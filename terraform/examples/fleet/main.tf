@@ -27,7 +27,9 @@ module "backstop" {
   }
 
   notification_channels = var.notification_channels
-  publishers            = ["group:database-team@example.com", "serviceAccount:ci@example-shop.iam.gserviceaccount.com"]
+  # Whoever has to account for deletions hears of each, and of nothing else.
+  deletion_channels = ["projects/example-operations/notificationChannels/1111"]
+  publishers        = ["group:database-team@example.com", "serviceAccount:ci@example-shop.iam.gserviceaccount.com"]
 
   alerts = { oldest_message_s = 600, queue_depth = 50 }
 }
