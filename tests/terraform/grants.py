@@ -8,6 +8,8 @@ from tests.terraform.standin.computed import project_number
 from tests.terraform.subjects import SUBJECTS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.terraform.plans import Plan, Resource
 
 
@@ -42,12 +44,14 @@ TARGETS = {
 would take away what others were granted."""
 
 
-def grants(plan: Plan, project: str) -> list[Grant]:
-    """Every grant that the plan makes, with the module's own names shortened."""
-    return sorted(_grant(found, project) for found in plan.resources if _is_grant(found))
+def grants(plan: Plan, project: str, among: Sequence[Resource] | None = None) -> list[Grant]:
+    """Every grant that the plan makes, or these of its resources do, with the module's own names shortened."""
+    made = plan.resources if among is None else among
+    return sorted(_grant(found, project) for found in made if is_grant(found))
 
 
-def _is_grant(found: Resource) -> bool:
+def is_grant(found: Resource) -> bool:
+    """Whether a resource grants something."""
     return "_iam_" in found.type and found.type != "google_project_iam_custom_role"
 
 

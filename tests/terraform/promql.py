@@ -52,7 +52,7 @@ def compiled(text: str, series: Series) -> Query:
 
 class _Reader:
     def __init__(self, text: str, series: Series) -> None:
-        self._tokens = [*_TOKEN.findall(text), ""]
+        self._tokens: list[str] = [*_TOKEN.findall(text), ""]
         assert "".join(self._tokens) == re.sub(r"\s", "", text), text
         self._series = series
         self._at = 0

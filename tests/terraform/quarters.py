@@ -35,7 +35,7 @@ def _rome(hour: float) -> list[float]:
     return [day * DAY + (hour - (1 if day in shifted else 0)) * HOUR for day in range(QUARTER_DAYS)]
 
 
-SCHEDULES: Json = {
+SCHEDULES: dict[str, Json] = {
     "nightly": {"instance": "orders", "databases": ["orders-*", "user?"], "cron": "5 1 * * *"},
     "rome": {"instance": "orders", "database": "accounts", "cron": "25 2 * * *", "time_zone": "Europe/Rome"},
     "workdays": {"instance": "orders", "database": "reports", "cron": "0 3 * * 1-5"},

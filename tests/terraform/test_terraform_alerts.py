@@ -67,7 +67,7 @@ def conditions(watched: Plan) -> Mapping[str, Condition]:
     return found
 
 
-def alarm(query: Query, duration_s: float, begin: float, end: float, step: float = STEP) -> float | None:
+def alarm(query: Query, duration_s: float, begin: float, end: float) -> float | None:
     """When the condition first held for its whole duration; None if it never did."""
     held_since: dict[object, float] = {}
     now = begin
@@ -76,7 +76,7 @@ def alarm(query: Query, duration_s: float, begin: float, end: float, step: float
         held_since = {labels: held_since.get(labels, now) for labels in held}
         if any(now - since >= duration_s for since in held_since.values()):
             return now
-        now += step
+        now += STEP
     return None
 
 
@@ -93,7 +93,7 @@ def test_a_quiet_quarter_has_no_alarm(conditions: Mapping[str, Condition], seed:
     series = Quarter(seed=seed).series()
 
     alarms = {
-        name: alarm(compiled(condition.query, series), condition.duration_s, 0, QUARTER_DAYS * DAY, 30 * MINUTE)
+        name: alarm(compiled(condition.query, series), condition.duration_s, 0, QUARTER_DAYS * DAY)
         for name, condition in conditions.items()
     }
     assert {name: at for name, at in alarms.items() if at is not None} == {}
