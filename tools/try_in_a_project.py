@@ -2,8 +2,8 @@
 
     python -m tools.try_in_a_project --project P --region R --instance I --database D
 
-does so in a real project, for cents; with --dry-run it only says what it would run. With --emulators, and nothing else, it
-takes the same steps on this machine, from the second on and without the last, as CI does.
+does so in a real project, for cents; with --dry-run it only says what it would run. With --emulators, and nothing
+else, it takes the same steps on this machine, from the second on and without the last, as CI does.
 
 The database should be a small one that nobody minds: its backups are made and deleted. A backup of a small database
 takes some minutes. Terraform's state stays in build/try, so that a try that broke off can be destroyed from there.

@@ -82,8 +82,6 @@ def test_the_examples_of_the_readme_can_be_planned(workspace: Workspace, tmp_pat
     below.mkdir()
     code, count = re.subn(r'source = "\./backstop/terraform"', 'source = "../terraform"', example)
     (below / "main.tf").write_text(code)
-    workspace.init(below.name)
-
     plan = workspace.plan(below.name)
 
     assert count == 1

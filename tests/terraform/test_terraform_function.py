@@ -63,6 +63,9 @@ def test_the_environment_names_only_variables_that_the_function_reads(fleet: Pla
             settings.read({**environment, name: "nonsense"})
 
 
+pytestmark = pytest.mark.timeout(300)
+"""An empty environment, 23 packages and a server: a quarter of a minute, or many on a machine that others use, too."""
+
 INSTANCE = "projects/example-shop/instances/orders"
 
 
