@@ -174,6 +174,8 @@ def the_archive_holds_what_runs_and_nothing_else(plan: Plan, _: str) -> None:
     """The entry point, the lock file and the package's modules; it is built from exactly that object."""
     source = plan.one(FUNCTION).get("build_config", 0, "source", 0, "storage_source", 0)
     assert isinstance(source, dict)
+    # A resource, which is written by whoever applies; a data source would be written by whoever plans.
+    assert len(plan.all("archive_file")) == len(plan.all("google_storage_bucket_object"))
     for found in plan.all("google_storage_bucket_object"):
         assert source["object"] == found.text("name")
         assert source["bucket"] == found.text("bucket") == plan.one("google_storage_bucket").text("name")

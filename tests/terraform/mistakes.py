@@ -37,8 +37,6 @@ MISTAKES: Sequence[Mistake] = (
         '"allUsers"',
         "the_public_is_let_in_nowhere",
     ),
-    Mistake("the function may invoke itself", "function.tf", "push.member", "runtime.member", GRANTS),
-    Mistake("the agent may sign as the function", "function.tf", "push.name", "runtime.name", GRANTS),
     Mistake(
         "the function publishes follow-ups itself",
         "pubsub.tf",
@@ -54,19 +52,11 @@ MISTAKES: Sequence[Mistake] = (
         "nobody_but_the_tasks_account_publishes_follow_ups",
         subject="fleet",
     ),
-    Mistake("the function may publish nowhere", "pubsub.tf", "topic.results.name", "topic.dead_letters.name", GRANTS),
     Mistake(
         "the tasks account administers the topic",
         "pubsub.tf",
         'topic.follow_ups.name\n  role    = "roles/pubsub.publisher"',
         'topic.follow_ups.name\n  role    = "roles/pubsub.admin"',
-        GRANTS,
-    ),
-    Mistake(
-        "the agent can't acknowledge what it moves",
-        "pubsub.tf",
-        '"roles/pubsub.subscriber"',
-        '"roles/pubsub.viewer"',
         GRANTS,
     ),
     Mistake("the function administers the queue", "queue.tf", "cloudtasks.enqueuer", "cloudtasks.admin", GRANTS),
