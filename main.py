@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 import traceback
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 ENVIRONMENT = settings.read(os.environ)
 """Read as the instance starts, so that a deployment with a wrong setting never serves."""
 
-ACKNOWLEDGED, AGAIN, BUG, NOT_ALLOWED = 204, 503, 500, 405
+ACKNOWLEDGED, AGAIN, BUG = 204, 503, 500
+WELL, UNREADABLE, NOT_ALLOWED = 200, 400, 405
 """Pub/Sub takes any 2xx for done and everything else for "bring it again".
 
 https://cloud.google.com/pubsub/docs/push (documented)
@@ -35,13 +37,19 @@ https://cloud.google.com/pubsub/docs/push (documented)
 def on_message(request: flask.Request) -> tuple[str, int]:
     """Answers one push of Pub/Sub's or one event of Eventarc's."""
     if request.method != "POST":
-        return "Backstop takes Pub/Sub's pushes.", NOT_ALLOWED
+        # A health check asks whether somebody is there, and nothing more.
+        return "Backstop takes Pub/Sub's pushes.", WELL if request.method in {"GET", "HEAD"} else NOT_ALLOWED
     started_s = time.monotonic()
     headers = {name.lower(): value for name, value in request.headers.items()}
     trace = logs.trace_name(headers, ENVIRONMENT.tasks_queue.split("/")[1])
-    now, body = datetime.now(UTC), request.get_data()
     try:
-        delivery, report = receive(body, request.path, headers, now, _ports(), ENVIRONMENT.handlers)
+        now, body = datetime.now(UTC), request.get_data()
+    except Exception as error:  # noqa: BLE001 each server has its own for a body that breaks off, which no push does
+        logs.write(logs.unread(repr(error), trace))
+        request.stream = io.BytesIO()  # the framework reads what is left once more, after the answer
+        return "", UNREADABLE
+    try:
+        delivery, report = receive(body, request.path, headers, now, _ports(trace), ENVIRONMENT.handlers)
         line = logs.line(delivery, report, time.monotonic() - started_s, trace)
     except Exception:  # noqa: BLE001 a bug must be told with its trace, and the message brought again
         logs.write(logs.bug(traceback.format_exc(), body, trace))
@@ -50,7 +58,7 @@ def on_message(request: flask.Request) -> tuple[str, int]:
     return "", AGAIN if report.retry else ACKNOWLEDGED
 
 
-def _ports() -> Ports:
+def _ports(trace: str) -> Ports:
     budget = Budget()
     return Ports(
         spanner=SpannerBackups(budget),
@@ -60,5 +68,5 @@ def _ports() -> Ports:
             ENVIRONMENT.tasks_service_account,
             budget,
         ),
-        results=PubSubResults(ENVIRONMENT.results_topic, budget),
+        results=PubSubResults(ENVIRONMENT.results_topic, trace, budget),
     )

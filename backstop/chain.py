@@ -52,19 +52,25 @@ def next_wait(at: At, look: Look, operation: Operation) -> timedelta:
 
 def following(at: At, look: Look, operation: Operation) -> Look:
     """The poll that comes after this one; it remembers the highest progress and when that was first seen."""
-    following = replace(look, step=look.step + 1, failures=0, seen_running=look.seen_running or not operation.done)
+    seen = look.seen_running or not operation.done
+    following = replace(look, step=look.step + 1, failures=0, seen_running=seen)
     if look.percent is not None and operation.percent <= look.percent:
         return following
     elapsed = max(at.now - operation.start_time, timedelta(0))
     return replace(following, percent=operation.percent, percent_seconds=int(elapsed.total_seconds()))
 
 
-def poll_again(at: At, look: Look, operation: Operation, wait: timedelta, why: str) -> timedelta | None:
-    """Schedules the next poll and returns the wait; past the give-up time it says so instead, and why it came to it."""
+def poll_again(at: At, look: Look, operation: Operation, wait: timedelta, why: str, *told: Result) -> timedelta | None:
+    """Schedules the next poll, publishes what is to be told, and returns the wait.
+
+    Past the give-up time it publishes that instead, and why it came to it.
+    """
     if at.now >= look.give_up_at:
-        at.tell(give_up(at, look, why, operation))
+        at.tell(*told, give_up(at, look, why, operation))
         return None
-    return at.schedule(following(at, look, operation), wait)
+    at.schedule(following(at, look, operation), wait)
+    at.tell(*told)
+    return wait
 
 
 def give_up(at: At, look: Look, why: str, operation: Operation | None = None, error: ErrorText | None = None) -> Result:

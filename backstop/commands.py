@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from backstop.durations import Duration, duration_text
+from backstop.durations import Duration, check_time, duration_text
 from backstop.errors import BadMessageError
 from backstop.names import BackupId, BackupName, DatabaseName, InstanceName, OperationName
 
@@ -90,7 +90,8 @@ class Start(
     Attributes:
         database: The one database; None when `instance` is given.
         instance: The instance whose databases are meant; None when `database` is given.
-        databases: Shell-style patterns for the ids of the instance's databases; empty means all.
+        databases: Shell-style patterns for the ids of the instance's databases. Left out it means all; an empty list is
+            refused, as a program that found none to name would start every one.
         backup_id: The backup's id; None derives one from the message.
         retention: How long the backup is kept, 6 h to 366 d; None takes the setting.
         version_time: The moment whose data the backup holds; None means the time of the request.
@@ -103,7 +104,7 @@ class Start(
 
     database: DatabaseName | None = None
     instance: InstanceName | None = None
-    databases: tuple[str, ...] = ()
+    databases: Annotated[tuple[str, ...], Meta(min_length=1)] = ()
     backup_id: BackupId | None = None
     retention: Duration | None = None
     version_time: Annotated[datetime, Meta(tz=True)] | None = None
@@ -120,7 +121,7 @@ class Start(
         _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
         _in_range("start_within", self.start_within, START_WITHIN_MIN, START_WITHIN_MAX)
         if self.version_time is not None:
-            _in_utc("version_time", self.version_time)
+            check_time("version_time", self.version_time)
         if self.database is not None and self.databases:
             raise BadMessageError("databases", list(self.databases), "goes with instance, not with database")
         if self.instance is not None and self.backup_id is not None:
@@ -241,14 +242,6 @@ def _exactly_one(command: Start | Cancel | Follow, *fields: str) -> None:
     if len(given) != 1:
         found = ", ".join(given) or "none of them"
         raise BadMessageError(" | ".join(fields), found, "exactly one of these must be given")
-
-
-def _in_utc(field: str, value: datetime) -> None:
-    """Refuses the few times with an offset whose year in UTC is none, as nobody further in could write them."""
-    try:
-        value.astimezone(UTC)
-    except OverflowError as error:
-        raise BadMessageError(field, value.isoformat(), "must lie in the years 1 to 9999 of UTC") from error
 
 
 def _in_range(field: str, value: timedelta | None, low: timedelta, high: timedelta) -> None:

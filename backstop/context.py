@@ -72,6 +72,8 @@ class Report:
         note: One sentence for a delivery that published no outcome.
         retry: Whether the delivery must be refused, so that Pub/Sub brings it again.
         error: What Google said, for a delivery that is retried later or refused.
+        instance: The instance that a message is about which could not be understood.
+        warning: Whether somebody may want to look, although nothing above says so.
     """
 
     command: str = "unknown"
@@ -84,3 +86,5 @@ class Report:
     note: str = ""
     retry: bool = False
     error: ErrorText | None = None
+    instance: str | None = None
+    warning: bool = False

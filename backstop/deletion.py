@@ -72,10 +72,10 @@ def delete_if_earned(at: At, look: Look, operation: Operation) -> timedelta | No
         How long until the next poll; None if this one was the last.
     """
     verdict = judge(at, look, operation)
-    if verdict.missing and not look.missing:
+    if verdict.missing and look.missing != "backup":
         # Spanner may say so by mistake, so a backup is gone only when two polls don't find it.
         wait = bounded(at, look, timedelta(0))
-        return poll_again(at, replace(look, missing=True), operation, wait, "its backup was not found")
+        return poll_again(at, replace(look, missing="backup"), operation, wait, "its backup was not found")
     if verdict.outcome is None and verdict.found is not None:
         blocked = try_to_delete(at, verdict.found)
         if blocked is not None:
@@ -88,7 +88,7 @@ def delete_if_earned(at: At, look: Look, operation: Operation) -> timedelta | No
 
 def try_to_delete(at: At, found: Backup) -> RefusedError | None:
     """Deletes a backup; returns what Spanner says if a restore or a copy still needs it."""
-    why = f"message {at.trigger.message_id} asked for its operation to be stopped, and it completed all the same"
+    why = f"its operation was to be stopped and completed all the same; message {at.trigger.message_id} asked for this"
     try:
         at.ports.spanner.delete_backup(found.name, why)
     except RefusedError as error:
@@ -112,7 +112,7 @@ def _blocked(at: At, look: Look, operation: Operation, found: Backup, error: Ref
         return None
     since = at.now - operation.end_time if operation.end_time else timedelta(0)
     wait = bounded(at, look, pacing.wait_growing(max(since, timedelta(0))))
-    at.schedule(following(at, replace(look, blocked=True, missing=False), operation), wait)
+    at.schedule(following(at, replace(look, blocked=True, missing=None), operation), wait)
     if not look.blocked:
         until = f"{look.give_up_at:%Y-%m-%d %H:%M} UTC"
         detail = f"{operation.backup} can't be deleted yet, as {users_of(found)} still needs it; trying until {until}."

@@ -12,7 +12,6 @@ own: under its old one the queue would take it for a duplicate, and the chain wo
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import replace as replace_report
 from datetime import timedelta
@@ -27,6 +26,7 @@ from backstop.context import At, Report
 from backstop.errors import BadMessageError, CallError, RefusedError, TransientError, UnhandledOperationError
 from backstop.follow_ups import FanOut, FollowUp, Look, PutBack, Trigger
 from backstop.lifecycle import Outcome
+from backstop.names import unquoted
 from backstop.results import Databases, ErrorText, Result, of_command
 from backstop.sweep import sweep
 
@@ -52,13 +52,6 @@ ROLE_MISSING = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"})
 """Refusals that are about us and pass when a role is given back; every other one is about what was asked for."""
 
 
-SUBJECT_LENGTH_MAX = 300
-"""Longer than any topic's name; Pub/Sub takes attributes of up to 1,024 bytes, and the path of a URL may be longer.
-
-https://cloud.google.com/pubsub/quotas#resource_limits (documented)
-"""
-
-
 def receive(
     body: bytes, path: str, headers: Mapping[str, str], now: datetime, ports: Ports, settings: Settings
 ) -> tuple[Delivery, Report]:
@@ -67,14 +60,13 @@ def receive(
     Returns:
         The message, as far as there is one, and what came of it.
     """
-    try:
-        delivery = messages.parse_delivery(body, path, headers)
-    except BadMessageError as error:
-        # It has no message id, so its own hash serves: brought again, it is the same.
-        delivery = messages.Delivery(
-            b"", message_id=f"body-{hashlib.sha256(body).hexdigest()[:16]}", publish_time=now, topic=path.strip("/")
-        )
-        return delivery, _not_understood(error, delivery, At(now, Trigger(delivery.message_id, now), ports, settings))
+    delivery = messages.parse_delivery(body, path, headers, now)
+    if delivery.is_outcome:
+        note = f"This is an outcome, from {delivery.topic or 'nowhere'}; none is told of it, as that would never end."
+        return delivery, Report(note=note, warning=True)
+    if delivery.mistake is not None:
+        trigger = Trigger(delivery.message_id, delivery.publish_time, delivery.topic)
+        return delivery, _not_understood(delivery.mistake, delivery, At(now, trigger, ports, settings))
     return delivery, deliver(delivery, now, ports, settings)
 
 
@@ -112,25 +104,28 @@ def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings)
 
 def _not_understood(error: BadMessageError, delivery: Delivery, at: At) -> Report:
     """Tells that a message can't be understood; it is acknowledged, as no retry can help."""
-    said = f"Could not understand message {delivery.message_id or '(no id)'}: {error}."
+    read = messages.claims(delivery.data)
     result = Result(
         outcome=Outcome.REJECTED,
-        detail=said,
+        detail=f"Could not understand message {delivery.message_id or '(no id)'}: {error}.",
         trigger=at.trigger,
-        subject=delivery.topic[:SUBJECT_LENGTH_MAX] or "unknown",
+        subject=read.operation or read.backup or read.database or read.instance or delivery.topic or "unknown",
         field=error.field,
+        operation=read.operation,
+        backup=read.backup,
+        database=read.database,
     )
     try:
         at.tell(result)
     except TransientError as fault:
         return _refuse(fault)
-    return Report(results=tuple(at.told))
+    return Report(read.action or "unknown", tuple(at.told), instance=read.instance)
 
 
 def _understood(delivery: Delivery, settings: Settings) -> Command | FollowUp:
     if not delivery.is_follow_up:
         return messages.parse_command(delivery.data)
-    if delivery.topic != settings.follow_ups_topic:
+    if delivery.topic != unquoted(settings.follow_ups_topic):
         raise BadMessageError(
             f"attributes.{messages.KIND_ATTRIBUTE}",
             messages.KIND_FOLLOW_UP,
@@ -195,9 +190,7 @@ def _may_have_begun(message: Command | PutBack | FanOut, attempt: int | None) ->
 def _reject(message: Command | PutBack | FanOut, error: RefusedError, at: At) -> Report:
     ours = isinstance(error, UnhandledOperationError)
     why = f"Did nothing: {error.message}." if ours else f"Google refused: {starts.said(error)}"
-    result = _ended(message, Outcome.REJECTED, why, error, at)
-    if error.violations:
-        result = replace(result, field=error.violations[0][0])
+    result = replace(_ended(message, Outcome.REJECTED, why, error, at), field=error.field)
     at.tell(result)
     return Report(error=result.error)
 
@@ -206,7 +199,7 @@ def _ended(message: Command | PutBack | FanOut, outcome: Outcome, why: str, erro
     """The last word on a command that could not be carried out, or not to its end."""
     result = of_command(outcome, why, at.trigger, _command(message), ErrorText(error.code, error.message))
     if isinstance(message, FanOut) and message.left is not None:
-        not_started = {**message.refused, **dict.fromkeys(message.left, str(error))}
+        not_started = {**message.refused, **dict.fromkeys(message.left, starts.reason(message, str(error)))}
         return replace(result, databases=Databases(message.started, not_started))
     return result
 
@@ -231,22 +224,22 @@ def _put_back(message: Command | FollowUp, error: CallError, at: At) -> Report:
         later = replace(message, failures=message.failures + 1)
     else:
         later = PutBack(trigger=at.trigger, step=1, command=message, failures=1)
-    wait = max(pacing.wait_refused(later.failures), error.retry_after or timedelta(0))
     spread_by = f"{at.trigger.message_id} {later.failures}"
-    wait = pacing.bounded(wait, spread_by, low=at.settings.look_min, high=at.settings.look_max)
+    low = min(max(error.retry_after or timedelta(0), at.settings.look_min), at.settings.look_max)
+    wait = pacing.bounded(pacing.wait_refused(later.failures), spread_by, low=low, high=at.settings.look_max)
     at.schedule(later, wait, again="" if isinstance(later, Look) else _period(at, wait))
     return Report(step=later.step, next_look=wait, note=f"Put back: {error}.", error=said)
 
 
 def _period(at: At, wait: timedelta) -> str:
-    """The period in which something is due that is put back now, no longer than it waits.
+    """The period in which something is due that is put back now, at most half as long as it waits.
 
     So what waits in the same period already was made before and has not come yet: it will see all that has been begun,
     and one is enough. What was made for an earlier period may have come and gone before something was begun. (The time
     is that of the delivery; one whose calls are slow makes its put-back some seconds later, which only two deliveries
     of one message at the same time could notice.)
     """
-    length_s = 2 ** int(math.log2(max(wait.total_seconds(), 1.0)))
+    length_s = 2 ** int(math.log2(max(wait.total_seconds() / 2, 1.0)))
     return f"{length_s} s, {int((at.now + wait).timestamp()) // length_s}"
 
 

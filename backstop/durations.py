@@ -1,9 +1,15 @@
-"""Durations as people write them: `45s`, `30m`, `6h`, `14d`, `1h30m`."""
+"""Durations as people write them, `45s`, `30m`, `6h`, `14d`, `1h30m`, and which times a message may speak of."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+from backstop.errors import BadMessageError
+
+TIME_MIN, TIME_MAX = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
+"""The times that a message may speak of: older than Spanner, and so far from the last year that Python knows that no
+sum of a time and our longest durations passes it."""
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 # Eight digits of each unit stay within what a timedelta can hold.
@@ -40,3 +46,14 @@ def duration_text(duration: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts) or "0s"
+
+
+def check_time(field: str, value: datetime) -> None:
+    """Refuses a time that nothing may be compared with or added to.
+
+    Raises:
+        BadMessageError: It has no zone, or lies outside the years above.
+    """
+    if value.tzinfo is None or not TIME_MIN <= value < TIME_MAX:
+        reason = f"must be a time with its zone, in the years {TIME_MIN.year} to {TIME_MAX.year - 1}"
+        raise BadMessageError(field, value.isoformat(), reason)

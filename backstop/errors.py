@@ -12,6 +12,7 @@ Anything else is a bug of ours: it ends in a 500 and a stack trace.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,21 +26,19 @@ class BadMessageError(Exception):
 
     Attributes:
         field: Where in the message, as a path such as `encryption.type`; `data` for the message as a whole.
-        value: What was found there, shortened.
+        value: What was found there, as JSON and shortened; `null` is nothing.
         reason: What would be right.
     """
 
-    VALUE_LENGTH_MAX = 200
+    VALUE_BYTES_MAX = 200
     """A value is quoted to be recognised, not to be copied: results have their own limit of size."""
 
     def __init__(self, field: str, value: object, reason: str) -> None:
-        shown = value if isinstance(value, str) else repr(value)
-        if len(shown) > self.VALUE_LENGTH_MAX:
-            shown = shown[: self.VALUE_LENGTH_MAX] + "…"
-        super().__init__(f"{field}: {reason}; found {shown!r}")
-        self.field = field
-        self.value = shown
+        self.field = shortened(field, self.VALUE_BYTES_MAX)
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        self.value = shortened(shown, self.VALUE_BYTES_MAX)
         self.reason = reason
+        super().__init__(f"{self.field}: {reason}" + (f"; found {self.value!r}" if value is not None else ""))
 
 
 class CallError(Exception):
@@ -73,6 +72,11 @@ class CallError(Exception):
         self.resource = resource
         self.reason = reason
 
+    @property
+    def field(self) -> str | None:
+        """The first field of the request that Google objects to; None if it names none."""
+        return self.violations[0][0] if self.violations else None
+
 
 class TransientError(CallError):
     """The call may or may not have had its effect; the same call made again is harmless and may succeed."""
@@ -96,3 +100,23 @@ class UnhandledOperationError(RefusedError):
     def __init__(self, unhandled: Unhandled) -> None:
         super().__init__("UNIMPLEMENTED", f"{unhandled.name} is left alone: {unhandled.why}")
         self.unhandled = unhandled
+
+
+def shortened(text: str, bytes_max: int) -> str:
+    """A text cut to a length in UTF-8, which is what every service counts; one sees that it was cut."""
+    encoded = text.encode()
+    if len(encoded) <= bytes_max:
+        return text
+    return encoded[: bytes_max - len("…".encode())].decode(errors="ignore") + "…"
+
+
+TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
+"""Codes after which nobody knows whether the call had its effect, or which the service means to pass.
+
+https://cloud.google.com/apis/design/errors (documented)
+"""
+
+
+def kind_of(code: str) -> type[CallError]:
+    """Which of the three a canonical code is."""
+    return QuotaError if code == "RESOURCE_EXHAUSTED" else TransientError if code in TRANSIENT else RefusedError

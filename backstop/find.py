@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backstop.lifecycle import CLOCK_MARGIN, GRACE
-from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId
+from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId, backup_stem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def derived_backup_id(database: DatabaseName, trigger: Trigger) -> BackupId:
         `<database>-<YYYYMMDD>-<HHMMSS>-<8 hex>`, with the time of publishing in UTC.
     """
     suffix = f"-{trigger.publish_time:%Y%m%d-%H%M%S}-{_digest(trigger).hex()[:ID_DIGITS]}"
-    return BackupId(database.database_id[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
+    return BackupId(backup_stem(database.database_id)[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
 
 
 def derived_attempt(operations: Sequence[Operation], database: DatabaseName, trigger: Trigger) -> Operation | None:
@@ -70,7 +70,7 @@ def is_derived(operation: Operation) -> bool:
 def _derived_form(database: DatabaseName, digits: str) -> re.Pattern[str]:
     """The form of a derived id: what `derived_backup_id` writes, with any time."""
     time_length = len("-20261122-020000-") + ID_DIGITS
-    stem = database.database_id[: BACKUP_ID_LENGTH_MAX - time_length]
+    stem = backup_stem(database.database_id)[: BACKUP_ID_LENGTH_MAX - time_length]
     return re.compile(rf"{re.escape(stem)}-[0-9]{{8}}-[0-9]{{6}}-{digits}")
 
 
@@ -83,17 +83,15 @@ class Choice:
     """What a command for a database or a backup can mean, by how things stood when it was published.
 
     Attributes:
-        meant: The operations that ran then, the newest first, and that there may still be something to do about. If
-            none ran, those that started within the clocks' margin after.
-        over: The one of these that has ended since without a backup; of several the one that was cancelled since.
-        rivals: What started within the margin after, where all that ran has ended since: perhaps these are meant.
+        pool: The operations that ran then, the newest first. If none ran, those that began within the clocks' margin
+            after, but for a backup that is complete and that nobody has cancelled: that one is nobody's to stop.
+        rivals: Where all that ran has ended since, what began within the margin after: perhaps it is meant.
         late: The one that ended last, within the grace before; only a command that names its backup can mean it.
-        younger: What started after the command was published and isn't among `meant`.
+        younger: What began after the command was published and isn't in the pool.
         last: The one that ended last before, however long ago.
     """
 
-    meant: tuple[Operation, ...]
-    over: Operation | None
+    pool: tuple[Operation, ...]
     rivals: tuple[Operation, ...]
     late: Operation | None
     younger: tuple[Operation, ...]
@@ -104,21 +102,20 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
     """What a command published then can mean.
 
     How things stood then decides, and not how they stand when the message arrives: brought again hours later, it must
-    not turn to another operation. Pub/Sub's clock and Spanner's may differ, and the publish time comes in whole
-    milliseconds, cut; so a command that finds nothing that ran may mean what started just after it.
-    https://cloud.google.com/pubsub/docs/push#receive_push (documented: the time's form)
+    not turn to another operation, nor act after it was turned down. Pub/Sub's clock and Spanner's may differ, and the
+    publish time comes in whole milliseconds, cut; so a command that finds nothing that ran may mean what began just
+    after it. https://cloud.google.com/pubsub/docs/push#receive_push (documented: the time's form)
     """
-    pool, young = _pool(operations, published)
-    meant = sorted((one for one in pool if not _is_over(one)), key=_start, reverse=True)
-    # Had the command come before, the operation would have been cancelled for it.
-    ended = [one for one in pool if _is_over(one)]
-    over = max(ended, key=lambda one: (_heard(one, published), _start(one)), default=None)
+    known = [one for one in operations if not _asked_for_later(one, published)]
+    running = [one for one in known if ran(one, published)]
+    young = [one for one in known if published < one.start_time <= published + CLOCK_MARGIN]
+    touchable = [one for one in young if one.cancel_time is not None or not one.done or is_over(one)]
+    pool = sorted(running or touchable, key=lambda one: one.start_time, reverse=True)
     before = [one for one in operations if one.end_time is not None and one.end_time <= published]
-    last = max(before, key=lambda one: (one.end_time, _start(one)), default=None)
+    last = max(before, key=lambda one: (one.end_time, one.start_time), default=None)
     return Choice(
-        meant=tuple(meant),
-        over=over,
-        rivals=tuple(one for one in young if not _is_over(one)) if all(one.done for one in pool) else (),
+        pool=tuple(pool),
+        rivals=tuple(young) if running and all(one.done for one in running) else (),
         late=last if last is not None and last.end_time is not None and last.end_time >= published - GRACE else None,
         younger=tuple(one for one in operations if one.start_time > published and one not in pool),
         last=last,
@@ -126,34 +123,33 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
 
 
 def newest(operations: Sequence[Operation], published: datetime) -> Operation | None:
-    """The operation that a `follow` published then means: the newest that ran, or else the one that started last."""
-    pool, _ = _pool(operations, published)
-    return max(pool or [one for one in operations if one.start_time <= published], key=_start, default=None)
+    """The operation that a `follow` published then means: the newest that ran, or else the one that began last."""
+    pool = choose(operations, published).pool
+    before = [one for one in operations if one.start_time <= published]
+    return pool[0] if pool else max(before, key=lambda one: one.start_time, default=None)
 
 
-def _pool(operations: Sequence[Operation], published: datetime) -> tuple[list[Operation], list[Operation]]:
-    """The operations that ran, or else those that started just after; and those that did although others ran."""
-    young = [one for one in operations if published < one.start_time <= published + CLOCK_MARGIN]
-    running = [one for one in operations if ran(one, published)]
-    return (running, young) if running else (young, [])
+def _asked_for_later(operation: Operation, published: datetime) -> bool:
+    """Whether a start that was published after the command made the operation; its backup's derived name says when.
+
+    Both times are Pub/Sub's, so no difference of clocks comes in.
+    """
+    if not is_derived(operation):
+        return False
+    _, day, time, _ = operation.backup.backup_id.rsplit("-", 3)
+    return f"{day}-{time}" > f"{published:%Y%m%d-%H%M%S}"
 
 
 def ran(operation: Operation, published: datetime) -> bool:
-    """Whether an operation ran when a command was published."""
-    return operation.start_time <= published and (operation.end_time is None or operation.end_time > published)
+    """Whether an operation ran when a command was published; one that ended nobody knows when didn't."""
+    if operation.start_time > published:
+        return False
+    return operation.end_time > published if operation.end_time is not None else not operation.done
 
 
-def _is_over(operation: Operation) -> bool:
+def is_over(operation: Operation) -> bool:
     """Whether an operation has ended without a backup, so that nothing can be done about it."""
     return operation.error is not None
-
-
-def _start(operation: Operation) -> datetime:
-    return operation.start_time
-
-
-def _heard(operation: Operation, published: datetime) -> bool:
-    return operation.cancel_time is not None and operation.cancel_time >= published - CLOCK_MARGIN
 
 
 def is_scheduled(operation: Operation) -> bool:

@@ -50,7 +50,7 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
         percent: The highest progress seen, 0 to 100.
         percent_seconds: How long after the operation's start it was first seen.
         seen_running: Whether a delivery of this command has seen the operation run.
-        missing: Whether the last poll did not find the backup of an operation that succeeded.
+        missing: What the last poll did not find.
         blocked: Whether `DELETE_BLOCKED` has been reported.
         failures: How many looks in a row Google has refused.
         v: The version of the format.
@@ -70,7 +70,7 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
     percent: int | None = None
     percent_seconds: int = 0
     seen_running: bool = False
-    missing: bool = False
+    missing: Literal["operation", "backup"] | None = None
     blocked: bool = False
     failures: int = 0
     v: Literal[1] = VERSION

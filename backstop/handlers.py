@@ -7,10 +7,13 @@ on the way means that the message comes again, and that doing it again is harmle
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from backstop import find
-from backstop.chain import give_up_at, limit
+from backstop.chain import bounded, give_up_at, limit
 from backstop.context import At, Report
 from backstop.deletion import judge
 from backstop.errors import RefusedError, TransientError
@@ -40,34 +43,43 @@ def cancel(command: Cancel, at: At) -> Report:
     if command.operation is not None:
         return _cancel_operation(command, command.operation, at)
     listing = _list(command, at)
-    choice = find.choose(listing.operations, at.trigger.publish_time)
+    published = at.trigger.publish_time
+    kept = _scheduled(command, listing.operations, at)
+    choice = find.choose([one for one in listing.operations if one not in kept], published)
     meant = _meant(command, listing, choice, at)
     if isinstance(meant, str):
         return _reject(command, meant, at)
-    return _nothing(command, choice.last, at) if meant is None else _carry_out(command, meant, at)
+    if meant is not None:
+        return _carry_out(command, meant, at)
+    if kept:
+        why = f"Did not cancel {kept[0].name}, as a backup schedule made it and include_scheduled is not set."
+        return _reject(command, why, at)
+    return _nothing(command, find.choose(listing.operations, published).last, at)
 
 
 def _meant(command: Cancel, listing: Listing, choice: find.Choice, at: At) -> Operation | str | None:
-    """The operation that a cancel by database or backup means, or why none is to be touched; None if none is there."""
-    meant, kept = _leave_out_scheduled(command, choice.meant, at)
-    rivals, _ = _leave_out_scheduled(command, choice.rivals, at)
-    unhandled = [one for one in listing.unhandled if not one.done or one.backup == command.backup]
-    if not meant and choice.over is not None:
-        meant = [choice.over]
-    doubtful = [str(one.name) for one in rivals]
-    if all(one.done for one in meant):
-        doubtful += [one.name for one in unhandled if not one.done]
-    if len(meant) > 1 or (meant and doubtful):
+    """The operation that a cancel by database or backup means, or why none is to be touched; None if none is there.
+
+    Whatever is turned down here is turned down whenever the message comes again: it is decided by what ran when it was
+    published, and never by what has become of it since. An operation that has come to nothing since is left out only
+    where it can't have been one of several that ran.
+    """
+    # A copy is nobody's backup of a database. What can't be read may be anything.
+    unhandled = [one for one in listing.unhandled if command.backup is not None or not one.is_copy]
+    published = at.trigger.publish_time
+    alive = [one for one in choice.pool if not find.is_over(one)]
+    stopped = [one for one in choice.pool if one.cancel_time is not None and one.cancel_time >= published]
+    meant = choice.pool if command.include_scheduled else (alive or stopped or choice.pool)[: max(len(alive), 1)]
+    doubtful = [*(one.name for one in choice.rivals), *(one.name for one in unhandled)]
+    if len(meant) == 1 and (not meant[0].done or (find.is_over(meant[0]) and meant[0] in stopped) or not doubtful):
+        return meant[0]
+    if meant:
         names = ", ".join([*(one.name for one in meant), *doubtful])
         return f"Cancelled nothing, as any of these may be meant: {names}. Name the operation."
-    if meant:
-        return meant[0]
-    if kept:
-        return f"Did not cancel {kept[0].name}, as a backup schedule made it and include_scheduled is not set."
-    if unhandled:
+    if any(not one.done or one.backup == command.backup for one in unhandled):
         return f"Cancelled nothing. {_left_alone(unhandled)}"
     late = choice.late if command.backup is not None else None
-    doubtful = [*(one.name for one in choice.younger), *(one.name for one in listing.unhandled)]
+    doubtful = [*(one.name for one in choice.younger), *(one.name for one in unhandled)]
     if late is None or not doubtful:
         return late
     return (
@@ -91,13 +103,16 @@ def _cancel_operation(command: Cancel, name: OperationName, at: At) -> Report:
 
 def _carry_out(command: Cancel, meant: Operation, at: At) -> Report:
     published = at.trigger.publish_time
+    unwanted_from: datetime | None = published + CLOCK_MARGIN if command.database is not None else published - GRACE
+    if command.operation is None and meant.start_time > published:
+        unwanted_from = None  # No end is proof that it is meant, as any comes after the command.
     look = Look(
         trigger=at.trigger,
         step=0,
         operation=meant.name,
         database=meant.database,
         intent=Intent.CANCEL,
-        cancel_at=published + CLOCK_MARGIN if command.database is not None else published - GRACE,
+        cancel_at=unwanted_from,
         if_created=command.if_created,
         include_scheduled=command.include_scheduled,
         give_up_at=give_up_at(meant, at),
@@ -122,7 +137,8 @@ def _nothing(command: Cancel, last: Operation | None, at: At) -> Report:
 def _how_to_delete(operation: Operation, at: At) -> str:
     """The command that deletes a backup which a cancel leaves alone."""
     if operation.end_time is not None and operation.end_time + GRACE > at.now:
-        publish = json.dumps({"action": "cancel", "backup": operation.backup})
+        included = {"include_scheduled": True} if find.is_scheduled(operation) else {}
+        publish = json.dumps({"action": "cancel", "backup": operation.backup, **included})
         return f"If its backup is to go, publish {publish} by {_when(operation.end_time + GRACE)}."
     instance = operation.backup.instance.rpartition("/")[2]
     return f"If its backup is to go: gcloud spanner backups delete {operation.backup.backup_id} --instance={instance}"
@@ -145,7 +161,8 @@ def follow(command: Follow, at: At) -> Report:
         operation = newest
     # So much later than the command that no two clocks can disagree: what was complete before stays.
     unwanted_from = limit(command.cancel_after, operation, at.trigger.publish_time + CLOCK_MARGIN)
-    if unwanted_from is not None and not operation.done and _leave_out_scheduled(command, [operation], at)[1]:
+    is_limited = unwanted_from is not None and not operation.done and not command.include_scheduled
+    if is_limited and is_scheduled(operation, at):
         why = f"Did not follow {operation.name}, as a backup schedule made it and include_scheduled is not set."
         return _reject(command, why, at)
     look = Look(
@@ -164,7 +181,13 @@ def follow(command: Follow, at: At) -> Report:
 
 def look_again(look: Look, at: At) -> Report:
     """The follow-up's handler: reads the operation and does what the table says."""
-    return act(at, look, _get(look.operation, at))
+    operation = _get(look.operation, at)
+    if operation is None and look.missing != "operation" and at.now < look.give_up_at:
+        # Spanner may say so by mistake, so an operation is gone only when two polls in a row don't find it.
+        later = replace(look, step=look.step + 1, missing="operation")
+        wait = at.schedule(later, bounded(at, look, timedelta(0)))
+        return Report(operation=look.operation, database=look.database, step=look.step, next_look=wait)
+    return act(at, look, operation)
 
 
 def _get(name: OperationName, at: At) -> Operation | None:
@@ -189,13 +212,15 @@ def _exists(command: Cancel | Follow, at: At) -> bool:
     return command.database is None or command.database in at.ports.spanner.list_databases(command.database.instance)
 
 
-def _leave_out_scheduled(
-    command: Cancel | Follow, operations: Iterable[Operation], at: At
-) -> tuple[list[Operation], list[Operation]]:
-    """The operations that a command may stop, and those that it may not, as a backup schedule made them."""
-    first = list(operations)[:CANDIDATES_MAX]
-    kept = [] if command.include_scheduled else [one for one in first if is_scheduled(one, at)]
-    return [one for one in first if one not in kept], kept
+def _scheduled(command: Cancel, operations: Iterable[Operation], at: At) -> list[Operation]:
+    """The operations near a command's publishing that it may not stop, as a backup schedule made them."""
+    if command.include_scheduled:
+        return []
+    published = at.trigger.publish_time
+    since = published if command.backup is None else published - GRACE
+    near = [one for one in operations if one.start_time <= published + CLOCK_MARGIN and not find.is_over(one)]
+    near = [one for one in near if one.end_time is None or one.end_time > since]
+    return [one for one in near[:CANDIDATES_MAX] if is_scheduled(one, at)]
 
 
 def is_scheduled(operation: Operation, at: At) -> bool:
@@ -205,11 +230,14 @@ def is_scheduled(operation: Operation, at: At) -> bool:
     name. Without it a backup that says it is a schedule's is taken at its word, and left alone.
 
     Raises:
-        TransientError: The operation runs, and its backup can't be found: an answer that passes.
+        TransientError: The operation runs, and its backup can't be found: an answer that passes. If it is being
+            cancelled, somebody has deleted the backup.
     """
     if operation.done:
         return find.is_scheduled(operation)
     found = at.find_backup(operation.backup)
+    if found is None and operation.cancel_time is not None:
+        return False
     if found is None:
         raise TransientError("NOT_FOUND", f"{operation.name} runs, and its backup can't be found")
     if not found.schedules:

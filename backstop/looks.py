@@ -39,13 +39,10 @@ def act(at: At, look: Look, operation: Operation | None) -> Report:
         case Action.WAIT | Action.WAIT_SOON:
             # An earlier delivery of the command may have asked for the cancel and died before it could say so.
             cancelled = operation.cancel_time
-            if look.step == 0 and intent is Intent.CANCEL and cancelled and cancelled > at.trigger.publish_time:
-                at.tell(_requested(at, look, operation))
-            wait = _poll_running(at, look, operation)
+            asked = look.step == 0 and intent is Intent.CANCEL and cancelled and cancelled > at.trigger.publish_time
+            wait = _poll_running(at, look, operation, asked=bool(asked))
         case Action.CANCEL:
-            if request_cancel(at, operation):
-                at.tell(_requested(at, look, operation))
-            wait = _poll_running(at, look, operation)
+            wait = _poll_running(at, look, operation, asked=request_cancel(at, operation))
         case Action.DELETE:
             wait = delete_if_earned(at, look, operation)
         case Action.REPORT:
@@ -122,10 +119,8 @@ def ending(at: At, look: Look, operation: Operation, intent: Intent) -> Result:
     return of_operation(outcome, detail, at.trigger, operation, found=found, steps=look.step)
 
 
-def _poll_running(at: At, look: Look, operation: Operation) -> timedelta | None:
-    return poll_again(at, look, operation, next_wait(at, look, operation), "it has not ended")
-
-
-def _requested(at: At, look: Look, operation: Operation) -> Result:
+def _poll_running(at: At, look: Look, operation: Operation, *, asked: bool) -> timedelta | None:
     detail = f"Asked Spanner to stop {operation.name}; it may complete all the same and is followed to its end."
-    return of_operation(Outcome.CANCEL_REQUESTED, detail, at.trigger, operation, steps=look.step)
+    requested = of_operation(Outcome.CANCEL_REQUESTED, detail, at.trigger, operation, steps=look.step)
+    told = [requested] if asked else []
+    return poll_again(at, look, operation, next_wait(at, look, operation), "it has not ended", *told)

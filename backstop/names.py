@@ -1,45 +1,53 @@
-"""Resource names: text that has been checked once and can be trusted from then on."""
+"""Resource names: text that has been checked once and can be trusted from then on.
+
+What is checked is what could do harm: a name must stay within its place in an address, a filter or a log line. Whether
+there can be such a resource, its service judges, which knows more kinds of names than any rule of ours: projects have
+been made with ids of one letter, with numbers and with domains.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import ClassVar, Self
 
-_PROJECT = r"projects/(?:[a-z0-9.\-]+:)?[a-z][a-z0-9\-]{4,28}[a-z0-9]"
-"""Google's project ids, with the domain prefix of old ones.
+ID_LENGTH_MAX = 255
+"""Of one part of a name, in bytes: as long as the longest that there is, a topic's.
 
-https://cloud.google.com/resource-manager/docs/creating-managing-projects (documented)
+https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names (documented)
 """
-
-_INSTANCE = _PROJECT + r"/instances/[a-z][a-z0-9\-]{0,62}[a-z0-9]"
-"""https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances (documented: 2 to 64 characters)"""
-
-_DATABASE = _INSTANCE + r"/databases/[a-z][a-z0-9_\-]{0,28}[a-z0-9]"
-"""https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.databases/create (documented: 2 to 30)"""
 
 BACKUP_ID_LENGTH_MAX = 60
 """https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented: 2 to 60)"""
 
-_BACKUP_ID = r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]"
-_BACKUP = _INSTANCE + "/backups/" + _BACKUP_ID
-_OPERATION = _BACKUP + r"/operations/[A-Za-z0-9_\-]{1,128}"
+_ID = re.compile(r"[A-Za-z0-9\-_.~+%@$!&]+")
+_PROJECT_ID = re.compile(r"[A-Za-z0-9\-_.~+%@$!&:]+")
+"""The colon follows the domain of an old project: `example.com:orders`.
+
+https://cloud.google.com/resource-manager/docs/creating-managing-projects (documented)
+"""
+
+_SPECIAL = frozenset({".", "..", "-"})
+"""Parts that mean something else: two are steps in a path, and to Google `-` stands for everything.
+
+https://google.aip.dev/159 (documented)
+"""
 
 
 class Name(str):
     """Text of one fixed form. Constructing one is checking it.
 
     Raises:
-        ValueError: The text has another form; whoever wrote the text should correct it.
+        ValueError: The text has another form; whoever wrote the text should correct what is named.
     """
 
     __slots__ = ()
     form: ClassVar[str]
-    pattern: ClassVar[re.Pattern[str]]
 
     def __new__(cls, text: str) -> Self:
         """Checks the text."""
-        if not cls.pattern.fullmatch(text):
-            raise ValueError(f"must have the form {cls.form}")
+        wrong = _wrong(cls.form.split("/"), text.split("/"))
+        if wrong:
+            raise ValueError(f"must have the form {cls.form}: {wrong}")
         return super().__new__(cls, text)
 
 
@@ -47,8 +55,7 @@ class BackupId(Name):
     """The last part of a backup's name, unique in its instance."""
 
     __slots__ = ()
-    form = "[a-z][a-z0-9_-]*[a-z0-9], 2 to 60 characters"
-    pattern = re.compile(_BACKUP_ID)
+    form = "BACKUP"
 
 
 class InstanceName(Name):
@@ -56,7 +63,6 @@ class InstanceName(Name):
 
     __slots__ = ()
     form = "projects/PROJECT/instances/INSTANCE"
-    pattern = re.compile(_INSTANCE)
 
     def backup(self, backup_id: BackupId) -> BackupName:
         """The backup of that id in this instance."""
@@ -68,7 +74,6 @@ class DatabaseName(Name):
 
     __slots__ = ()
     form = "projects/PROJECT/instances/INSTANCE/databases/DATABASE"
-    pattern = re.compile(_DATABASE)
 
     @property
     def instance(self) -> InstanceName:
@@ -86,7 +91,6 @@ class BackupName(Name):
 
     __slots__ = ()
     form = "projects/PROJECT/instances/INSTANCE/backups/BACKUP"
-    pattern = re.compile(_BACKUP)
 
     @property
     def instance(self) -> InstanceName:
@@ -104,7 +108,6 @@ class OperationName(Name):
 
     __slots__ = ()
     form = "projects/PROJECT/instances/INSTANCE/backups/BACKUP/operations/OPERATION"
-    pattern = re.compile(_OPERATION)
 
     @property
     def backup(self) -> BackupName:
@@ -117,7 +120,6 @@ class TopicName(Name):
 
     __slots__ = ()
     form = "projects/PROJECT/topics/TOPIC"
-    pattern = re.compile(_PROJECT + r"/topics/[A-Za-z][A-Za-z0-9\-_.~+%]{2,254}")
 
 
 class QueueName(Name):
@@ -125,4 +127,31 @@ class QueueName(Name):
 
     __slots__ = ()
     form = "projects/PROJECT/locations/LOCATION/queues/QUEUE"
-    pattern = re.compile(_PROJECT + r"/locations/[a-z0-9\-]+/queues/[A-Za-z0-9\-]{1,100}")
+
+
+def unquoted(name: str) -> str:
+    """A name as it reads where an address has quoted it: a topic's may hold `%2D`, which is then the same as `-`."""
+    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes.fromhex(found[1].decode()), name.encode()).decode(
+        errors="replace"
+    )
+
+
+def backup_stem(database_id: str) -> str:
+    """What an id that Spanner takes for a backup may begin with, whatever the database's id looks like."""
+    return re.sub(r"[^a-z0-9_\-]", "-", database_id.lower()).lstrip("0123456789_-") or "backup"
+
+
+def _wrong(form: list[str], parts: list[str]) -> str:
+    """Which part of a name is wrong, and how; empty if none is."""
+    for position, expected in enumerate(form):
+        found = parts[position] if position < len(parts) else ""
+        if not found:
+            return f"{expected} is missing"
+        if expected.islower():
+            if found != expected:
+                return f"{found!r} stands where {expected!r} should"
+        elif found in _SPECIAL or len(found) > ID_LENGTH_MAX:
+            return f"{expected} can't be {found!r}"
+        elif odd := (_PROJECT_ID if expected == "PROJECT" else _ID).sub("", found):
+            return f"{expected} can't hold {odd[0]!r}"
+    return f"{'/'.join(parts[len(form) :])!r} is too much" if len(parts) > len(form) else ""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from backstop.follow_ups import Trigger, target
 from backstop.lifecycle import Outcome
@@ -22,6 +23,9 @@ BILLED_MIN = timedelta(hours=24)
 https://cloud.google.com/spanner/docs/backup#pricing (documented)
 """
 
+
+OF_COMMANDS = frozenset({Outcome.DRY_RUN, Outcome.REJECTED, Outcome.NOTHING_TO_CANCEL, Outcome.GAVE_UP})
+"""What is told of one command, and not of the operation itself: another command's is another event."""
 
 _DELETES = frozenset({Outcome.COMPLETED_THEN_DELETED})
 
@@ -70,7 +74,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         detail: One sentence that a person can act on.
         trigger: The command on whose behalf.
         subject: The full name of what the outcome is about.
-        field: For a message that could not be understood: where the mistake is.
+        field: Where the mistake is, in a message that could not be understood or a request that Google refuses.
         operation: The attempt.
         backup: The backup that it makes or made.
         database: What it backs up.
@@ -110,8 +114,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The same for every telling of the same outcome, so that a reader can drop the second one."""
         command = f"{self.trigger.topic} {self.trigger.message_id}"
         about = self.operation or command
-        if self.outcome in {Outcome.DRY_RUN, Outcome.REJECTED}:
-            # What is told of one command, and not of the operation itself: another command's is another event.
+        if self.outcome in OF_COMMANDS:
             about = f"{self.operation} {command}"
         return hashlib.sha256(f"{about}\n{self.outcome}".encode()).hexdigest()[:32]
 
@@ -194,3 +197,26 @@ def _billed(outcome: Outcome, backup: Backup | None) -> Billed | None:
         hours = int(BILLED_MIN.total_seconds() // 3600)
         return Billed(hours_min=hours, size_bytes=(backup.exclusive_size_bytes or None) if backup else None)
     return None
+
+
+ATTRIBUTE_BYTES_MAX = 1024
+"""Of an event's attribute. https://cloud.google.com/pubsub/quotas#resource_limits (documented)"""
+
+TEXT_BYTES_MAX = 4096
+"""Of a shortened detail. What each of many databases has met is told in as many bytes as an attribute: with 1,500
+databases that is a sixth of what a message may hold."""
+
+
+def shortened(result: Result) -> Result:
+    """An outcome whose texts are cut, so that it fits into a message."""
+    databases = result.databases
+    if databases is not None:
+        why = {name: cut(text, ATTRIBUTE_BYTES_MAX) for name, text in databases.not_started.items()}
+        databases = replace(databases, not_started=why)
+    return replace(result, detail=cut(result.detail, TEXT_BYTES_MAX), databases=databases)
+
+
+def cut(text: str, bytes_max: int) -> str:
+    """The beginning of a text that has at most so many bytes in UTF-8."""
+    data = text.encode()
+    return text if len(data) <= bytes_max else data[: bytes_max - 3].decode(errors="ignore") + "…"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from backstop.names import BackupName
     from backstop.pacing import Expectation
-    from backstop.ports import Operation
+    from backstop.ports import Backup, Operation
 
 FAN_OUT_BYTES_MAX = 200_000
 """What a chain of starts may carry along of its databases, in bytes of JSON: their ids, and why some were not started.
@@ -50,13 +50,17 @@ class NotStartedError(Exception):
 
     Attributes:
         said: What Google said; None if the function itself turned the start down.
-        twin: The operation of an equal command, if that is why.
+        twin: The operation of an equal command, or of this one, if that is why.
+        field: The field of the request that Google objects to; None if it names none.
     """
 
-    def __init__(self, why: str, said: ErrorText | None = None, twin: Operation | None = None) -> None:
+    def __init__(
+        self, why: str, said: ErrorText | None = None, twin: Operation | None = None, field: str | None = None
+    ) -> None:
         super().__init__(why)
         self.said = said
         self.twin = twin
+        self.field = field
 
 
 def start(command: Start, at: At) -> Report:
@@ -75,9 +79,10 @@ def start(command: Start, at: At) -> Report:
         operation, expected = attempt(command, database, backup, at)
     except NotStartedError as error:
         why = f"Google refused: {error.said.message}" if error.said else f"Did not start {backup}: {error}."
-        rejected = of_command(Outcome.REJECTED, why, at.trigger, command, error.said)
+        rejected = replace(of_command(Outcome.REJECTED, why, at.trigger, command, error.said), field=error.field)
         if error.twin is not None:
-            why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it."
+            if error.said is not None:
+                why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it."
             rejected = replace(rejected, detail=why, operation=error.twin.name, severity="WARNING")
         at.tell(rejected)
         return Report(database=database, error=error.said)
@@ -105,9 +110,8 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
     mine = _own(command, operations, database, backup, at)
     if mine is not None:
         return mine, expected
-    if command.start_within is not None and at.now - at.trigger.publish_time > command.start_within:
-        late = duration_text(at.now - at.trigger.publish_time)
-        raise NotStartedError(f"the message came {late} after it was published, more than {command.start_within}")
+    if late := _too_late(command, at):
+        raise NotStartedError(late)
     try:
         operation = at.ports.spanner.create_backup(
             database,
@@ -118,19 +122,35 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
         )
     except RefusedError as error:
         if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
-            raise NotStartedError(str(error), ErrorText(error.code, said(error))) from error
+            what = ErrorText(error.code, said(error))
+            raise NotStartedError(f"{what.code}: {what.message}", what, field=error.field) from error
         # A delivery of the same message may have been faster than this one.
         operations = at.ports.spanner.list_operations(database.instance, database=database).operations
         mine = _own(command, operations, database, backup, at)
-        if mine is None and error.code == "ALREADY_EXISTS" and command.backup_id is None:
-            # The id is derived from this message, so the backup is ours and the list is behind.
-            raise TransientError("UNAVAILABLE", f"{backup} exists, and its operation is not listed yet") from error
         if mine is None:
-            held = error.message + _holder(operations, backup)
-            twin = _twin(command, operations, backup, at)
-            raise NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held), twin) from error
+            raise _refused(command, error, operations, backup, at) from error
         operation = mine
     return operation, expected
+
+
+def _refused(
+    command: Start, error: RefusedError, operations: Sequence[Operation], backup: BackupName, at: At
+) -> Exception:
+    """What it means that Spanner's one slot or the name is taken, and no operation in the list is ours."""
+    found = at.find_backup(backup)
+    if found is not None and (command.backup_id is None or find.is_marked(found, at.trigger)):
+        return TransientError("UNAVAILABLE", f"{backup} is ours, and its operation is not listed yet")
+    held = error.message + _holder(operations, backup, error.code)
+    twin = _twin(command, operations, found, at)
+    return NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held), twin)
+
+
+def _too_late(command: Start, at: At) -> str:
+    """Why a start is not to begin any more; empty if it may."""
+    late = at.now - at.trigger.publish_time
+    if command.start_within is None or late <= command.start_within:
+        return ""
+    return f"the message came {duration_text(late)} after it was published, more than {command.start_within}"
 
 
 def said(error: CallError) -> str:
@@ -150,24 +170,38 @@ def _own(
     """
     if command.backup_id is None:
         return find.derived_attempt(operations, database, at.trigger)
-    same_name = [one for one in operations if one.backup == backup and one.database == database]
-    came_to_nothing = []
-    for one in same_name:
-        if one.error is not None or (one.response is None and one is not same_name[0]):
-            came_to_nothing.append(one)
-            continue
-        made = one.response or at.find_backup(backup)
+    same_name = [one for one in operations if one.backup == backup]
+    gone = False
+    for one in reversed(same_name):
+        made = one.response
+        if made is None and one.error is None and one is same_name[0]:
+            made = at.find_backup(backup)
+            gone = made is None
+            if made is None and not one.done and one.cancel_time is None:
+                raise TransientError("NOT_FOUND", f"{one.name} runs, and its backup can't be found")
         if made is not None and find.is_marked(made, at.trigger):
             return one
-    since = at.trigger.publish_time - CLOCK_MARGIN
-    return next((one for one in reversed(came_to_nothing) if one.start_time >= since), None)
+    published = at.trigger.publish_time
+    # What is being cancelled and isn't marked is another's, unless its backup is gone.
+    nothing = [one for one in same_name if one.response is None and (one.done or one is not same_name[0] or gone)]
+    since = [one for one in nothing if one.start_time >= published]
+    near = [one for one in nothing if one.start_time >= published - CLOCK_MARGIN]
+    if near and not since:
+        why = f"{near[0].name} came to nothing, and it can't be told whether this message began it; publish it again"
+        raise NotStartedError(why, twin=near[0])
+    return since[-1] if since else None
 
 
-def _twin(command: Start, operations: Sequence[Operation], backup: BackupName, at: At) -> Operation | None:
-    """The operation of an equal command that came just before: a publisher may have published twice."""
+def _twin(command: Start, operations: Sequence[Operation], found: Backup | None, at: At) -> Operation | None:
+    """The operation of an equal command that came just before: a publisher may have published twice.
+
+    Under a name that both give, the backup's expiry tells it from one that a person began.
+    """
     for one in operations:
-        equal = one.backup == backup if command.backup_id is not None else not one.done and find.is_derived(one)
-        if equal and one.error is None and abs(one.start_time - at.trigger.publish_time) <= GRACE:
+        if one.done or abs(one.start_time - at.trigger.publish_time) > GRACE:
+            continue
+        named = found is not None and one.backup == found.name and found.expire_time.microsecond % 1000 != 0
+        if named if command.backup_id is not None else find.is_derived(one):
             return one
     return None
 
@@ -208,7 +242,7 @@ def fan_out_step(fan_out: FanOut, at: At) -> Report:
     try:
         operation, expected = attempt(fan_out.command, database, backup, at)
     except NotStartedError as error:
-        refused = {**fan_out.refused, database_id: _cut(str(error), _reason_bytes(fan_out))}
+        refused = {**fan_out.refused, database_id: reason(fan_out, str(error))}
         wait = at.schedule(replace(later, refused=refused), timedelta(0))
         return Report(database=database, step=fan_out.step, next_look=wait, note=f"Did not start {backup}: {error}.")
     at.schedule(replace(later, started=(*fan_out.started, database_id)), timedelta(0))
@@ -246,12 +280,13 @@ def _reason_bytes(fan_out: FanOut) -> int:
     return min((FAN_OUT_BYTES_MAX - quoted) // max(len(ids), 1), REASON_BYTES_MAX)
 
 
-def _cut(reason: str, bytes_max: int) -> str:
-    """As much of a reason as fits, counted as JSON."""
-    while (over := len(msgspec.json.encode(reason)) - bytes_max) > 0:
+def reason(fan_out: FanOut, why: str) -> str:
+    """As much of why a backup was not started as the account of them all has room for, counted as JSON."""
+    bytes_max = _reason_bytes(fan_out)
+    while (over := len(msgspec.json.encode(why)) - bytes_max) > 0:
         # A character has at most 6 bytes in JSON.
-        reason = reason[: -max(over // 6, 1)]
-    return reason
+        why = why[: -max(over // 6, 1)]
+    return why
 
 
 def _sum_up(fan_out: FanOut, at: At) -> Report:
@@ -268,6 +303,10 @@ def _dry_start(command: Start, database: DatabaseName, backup: BackupName, at: A
     operations = at.ports.spanner.list_operations(database.instance, database=database).operations
     expire_time = _expire_time(command, at)
     detail = f"Would start {backup} of {database}, to expire at {expire_time:%Y-%m-%d %H:%M} UTC"
+    if late := _too_late(command, at):
+        detail = f"Would not start {backup} of {database}, as {late}"
+    elif at.find_backup(backup) is not None:
+        detail = f"Would not start {backup} of {database}, as a backup of that name is there"
     would = of_command(Outcome.DRY_RUN, f"{detail}{_holder(operations, backup)}.", at.trigger, command)
     at.tell(replace(would, backup=backup))
     return Report(database=database)
@@ -280,12 +319,10 @@ def _expire_time(command: Start, at: At) -> datetime:
     return expire_time.replace(microsecond=find.fingerprint(at.trigger))
 
 
-def _holder(operations: Sequence[Operation], backup: BackupName) -> str:
+def _holder(operations: Sequence[Operation], backup: BackupName, code: str = "") -> str:
     """Who has the name or the database's one slot for pending backups, as far as the operations tell."""
-    for operation in operations:
-        if not operation.done:
-            return f"; the database's slot is held by {operation.name}, started at {operation.start_time.isoformat()}"
-    for operation in operations:
-        if operation.backup == backup:
-            return f"; the name is held by the backup of {operation.name}"
-    return ""
+    running = [f"{one.name}, started at {one.start_time.isoformat()}" for one in operations if not one.done]
+    named = [one.name for one in operations if one.backup == backup]
+    if running and code != "ALREADY_EXISTS":
+        return f"; the database's slot is held by {', or by '.join(running)}"
+    return f"; the name is held by the backup of {named[0]}" if named else ""

@@ -10,7 +10,7 @@ from backstop.context import At, Report
 from backstop.deletion import judge, try_to_delete, users_of
 from backstop.errors import RefusedError
 from backstop.follow_ups import Look
-from backstop.lifecycle import Intent, Outcome, State, state_of
+from backstop.lifecycle import CLOCK_MARGIN, Intent, Outcome, State, state_of
 from backstop.looks import request_cancel
 from backstop.results import ErrorText, of_command, of_operation
 
@@ -72,7 +72,7 @@ def _is_due(command: Sweep, operation: Operation, at: At) -> bool:
             if command.cancel_after is None or published - operation.start_time < command.cancel_after:
                 return False
             # A cancel since then is most likely ours: an earlier delivery may have died before it could say so.
-            return cancelled is None or cancelled >= published
+            return cancelled is None or cancelled >= published - CLOCK_MARGIN
         case State.SUCCEEDED:
             return cancelled is not None and operation.end_time is not None and cancelled <= operation.end_time
         case _:

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from benchmarks import cold_start, fleet, imports, lifecycles, memory, pacing, share, throughput
+from benchmarks import cold_start, fleet, imports, lifecycles, memory, pacing, throughput
 from benchmarks.page import All, bars, machine, page
 from benchmarks.plots import fleet_plot, pacing_plot
 from benchmarks.prose import FLEET_PLOT, PACING_PLOT
@@ -39,7 +39,6 @@ def measure(*, quick: bool) -> All:
         others=_told("fleets told or paced otherwise", _other_nights),
         cold=_told("cold starts", lambda: cold_start.measure(5 if quick else 25)),
         costs=_told("imports", lambda: imports.measure(3 if quick else imports.RUNS)),
-        time=_told("a follow-up's time", lambda: share.measure(300 if quick else share.COUNT)),
         rates=_told("throughput", lambda: throughput.measure(*((2, 100) if quick else ()))),
         weight=_told("memory", lambda: memory.measure(soak=3000 if quick else memory.SOAK)),
         lives=_told("lifecycles", lambda: lifecycles.measure(lives_counts)),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUNS = 15
-BARE_RATIO_MAX, EAGER_RATIO_MAX = 1.6, 0.55
+BARE_RATIO_MAX, EAGER_RATIO_MAX = 2.6, 0.8
 """The bars: at most so many times the bare function, and the one with the clients imported whole."""
 
 REFERENCE, ALTERNATIVE = "a function that does nothing", "a follow-up, clients imported at the top"

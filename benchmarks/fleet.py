@@ -23,7 +23,7 @@ from backstop.deliver import deliver
 from backstop.lifecycle import ON_THE_WAY, Outcome
 from backstop.messages import Delivery
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-from backstop.ports import Backup, Operation, Ports, Settings
+from backstop.ports import Backup, Listing, Operation, Ports, Settings
 from benchmarks.machine import quantile
 from emulators.errors import ApiError, Code
 from emulators.faults import Faults, When
@@ -149,10 +149,11 @@ class Fleet:
 
     def list_operations(
         self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
-    ) -> list[Operation]:
+    ) -> Listing:
         """Reads tonight's operations, and those of the nights before, which were made up."""
         found = self._ports[instance].list_operations(instance, database=database, backup=backup)
-        return found + ([] if database is None else self._earlier(database))
+        earlier = [] if database is None else self._earlier(database)
+        return Listing((*found.operations, *earlier), found.unhandled)
 
     def cancel_operation(self, name: OperationName) -> None:
         """Asks for an operation to be stopped."""
@@ -162,9 +163,9 @@ class Fleet:
         """Reads one backup."""
         return self._ports[name.instance].get_backup(name)
 
-    def delete_backup(self, name: BackupName) -> None:
+    def delete_backup(self, name: BackupName, why: str) -> None:
         """Deletes a backup."""
-        self._ports[name.instance].delete_backup(name)
+        self._ports[name.instance].delete_backup(name, why)
 
     def set_expire_time(self, name: BackupName, expire_time: datetime) -> None:
         """Changes when a backup is removed by itself."""

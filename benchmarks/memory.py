@@ -24,7 +24,7 @@ STARTS_EVERY = 50
 """Every so many deliveries is a start; a night has some ten looks for each, and a longer list of operations in the
 emulator would only slow the emulator down."""
 
-EAGER_RATIO_MAX, GROWTH_MB_MAX = 0.8, 5.0
+EAGER_RATIO_MAX, GROWTH_MB_MAX = 0.85, 5.0
 """The bars."""
 
 CONCURRENCY = 4

@@ -1,19 +1,20 @@
-"""How every call to Google is made: within the delivery's time, briefly repeated, with errors of our own kinds."""
+"""How every call to Google is made: by Google's own client, within the delivery's time, with errors of our own kinds.
+
+A client is made at its first call: a message that needs no service doesn't pay for importing it, and a channel that was
+used before the server forks can hang. All three share one set of credentials, and so one token.
+"""
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
-import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from datetime import timedelta
+from typing import Any, cast
 
-from backstop.errors import CallError, QuotaError, RefusedError, TransientError
-from backstop.gcp.sign_in import SignIn
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from backstop.errors import CallError, TransientError, kind_of
 
 DELIVERY_S_MAX = 50.0
 """All calls of a delivery together; the shortest limit that the module allows is 60 s, and an answer takes a moment."""
@@ -21,22 +22,31 @@ DELIVERY_S_MAX = 50.0
 CALL_S_MAX = 10.0
 """One call with its repetitions. Spanner's admin calls take a second at most, so this is a fault and not a slow day."""
 
-ATTEMPT_S_MAX = 5.0
-"""One attempt of a call that may be repeated."""
-
 PAUSE_S_FIRST, PAUSE_S_MAX = 0.1, 1.0
 """Before a call is repeated it waits up to the first of these, and each time up to twice as long."""
 
-TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
-"""Codes after which nobody knows whether the call had its effect, or which the service means to pass.
+RETRY_AFTER_S_MAX = 86_400.0
+"""As long as a follow-up may wait at most; what asks for more is asked again then."""
 
-https://cloud.google.com/apis/design/errors (documented)
-"""
+IMPORTING_GC = 50_000
+"""New objects between two searches for garbage while importing, which makes a lot of objects and no garbage."""
 
-_CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.keepalive_time_ms", 120_000))
-"""As in Google's own clients: a page of a list may be of any size; the other is the Spanner client's."""
+_SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
-_SIGN_IN = SignIn()
+
+class Shared:
+    """What the threads of one process share. A process that was forked off begins anew."""
+
+    def __init__(self) -> None:
+        self.begin()
+        os.register_at_fork(after_in_child=self.begin)
+
+    def begin(self) -> None:
+        """Forgets everything."""
+        self.lock, self.clients, self.credentials = threading.Lock(), dict[str, Any](), cast("Any", None)
+
+
+SHARED = Shared()
 
 
 class Budget:
@@ -46,11 +56,7 @@ class Budget:
         self._end_s = time.monotonic() + DELIVERY_S_MAX
 
     def call_s(self) -> float:
-        """How long the next call may take.
-
-        Raises:
-            TransientError: No time is left; the delivery should be refused while it still can answer.
-        """
+        """How long the next call may take; without time, the delivery is refused while it still can answer."""
         left_s = self._end_s - time.monotonic()
         if left_s <= 0:
             raise TransientError("DEADLINE_EXCEEDED", f"the delivery's {DELIVERY_S_MAX:.0f} s are used up")
@@ -58,114 +64,76 @@ class Budget:
 
 
 class Service:
-    """One of Google's services. All threads share its channel, which is opened at the first call.
+    """One of Google's services: its client, and the variables that name an emulator or another endpoint for it."""
 
-    Until then gRPC isn't imported, which a delivery that makes no call doesn't need.
+    def __init__(self, module: str, client: str, name: str) -> None:
+        self._module, self._client = module, client
+        self._emulator, self._endpoint = f"{name}_EMULATOR_HOST", f"BACKSTOP_{name.removeprefix('CLOUD_')}_ENDPOINT"
 
-    Attributes:
-        host: Where Google serves it.
-        emulator: The environment's variable that may name an emulator instead, plain and without sign-in.
-    """
+    def call(self, method: str, request: dict[str, object], budget: Budget, *, once: bool = False) -> Any:  # noqa: ANN401 Google's types are made at run time
+        """Makes a call, and makes it again while the service is unavailable, unless it must be made `once`.
 
-    def __init__(self, host: str, emulator: str) -> None:
-        self.host = host
-        self.emulator = emulator
-        self._lock = threading.Lock()
-        self._channel: Any = None
-        self._signed = False
-        self._methods: dict[str, Callable[..., Any]] = {}
-
-    def call(self, method: str, request: Mapping[str, object], budget: Budget, *, repeat: bool = True) -> Any:  # noqa: ANN401 the classes of messages are made at run time
-        """Makes a call, and makes it again while the service is unavailable.
-
-        Args:
-            method: One of `protocol.METHODS`.
-            request: The fields of its request.
-            budget: The delivery's.
-            repeat: False where it must not be made twice without a look in between.
-
-        Returns:
-            The answer, as a message.
-
-        Raises:
-            QuotaError: For RESOURCE_EXHAUSTED.
-            TransientError: For what passes, a failed sign-in included.
-            RefusedError: For every other code.
+        No attempt begins in the second half of the call's time, and each may take half of it: one that began with less
+        than a second left would get the whole time anew from Google's client. A refused token is replaced and the call
+        made again, however often it may be made: the refusal came before any effect.
         """
-        call_s, pause_s = budget.call_s(), PAUSE_S_FIRST
-        end_s = time.monotonic() + call_s
-        while True:
-            left_s = end_s - time.monotonic()
+        call = getattr(self._made(budget.call_s()), method)
+        from google.api_core import exceptions, retry  # noqa: PLC0415 the client has imported them
+
+        unavailable = retry.if_exception_type(exceptions.ServiceUnavailable)
+        for is_last in (False, True):
+            attempt_s = budget.call_s() / (1 if once else 2)
+            again = None if once else retry.Retry(unavailable, PAUSE_S_FIRST, PAUSE_S_MAX, timeout=attempt_s)
             try:
-                return self._attempt(method, request, min(left_s, ATTEMPT_S_MAX) if repeat else left_s)
-            except TransientError as error:
-                pause = random.uniform(0, pause_s)  # noqa: S311 it spreads calls and keeps no secret
-                if not repeat or error.code != "UNAVAILABLE" or time.monotonic() + pause >= end_s:
-                    raise
-            time.sleep(pause)
-            pause_s = min(2 * pause_s, PAUSE_S_MAX)
-
-    def _attempt(self, method: str, request: Mapping[str, object], timeout_s: float) -> Any:  # noqa: ANN401 as above
-        """Makes a call once; again if its token is refused, which comes before any effect, with another one."""
-        end_s = time.monotonic() + timeout_s
-        call = self._methods.get(method) or self._method(method)
-        from grpc import RpcError  # noqa: PLC0415 it was imported when the channel was opened
-
-        from backstop.gcp.protocol import MESSAGES, METHODS  # noqa: PLC0415 the same
-
-        message = MESSAGES[METHODS[method].request](**request)
-        route = ("x-goog-request-params", _routing(METHODS[method].route, request))
-        token = ""
-        while True:
-            metadata, refused = [route], token
-            if self._signed:
-                token = _SIGN_IN.token(end_s - time.monotonic(), refused)
-                metadata.append(("authorization", f"Bearer {token}"))
-            try:
-                return call(message, timeout=end_s - time.monotonic(), metadata=metadata)
-            except RpcError as error:
+                return call(request, retry=again, timeout=attempt_s)
+            except exceptions.GoogleAPIError as error:
                 ours = our_error(error)
-                if not self._signed or refused or ours.code != "UNAUTHENTICATED":
+                if is_last or ours.code != "UNAUTHENTICATED" or SHARED.credentials is None:
                     raise ours from error
+                SHARED.credentials.token = None
+        raise AssertionError
 
-    def _method(self, name: str) -> Callable[..., Any]:
-        """Makes a method callable, and opens the channel if this is the first one."""
-        from backstop.gcp.protocol import MESSAGES, METHODS  # noqa: PLC0415 at first use only
+    def _made(self, timeout_s: float) -> Any:  # noqa: ANN401 as above
+        """The client of this process, made now if this is the first call."""
+        if self._client in SHARED.clients:
+            return SHARED.clients[self._client]
+        if not SHARED.lock.acquire(timeout=timeout_s):
+            raise TransientError("UNAVAILABLE", "another thread still waits to sign in")
+        searches = gc.get_threshold()
+        try:
+            gc.set_threshold(IMPORTING_GC, *searches[1:])
+            if self._client not in SHARED.clients:
+                SHARED.clients[self._client] = self._make()
+            return SHARED.clients[self._client]
+        finally:
+            gc.set_threshold(*searches)
+            SHARED.lock.release()
 
-        with self._lock:
-            if self._channel is None:
-                self._signed = not os.environ.get(self.emulator)
-                self._channel = open_channel(self)
-            request, answer = MESSAGES[METHODS[name].request], MESSAGES[METHODS[name].answer]
-            made: Callable[..., Any] = self._channel.unary_unary(
-                METHODS[name].path,
-                request_serializer=request.SerializeToString,
-                response_deserializer=answer.FromString,
-            )
-            self._methods[name] = made
-            return made
+    def _make(self) -> Any:  # noqa: ANN401 as above
+        client = getattr(importlib.import_module(self._module), self._client)
+        if address := os.environ.get(self._emulator):
+            # As Google's Pub/Sub and Spanner clients do by themselves: in plain text, and without credentials.
+            import grpc  # noqa: PLC0415 the client has imported it
+
+            return client(transport=client.get_transport_class("grpc")(channel=grpc.insecure_channel(address)))
+        import google.auth  # noqa: PLC0415 as above
+
+        try:
+            SHARED.credentials = SHARED.credentials or google.auth.default(_SCOPES)[0]
+            options = {"api_endpoint": os.environ.get(self._endpoint) or None}
+            return client(credentials=SHARED.credentials, client_options=options)
+        except google.auth.exceptions.GoogleAuthError as error:
+            where = "GOOGLE_APPLICATION_CREDENTIALS, or the service account that the function runs as"
+            raise TransientError("UNAUTHENTICATED", f"could not sign in by {where}: {error}") from error
 
 
-def open_channel(service: Service) -> Any:  # noqa: ANN401 gRPC is imported here and not before
-    """A channel to a service, or to the emulator in its place."""
-    import grpc  # noqa: PLC0415 at first use only
-
-    address = os.environ.get(service.emulator)
-    if address:
-        return grpc.insecure_channel(address, _CHANNEL)
-    return grpc.secure_channel(service.host, grpc.ssl_channel_credentials(), _CHANNEL)
-
-
-def _routing(route: str, request: Mapping[str, Any]) -> str:
-    value: Any = request
-    for part in route.split("."):
-        value = value[part]
-    return urlencode({route: value}, safe="/")
-
-
-def our_error(error: Any) -> CallError:  # noqa: ANN401 gRPC's exception is a call as well, which its types don't say
-    """What gRPC raises, as one of the three kinds that the handlers know, in Google's words."""
-    code, message = error.code().name, error.details()
-    if code == "RESOURCE_EXHAUSTED":
-        return QuotaError(code, message or code)
-    return (TransientError if code in TRANSIENT else RefusedError)(code, message or code)
+def our_error(error: Any) -> CallError:  # noqa: ANN401 Google's library ships no types
+    """What Google's client raises, as one of the three kinds that the handlers know, in Google's words."""
+    error = getattr(error, "cause", None) or error  # what was met last, where the time for repetitions ran out
+    code = error.grpc_status_code.name
+    details = {type(detail).__name__: detail for detail in error.details}
+    retry, bad, about = (details.get(name) for name in ("RetryInfo", "BadRequest", "ResourceInfo"))
+    wait = timedelta(seconds=min(max(retry.retry_delay.seconds, 0), RETRY_AFTER_S_MAX)) if retry else None
+    wrong = tuple((one.field, one.description) for one in bad.field_violations) if bad else ()
+    resource, reason, message = about.resource_name if about else "", error.reason or "", error.message or code
+    return kind_of(code)(code, message, retry_after=wait, violations=wrong, resource=resource, reason=reason)

@@ -1,4 +1,6 @@
-"""One canonical line for each delivery, as JSON on standard output, in the fields that Cloud Logging knows.
+"""The log: a line for each delivery, one for each outcome, and one before each deletion.
+
+Each is JSON on standard output, in the fields that Cloud Logging knows.
 
 https://cloud.google.com/logging/docs/structured-logging (documented)
 """
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from backstop.context import Report
     from backstop.messages import Delivery
+    from backstop.results import Result
 
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"(\d{1,32})"')
 """Where the id stands in a push, for a request that may be nothing else that we understand."""
@@ -29,28 +32,20 @@ _WARNINGS = frozenset(
 
 
 def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> bytes:
-    """The line for a delivery that ended as it should, whatever came of it.
-
-    Args:
-        delivery: The message.
-        report: What came of it.
-        duration_s: How long the work took.
-        trace: The trace's full name, or empty.
-    """
-    outcomes = [result.outcome for result in report.results]
+    """The line for a delivery that ended as it should, whatever came of it; the trace's name may be empty."""
     last = report.results[-1] if report.results else None
     document = {
-        "severity": _severity(report, outcomes),
+        "severity": _severity(report),
         "message": last.detail if last else report.note or "Looked, and will look again.",
         "note": report.note or None if last else None,
         "logging.googleapis.com/trace": trace or None,
         "command": report.command,
-        "outcome": last.outcome if last else None,
-        "outcomes": outcomes if len(outcomes) > 1 else None,
+        "outcomes": [result.outcome for result in report.results] or None,
         "state": report.state,
         "operation": report.operation or (last.operation if last else None),
         "backup": last.backup if last else None,
         "database": report.database or (last.database if last else None),
+        "instance": report.instance,
         "step": report.step,
         "next_look_s": round(report.next_look.total_seconds(), 3) if report.next_look is not None else None,
         "duration_ms": round(duration_s * 1000, 1),
@@ -61,16 +56,40 @@ def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> b
     return _encode(document)
 
 
-def bug(text: str, body: bytes, trace: str) -> bytes:
-    """The line for a delivery that met a bug: with the stack trace, so that Error Reporting picks it up."""
+def outcome(result: Result, trace: str, fault: str = "") -> bytes:
+    """The line for one outcome, written before it is published; with a fault, for one that can't be."""
     document = {
-        "severity": "CRITICAL",
-        "message": text,
+        "severity": "ERROR" if fault else _severity_of(result),
+        "message": fault or result.detail,
         "logging.googleapis.com/trace": trace or None,
-        "command": "unknown",
-        "message_id": found[1].decode() if (found := _MESSAGE_ID.search(body)) else None,
+        **{name: getattr(result, name) for name in ("outcome", "operation", "backup", "database", "error")},
+        "message_id": result.trigger.message_id,
+        "topic": result.trigger.topic or None,
     }
     return _encode(document)
+
+
+def unread(why: str, trace: str) -> bytes:
+    """The line for a request whose body broke off: it held no delivery."""
+    document = {
+        "severity": "WARNING",
+        "message": f"The request's body could not be read: {why}.",
+        "logging.googleapis.com/trace": trace or None,
+        "command": "unknown",
+    }
+    return _encode(document)
+
+
+def deletion(backup: str, why: str) -> bytes:
+    """The line that comes before a backup is deleted, so that no crash can hide a deletion."""
+    return _encode({"severity": "NOTICE", "message": f"Deletes {backup}: {why}", "backup": backup, "why": why})
+
+
+def bug(text: str, body: bytes, trace: str) -> bytes:
+    """The line for a delivery that met a bug: with the stack trace, so that Error Reporting picks it up."""
+    message_id = found[1].decode() if (found := _MESSAGE_ID.search(body)) else None
+    said = {"severity": "CRITICAL", "message": text, "command": "unknown", "message_id": message_id}
+    return _encode({**said, "logging.googleapis.com/trace": trace or None})
 
 
 def write(text: bytes) -> None:
@@ -95,13 +114,20 @@ def trace_name(headers: Mapping[str, str], project: str) -> str:
     return f"projects/{project}/traces/{trace}" if trace and project else ""
 
 
-def _severity(report: Report, outcomes: list[Outcome]) -> str:
-    if _ERRORS.intersection(outcomes):
+def _severity(report: Report) -> str:
+    said = [_severity_of(result) for result in report.results]
+    if "ERROR" in said:
         return "ERROR"
-    partly = any(result.databases is not None and result.databases.not_started for result in report.results)
-    if partly or report.retry or report.error is not None or _WARNINGS.intersection(outcomes):
-        return "WARNING"
-    return "INFO"
+    return "WARNING" if "WARNING" in said or report.warning or report.retry or report.error is not None else "INFO"
+
+
+def _severity_of(result: Result) -> str:
+    if result.severity is not None:
+        return result.severity
+    if result.outcome in _ERRORS:
+        return "ERROR"
+    partly = result.databases is not None and result.databases.not_started
+    return "WARNING" if partly or result.outcome in _WARNINGS else "INFO"
 
 
 def _encode(document: Mapping[str, object]) -> bytes:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
 from backstop.durations import Duration, duration_text
-from backstop.names import QueueName, TopicName
+from backstop.names import QueueName, TopicName, unquoted
 from backstop.policy import Policy
 from backstop.ports import Settings
 
@@ -26,6 +29,11 @@ LOOK_LONGEST = timedelta(days=1)
 
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
 """
+
+EMULATORS = ("SPANNER_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
+ENDPOINTS = ("BACKSTOP_SPANNER_ENDPOINT", "BACKSTOP_PUBSUB_ENDPOINT", "BACKSTOP_TASKS_ENDPOINT")
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+):[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +56,23 @@ class Environment:
 def read(environ: Mapping[str, str]) -> Environment:
     """Reads the settings.
 
-    Args:
-        environ: The environment.
-
     Raises:
         ValueError: A variable is missing or wrong; whoever deploys should correct it.
     """
+    for variable in (*EMULATORS, *ENDPOINTS):
+        _address(environ, variable)
+    _credentials(environ, "GOOGLE_APPLICATION_CREDENTIALS")
     emulated = bool(environ.get("CLOUD_TASKS_EMULATOR_HOST"))
+    follow_ups_topic = _name(environ, "BACKSTOP_FOLLOW_UPS_TOPIC", TopicName)
+    results_topic = _name(environ, "BACKSTOP_RESULTS_TOPIC", TopicName, required=False)
+    if unquoted(results_topic) == unquoted(follow_ups_topic):
+        reason = "must be another topic than that of the follow-ups, or each outcome would be answered with one"
+        raise _wrong("BACKSTOP_RESULTS_TOPIC", results_topic, reason)
     look_min = _duration(environ, "BACKSTOP_LOOK_MIN", "10s", LOOK_SHORTEST, LOOK_LONGEST)
     look_max = _duration(environ, "BACKSTOP_LOOK_MAX", "1h", look_min, LOOK_LONGEST)
     return Environment(
         handlers=Settings(
-            follow_ups_topic=_name(environ, "BACKSTOP_FOLLOW_UPS_TOPIC", TopicName),
+            follow_ups_topic=follow_ups_topic,
             retention=_duration(environ, "BACKSTOP_RETENTION", "14d", RETENTION_MIN, RETENTION_MAX),
             look_min=look_min,
             look_max=look_max,
@@ -67,7 +80,7 @@ def read(environ: Mapping[str, str]) -> Environment:
             allow_delete=_truth(environ, "BACKSTOP_ALLOW_DELETE", default=True),
             policy=_policy(environ),
         ),
-        results_topic=_name(environ, "BACKSTOP_RESULTS_TOPIC", TopicName, required=False),
+        results_topic=results_topic,
         tasks_queue=_name(environ, "BACKSTOP_TASKS_QUEUE", QueueName),
         tasks_service_account=_account(environ, "BACKSTOP_TASKS_SERVICE_ACCOUNT", required=not emulated),
     )
@@ -100,11 +113,26 @@ def _name(environ: Mapping[str, str], variable: str, kind: type[Name], *, requir
         raise _wrong(variable, text, str(error)) from error
 
 
+def _address(environ: Mapping[str, str], variable: str) -> None:
+    text = environ.get(variable, "")
+    if text and not _ADDRESS.fullmatch(text):
+        raise _wrong(variable, text, "must be HOST:PORT, without a scheme such as http://")
+
+
 def _account(environ: Mapping[str, str], variable: str, *, required: bool) -> str:
     text = environ.get(variable, "")
     if (text or required) and "@" not in text:
         raise _wrong(variable, text, "must be the e-mail address of a service account")
     return text
+
+
+def _credentials(environ: Mapping[str, str], variable: str) -> None:
+    text = environ.get(variable, "")
+    try:
+        if text and "type" not in msgspec.json.decode(Path(text).read_bytes(), type=dict[str, object]):
+            raise _wrong(variable, text, "must name a file of credentials, whose JSON has a type")
+    except (OSError, msgspec.DecodeError) as error:
+        raise _wrong(variable, text, f"must name a file of credentials ({error})") from error
 
 
 def _duration(environ: Mapping[str, str], variable: str, default: str, low: timedelta, high: timedelta) -> timedelta:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from backstop.errors import CallError, TransientError
 from backstop.gcp.calls import Budget, Service
@@ -16,23 +17,22 @@ if TYPE_CHECKING:
 
 _SCOPE = "https://www.googleapis.com/auth/pubsub"
 
-
-_POST = 1
-"""Google's number in the enum `HttpMethod`."""
-
-_service = Service("cloudtasks.googleapis.com", "CLOUD_TASKS_EMULATOR_HOST")
+_service = Service("google.cloud.tasks_v2", "CloudTasksClient", "CLOUD_TASKS")
 
 
 class TasksQueue:
     """The `Queue` port, for one delivery."""
 
     def __init__(self, queue: str, topic: str, service_account: str, budget: Budget) -> None:
-        """Takes full names, and the e-mail of the account whose token the task publishes with."""
-        self._queue = queue
-        self._service_account = service_account
-        self._budget = budget
+        """Takes full names, and the e-mail of the account whose token the task publishes with.
+
+        Cloud Tasks publishes from Google's own network, to Pub/Sub's public address: it reaches no private endpoint.
+        """
+        self._queue, self._service_account, self._budget = queue, service_account, budget
         emulator = os.environ.get("PUBSUB_EMULATOR_HOST")
-        self._url = f"{'http://' + emulator if emulator else 'https://pubsub.googleapis.com'}/v1/{topic}:publish"
+        universe = os.environ.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN") or "googleapis.com"
+        server = f"http://{emulator}" if emulator else f"https://pubsub.{universe}"
+        self._url = f"{server}/v1/{quote(topic)}:publish"
 
     def schedule(self, identity: str, data: bytes, due: datetime) -> None:
         """Makes a task of that name; one that exists, or existed lately, is the same follow-up, and success.
@@ -42,7 +42,7 @@ class TasksQueue:
         message = {"data": base64.b64encode(data).decode(), "attributes": {KIND_ATTRIBUTE: KIND_FOLLOW_UP}}
         http_request: dict[str, object] = {
             "url": self._url,
-            "http_method": _POST,
+            "http_method": "POST",
             "headers": {"Content-Type": "application/json"},
             "body": json.dumps({"messages": [message]}).encode(),
         }
@@ -50,7 +50,7 @@ class TasksQueue:
             http_request["oauth_token"] = {"service_account_email": self._service_account, "scope": _SCOPE}
         task = {"name": f"{self._queue}/tasks/{identity}", "schedule_time": due, "http_request": http_request}
         try:
-            _service.call("CreateTask", {"parent": self._queue, "task": task}, self._budget)
+            _service.call("create_task", {"parent": self._queue, "task": task}, self._budget)
         except CallError as error:
             if error.code != "ALREADY_EXISTS":
                 raise TransientError(error.code, f"could not schedule the follow-up: {error.message}") from error

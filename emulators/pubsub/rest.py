@@ -62,7 +62,9 @@ class Route:
 
 
 def _route(verb: str, path: str, rpc: str, field: str) -> Route:
-    pattern = path.replace("*", "[^/:]+").replace("{", "(?P<name>").replace("}", ")")
+    # A project's id may begin with a domain and a colon; any other colon begins a verb.
+    pattern = path.replace("projects/*", "projects/[^/]+").replace("*", "[^/:]+")
+    pattern = pattern.replace("{", "(?P<name>").replace("}", ")")
     return Route(verb, re.compile(f"/v1/{pattern}"), RPCS[rpc], field)
 
 

@@ -4,8 +4,8 @@ It has no clock, no randomness and no connection: whoever drives it says what ti
 `advance` returns, and reports how each ended to `delivered`. Time must not go back between two calls.
 
 Each published message makes one copy per subscription of its topic, and a copy stays until it is acknowledged, past
-the retention, or dead-lettered. Tests bend that with `duplicate_next`, `delay_next` and `redeliver`, all within what
-at-least-once delivery without an order allows.
+the retention, or dead-lettered. Tests bend that with `duplicate_next`, `delay_next`, `restamp_next`, `reuse_id` and
+`redeliver`, all within what at-least-once delivery without an order allows, or what people have seen.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ class State:
         self._backlogs: dict[str, Backlog] = {}
         self._published: defaultdict[str, deque[Message]] = defaultdict(lambda: deque(maxlen=HISTORY_COUNT_MAX))
         self._plans: defaultdict[str, deque[tuple[timedelta, ...]]] = defaultdict(deque)
+        self._restamped: dict[str, timedelta] = {}
+        self._reused_ids: dict[str, str] = {}
         self.outcomes: deque[Outcome] = deque(maxlen=HISTORY_COUNT_MAX)
 
     @overload
@@ -198,6 +200,21 @@ class State:
         """Makes each of the next `count` messages of a topic arrive late."""
         self._plans[topic].extend([(after,)] * count)
 
+    def restamp_next(self, topic: str, after: timedelta) -> None:
+        """Makes the next message of a topic arrive once more `after` the first, with that moment as its publish time.
+
+        Seen in https://github.com/googleapis/google-cloud-go/issues/1174.
+        """
+        self._restamped[topic] = after
+
+    def reuse_id(self, topic: str, message_id: str) -> None:
+        """Gives the next message of a topic an id that a message of another topic has.
+
+        Ids are unique within a topic only (documented).
+        https://cloud.google.com/pubsub/docs/reference/rest/v1/PubsubMessage
+        """
+        self._reused_ids[topic] = message_id
+
     def redeliver(self, now: datetime, message_id: str, after: timedelta = AT_ONCE) -> None:
         """Sends a message that was published before once more to each subscription of its topic.
 
@@ -217,14 +234,15 @@ class State:
         return tuple(self._enqueue(now, request.topic, draft) for draft in request.messages)
 
     def _enqueue(self, now: datetime, topic: str, draft: Draft) -> str:
-        published = now.replace(microsecond=now.microsecond // 1_000 * 1_000)  # The service keeps milliseconds.
-        message = Message(
-            str(next(self._message_ids)), published, draft.data, dict(draft.attributes), draft.ordering_key
-        )
+        message_id = self._reused_ids.pop(topic, "") or str(next(self._message_ids))
+        message = Message(message_id, _cut(now), draft.data, dict(draft.attributes), draft.ordering_key)
         self._published[topic].append(message)
         for after in self._plans[topic].popleft() if self._plans[topic] else (AT_ONCE,):
             self._copy(topic, message, now + after)
-        return message.message_id
+        again_at = now + self._restamped.pop(topic, AT_ONCE)
+        if again_at > now:
+            self._copy(topic, replace(message, publish_time=_cut(again_at)), again_at)
+        return message_id
 
     def _copy(self, topic: str, message: Message, due_at: datetime) -> None:
         for backlog in self._backlogs.values():
@@ -325,6 +343,11 @@ class State:
         if name not in self._backlogs:
             raise names.missing(name)
         return self._backlogs[name]
+
+
+def _cut(moment: datetime) -> datetime:
+    """A publish time as the service keeps it: in milliseconds."""
+    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
 
 
 def _dead_letter(subscription: Subscription, copy: Copy) -> Draft:

@@ -41,16 +41,20 @@ class Methods:
         instances: Those that are known.
         strict: Whether unknown instances and databases are refused.
         exists_before_pending: Which refusal wins when both the name and the slot are taken.
+        late_cancel_refused: Whether a cancel of what has ended is refused.
     """
 
-    __slots__ = ("exists_before_pending", "instances", "plans", "strict", "world")
+    __slots__ = ("exists_before_pending", "instances", "late_cancel_refused", "plans", "strict", "world")
 
-    def __init__(self, world: World, plans: Plans, *, strict: bool, exists_before_pending: bool) -> None:
+    def __init__(
+        self, world: World, plans: Plans, *, strict: bool, exists_before_pending: bool, late_cancel_refused: bool
+    ) -> None:
         self.world = world
         self.plans = plans
         self.instances: set[str] = set()
         self.strict = strict
         self.exists_before_pending = exists_before_pending
+        self.late_cancel_refused = late_cancel_refused
 
     def create_backup(self, request: rpc.CreateBackup) -> Operation:
         """Starts a backup."""
@@ -160,6 +164,8 @@ class Methods:
         work = self._work(request.name)
         if work.kind is OperationKind.RESTORE_DATABASE:
             raise refusals.cancel_unsupported()
+        if self.late_cancel_refused and work.end_time is not None:
+            raise refusals.cancel_too_late(work.name)
         self.world.stop(work, "CancelOperation")
 
     def list_backups(self, request: rpc.ListBackups) -> Page[Backup]:

@@ -25,6 +25,8 @@ class Plan:
         queue_delay: From the call to the begin of the work; up to 30 min in reality (same page, documented).
         cancel_duration: From a cancel to its effect; None for a cancel that is accepted and lost. If the work ends
             first, or at the same instant, the cancel has come too late.
+        outrun_duration: From a cancel to the work's end, where that is to come before the cancel's effect, however late
+            the cancel is; None for an end that no cancel brings nearer.
         error: How the work ends; None if it succeeds.
         progress: How the percentage moves.
         size_bytes: Of the finished backup.
@@ -37,6 +39,7 @@ class Plan:
     duration: timedelta = timedelta(hours=1)
     queue_delay: timedelta = _NO_TIME
     cancel_duration: timedelta | None = _NO_TIME
+    outrun_duration: timedelta | None = None
     error: Status | None = None
     progress: ProgressModel = ProgressModel.LINEAR
     size_bytes: int = _SIZE_BYTES

@@ -192,3 +192,8 @@ def database_not_ready(name: str) -> ApiError:
 def cancel_unsupported() -> ApiError:
     """Restores can't be cancelled (observed: https://github.com/googleapis/java-spanner/issues/1713)."""
     return ApiError(Code.UNIMPLEMENTED, "Operation is not implemented, or supported, or enabled.")
+
+
+def cancel_too_late(name: str) -> ApiError:
+    """The operation has ended (code and text inferred; Google documents only that a cancel is best effort)."""
+    return ApiError(Code.FAILED_PRECONDITION, f"Operation {name} has already completed.")

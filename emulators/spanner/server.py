@@ -120,6 +120,11 @@ class SpannerEmulator:
             now = self._endpoint.clock()
             return self.state.begin_copy(now, source, backup, now + duration)
 
+    def finish(self, operation: str) -> None:
+        """See `State.finish`."""
+        with self.lock:
+            self.state.finish(self._endpoint.clock(), operation)
+
     def history(self) -> tuple[Event, ...]:
         """What has happened until now, oldest first."""
         with self.lock:

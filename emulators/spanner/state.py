@@ -44,6 +44,7 @@ class State:
         strict: bool = False,
         default_plan: Plan | None = None,
         exists_before_pending: bool = True,
+        late_cancel_refused: bool = False,
         expiry_delay: timedelta = _NO_TIME,
         id_seed: int = 0,
     ) -> None:
@@ -55,13 +56,21 @@ class State:
             default_plan: For operations on resources that have no plan of their own.
             exists_before_pending: Which refusal wins when a backup's name is taken and its database is busy:
                 ALREADY_EXISTS, or else FAILED_PRECONDITION. Google documents neither.
+            late_cancel_refused: Whether a cancel of an operation that has ended is refused with FAILED_PRECONDITION,
+                and not accepted without effect. Google documents neither.
             expiry_delay: How long a backup can still be seen after its expire_time. That there is such a lag is
                 documented at https://docs.cloud.google.com/spanner/docs/backup; its length isn't.
             id_seed: Another one gives other operation ids.
         """
         self._world = World(expiry_delay=expiry_delay, id_seed=id_seed)
         self._plans = Plans(default_plan or Plan())
-        self._methods = Methods(self._world, self._plans, strict=strict, exists_before_pending=exists_before_pending)
+        self._methods = Methods(
+            self._world,
+            self._plans,
+            strict=strict,
+            exists_before_pending=exists_before_pending,
+            late_cancel_refused=late_cancel_refused,
+        )
         for name in databases:
             self.add_database(name)
 
@@ -192,6 +201,12 @@ class State:
         plan = Plan(duration=max(until - self._world.now, _NO_TIME))
         held = self._ready(source)
         return start_copy(self._world, backup, held, expire_time=held.expire_time, plan=plan, cause="test")
+
+    def finish(self, now: datetime, operation: str) -> None:
+        """Has an operation's work end now, as if its time were over."""
+        self.advance(now)
+        self._world.hasten(self._world.works[operation], self._world.now)
+        self.advance(now)
 
     def _ready(self, name: str) -> Backup:
         backup = self._world.backups[name]

@@ -137,6 +137,15 @@ class World:
             work.stop = self._agenda.add(
                 self.now + work.plan.cancel_duration, _RANK_STOP, partial(self._cancelled, work)
             )
+        if work.plan.outrun_duration is not None:
+            self.hasten(work, self.now + work.plan.outrun_duration)
+
+    def hasten(self, work: Work, due_time: datetime) -> None:
+        """Has the work end at this time unless it would have ended before."""
+        if work.end_time is None and due_time < work.due_time:
+            Agenda.drop(work.end)
+            work.due_time = due_time
+            work.end = self._agenda.add(due_time, _RANK_END, partial(self._end, work))
 
     def delete(self, backup: Backup, what: What, cause: str) -> None:
         """Takes a backup away, at once; the operation that still makes it is cancelled."""

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
 from emulators import google_pubsub
-from emulators.stack import ROOT, Stack
-from tests.e2e.lab import PLAYS, SHARED, Deployment, Lab, Plays
+from emulators.stack import Stack
+
+pytest.register_assert_rewrite("tests.e2e.lab", "tests.e2e.wire_lives")
+
+from tests.e2e.lab import PLAYS, Deployment, Lab  # noqa: E402 rewritten first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
-MAIN = ROOT / "main.py"
+    from tests.e2e.lab import Act, Play
+
+    Played = Mapping[str, Future[None]]
+
+DEPLOYMENTS_AT_ONCE = 4
+"""They wait for most of their time; more of them would make each other's calls late."""
 
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps each Pub/Sub's tests on one worker, as that plays all of them at once."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "act" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group(item.callspec.params["pubsub_address"]))
 
 
 @pytest.fixture(scope="session", params=["embedded", "google"])
@@ -40,69 +53,32 @@ def pubsub_address(request: pytest.FixtureRequest) -> Iterator[str | None]:
 
 
 @pytest.fixture(scope="session")
-def shared(pubsub_address: str | None) -> Iterator[Stack]:
-    """The deployment that the tests share which leave it as they found it, and refuse no message."""
-    with _deployed(pubsub_address) as stack:
-        yield stack
+def act(pubsub_address: str | None) -> Iterator[Act]:
+    """Plays all that was collected, several deployments at once: backups take their time, and so they take it together.
+
+    A play fails with what its deployment ended with, too: nothing that crashed there goes unnoticed.
+    """
+    with ThreadPoolExecutor(DEPLOYMENTS_AT_ONCE) as pool:
+        played = {
+            deployment: pool.submit(_played, pubsub_address, deployment, plays) for deployment, plays in PLAYS.items()
+        }
+        yield lambda deployment, name: played[deployment].result()[name].result()
 
 
-@pytest.fixture
-def lab(shared: Stack) -> Lab:
-    """An instance of the test's own in the shared deployment."""
-    return Lab(shared)
-
-
-class Deploy(Protocol):
-    """Makes a deployment of the test's own."""
-
-    def __call__(self, settings: Mapping[str, str] | None = None, *, source: Path = MAIN) -> Lab:
-        """Takes the function's settings, and its source file if it isn't the usual one."""
-
-
-@pytest.fixture
-def deploy(pubsub_address: str | None) -> Iterator[Deploy]:
-    """For tests that kill the function, count all that it prints, or can't have company for another reason."""
-    with contextlib.ExitStack() as closing:
-
-        def make(settings: Mapping[str, str] | None = None, *, source: Path = MAIN) -> Lab:
-            return Lab(closing.enter_context(_deployed(pubsub_address, settings, source)))
-
-        yield make
-
-
-class Act(Protocol):
-    """Says how a play went."""
-
-    def __call__(self, plays: Plays, name: str) -> None:
-        """Waits for its end; raises what it raised."""
-
-
-@pytest.fixture(scope="session")
-def act(pubsub_address: str | None, shared: Stack) -> Iterator[Act]:
-    """Plays all that a deployment's tables hold at once: backups take their time, and so they take it together."""
-    with contextlib.ExitStack() as closing:
-        stacks = {SHARED: shared}
-        played: dict[Deployment, Mapping[str, Future[None]]] = {}
-
-        def play(plays: Plays, name: str) -> None:
-            deployment = plays.deployment
-            if deployment not in stacks:
-                stacks[deployment] = closing.enter_context(_deployed(pubsub_address, deployment.settings))
-            if deployment not in played:
-                table = PLAYS[deployment]
-                pool = closing.enter_context(ThreadPoolExecutor(len(table)))
-                played[deployment] = {name: pool.submit(run, Lab(stacks[deployment])) for name, run in table.items()}
-            played[deployment][name].result()
-
-        yield play
-
-
-@contextlib.contextmanager
-def _deployed(
-    pubsub_address: str | None, settings: Mapping[str, str] | None = None, source: Path = MAIN
-) -> Iterator[Stack]:
-    """A deployment that at its end has printed nothing but log lines: no crash of a worker went unnoticed."""
+def _played(pubsub_address: str | None, deployment: Deployment, plays: Mapping[str, Play]) -> Played:
+    """Plays a deployment's plays to their end."""
+    mine = {name: play for name, play in plays.items() if pubsub_address is None or not play.embedded}
+    if not mine:
+        return {}
     project = f"projects/test-{next(_numbers)}"
-    with Stack(settings, pubsub_address=pubsub_address, project=project, source=source) as stack:
-        yield stack
-    assert [line for line in stack.function.lines if "command" not in line] == []
+    stack = Stack(deployment.settings, pubsub_address=pubsub_address, project=project, source=deployment.source)
+    with stack, ThreadPoolExecutor(len(mine) if deployment.at_once else 1) as pool:
+        played = {name: pool.submit(_run, play, Lab(stack)) for name, play in mine.items()}
+    strange = [line for line in stack.function.lines if "severity" not in line]
+    assert strange == [], "a worker has crashed, or printed what is no log line"
+    return played
+
+
+def _run(play: Play, lab: Lab) -> None:
+    with lab.explained():
+        play.run(lab)

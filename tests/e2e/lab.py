@@ -6,10 +6,11 @@ import base64
 import itertools
 import json
 import time
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 import pytest
@@ -20,20 +21,25 @@ from backstop.lifecycle import ON_THE_WAY, Outcome
 from emulators.serving import HOST
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
+from emulators.stack import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from google.cloud.spanner_admin_database_v1 import Backup
 
     from emulators.spanner.history import Event as Happening
     from emulators.stack import Event, Stack
 
-WAIT_S_MAX = 40.0
-"""Nothing here takes more than a few seconds; a machine that is busy with other tests may make it ten times that."""
+WAIT_S_MAX = 90.0
+"""Nothing here takes more than a few seconds; only what is stuck takes this, on however busy a machine."""
+
+POLL_S = 0.05
+"""Between two looks at what has no event to wait for."""
 
 EMBEDDED_ONLY = pytest.mark.parametrize("pubsub_address", ["embedded"], indirect=True)
-"""For tests that need what Google's emulator can't be made to do, such as to deliver a message late."""
+"""For tests that need what Google's emulator can't be made to do, or have nothing to do with Pub/Sub."""
 
 LAST_WORDS = 1
 """How many outcomes that end a chain a command comes to, but for a start of many."""
@@ -58,14 +64,16 @@ ENDLESS = Plan(duration=timedelta(hours=2))
 """A backup that outlasts every test, and stops as soon as it is asked to."""
 
 
-def quick(duration_s: float = 0.5, **more: Any) -> Plan:  # noqa: ANN401 the fields of a plan
+DEAF = replace(ENDLESS, cancel_duration=None)
+"""A backup that nobody can stop; it completes when the test says so."""
+
+STUBBORN = replace(DEAF, outrun_duration=seconds(0.3))
+"""A backup that completes as soon as it is asked to stop."""
+
+
+def quick(**more: Any) -> Plan:  # noqa: ANN401 the fields of a plan
     """A backup that is complete soon."""
-    return Plan(duration=seconds(duration_s), **more)
-
-
-def stubborn(duration_s: float = 3.0) -> Plan:
-    """A backup that completes, whoever asks it to stop; by default so late that there is time to ask."""
-    return quick(duration_s, cancel_duration=None)
+    return replace(Plan(duration=seconds(0.5)), **more)
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = WAIT_S_MAX) -> None:
@@ -73,7 +81,7 @@ def wait_until(condition: Callable[[], object], timeout_s: float = WAIT_S_MAX) -
     end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, f"this did not come to hold in {timeout_s} s: {condition}"
-        time.sleep(0.02)
+        time.sleep(POLL_S)
 
 
 class Lab:
@@ -88,6 +96,7 @@ class Lab:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.instance = f"projects/orders/instances/lab-{next(_numbers):05}"  # None begins with another.
+        self._message_ids: list[str] = []
         address = stack.spanner.address
         if address not in _clients:
             transport = DatabaseAdminClient.get_transport_class("grpc")
@@ -103,12 +112,29 @@ class Lab:
 
     def publish(self, action: str, **fields: object) -> str:
         """Publishes a command and returns its message id."""
-        return self.stack.publish({"action": action, **fields})
+        return self.publish_raw({"action": action, **fields})
+
+    def publish_raw(self, command: object, topic: str | None = None, **attributes: str) -> str:
+        """Publishes anything, and returns its message id."""
+        self._message_ids.append(self.stack.publish(command, topic, **attributes))
+        return self._message_ids[-1]
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Adds to an error what was told of this instance and its commands, and what the function printed of them."""
+        try:
+            yield
+        except Exception as error:
+            mine = (*self._message_ids, f"{self.instance}/")
+            told = [json.dumps(event.data) for event in self.stack.events() if _names(event.data, mine)]
+            lines = [json.dumps(line) for line in list(self.stack.function.lines) if _names(line, mine)]
+            error.add_note("\n".join(["told:", *told, "printed:", *lines]))
+            raise
 
     def started(self, plan: Plan, **fields: object) -> tuple[str, str, str]:
         """Has a backup started, and returns the start's message id, the operation and the backup."""
         message_id = self.publish("start", database=self.database(plan), **fields)
-        (event, *_) = self.stack.wait_for_outcomes(message_id, "STARTED", timeout_s=WAIT_S_MAX)
+        (event, *_) = self.comes_to(message_id, "STARTED")
         return message_id, event.data["operation"], event.data["backup"]
 
     def foreign(self, plan: Plan, backup_id: str = "theirs", database_id: str = "orders") -> tuple[str, str]:
@@ -123,6 +149,10 @@ class Lab:
         }
         operation = self.admin.create_backup(request=request).operation
         return operation.name, f"{self.instance}/backups/{backup_id}"
+
+    def comes_to(self, message_id: str, *outcomes: str) -> list[Event]:
+        """Waits until a command has come to each of these outcomes, and returns all that it has come to."""
+        return self.stack.wait_for_outcomes(message_id, *outcomes, timeout_s=WAIT_S_MAX)
 
     def told(self, message_id: str) -> list[Event]:
         """What a command has come to so far, in the order of a life; what was told twice counts once.
@@ -154,7 +184,7 @@ class Lab:
 
         self.stack.wait_for(over, WAIT_S_MAX)
         wait_until(lambda: self._own_delivery_is_told(message_id))
-        assert not self.waiting(message_id), "a chain that has ended still has a follow-up waiting"
+        wait_until(lambda: not self.waiting(message_id))  # A copy of the last look may look once more.
         return self.told(message_id)
 
     def follow_ups(self, message_id: str) -> list[tuple[str, dict[str, Any]]]:
@@ -196,7 +226,8 @@ class Lab:
         """What the function printed about one message, a line for each delivery; waits until there are as many."""
 
         def found() -> list[dict[str, Any]]:
-            return [line for line in list(self.stack.function.lines) if line.get("message_id") == message_id]
+            lines = [line for line in list(self.stack.function.lines) if "command" in line]  # not those of outcomes
+            return [line for line in lines if line.get("message_id") == message_id]
 
         wait_until(lambda: len(found()) >= count)
         return found()
@@ -214,8 +245,12 @@ class Lab:
     def _own_delivery_is_told(self, message_id: str) -> bool:
         """Whether what the command's own delivery told, by its line, has arrived here."""
         line = self.lines(message_id)[-1]
-        said = line.get("outcomes", [line["outcome"]] if "outcome" in line else [])
-        return {*said} <= {event.outcome for event in self.told(message_id)}
+        return {*line.get("outcomes", [])} <= {event.outcome for event in self.told(message_id)}
+
+
+def _names(said: object, names: Iterable[str]) -> bool:
+    text = json.dumps(said)
+    return any(name in text for name in names)
 
 
 def _rank(outcome: str) -> int:
@@ -225,15 +260,19 @@ def _rank(outcome: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment in which tests run at once, each in an instance of its own.
+    """A deployment in which tests run, each in an instance of its own.
 
     Attributes:
         name: What it is for.
         settings: The function's settings.
+        source: The function's source file.
+        at_once: Whether its tests run at once, as commands do in production, or one after the other.
     """
 
     name: str
     settings: Mapping[str, str] = field(default_factory=dict, compare=False)
+    source: Path = ROOT / "main.py"
+    at_once: bool = True
 
 
 SHARED = Deployment("shared")
@@ -245,32 +284,60 @@ REFUSING = Deployment("refusing")
 Observed on 2026-11-22, version 0.8.20: after three refusals each of five messages; once or twice does no harm.
 """
 
-IMPATIENT = Deployment("impatient", {"BACKSTOP_GIVE_UP_AFTER": "3s"})
-"""For chains that are given up."""
+IMPATIENT = Deployment("impatient", {"BACKSTOP_GIVE_UP_AFTER": "6s"})
+"""For chains that are given up, though not before a busy machine has made a first look."""
 
-PLAYS: dict[Deployment, dict[str, Callable[[Lab], None]]] = {}
-"""The tests that can run at once, of all the modules that were collected."""
+ALONE = Deployment("alone", at_once=False)
+"""For tests that kill the function, have everything delivered twice, or can't have company for another reason."""
 
 
-class Plays(list[str]):
-    """A module's table of tests that can run at once: their names. As a decorator it takes a function in."""
+@dataclass(frozen=True, slots=True)
+class Play:
+    """A test that has company.
 
-    def __init__(self, deployment: Deployment = SHARED) -> None:
-        """Takes the deployment in which they run."""
-        super().__init__()
-        self.deployment = deployment
+    Attributes:
+        run: The test.
+        embedded: Whether it needs what Google's emulator can't be made to do, or has nothing to do with Pub/Sub.
+    """
 
-    def __call__(self, play: Callable[[Lab], None]) -> Callable[[Lab], None]:
-        """Takes a function in, under its name."""
-        self.add(play.__name__, play)
-        return play
+    run: Callable[[Lab], None]
+    embedded: bool = False
 
-    def add(self, name: str, play: Callable[[Lab], None]) -> None:
-        """Takes a function in."""
-        plays = PLAYS.setdefault(self.deployment, {})
-        assert name not in plays, f"two plays are called {name}"
-        plays[name] = play
-        self.append(name)
+
+class Act(Protocol):
+    """Says how a play went."""
+
+    def __call__(self, deployment: Deployment, name: str) -> None:
+        """Waits for its end; raises what it raised."""
+
+
+PLAYS: dict[Deployment, dict[str, Play]] = {}
+"""The tests of all the modules that were collected."""
+
+
+def add(deployment: Deployment, name: str, play: Play) -> str:
+    """Takes a play in, and returns its name."""
+    plays = PLAYS.setdefault(deployment, {})
+    assert name not in plays, f"two plays are called {name}"
+    plays[name] = play
+    return name
+
+
+def played(
+    deployment: Deployment = SHARED, *, embedded: bool = False
+) -> Callable[[Callable[[Lab], None]], Callable[[Act], None]]:
+    """Has a test run in a deployment, in the company of others."""
+
+    def taken(run: Callable[[Lab], None]) -> Callable[[Act], None]:
+        name = add(deployment, run.__name__, Play(run, embedded))
+
+        def test(act: Act) -> None:
+            act(deployment, name)
+
+        test.__name__, test.__doc__ = run.__name__, run.__doc__
+        return EMBEDDED_ONLY(test) if embedded else test
+
+    return taken
 
 
 def push_body(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from emulators.errors import Code
 from emulators.faults import Fault, Trouble, When
 from emulators.spanner.records import Status
-from tests.e2e.lab import ENDLESS, quick, stubborn
+from tests.e2e.lab import ENDLESS, STUBBORN, quick
 from tests.e2e.wire import CODES, READS
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ DELETED = {"COMPLETED_THEN_DELETED"}
 
 FATES = {
     "done": Fate(quick(), START, {"COMPLETED"}, kept=True, count=8),
-    "late": Fate(stubborn(), LATE, DELETED, kept=False, count=10),
-    "kept": Fate(stubborn(), {**LATE, "if_created": "keep"}, {"COMPLETED_KEPT"}, kept=True),
+    "late": Fate(STUBBORN, LATE, DELETED, kept=False, count=10),
+    "kept": Fate(STUBBORN, {**LATE, "if_created": "keep"}, {"COMPLETED_KEPT"}, kept=True),
     "stop": Fate(ENDLESS, LATE, {"CANCELLED"}, kept=False, count=8),
     "fail": Fate(quick(error=Status(Code.INTERNAL, "bad sector")), START, {"FAILED"}, kept=False),
     "dry": Fate(quick(), {**START, "dry_run": True}, {"DRY_RUN"}, kept=False),
     "halt": Fate(ENDLESS, CANCEL, {"CANCELLED"}, kept=False, theirs="person"),
-    "race": Fate(stubborn(15.0), CANCEL, DELETED, kept=False, theirs="person"),
+    "race": Fate(STUBBORN, CANCEL, DELETED, kept=False, theirs="person"),
     "plan": Fate(ENDLESS, CANCEL, {"REJECTED"}, kept=True, theirs="schedule", count=3),
 }
 """By the beginning of the databases' names."""

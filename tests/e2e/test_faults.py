@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.history import What
-from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, IMPATIENT, REFUSING, WAIT_S_MAX, Lab, Plays, quick, stubborn
+from tests.e2e.lab import ALONE, ENDLESS, IMPATIENT, REFUSING, STUBBORN, played, quick
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Act, Deploy
-
-play, refused, given_up = Plays(), Plays(REFUSING), Plays(IMPATIENT)
+    from tests.e2e.lab import Lab
 
 TRANSIENT = (
     Code.UNAVAILABLE,
@@ -45,8 +41,8 @@ def _pushes(lab: Lab, message_id: str) -> list[int]:
     return [done.status for done in lab.stack.pubsub.outcomes() if done.delivery.message.message_id == message_id]
 
 
-@refused
-def a_transient_fault_brings_the_message_again(lab: Lab) -> None:
+@played(REFUSING)
+def test_a_transient_fault_brings_the_message_again(lab: Lab) -> None:
     """For each code that passes, the first delivery is refused with a 503, and the second one succeeds."""
     databases = {code: f"db-{code.name.lower().replace('_', '-')}" for code in TRANSIENT}
     _plan(lab, *(Fault("CreateBackup", code, resource=f"/{database}") for code, database in databases.items()))
@@ -57,17 +53,17 @@ def a_transient_fault_brings_the_message_again(lab: Lab) -> None:
 
     for code, message_id in message_ids.items():
         assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
-        assert _injected(lab, "CreateBackup", code) == 1
+        assert _injected(lab, "CreateBackup", code)
         refused, started = lab.lines(message_id, 2)
         assert (refused["severity"], refused["error"]["code"]) == ("WARNING", code.name)
         assert refused["message"].startswith("To be delivered again: ")
-        assert started["outcome"] == "STARTED"
+        assert started["outcomes"] == ["STARTED"]
         if lab.stack.pubsub is not None:
             assert _pushes(lab, message_id) == [503, 204]
 
 
-@play
-def a_read_that_is_unavailable_is_repeated_in_the_same_delivery(lab: Lab) -> None:
+@played()
+def test_a_read_that_is_unavailable_is_repeated_in_the_same_delivery(lab: Lab) -> None:
     """A call that may be made twice is: the message isn't refused for a moment's weakness."""
     operation, _ = lab.foreign(ENDLESS)
     _plan(lab, Fault("GetOperation", Code.UNAVAILABLE, times=2, resource=f"{lab.instance}/"))
@@ -78,15 +74,14 @@ def a_read_that_is_unavailable_is_repeated_in_the_same_delivery(lab: Lab) -> Non
     assert [line["severity"] for line in lab.lines(cancel_id)] == ["INFO"]
 
 
-def test_a_task_that_cannot_be_made_brings_the_message_again(deploy: Deploy) -> None:
+@played(ALONE, embedded=True)
+def test_a_task_that_cannot_be_made_brings_the_message_again(lab: Lab) -> None:
     """Without a follow-up nobody would look again, so the delivery fails; done again, it attaches."""
-    lab = deploy()
     with lab.stack.tasks.endpoint.lock:
         lab.stack.tasks.faults.plan(Fault("CreateTask", Code.INTERNAL), Fault("CreateTask", Code.INTERNAL, "after"))
     message_id = lab.publish("start", database=lab.database(quick()))
 
-    told = lab.stack.wait_for_outcomes(message_id, "STARTED", "COMPLETED", timeout_s=WAIT_S_MAX)
-    assert len(told) == 2
+    assert len(lab.comes_to(message_id, "STARTED", "COMPLETED")) == 2
     assert sum(lab.stack.tasks.faults.injected.values()) == 2
     assert len(lab.lines(message_id, 3)) == 3
     assert len(lab.history(What.BACKUP_STARTED)) == 1
@@ -94,8 +89,8 @@ def test_a_task_that_cannot_be_made_brings_the_message_again(deploy: Deploy) -> 
     assert len(names) == len(set(names))
 
 
-@play
-def quota_means_later(lab: Lab) -> None:
+@played()
+def test_quota_means_later(lab: Lab) -> None:
     """RESOURCE_EXHAUSTED puts the message back through the queue: it is never refused, and never failed."""
     _plan(lab, Fault("CreateBackup", Code.RESOURCE_EXHAUSTED, times=2, resource=f"{lab.instance}/"))
     message_id = lab.publish("start", database=lab.database(quick()))
@@ -108,8 +103,8 @@ def quota_means_later(lab: Lab) -> None:
     assert kinds[:2] == [("put-back", 1), ("put-back", 2)]
 
 
-@play
-def a_follow_up_without_quota_is_put_back(lab: Lab) -> None:
+@played()
+def test_a_follow_up_without_quota_is_put_back(lab: Lab) -> None:
     """The chain goes on when there is quota again, with the steps that it took in between."""
     _plan(lab, Fault("GetOperation", Code.RESOURCE_EXHAUSTED, resource=f"{lab.instance}/"))
     message_id = lab.publish("start", database=lab.database(quick()))
@@ -119,8 +114,8 @@ def a_follow_up_without_quota_is_put_back(lab: Lab) -> None:
     assert failures[:2] == [0, 1]
 
 
-@play
-def a_command_that_google_refuses_is_rejected_in_its_words(lab: Lab) -> None:
+@played()
+def test_a_command_that_google_refuses_is_rejected_in_its_words(lab: Lab) -> None:
     """A role that is missing is for a person to give: the outcome quotes Google, and nothing is tried again."""
     said = "Caller is missing IAM permission spanner.backups.create on resource orders."
     _plan(lab, Fault("CreateBackup", Code.PERMISSION_DENIED, message=said, resource=f"{lab.instance}/"))
@@ -131,15 +126,15 @@ def a_command_that_google_refuses_is_rejected_in_its_words(lab: Lab) -> None:
     assert rejected.data["error"] == {"code": "PERMISSION_DENIED", "message": said}
     assert rejected.data["detail"] == f"Google refused: {said}"
     (line,) = lab.lines(message_id)
-    assert (line["severity"], line["outcome"]) == ("ERROR", "REJECTED")
+    assert (line["severity"], line["outcomes"]) == ("ERROR", ["REJECTED"])
     assert lab.follow_ups(message_id) == []
 
 
-@play
-def a_follow_up_that_google_refuses_is_put_back_and_recovers(lab: Lab) -> None:
+@played()
+def test_a_follow_up_that_google_refuses_is_put_back_and_recovers(lab: Lab) -> None:
     """A role taken away for a while leaves no backup behind: the chain goes on once it is given back."""
     _plan(lab, Fault("DeleteBackup", Code.PERMISSION_DENIED, times=2, resource=f"{lab.instance}/"))
-    message_id = lab.publish("start", database=lab.database(stubborn()), cancel_after="0s")
+    message_id = lab.publish("start", database=lab.database(STUBBORN), cancel_after="0s")
 
     assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
     assert _injected(lab, "DeleteBackup", Code.PERMISSION_DENIED) >= 2
@@ -149,11 +144,10 @@ def a_follow_up_that_google_refuses_is_put_back_and_recovers(lab: Lab) -> None:
     assert {line["severity"] for line in put_back} == {"WARNING"}
 
 
-@EMBEDDED_ONLY
-def test_a_message_that_keeps_meeting_faults_is_put_back_before_it_is_given_up(deploy: Deploy) -> None:
+@played(REFUSING, embedded=True)
+def test_a_message_that_keeps_meeting_faults_is_put_back_before_it_is_given_up(lab: Lab) -> None:
     """From the fourth attempt on the queue takes it, so that it doesn't end among the dead letters."""
-    lab = deploy()
-    _plan(lab, Fault("CreateBackup", Code.INTERNAL, times=4))
+    _plan(lab, Fault("CreateBackup", Code.INTERNAL, times=4, resource=f"{lab.instance}/"))
     message_id = lab.publish("start", database=lab.database(quick()))
 
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
@@ -162,32 +156,14 @@ def test_a_message_that_keeps_meeting_faults_is_put_back_before_it_is_given_up(d
     assert lab.follow_ups(message_id)[0][1]["kind"] == "put-back"
 
 
-@given_up
-def a_look_that_waits_for_a_role_gives_up_in_time(lab: Lab) -> None:
+@played(IMPATIENT)
+def test_a_look_that_waits_for_a_role_gives_up_in_time(lab: Lab) -> None:
     """A role that is never given back ends in GAVE_UP, which says what stood in the way."""
     _plan(
         lab, Fault("GetOperation", Code.PERMISSION_DENIED, times=None, message="no role", resource=f"{lab.instance}/")
     )
     message_id = lab.publish("start", database=lab.database(ENDLESS))
 
-    gave_up = lab.stack.wait_for_outcomes(message_id, "GAVE_UP", timeout_s=WAIT_S_MAX)[-1]
+    gave_up = lab.comes_to(message_id, "GAVE_UP")[-1]
     assert gave_up.data["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}
     assert lab.ends(message_id) == ["STARTED", "GAVE_UP"]
-
-
-@pytest.mark.parametrize("name", play)
-def test_faults(name: str, act: Act) -> None:
-    """Each function of the table holds."""
-    act(play, name)
-
-
-@pytest.mark.parametrize("name", refused)
-def test_faults_that_refuse(name: str, act: Act) -> None:
-    """Each function of the table holds."""
-    act(refused, name)
-
-
-@pytest.mark.parametrize("name", given_up)
-def test_faults_that_stay(name: str, act: Act) -> None:
-    """Each function of the table holds."""
-    act(given_up, name)

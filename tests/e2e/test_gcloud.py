@@ -6,28 +6,34 @@ import json
 import os
 import shutil
 import subprocess
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.lab import EMBEDDED_ONLY, WAIT_S_MAX, Lab, quick, wait_until
+from tests.e2e.lab import WAIT_S_MAX, played, quick, wait_until
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.e2e.lab import Lab
 
 
-@EMBEDDED_ONLY
-def test_a_command_published_with_gcloud_is_carried_out(lab: Lab, tmp_path: Path) -> None:
+@played(embedded=True)
+def test_a_command_published_with_gcloud_is_carried_out(lab: Lab) -> None:
     """`gcloud pubsub topics publish` reaches the function through the embedded Pub/Sub's REST interface."""
     gcloud = shutil.which("gcloud")
     if gcloud is None:
-        if os.environ.get("CI"):
-            pytest.fail("gcloud is not installed")
+        assert not os.environ.get("CI"), "gcloud is not installed"
         pytest.skip("gcloud is not installed")
+    with TemporaryDirectory() as configuration:
+        _publish(gcloud, lab, configuration)
+    wait_until(lambda: lab.left_behind() == [f"{lab.instance}/backups/by-hand"])
+
+
+def _publish(gcloud: str, lab: Lab, configuration: str) -> None:
     command = {"action": "start", "database": lab.database(quick()), "backup_id": "by-hand"}
     environ = {
         "PATH": os.environ["PATH"],
-        "CLOUDSDK_CONFIG": str(tmp_path),
+        "CLOUDSDK_CONFIG": configuration,
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
         "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
@@ -45,4 +51,3 @@ def test_a_command_published_with_gcloud_is_carried_out(lab: Lab, tmp_path: Path
 
     assert done.returncode == 0, done.stderr
     assert "messageIds:" in done.stdout
-    wait_until(lambda: lab.left_behind() == [f"{lab.instance}/backups/by-hand"])

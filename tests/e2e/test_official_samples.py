@@ -9,7 +9,6 @@ have reported. What a sample does was read in its source, in the repository and 
 from __future__ import annotations
 
 import enum
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -19,21 +18,19 @@ import pytest
 
 from emulators.errors import Code
 from emulators.faults import Fault
-from emulators.serving import wall_clock
-from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
 from emulators.spanner.records import Status
-from emulators.stack import Stack
-from tests.e2e.lab import ENDLESS, IMPATIENT, WAIT_S_MAX, Lab, Plays, lifetime, quick, seconds, stubborn
+from tests.e2e.lab import DEAF, ENDLESS, IMPATIENT, SHARED, STUBBORN, Play, add, lifetime, quick, seconds, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Mapping
 
     from emulators.spanner.plans import Plan
-    from tests.e2e.conftest import Act
+    from tests.e2e.lab import Act, Lab
 
 BACKUP_ID = "nightly"
+
+GONE = (What.BACKUP_DELETED, What.BACKUP_REMOVED)
 
 
 class Case(enum.Enum):
@@ -144,25 +141,19 @@ class Should(NamedTuple):
 
 SHOULD = {
     Case.IN_TIME: Should(ENDLESS, ["STARTED", "CANCEL_REQUESTED", "CANCELLED"], "CANCELLED"),
-    Case.TOO_LATE: Should(stubborn(), DELETED),
+    Case.TOO_LATE: Should(DEAF, DELETED),
     Case.FAILS: Should(
-        quick(3.0, cancel_duration=None, error=Status(Code.INTERNAL, "The backup met a bad sector.")),
+        replace(STUBBORN, error=Status(Code.INTERNAL, "The backup met a bad sector.")),
         ["STARTED", "CANCEL_REQUESTED", "FAILED"],
         "INTERNAL",
     ),
     Case.NAME_TAKEN: Should(ENDLESS, ["REJECTED"], "ALREADY_EXISTS", left=True),
     Case.CREATE_DENIED: Should(ENDLESS, ["REJECTED"], "PERMISSION_DENIED"),
-    Case.READ_DENIED: Should(stubborn(), DELETED),
-    Case.READ_FAILS: Should(stubborn(), DELETED),
-    Case.DELETE_BLOCKED: Should(stubborn(), [*DELETED[:2], "DELETE_BLOCKED", DELETED[2]]),
-    Case.ENDLESS: Should(
-        stubborn(ENDLESS.duration.total_seconds()), ["STARTED", "CANCEL_REQUESTED", "GAVE_UP"], left=True
-    ),
+    Case.READ_DENIED: Should(STUBBORN, DELETED),
+    Case.READ_FAILS: Should(STUBBORN, DELETED),
+    Case.DELETE_BLOCKED: Should(STUBBORN, [*DELETED[:2], "DELETE_BLOCKED", DELETED[2]]),
+    Case.ENDLESS: Should(DEAF, ["STARTED", "CANCEL_REQUESTED", "GAVE_UP"], left=True),
 }
-
-
-APART = {Case.NAME_TAKEN, Case.ENDLESS}
-"""The cases that need a deployment of their own: a past, and little patience."""
 
 
 FAULTS = {
@@ -181,75 +172,49 @@ def do_the_job(name: str, case: Case, lab: Lab) -> None:
     if case in FAULTS:
         with lab.stack.spanner.lock:
             lab.stack.spanner.faults.plan(replace(FAULTS[case], resource=backup))
+    if case is Case.NAME_TAKEN:
+        lab.foreign(quick(), BACKUP_ID)
+        wait_until(lambda: lab.history(What.BACKUP_READY))
+    older = lab.history(What.BACKUP_READY)
     retention = f"{sample.retention // timedelta(hours=1)}h"
     message_id = lab.publish(
         "start", database=lab.database(should.plan), backup_id=BACKUP_ID, retention=retention, cancel_after="0s"
     )
 
-    if should.outcomes[0] == "STARTED" and case is not Case.IN_TIME:
-        lab.stack.wait_for_outcomes(message_id, "STARTED", timeout_s=WAIT_S_MAX)
+    if case is Case.TOO_LATE:
+        started = lab.comes_to(message_id, "STARTED", "CANCEL_REQUESTED")[0]
         (made,) = lab.admin.list_backups(parent=lab.instance)
         assert abs(lifetime(made) - sample.retention) < seconds(10)
+        lab.stack.spanner.finish(started.data["operation"])
     events = lab.end_events(message_id)
     assert [event.outcome for event in events] == should.outcomes
     assert events[-1].data.get("error", {}).get("code", "") == should.code
     assert lab.left_behind() == ([backup] if should.left else [])
+    assert case is not Case.NAME_TAKEN or lab.history(What.BACKUP_READY, *GONE) == older
     if case in FAULTS:
         fault = FAULTS[case]
         assert lab.stack.spanner.faults.injected[fault.method, fault.code, fault.when] >= (fault.times or 1)
 
 
-play = Plays()
-ROWS = list(
-    dict.fromkeys(
-        (name, case) for name, sample in SAMPLES.items() for case in (Case.IN_TIME, Case.TOO_LATE, *sample.wrong)
-    )
-)
-"""Each sample in the two usual cases, and in those that it gets wrong."""
+ROWS = {
+    f"{name}: {case.value}": IMPATIENT if case is Case.ENDLESS else SHARED
+    for name, sample in SAMPLES.items()
+    for case in (Case.IN_TIME, Case.TOO_LATE, *sample.wrong)
+}
+"""Each sample in the two usual cases, and in those that it gets wrong; and where each is played."""
 
-for _name, _case in ROWS:
-    if _case not in APART:
-        play.add(f"{_name}: {_case.value}", partial(do_the_job, _name, _case))
+for _row, _deployment in ROWS.items():
+    _name, _, _case = _row.partition(": ")
+    add(_deployment, _row, Play(partial(do_the_job, _name, Case(_case))))
 
 
-@pytest.mark.parametrize("row", play)
+@pytest.mark.parametrize("row", ROWS)
 def test_a_samples_job_ends_in_what_should_have_been_reported(row: str, act: Act) -> None:
-    """The outcome is what happened, also where the sample's own code reports something else."""
-    act(play, row)
+    """The outcome is what happened, also where the sample's own code reports something else.
 
-
-def _prepared(stack: Stack, name: str, case: Case) -> Callable[[], None]:
-    """Prepares a row that needs a past: the older backup is a day old when the start comes."""
-    lab = Lab(stack)
-    if case is Case.NAME_TAKEN:
-        database, then = lab.database(quick()), wall_clock() - timedelta(days=1)
-        create = rpc.CreateBackup(lab.instance, BACKUP_ID, database, then + timedelta(days=30))
-        with stack.spanner.lock:
-            stack.spanner.state.apply(then, create)
-
-    def run() -> None:
-        before = lab.history(What.BACKUP_READY)
-        do_the_job(name, case, lab)
-        if case is Case.NAME_TAKEN:
-            assert lab.history(What.BACKUP_READY, What.BACKUP_DELETED, What.BACKUP_REMOVED) == before != []
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def apart(pubsub_address: str | None) -> Iterator[Mapping[str, Future[None]]]:
-    """A deployment with a past and little patience, in which all the rows that need one are played at once."""
-    rows = [(name, case) for name, case in ROWS if case in APART]
-    stack = Stack(IMPATIENT.settings, pubsub_address=pubsub_address, project="projects/test-apart")
-    with stack, ThreadPoolExecutor(len(rows)) as pool:
-        prepared = {f"{name}: {case.value}": _prepared(stack, name, case) for name, case in rows}
-        yield {row: pool.submit(run) for row, run in prepared.items()}
-
-
-@pytest.mark.parametrize("row", [f"{name}: {case.value}" for name, case in ROWS if case in APART])
-def test_a_samples_job_ends_well_where_it_would_wait_or_destroy(row: str, apart: Mapping[str, Future[None]]) -> None:
-    """An older backup of the same database and name is never touched, and no wait is without an end."""
-    apart[row].result()
+    An older backup of the same database and name is never touched, and no wait is without an end.
+    """
+    act(ROWS[row], row)
 
 
 def test_every_sample_has_a_case_that_it_gets_wrong() -> None:

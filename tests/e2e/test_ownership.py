@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
-
-import pytest
 
 from emulators.serving import wall_clock
 from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
-from tests.e2e.lab import ENDLESS, Lab, Plays, quick, stubborn, wait_until
+from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, played, quick, wait_until
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Act
-
-play = Plays()
+    from tests.e2e.lab import Lab
 
 
 def _complete(lab: Lab, operation: str) -> None:
@@ -31,8 +26,8 @@ def _deleted_uids(lab: Lab) -> list[int]:
     return [event.uid for event in lab.history(What.BACKUP_DELETED, What.BACKUP_REMOVED)]
 
 
-@play
-def a_name_that_is_taken_is_left_alone(lab: Lab) -> None:
+@played()
+def test_a_name_that_is_taken_is_left_alone(lab: Lab) -> None:
     """Another database's backup has the name: the start is rejected, says so, and touches nothing."""
     operation, backup = lab.foreign(quick(), "nightly", "users")
     wait_until(lambda: _ready_uids(lab, backup))
@@ -49,8 +44,8 @@ def a_name_that_is_taken_is_left_alone(lab: Lab) -> None:
     assert operation
 
 
-@play
-def a_slot_that_is_taken_is_left_alone(lab: Lab) -> None:
+@played()
+def test_a_slot_that_is_taken_is_left_alone(lab: Lab) -> None:
     """Another backup of the database is under way: the start is rejected, names it, and it goes on."""
     operation, backup = lab.foreign(ENDLESS)
     message_id = lab.publish("start", database=lab.database(ENDLESS), cancel_after="0s")
@@ -64,8 +59,8 @@ def a_slot_that_is_taken_is_left_alone(lab: Lab) -> None:
     assert not lab.admin.get_operation({"name": operation}).done
 
 
-@play
-def a_backup_replaced_before_the_cancel_is_not_deleted(lab: Lab) -> None:
+@played()
+def test_a_backup_replaced_before_the_cancel_is_not_deleted(lab: Lab) -> None:
     """The operation's own backup is gone and another has its name by the time of the cancel: that one stays."""
     start_id = lab.publish("start", database=lab.database(quick()), backup_id="nightly")
     assert lab.ends(start_id) == ["STARTED", "COMPLETED"]
@@ -84,21 +79,19 @@ def a_backup_replaced_before_the_cancel_is_not_deleted(lab: Lab) -> None:
     assert lab.left_behind() == [backup]
 
 
-@play
-def a_backup_replaced_between_completion_and_delete_is_not_deleted(lab: Lab) -> None:
+@played()
+def test_a_backup_replaced_between_completion_and_delete_is_not_deleted(lab: Lab) -> None:
     """It happens between two looks of the chain that is to delete it: only what was ours would have been deleted.
 
-    Spanner is held still around the completion; otherwise Backstop might be the faster one.
+    Spanner is held still meanwhile; otherwise Backstop might be the faster one.
     """
     spanner, backup = lab.stack.spanner, f"{lab.instance}/backups/nightly"
-    _, operation, _ = lab.started(stubborn(), backup_id="nightly")
+    _, operation, _ = lab.started(DEAF, backup_id="nightly")
     cancel_id = lab.publish("cancel", operation=operation)
-    lab.stack.wait_for_outcomes(cancel_id, "CANCEL_REQUESTED")
+    lab.comes_to(cancel_id, "CANCEL_REQUESTED")
     (begun,) = lab.history(What.BACKUP_STARTED)
-    ready_at = begun.at + stubborn().duration
-    time.sleep(max((ready_at - wall_clock()).total_seconds() - 0.1, 0))
     with spanner.lock:
-        time.sleep(max((ready_at - wall_clock()).total_seconds() + 0.01, 0))
+        spanner.finish(operation)
         spanner.state.apply(wall_clock(), rpc.DeleteBackup(backup))
         expire_time = wall_clock() + timedelta(days=1)
         spanner.state.apply(
@@ -119,8 +112,8 @@ def _scheduled(lab: Lab) -> tuple[str, str]:
     return operation.name, database
 
 
-@play
-def a_scheduled_backup_is_not_cancelled_by_default(lab: Lab) -> None:
+@played()
+def test_a_scheduled_backup_is_not_cancelled_by_default(lab: Lab) -> None:
     """What a native schedule makes is refused, and goes on."""
     operation, database = _scheduled(lab)
 
@@ -132,8 +125,8 @@ def a_scheduled_backup_is_not_cancelled_by_default(lab: Lab) -> None:
     assert not lab.admin.get_operation({"name": operation}).done
 
 
-@play
-def a_scheduled_backup_is_cancelled_when_included(lab: Lab) -> None:
+@played()
+def test_a_scheduled_backup_is_cancelled_when_included(lab: Lab) -> None:
     """Who means a scheduled backup says so."""
     _, database = _scheduled(lab)
     message_id = lab.publish("cancel", database=database, include_scheduled=True)
@@ -142,8 +135,8 @@ def a_scheduled_backup_is_cancelled_when_included(lab: Lab) -> None:
     assert lab.left_behind() == []
 
 
-@play
-def a_cancel_by_database_finds_the_one_that_is_not_scheduled(lab: Lab) -> None:
+@played()
+def test_a_cancel_by_database_finds_the_one_that_is_not_scheduled(lab: Lab) -> None:
     """A scheduled and an on-demand backup run at once: the cancel means the one that somebody asked for."""
     scheduled, database = _scheduled(lab)
     operation, _ = lab.foreign(ENDLESS)
@@ -157,7 +150,7 @@ def a_cancel_by_database_finds_the_one_that_is_not_scheduled(lab: Lab) -> None:
 def _leftovers(lab: Lab) -> tuple[str, str, str]:
     """An instance that needs looking after: a backup that runs too long, a leftover, a scheduled and a good one."""
     hanging, _ = lab.foreign(ENDLESS, "hanging", "users")
-    lost, leftover = lab.foreign(stubborn(1.5), "leftover", "orders")
+    lost, leftover = lab.foreign(STUBBORN, "leftover", "orders")
     lab.admin.cancel_operation({"name": lost})
     good, _ = lab.foreign(quick(), "good", "stock")
     database = lab.database(ENDLESS, "ledger")
@@ -168,13 +161,13 @@ def _leftovers(lab: Lab) -> tuple[str, str, str]:
     return hanging, leftover, scheduled.name
 
 
-@play
-def a_sweep_stops_what_hangs_and_tells_what_was_left(lab: Lab) -> None:
+@played()
+def test_a_sweep_stops_what_hangs_and_tells_what_was_left(lab: Lab) -> None:
     """By default a sweep cancels what ran too long, reports leftovers, and deletes nothing."""
     hanging, leftover, scheduled = _leftovers(lab)
     message_id = lab.publish("sweep", instance=lab.instance, cancel_after="1s")
 
-    events = lab.stack.wait_for_outcomes(message_id, "CANCEL_REQUESTED", "COMPLETED_DESPITE_CANCEL")
+    events = lab.comes_to(message_id, "CANCEL_REQUESTED", "COMPLETED_DESPITE_CANCEL")
     told = {event.outcome: event.data for event in events}
     assert len(events) == len(told) == 2
     assert told["CANCEL_REQUESTED"]["operation"] == hanging
@@ -186,8 +179,8 @@ def a_sweep_stops_what_hangs_and_tells_what_was_left(lab: Lab) -> None:
     assert lab.follow_ups(message_id) == []
 
 
-@play
-def a_sweep_that_may_delete_deletes_leftovers_only(lab: Lab) -> None:
+@played()
+def test_a_sweep_that_may_delete_deletes_leftovers_only(lab: Lab) -> None:
     """With `if_created: delete` the leftover goes, and what nobody cancelled stays."""
     _, leftover, _ = _leftovers(lab)
     message_id = lab.publish("sweep", instance=lab.instance, if_created="delete")
@@ -197,9 +190,3 @@ def a_sweep_that_may_delete_deletes_leftovers_only(lab: Lab) -> None:
     left = {name.rpartition("/")[2] for name in lab.left_behind()}
     assert left == {"hanging", "good", "scheduled"}
     assert [event.resource for event in lab.calls("DeleteBackup")] == [leftover]
-
-
-@pytest.mark.parametrize("name", play)
-def test_ownership(name: str, act: Act) -> None:
-    """Each function of the table holds."""
-    act(play, name)

@@ -9,12 +9,10 @@ import pytest
 
 from emulators.spanner.history import What
 from emulators.stack import Function, free_port
-from tests.e2e.lab import ENDLESS, IMPATIENT, Lab, Plays, lifetime, quick, seconds, stubborn, wait_until
+from tests.e2e.lab import DEAF, IMPATIENT, STUBBORN, Deployment, lifetime, played, quick, seconds, wait_until
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Act, Deploy
-
-play = Plays(IMPATIENT)
+    from tests.e2e.lab import Lab
 
 GOOD = {
     "BACKSTOP_FOLLOW_UPS_TOPIC": "projects/orders/topics/follow-ups",
@@ -24,36 +22,24 @@ GOOD = {
 }
 """All that a function needs to start."""
 
-WRONG = {
-    "BACKSTOP_FOLLOW_UPS_TOPIC": (None, "it is not set"),
-    "BACKSTOP_TASKS_QUEUE": ("backstop", "found 'backstop'"),
-    "BACKSTOP_RESULTS_TOPIC": ("projects/orders/results", "found 'projects/orders/results'"),
-    "BACKSTOP_TASKS_SERVICE_ACCOUNT": ("backstop", "found 'backstop'"),
-    "BACKSTOP_RETENTION": ("5h", "must be 6h to 366d; found '5h'"),
-    "BACKSTOP_LOOK_MAX": ("10", "found '10'"),
-    "BACKSTOP_GIVE_UP_AFTER": ("30d", "found '30d'"),
-    "BACKSTOP_ALLOW_DELETE": ("no", "must be true or false; found 'no'"),
-}
-"""For each variable: a wrong value, and what is said of it."""
+QUIET = Deployment("quiet", {"BACKSTOP_RETENTION": "2d", "BACKSTOP_RESULTS_TOPIC": ""})
+KEEPING = Deployment("keeping", {"BACKSTOP_ALLOW_DELETE": "false"})
 
 
-@pytest.mark.parametrize("variable", WRONG)
-def test_a_wrong_setting_keeps_the_function_from_starting(variable: str) -> None:
+def test_a_wrong_setting_keeps_the_function_from_starting() -> None:
     """A deployment that is set up wrongly never serves, and says which variable and what it found there."""
-    value, said = WRONG[variable]
-    environ = {**GOOD, variable: value or ""}
-    function = Function(free_port(), environ)
+    function = Function(free_port(), {**GOOD, "BACKSTOP_RETENTION": "5h"})
 
     with pytest.raises(RuntimeError, match="the function did not start"):
         function.start()
     (error,) = (line["message"] for line in function.lines if line["message"].startswith("ValueError"))
-    assert error.startswith(f"ValueError: {variable}: ")
-    assert error.endswith(said)
+    assert error.startswith("ValueError: BACKSTOP_RETENTION: ")
+    assert error.endswith("must be 6h to 366d; found '5h'")
 
 
-def test_what_a_command_does_not_say_the_settings_do(deploy: Deploy) -> None:
+@played(QUIET, embedded=True)
+def test_what_a_command_does_not_say_the_settings_do(lab: Lab) -> None:
     """The default retention is the setting's; and without a results topic the log line alone tells."""
-    lab = deploy({"BACKSTOP_RETENTION": "2d", "BACKSTOP_RESULTS_TOPIC": ""})
     message_id = lab.publish("start", database=lab.database(quick()), backup_id="nightly")
 
     _wait_for_line(lab, "STARTED")
@@ -68,10 +54,10 @@ def _wait_for_line(lab: Lab, outcome: str) -> None:
     wait_until(lambda: any(line.get("outcome") == outcome for line in list(lab.stack.function.lines)))
 
 
-def test_a_deployment_that_may_not_delete_keeps_everything(deploy: Deploy) -> None:
+@played(KEEPING, embedded=True)
+def test_a_deployment_that_may_not_delete_keeps_everything(lab: Lab) -> None:
     """Neither a cancel that loses nor a sweep deletes, and both say why."""
-    lab = deploy({"BACKSTOP_ALLOW_DELETE": "false"})
-    message_id = lab.publish("start", database=lab.database(stubborn()), cancel_after="0s")
+    message_id = lab.publish("start", database=lab.database(STUBBORN), cancel_after="0s")
 
     requested, kept = lab.end_events(message_id)[1:]
     assert (requested.outcome, kept.outcome) == ("CANCEL_REQUESTED", "COMPLETED_KEPT")
@@ -83,10 +69,10 @@ def test_a_deployment_that_may_not_delete_keeps_everything(deploy: Deploy) -> No
     assert len(lab.left_behind()) == 1
 
 
-@play
-def a_chain_that_finds_no_end_is_given_up(lab: Lab) -> None:
+@played(IMPATIENT)
+def test_a_chain_that_finds_no_end_is_given_up(lab: Lab) -> None:
     """Past the give-up time a person is asked for, with the last progress seen; the backup is let be."""
-    message_id = lab.publish("start", database=lab.database(quick(20.0)))
+    message_id = lab.publish("start", database=lab.database(quick(duration=seconds(60))))
 
     started, gave_up = lab.end_events(message_id)
     assert (started.outcome, gave_up.outcome) == ("STARTED", "GAVE_UP")
@@ -96,8 +82,8 @@ def a_chain_that_finds_no_end_is_given_up(lab: Lab) -> None:
     assert lab.left_behind() == [started.data["backup"]]
 
 
-@play
-def a_backup_that_cannot_be_deleted_in_time_expires_early(lab: Lab) -> None:
+@played(IMPATIENT)
+def test_a_backup_that_cannot_be_deleted_in_time_expires_early(lab: Lab) -> None:
     """A restore holds it for longer than the chain lasts: its expiry is brought forward as far as Spanner allows."""
     start_id = lab.publish("start", database=lab.database(quick()), retention="30d")
     assert lab.ends(start_id) == ["STARTED", "COMPLETED"]
@@ -116,18 +102,12 @@ def a_backup_that_cannot_be_deleted_in_time_expires_early(lab: Lab) -> None:
     assert lab.history(What.BACKUP_DELETED) == []
 
 
-@play
-def a_cancel_that_spanner_loses_is_given_up(lab: Lab) -> None:
+@played(IMPATIENT)
+def test_a_cancel_that_spanner_loses_is_given_up(lab: Lab) -> None:
     """A cancel that was accepted and has no effect, on a backup that has no end, ends in GAVE_UP all the same."""
-    message_id, operation, _ = lab.started(stubborn(ENDLESS.duration.total_seconds()))
+    message_id, operation, _ = lab.started(DEAF)
     cancel_id = lab.publish("cancel", operation=operation)
 
     assert lab.ends(cancel_id) == ["CANCEL_REQUESTED", "GAVE_UP"]
     assert lab.ends(message_id) == ["STARTED", "GAVE_UP"]
     assert len(lab.calls("CancelOperation")) == 1
-
-
-@pytest.mark.parametrize("name", play)
-def test_giving_up(name: str, act: Act) -> None:
-    """Each function of the table holds."""
-    act(play, name)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from emulators.stack import ROOT
-from tests.e2e.lab import EMBEDDED_ONLY, ENDLESS, Lab, quick, stubborn, wait_until
+from tests.e2e.lab import ENDLESS, STUBBORN, WAIT_S_MAX, Deployment, played, quick, wait_until
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import Deploy
+    from tests.e2e.lab import Lab
 
-FAULTY = Path(__file__).with_name("faulty.py")
+COUNTED = Deployment("counted")
+FAULTY = Deployment("faulty", {"PYTHONPATH": str(ROOT)}, source=Path(__file__).with_name("faulty.py"))
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -23,7 +24,6 @@ LINE_FIELDS = {
     "message": str,
     "logging.googleapis.com/trace": str,
     "command": str,
-    "outcome": str,
     "outcomes": list,
     "state": str,
     "operation": str,
@@ -41,24 +41,28 @@ LINE_FIELDS = {
 ALWAYS = {"severity", "message", "command", "duration_ms", "message_id"}
 
 
-@EMBEDDED_ONLY
-def test_each_delivery_prints_one_line(deploy: Deploy) -> None:
-    """As many lines as deliveries, each JSON in the documented fields, and no stack trace for what is expected."""
-    lab = deploy()
+@played(COUNTED, embedded=True)
+def test_each_delivery_prints_one_line_and_each_outcome_and_deletion_one_of_its_own(lab: Lab) -> None:
+    """Each is JSON in the documented fields, and there is no stack trace for what is expected."""
     pubsub = lab.stack.pubsub
     assert pubsub is not None
     message_ids = [
-        lab.publish("start", database=lab.database(stubborn(), "orders"), cancel_after="0s"),
+        lab.publish("start", database=lab.database(STUBBORN, "orders"), cancel_after="0s"),
         lab.publish("start", database=lab.database(quick(), "users")),
         lab.publish("cancel", database=lab.database(ENDLESS, "stock")),
-        lab.stack.publish(b"nonsense"),
+        lab.publish_raw(b"nonsense"),
     ]
     for message_id in message_ids:
         lab.ends(message_id)
-    assert lab.stack.tasks.wait_until_idle(10)
-    assert pubsub.wait_until_idle(10)
+    assert lab.stack.tasks.wait_until_idle(WAIT_S_MAX)
+    assert pubsub.wait_until_idle(WAIT_S_MAX)
 
-    lines = list(lab.stack.function.lines)
+    lines = [line for line in list(lab.stack.function.lines) if "command" in line]
+    own = [line for line in list(lab.stack.function.lines) if "command" not in line]
+    told = [(event.outcome, event.data["detail"]) for event in lab.stack.events()]
+    assert sorted((line["outcome"], line["message"]) for line in own if "outcome" in line) == sorted(told)
+    deleted = [event.data["backup"] for event in lab.stack.events() if event.outcome == "COMPLETED_THEN_DELETED"]
+    assert [line["backup"] for line in own if "outcome" not in line] == deleted != []
     delivered = [done.delivery.message.message_id for done in pubsub.outcomes()]
     assert sorted(line["message_id"] for line in lines) == sorted(delivered)
     for line in lines:
@@ -66,20 +70,21 @@ def test_each_delivery_prints_one_line(deploy: Deploy) -> None:
         assert all(isinstance(value, LINE_FIELDS[name]) for name, value in line.items())
         assert line["severity"] in {"INFO", "WARNING", "ERROR"}
         assert "Traceback" not in line["message"]
-        assert ("next_look_s" in line) != (line.get("outcome") in {*_last_words(lab), "REJECTED"})
+        assert ("next_look_s" in line) != bool({*line.get("outcomes", [])} & {*_last_words(lab), "REJECTED"})
 
 
 def _last_words(lab: Lab) -> set[str]:
     return {event.outcome for event in lab.stack.events()} - {"STARTED", "CANCEL_REQUESTED"}
 
 
+@played()
 def test_a_line_says_what_was_done(lab: Lab) -> None:
     """The line of a start names the command, the outcome, what it is about, the next look, and the message."""
     message_id, operation, backup = lab.started(ENDLESS)
 
     (line,) = lab.lines(message_id)
     assert line["command"] == "start"
-    assert line["outcome"] == "STARTED"
+    assert line["outcomes"] == ["STARTED"]
     assert (line["operation"], line["backup"]) == (operation, backup)
     assert line["database"] == f"{lab.instance}/databases/orders"
     assert (line["state"], line["step"], line["next_look_s"]) == ("RUNNING", 0, 1.0)
@@ -87,6 +92,7 @@ def test_a_line_says_what_was_done(lab: Lab) -> None:
     assert lab.ends(lab.publish("cancel", operation=operation)) == ["CANCEL_REQUESTED", "CANCELLED"]
 
 
+@played()
 def test_a_line_belongs_to_the_requests_trace(lab: Lab) -> None:
     """Cloud Run's trace header makes the line part of its trace."""
     body = f'{{"of": "{lab.instance}"}}'.encode()
@@ -97,15 +103,14 @@ def test_a_line_belongs_to_the_requests_trace(lab: Lab) -> None:
     wait_until(lambda: any(line.get("logging.googleapis.com/trace") == trace for line in lab.stack.function.lines))
 
 
-@EMBEDDED_ONLY
-def test_a_bug_prints_its_stack_trace_and_the_message_comes_again(deploy: Deploy) -> None:
+@played(FAULTY, embedded=True)
+def test_a_bug_prints_its_stack_trace_and_the_message_comes_again(lab: Lab) -> None:
     """A bug ends in a 500 and one CRITICAL line with the trace; the message is not lost."""
-    lab = deploy({"PYTHONPATH": str(ROOT)}, source=FAULTY)
     pubsub = lab.stack.pubsub
     assert pubsub is not None
     message_id = lab.publish("start", database=lab.database(quick()))
 
-    wait_until(lambda: [done.status for done in pubsub.outcomes()].count(500) == 1)
+    wait_until(lambda: lab.stack.function.lines)
     (line,) = list(lab.stack.function.lines)[:1]
     assert line["severity"] == "CRITICAL"
     assert line["message"].startswith("Traceback (most recent call last):")
@@ -116,12 +121,13 @@ def test_a_bug_prints_its_stack_trace_and_the_message_comes_again(deploy: Deploy
     assert len(critical) == len(refused)
 
 
+@played()
 def test_an_outcome_is_a_valid_cloud_event(lab: Lab) -> None:
     """The attributes are those of CloudEvents 1.0 in Pub/Sub's binding, with types that a filter can use.
 
     https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#required-attributes (documented)
     """
-    message_id = lab.publish("start", database=lab.database(stubborn()), cancel_after="0s")
+    message_id = lab.publish("start", database=lab.database(STUBBORN), cancel_after="0s")
     events = lab.end_events(message_id)
 
     assert [event.attributes["ce-type"] for event in events] == [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from emulators.errors import Code
 from emulators.faults import Fault, Trouble
 from emulators.spanner.history import What
-from tests.e2e.lab import EMBEDDED_ONLY, Lab, lifetime, quick, seconds, stubborn, wait_until
+from tests.e2e.lab import STUBBORN, Deployment, Lab, lifetime, played, quick, seconds, wait_until
 from tests.e2e.wire import Cell, cells, counted, grid
 from tests.e2e.wire_lives import (
     PUSH_AGAIN,
@@ -27,23 +27,29 @@ from tests.e2e.wire_lives import (
 
 if TYPE_CHECKING:
     from emulators.stack import Stack
-    from tests.e2e.conftest import Deploy
     from tests.e2e.wire_lives import Going
 
 THREADS = {"THREADS": "40"}
 """A call that hangs holds a thread, and many are to hang at once."""
 
+SPANNER_FAILS = Deployment("Spanner fails", THREADS)
+OTHERS_FAIL = Deployment("others fail", THREADS)
+EXPIRY = Deployment("expiry", {**THREADS, "BACKSTOP_GIVE_UP_AFTER": "3s"})
+INSTANCES_DIE = Deployment("instances die", THREADS)
+SPANNER_RESTARTS = Deployment("Spanner restarts", {**THREADS, "GRPC_VERBOSITY": "NONE"})
+"""gRPC prints a line of its own for each such farewell."""
+
 APART = (Trouble.HANG, Trouble.GARBLED, Trouble.BARE)
 """What hits one call and no other. A broken connection frees those that hang on it, so it has a turn of its own."""
 
 
-@EMBEDDED_ONLY
-def test_each_fault_of_each_call_to_spanner_ends_right(deploy: Deploy) -> None:
+@played(SPANNER_FAILS, embedded=True)
+def test_each_fault_of_each_call_to_spanner_ends_right(lab: Lab) -> None:
     """Each code, each silence and each unreadable answer, before and after the effect, hits its life, which ends right.
 
     A delivery is refused where it must be, and not where the adapter can bridge the fault itself.
     """
-    stack = deploy(THREADS).stack
+    stack = lab.stack
     going = [begin(stack, cell) for cell in grid(*APART)]
     print(f"{len(going)} cells")
 
@@ -55,13 +61,13 @@ def test_each_fault_of_each_call_to_spanner_ends_right(deploy: Deploy) -> None:
     check_deliveries(stack)
 
 
-@EMBEDDED_ONLY
-def test_each_fault_of_the_queue_and_the_topics_ends_right_and_so_does_each_broken_connection(deploy: Deploy) -> None:
+@played(OTHERS_FAIL, embedded=True)
+def test_each_fault_of_the_queue_and_the_topics_ends_right_and_so_does_each_broken_connection(lab: Lab) -> None:
     """CreateTask, the publishing of outcomes, and the task's own publishing fail in every way; connections break.
 
     Here a fault hits whichever life comes by, and a broken connection takes the calls of others along.
     """
-    stack = deploy(THREADS).stack
+    stack = lab.stack
     assert stack.pubsub is not None
     tasks = [cell.fault() for cell in cells("CreateTask", *APART)]
     publishes = [cell.fault(stack.results) for cell in cells("Publish", *APART)]
@@ -96,10 +102,10 @@ def _go_wrong_beside_spanner(stack: Stack, cuts: list[Cell], tasks: list[Fault],
         judge(one)
 
 
-@EMBEDDED_ONLY
-def test_each_fault_of_a_shortened_expiry_ends_right(deploy: Deploy) -> None:
+@played(EXPIRY, embedded=True)
+def test_each_fault_of_a_shortened_expiry_ends_right(lab: Lab) -> None:
     """UpdateBackup is the last thing that a chain does: the expiry is brought forward, or the outcome says why not."""
-    stack = deploy({**THREADS, "BACKSTOP_GIVE_UP_AFTER": "3s"}).stack
+    stack = lab.stack
     for faults in (cells("UpdateBackup", *APART), cells("UpdateBackup", Trouble.CUT, codes=())):
         print(f"{len(faults)} cells")
         _shorten(stack, faults)
@@ -132,13 +138,13 @@ def _shorten(stack: Stack, faults: list[Cell]) -> None:
     assert stack.spanner.faults.injected == counted(cell.fault() for cell in faults)
 
 
-@EMBEDDED_ONLY
+@played(embedded=True)
 def test_a_role_that_goes_away_as_the_answer_to_a_cancel_is_lost_leaves_nothing_behind(lab: Lab) -> None:
     """Spanner has the cancel, though a refusal comes next: the command is not rejected, but followed to its end.
 
     A storm found that the adapter repeated the call by itself, and so made one delivery of two attempts.
     """
-    lab.foreign(stubborn(4.0))
+    lab.foreign(STUBBORN)
     with lab.stack.spanner.lock:
         lab.stack.spanner.faults.plan(
             Fault("CancelOperation", Code.UNAVAILABLE, "after", resource=lab.instance),
@@ -153,11 +159,10 @@ def test_a_role_that_goes_away_as_the_answer_to_a_cancel_is_lost_leaves_nothing_
 
 FIRST = ("ListBackupOperations", "CreateBackup", "ListDatabases")
 HANGS = grid(Trouble.HANG, codes=())
-ROUNDS = (
-    [cell for cell in HANGS if cell.method in FIRST or cell.life in {"stopped", "named"}],
-    [cell for cell in HANGS if cell.method not in FIRST and cell.life not in {"stopped", "named"}],
-)
-"""The calls of commands, and those of follow-ups, which come a second or two later."""
+COMMANDS = [cell for cell in HANGS if cell.method in FIRST or cell.life in {"stopped", "named"}]
+DELETES = [cell for cell in HANGS if cell.life == "asked" and cell.method in {"GetBackup", "DeleteBackup"}]
+ROUNDS = (COMMANDS, DELETES, [cell for cell in HANGS if cell not in COMMANDS + DELETES])
+"""The calls that come at about the same time: the first one must still hang when the last one does."""
 
 
 def _hang(stack: Stack, hangs: list[Cell]) -> list[Going]:
@@ -168,10 +173,10 @@ def _hang(stack: Stack, hangs: list[Cell]) -> list[Going]:
     return going
 
 
-@EMBEDDED_ONLY
-def test_an_instance_that_is_killed_in_the_middle_of_each_call_is_replaced_and_all_ends_right(deploy: Deploy) -> None:
+@played(INSTANCES_DIE, embedded=True)
+def test_an_instance_that_is_killed_in_the_middle_of_each_call_is_replaced_and_all_ends_right(lab: Lab) -> None:
     """It dies while it waits for an answer, with the effect and without; the next one finds out where things stand."""
-    stack = deploy(THREADS).stack
+    stack = lab.stack
     for hangs in ROUNDS:
         died = sum(push.status == PUSH_DIED for push in pushes(stack))
         going = _hang(stack, hangs)
@@ -184,11 +189,10 @@ def test_an_instance_that_is_killed_in_the_middle_of_each_call_is_replaced_and_a
     assert {push.status for push in pushes(stack)} <= {PUSH_OK, PUSH_AGAIN, PUSH_DIED}
 
 
-@EMBEDDED_ONLY
-def test_a_service_that_is_restarted_in_the_middle_of_each_call_is_found_again(deploy: Deploy) -> None:
+@played(SPANNER_RESTARTS, embedded=True)
+def test_a_service_that_is_restarted_in_the_middle_of_each_call_is_found_again(lab: Lab) -> None:
     """Spanner goes away with all calls under way and comes back on the same port; the clients connect anew."""
-    # gRPC prints a line of its own for each such farewell.
-    stack = deploy({**THREADS, "GRPC_VERBOSITY": "NONE"}).stack
+    stack = lab.stack
     for hangs in ROUNDS:
         going = _hang(stack, hangs)
         stack.spanner.close()

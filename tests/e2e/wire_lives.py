@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from backstop.lifecycle import ON_THE_WAY
 from emulators.spanner.history import What
-from tests.e2e.lab import Lab, wait_until
+from tests.e2e.lab import WAIT_S_MAX, Lab, wait_until
 from tests.e2e.wire import LIVES, Cell
 
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 PUSH_OK, PUSH_AGAIN, PUSH_DIED = 204, 503, 0
 """How a delivery may end; a 500 would be a bug."""
 
-DELIVERY_MS_MAX = 18_000
-"""A call that hangs is given up after 5 or 10 s; the client's own limits are 20 s and more. The rest is for a machine
-that is busy."""
+DELIVERY_MS_MAX = 60_000
+"""A call that hangs is given up after 5 or 10 s; the rest is for a machine that is busy. Cloud Run gives up later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,11 @@ def begin(stack: Stack, cell: Cell) -> Going:
 
 def judge(going: Going) -> None:
     """Waits for a life's end: the right outcomes, one backup at most, nothing left that shouldn't be, one chain."""
-    cell, lab, message_id = going.cell, going.lab, going.message_id
+    with going.lab.explained():
+        _judge(going.cell, going.lab, going.message_id)
+
+
+def _judge(cell: Cell, lab: Lab, message_id: str) -> None:
     life, last_word = LIVES[cell.life], cell.last_word
     expected = [last_word] if last_word else [*life.ends]
     # A task whose answer was lost publishes once more, perhaps after the end.
@@ -65,7 +68,7 @@ def judge(going: Going) -> None:
     )
     lab.ends(message_id)
     with suppress(TimeoutError):  # A start that is told late, or a summary, may come after the backup's end.
-        lab.stack.wait_for(lambda _: len(_ends(lab, message_id)) == len(expected))
+        lab.stack.wait_for(lambda _: len(_ends(lab, message_id)) >= len(expected), WAIT_S_MAX)
     assert _ends(lab, message_id) == expected, cell
     nothing_made = bool(last_word) and life.action == "start"
     assert len(lab.history(What.BACKUP_STARTED)) == (not nothing_made), cell
@@ -101,7 +104,7 @@ def pushes(stack: Stack) -> list[Push]:
 def check_deliveries(stack: Stack) -> None:
     """Some deliveries were refused, none ended in a bug, and none waited for an answer for longer than it should."""
     assert {push.status for push in pushes(stack)} == {PUSH_OK, PUSH_AGAIN}
-    assert max(line["duration_ms"] for line in stack.function.lines) < DELIVERY_MS_MAX
+    assert max(line["duration_ms"] for line in stack.function.lines if "duration_ms" in line) < DELIVERY_MS_MAX
 
 
 def refusals(stack: Stack) -> Counter[str]:

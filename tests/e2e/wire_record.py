@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emulators.spanner.history import What
 from emulators.spanner.requests import ListBackupOperations
-from tests.simulation.facts import Command, body_of, trigger_of
+from tests.simulation.facts import body_of, trigger_of
 from tests.simulation.history import INSTANCE, Deployment
-from tests.simulation.record import Call, Delivery, Record, Told, Waiting
+from tests.simulation.record import Call, Delivery, Published, Record, Told, Waiting
 from tests.simulation.rights import EFFECTS
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from emulators.pubsub.model import Outcome
     from emulators.stack import Stack
+
+
+PUBLISHED_WITHIN = timedelta(microseconds=999)
+"""Publish times are cut to milliseconds, and what is told has been done before, not after."""
 
 
 class StrayError(AssertionError):
@@ -45,10 +50,13 @@ def record_of(stack: Stack, began_at: datetime, healed_at: datetime, slack: time
     with stack.spanner.lock:
         page = stack.spanner.state.apply(record.ended_at, ListBackupOperations(INSTANCE))
     record.databases = {operation.name: operation.database for operation in page.items}
-    record.published = stack.pubsub.published(stack.commands)
+    record.published = [
+        Published(message.publish_time, stack.commands, message) for message in stack.pubsub.published(stack.commands)
+    ]
     pushes = sorted(stack.pubsub.outcomes(), key=lambda push: push.delivery.sent_at)
     record.deliveries = [_delivery(number, push) for number, push in enumerate(pushes)]
-    record.told = [Told(message.publish_time, -1, message) for message in stack.pubsub.published(stack.results)]
+    told = stack.pubsub.published(stack.results)
+    record.told = [Told(message.publish_time + PUBLISHED_WITHIN, -1, message) for message in told]
     for outcome in stack.tasks.outcomes():
         # When it first went out, in the whole seconds in which the queue tells when a task was made.
         record.dispatched.setdefault(outcome.task, outcome.dispatch_time.replace(microsecond=0))
@@ -75,7 +83,7 @@ def _put_down_calls(record: Record, began_at: datetime, slack: timedelta) -> Non
         for event in record.events
         if event.what is What.BACKUP_STARTED
     }
-    commands = {message.message_id: Command(message, body_of(message.data)) for message in record.published}
+    bodies = {one.key: body_of(one.message.data) for one in record.published}
     since = 0
     for index, event in enumerate(record.events):
         if event.what is not What.CALLED:
@@ -86,7 +94,7 @@ def _put_down_calls(record: Record, began_at: datetime, slack: timedelta) -> Non
                 delivery.number
                 for delivery in record.deliveries
                 if delivery.begin <= event.at <= delivery.end + slack
-                and commands[trigger_of(delivery.message)].body.get("database") == database
+                and bodies[trigger_of(delivery.message)].get("database") == database
             ]
             effects = [one for one in record.events[since:index] if one.cause == event.cause]
             if effects and not under_way:

@@ -42,6 +42,25 @@ def test_rest_and_grpc_share_one_port_and_one_state(pubsub: PubSubEmulator, subs
     assert dict(received.message.attributes) == {"backstop-kind": "follow-up"}
 
 
+@pytest.mark.parametrize(
+    ("topic", "path"),
+    [
+        ("projects/example.com:p/topics/commands", "projects/example.com:p/topics/commands"),
+        ("projects/example.com:p/topics/commands", "projects/example.com%3Ap/topics/commands"),
+        ("projects/p/topics/follow%2Dups", "projects/p/topics/follow%252Dups"),
+    ],
+)
+def test_a_project_with_a_domain_and_a_topic_with_a_quoted_letter_are_reached(
+    pubsub: PubSubEmulator, topic: str, path: str
+) -> None:
+    """The colon of the one was taken for that of a verb."""
+    assert rest(pubsub, "PUT", f"/v1/{path}", {}) == (200, {"name": topic})
+
+    status, body = rest(pubsub, "POST", f"/v1/{path}:publish", {"messages": [{"data": "eA=="}]})
+
+    assert (status, list(body)) == (200, ["messageIds"])
+
+
 def test_everything_a_command_line_needs_is_there_by_rest(pubsub: PubSubEmulator) -> None:
     """Create, show, list, change, pull, acknowledge and delete, with the paths and fields of the REST reference."""
     topic, subscription = "projects/p/topics/by-rest", "projects/p/subscriptions/by-rest"

@@ -291,6 +291,31 @@ def test_a_delayed_message_is_overtaken() -> None:
     assert [delivery.message.message_id for delivery in state.advance(after(5))] == [late]
 
 
+def test_a_message_that_is_stamped_again_has_one_id_and_two_publish_times() -> None:
+    """The second copy is due when the test says so, and that is its publish time, cut to milliseconds."""
+    state = state_with(PUSHING)
+    state.restamp_next(TOPIC, timedelta(seconds=5, microseconds=2900))
+    publish(state, T0)
+
+    (first,) = state.advance(T0)
+    state.delivered(T0, first, 200)
+    (second,) = state.advance(after(6))
+    assert second.message.message_id == first.message.message_id
+    assert first.message.publish_time == T0.replace(microsecond=123_000)
+    assert second.message.publish_time == after(5).replace(microsecond=126_000)
+
+
+def test_an_id_can_be_used_in_a_second_topic() -> None:
+    """Ids are unique within a topic only; the next one is the topic's own again."""
+    state = state_with(PUSHING)
+    first = publish(state, T0)
+    state.reuse_id(DEAD, first)
+
+    (second,) = state.apply(T0, Publish(DEAD, (Draft(b"x"),)))
+    (third,) = state.apply(T0, Publish(DEAD, (Draft(b"x"),)))
+    assert (second == first, third == first) == (True, False)
+
+
 def test_an_acknowledged_message_can_be_delivered_again() -> None:
     """At least once means that an acknowledgement is no promise."""
     state = state_with(PUSHING)

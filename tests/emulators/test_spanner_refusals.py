@@ -52,10 +52,15 @@ class World:
 
 
 @contextmanager
-def _world(*, exists_before_pending: bool = True) -> Iterator[World]:
+def _world(*, exists_before_pending: bool = True, late_cancel_refused: bool = False) -> Iterator[World]:
     """At START: a backup of its own, one that is restored, one that is copied, and one that is being made."""
     clock = Clock(START - 3 * HOUR)
-    state = State(databases=[ORDERS, USERS], strict=True, exists_before_pending=exists_before_pending)
+    state = State(
+        databases=[ORDERS, USERS],
+        strict=True,
+        exists_before_pending=exists_before_pending,
+        late_cancel_refused=late_cancel_refused,
+    )
     state.add_database(YOUNG, create_time=START - 10 * MINUTE)
     state.add_database(RESTORING, state=DatabaseState.CREATING)
     with SpannerEmulator(clock=clock, state=state) as emulator, grpc.insecure_channel(emulator.address) as channel:
@@ -336,6 +341,15 @@ def test_the_edges_of_the_version_window_are_inside(version: datetime) -> None:
         made.client.create_backup(_create(database=USERS, version=version))
 
         assert made.client.get_backup(name=NEW).version_time == version
+
+
+def test_a_cancel_that_comes_too_late_can_be_refused() -> None:
+    """Where the test's author says so, an operation that has ended takes no cancel; else it is accepted in vain."""
+    with _world(late_cancel_refused=True) as made:
+        (ended,) = [one.name for one in made.client.list_backup_operations(parent=INSTANCE) if NIGHTLY in one.name]
+
+        with pytest.raises(NOT_NOW, match="already completed"):
+            made.client.cancel_operation(operations_pb2.CancelOperationRequest(name=ended))
 
 
 def test_the_other_precedence_can_be_chosen() -> None:

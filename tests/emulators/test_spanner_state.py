@@ -326,3 +326,30 @@ def _percent(desk: Desk, name: str) -> int:
     progress = desk.operation(name).progress
     assert progress is not None
     return progress.percent
+
+
+def test_a_backup_may_outrun_every_cancel() -> None:
+    """Its work ends so long after the cancel, whenever that is."""
+    desk = _planned(duration=HOUR, cancel_duration=None, outrun_duration=MINUTE)
+    started = desk.create()
+    desk.clock.tick(10 * MINUTE)
+    desk.cancel(started.name)
+    assert not desk.operation(started.name).done
+    desk.clock.tick(MINUTE)
+
+    assert desk.operation(started.name).response == desk.backup()
+    assert desk.backup().state is BackupState.READY
+
+
+def test_the_tests_author_may_end_the_work() -> None:
+    """It ends as planned, only sooner; what has ended is let be."""
+    desk = _planned(duration=HOUR)
+    started = desk.create()
+    for _ in range(2):
+        desk.clock.tick(MINUTE)
+        desk.state.finish(desk.clock.now, started.name)
+
+    ended = desk.operation(started.name)
+    assert ended.response == desk.backup()
+    assert ended.progress is not None
+    assert ended.progress.end_time == START + MINUTE

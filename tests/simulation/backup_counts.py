@@ -49,6 +49,8 @@ def count_backups(record: Record, plan_of: Callable[[str], Plan | None]) -> None
                 counts["a cancelled backup was still to be seen"] += event.at > ended.get(event.uid, event.at)
             case What.CALLED if event.cause == "DeleteBackup" and event.code is Code.FAILED_PRECONDITION:
                 counts["a delete was blocked"] += 1
+            case What.CALLED if event.cause == "CancelOperation" and event.code is Code.FAILED_PRECONDITION:
+                counts["a cancel was refused as too late"] += 1
             case _:
                 pass
     assert record.ended_at is not None

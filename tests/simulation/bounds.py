@@ -6,6 +6,8 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from emulators.errors import Code
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,6 +42,13 @@ def no_forks(facts: Facts) -> Iterator[str]:
         for earlier, later in pairwise(chain):
             if earlier.end is None or later.task.at < earlier.end:
                 yield f"steps {earlier.step} and {later.step} of the chain of {command} ({about}) waited at once"
+
+
+def possible(facts: Facts) -> Iterator[str]:
+    """Spanner never says that a call makes no sense, such as one for an expiry in the past."""
+    for call, code in facts.answers:
+        if code is Code.INVALID_ARGUMENT:
+            yield f"{call.method} of {call.resource} was refused with {code.name}"
 
 
 def bounded(facts: Facts) -> Iterator[str]:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from backstop.errors import UnhandledOperationError
+from backstop.ports import Backup, Listing, Operation, Unhandled
 from emulators.errors import ApiError, Code
 from emulators.faults import Faults as PlannedFaults
-from tests.simulation.chance import CALL
-from tests.simulation.record import Call, Told, Waiting
+from emulators.spanner import refusals
+from tests.simulation.chance import CALL, READ
+from tests.simulation.record import Call, Logged, Told, Waiting
+from tests.support.ports import SpannerPort
 
 if TYPE_CHECKING:
+    from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
     from emulators.faults import When
     from tests.simulation.chance import Site
     from tests.simulation.record import Delivery
     from tests.simulation.world import World
 
-LATENCY = timedelta(milliseconds=80)
-"""How long a call takes that nothing is wrong with."""
+LATENCY = timedelta(microseconds=80_139)
+"""How long a call takes that nothing is wrong with; not a whole number of milliseconds, as Spanner's times are none."""
 
 DELIVERY_S_MAX = 50.0
 """The function's own budget for all calls of a delivery (`backstop.gcp.calls`); then calls fail without being made."""
@@ -47,12 +52,14 @@ class Work:
         site: Where its decisions fall.
         tasks: How many follow-ups it has made.
         fault: What happens after the effect of the present call.
+        blurred: Whether the present call is to see a create_time that is a microsecond off.
     """
 
     delivery: Delivery
     site: Site
     tasks: int = 0
     fault: str = ""
+    blurred: bool = False
 
 
 class CallFaults(PlannedFaults):
@@ -75,17 +82,23 @@ class CallFaults(PlannedFaults):
         work.delivery.calls += 1
         work.delivery.spanner_calls += method not in ELSEWHERE
         work.fault = ""
+        since = world.now
         world.now += LATENCY
+        world.let_people_act(since)
         if (world.now - work.delivery.begin).total_seconds() > DELIVERY_S_MAX:
             record.counts["time used up"] += 1
             raise _refused(work, method, Code.DEADLINE_EXCEEDED, f"the delivery's {DELIVERY_S_MAX:.0f} s are used up")
         if world.denied_until > world.now and method not in ELSEWHERE:
             record.counts["role taken away"] += 1
             raise _refused(work, method, Code.PERMISSION_DENIED, DENIED_MESSAGE)
+        if method == "GetBackup":
+            self._misread(work, resource)
         site = (CALL, *work.site, work.delivery.calls)
         fault = world.chance.at(site) or ""
         if fault == "slow":
+            since = world.now
             world.now += timedelta(seconds=world.chance.spread(site, SLOW_S_MIN, world.history.faults.slow_s_max))
+            world.let_people_act(since)
             record.counts["slow"] += 1
         elif fault == "interleave":
             if len(world.working) <= NESTED_DEPTH_MAX:
@@ -98,6 +111,24 @@ class CallFaults(PlannedFaults):
         call = Call(len(record.calls), work.delivery.number, method, resource, world.now, events, events)
         record.calls.append(call)
         world.calling[len(world.working) - 1] = call
+
+    def _misread(self, work: Work, backup: str) -> None:
+        """Lets a backup be seen wrongly; that one is not there that is, is said once of each."""
+        record = self._world.record
+        fault = self._world.chance.at((READ, *work.site, work.delivery.calls))
+        work.blurred = fault == "blurred"
+        if fault is None or backup not in self._world.spanner.backups:
+            return
+        record.counts["a create_time was a microsecond off"] += work.blurred
+        if fault == "missing" and backup not in self._world.missed:
+            record.counts["a backup was not found once"] += 1
+            self._world.missed.add(backup)
+        elif not work.blurred:
+            return
+        record.misread.add(backup)
+        if not work.blurred:
+            work.delivery.refused.append(("GetBackup", "NOT_FOUND"))
+            raise refusals.backup_missing(backup)
 
     def _after(self, method: str, resource: str) -> None:
         world, work = self._world, self._world.working[-1]
@@ -130,3 +161,60 @@ def _refused(work: Work, method: str, code: Code, message: str) -> ApiError:
     """Writes down that a call is refused, and how."""
     work.delivery.refused.append((method, code.name))
     return ApiError(code, message)
+
+
+class WorldSpanner(SpannerPort):
+    """The port to Spanner, whose answers may be odd; it writes down what is said to the log."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.spanner, lambda: world.now, CallFaults(world))
+        self._world = world
+
+    def get_operation(self, name: OperationName) -> Operation:
+        """Reads one operation; one that can't be read is left alone."""
+        operation = super().get_operation(name)
+        if name in self._world.record.unreadable:
+            raise UnhandledOperationError(_unreadable(operation))
+        return self._brief(operation)
+
+    def list_operations(
+        self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
+    ) -> Listing:
+        """Reads the operations; those that can't be read are left alone."""
+        listing = super().list_operations(instance, database=database, backup=backup)
+        unreadable = self._world.record.unreadable
+        if not unreadable and not self._world.history.deployment.brief_answers:
+            return listing
+        return Listing(
+            tuple(self._brief(one) for one in listing.operations if one.name not in unreadable),
+            (*listing.unhandled, *(_unreadable(one) for one in listing.operations if one.name in unreadable)),
+        )
+
+    def get_backup(self, name: BackupName) -> Backup:
+        """Reads one backup."""
+        backup = super().get_backup(name)
+        if not self._world.working[-1].blurred:
+            return backup
+        return replace(backup, create_time=backup.create_time + timedelta(microseconds=1))
+
+    def delete_backup(self, name: BackupName, why: str) -> None:
+        """Writes to the log why, then deletes."""
+        record = self._world.record
+        record.logged.append(Logged(self._world.working[-1].delivery.number, name, why, len(record.calls)))
+        super().delete_backup(name, why)
+
+    def _brief(self, operation: Operation) -> Operation:
+        if operation.response is None or not self._world.history.deployment.brief_answers:
+            return operation
+        return replace(operation, response=replace(operation.response, schedules=()))
+
+
+def _unreadable(operation: Operation) -> Unhandled:
+    return Unhandled(
+        operation.name,
+        operation.backup,
+        operation.database,
+        is_copy=False,
+        done=operation.done,
+        why="it has no start time",
+    )

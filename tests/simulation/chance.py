@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Site = tuple[int, ...]
 
-COMMAND, FOLLOW_UP, DISPATCH, CALL, ANSWER = range(5)
-"""The kinds of site: a command's message, a follow-up's, a task, a call, an answer."""
+COMMAND, FOLLOW_UP, DISPATCH, CALL, ANSWER, READ = range(6)
+"""The kinds of site: a command's message, a follow-up's, a task, a call, an answer, what GetBackup says."""
 
 TRANSIENT = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED")
 
@@ -38,11 +38,12 @@ TOTAL_MAX = 0.5
 """Where more than every other call fails, nothing but failing can be seen."""
 
 FAULTS_AT = {
-    COMMAND: ("duplicate", "delay", "poison"),
+    COMMAND: ("duplicate", "restamp", "delay", "poison"),
     FOLLOW_UP: ("duplicate", "delay", "poison"),
     DISPATCH: ("twice", "publish fails", "forget"),
     CALL: CALL_FAULTS,
     ANSWER: ("crash",),
+    READ: ("missing", "blurred"),
 }
 """Everything that can happen at a site of each kind."""
 
@@ -128,7 +129,7 @@ def _tables(faults: Faults) -> dict[int, _Table]:
         (faults.interleave_rate, "interleave"),
     ]
     return {
-        COMMAND: _table(message),
+        COMMAND: _table([*message, (faults.restamp_rate, "restamp")]),
         FOLLOW_UP: _table(message),
         DISPATCH: _table(
             [
@@ -139,6 +140,7 @@ def _tables(faults: Faults) -> dict[int, _Table]:
         ),
         CALL: _table(calls),
         ANSWER: _table([(faults.crash_answer_rate, "crash")]),
+        READ: _table([(faults.missing_rate, "missing"), (faults.blurred_rate, "blurred")]),
     }
 
 

@@ -31,14 +31,19 @@ class Finding:
 
 
 INVARIANTS: dict[str, Callable[[Facts], Iterator[str]]] = {
-    "1 nothing is stopped or deleted that the messages don't entitle to": rights.only_what_was_earned,
+    "1a what was complete before anybody asked is deleted by no command that doesn't name it": (
+        rights.only_what_was_unwanted
+    ),
+    "1b nothing is stopped or deleted but what the command means": rights.only_what_was_meant,
+    "1c every deletion has its line in the log": rights.every_deletion_is_logged,
     "2 everything ends within the bound once faults stop": endings.all_in_time,
     "3a every command has its last word": endings.no_silence,
     "3b a command has one last word": endings.one_last_word,
     "3c what is told is true": truth.true_words,
     "3d the same word has the same id": endings.same_ids,
     "4 a chain never forks": bounds.no_forks,
-    "5 calls, looks and messages are bounded": bounds.bounded,
+    "5a calls, looks and messages are bounded": bounds.bounded,
+    "5b nothing impossible is asked of Spanner": bounds.possible,
     "6a a start makes at most one backup": rights.one_backup_per_start,
     "6b nobody without the right, and no dry run, changes anything": rights.only_by_right,
 }

@@ -2,20 +2,106 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from backstop.context import Report
+from backstop.errors import TransientError
+from backstop.find import derived_backup_id
+from backstop.ports import Listing
 from tests.simulation.planting import Defect
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-def _of(title: str, *edits: tuple[str, str, str]) -> Defect:
-    return Defect(title, edits)
+    from backstop.follow_ups import Trigger
+    from backstop.lifecycle import Guard
+    from backstop.names import DatabaseName
+    from backstop.ports import Operation
+    from emulators.spanner import records
+    from tests.simulation.planting import Make
+
+    Method = Callable[..., Any]
+
+NO_TIME = timedelta(0)
+SPANNER = "tests.simulation.calls:WorldSpanner"
 
 
-_MISMATCH = "operation.response is not None and found.create_time != operation.response.create_time"
+def _edits(title: str, *edits: tuple[str, str, str], swaps: tuple[tuple[str, Make], ...] = ()) -> Defect:
+    return Defect(title, swaps, edits)
 
-_BLOCKED = """if error.code != "FAILED_PRECONDITION":
-                raise
-            blocked = _blocked(at, look, operation, verdict.found, error)
-            return replace(report, results=blocked.results, next_look=blocked.next_look)
-"""
+
+def _swap(title: str, where: str, make: Make) -> Defect:
+    return Defect(title, ((where, make),))
+
+
+def _answers(value: object) -> Make:
+    """Makes a function that always says the same."""
+    return lambda _: lambda *_, **__: value
+
+
+def _without_guard(name: str) -> tuple[str, Make]:
+    """Takes out one of the reasons not to delete."""
+
+    def fewer(guards: tuple[Guard, ...]) -> object:
+        left = tuple(guard for guard in guards if guard.name != name)
+        assert len(left) == len(guards) - 1
+        return left
+
+    return ("backstop.lifecycle:GUARDS", fewer)
+
+
+def _silent(schedule: Method) -> Method:
+    def quiet(*args: object) -> None:
+        with suppress(TransientError):
+            schedule(*args)
+
+    return quiet
+
+
+def _unread(list_operations: Method) -> Method:
+    return lambda *args, **named: Listing(list_operations(*args, **named).operations)
+
+
+def _unsigned(get_backup: Method) -> Method:
+    """A complete backup no longer says who made it."""
+
+    def unsigned(*args: object) -> object:
+        found = get_backup(*args)
+        return replace(found, schedules=()) if found.size_bytes else found
+
+    return unsigned
+
+
+def _unused(backup_of: Method) -> Method:
+    """A backup doesn't say which copies are being made from it."""
+
+    def unused(record: records.Backup) -> object:
+        return replace(backup_of(record), referenced_by=record.referencing_databases)
+
+    return unused
+
+
+def _too_early(set_expire_time: Method) -> Method:
+    return lambda port, name, expire_time: set_expire_time(port, name, expire_time - timedelta(days=3))
+
+
+def _by_whole_name(_: Method) -> Method:
+    """Looks for the whole name, with the time in it."""
+
+    def found(operations: Sequence[Operation], database: DatabaseName, trigger: Trigger) -> object:
+        wanted = derived_backup_id(database, trigger)
+        return next((one for one in operations if one.backup.backup_id == wanted), None)
+
+    return found
+
+
+_OLDER = "operation.end_time is not None and found.create_time >= operation.end_time"
+_ASKED = "it was complete before anybody asked"
+_OTHER = "another backup has its name"
+_IS_SCHEDULED = ("backstop.handlers:is_scheduled", _answers(value=False))
 
 _AGAIN = """        for _ in range(20):
             try:
@@ -25,41 +111,80 @@ _AGAIN = """        for _ in range(20):
         raise"""
 
 DEFECTS = (
-    _of(
-        "whatever has the name now is deleted",
-        ("backstop.deletion:judge", _MISMATCH, "False"),
+    _edits(
+        "a cancel by database may be late by the grace",
+        ("backstop.handlers:_meant", "choice.late if command.backup is not None else None", "choice.late"),
         (
-            "backstop.lifecycle:reason_to_keep",
-            "(found.name, found.create_time) != (made.name, made.create_time)",
-            "False",
+            "backstop.handlers:_carry_out",
+            "published + CLOCK_MARGIN if command.database is not None else published - GRACE",
+            "published - GRACE",
         ),
     ),
-    _of(
-        "a backup is deleted before anybody looks at it",
-        (
-            "backstop.deletion:judge",
-            "found = at.ports.spanner.get_backup(operation.backup)",
-            "at.ports.spanner.delete_backup(operation.backup); found = at.ports.spanner.get_backup(operation.backup)",
-        ),
-    ),
-    _of(
+    _swap("an operation that can't be read is overlooked", f"{SPANNER}.list_operations", _unread),
+    _swap("a start takes any backup of its name for its own", "backstop.find:is_marked", _answers(value=True)),
+    _swap("a cancel that Spanner refuses as too late is an error", "backstop.looks:TOO_LATE", lambda _: frozenset()),
+    _swap("a cancel finds nothing that started since by any clock", "backstop.find:CLOCK_MARGIN", lambda _: NO_TIME),
+    _swap("a derived name is looked for with the time in it", "backstop.find:derived_attempt", _by_whole_name),
+    _edits("a chain's names leave the topic out", ("backstop.follow_ups:identity", "{follow_up.trigger.topic}\\n", "")),
+    _edits(
         "a chain's names leave the command's message id out",
         ("backstop.follow_ups:identity", "{follow_up.trigger.message_id}\\n", ""),
     ),
-    _of(
+    _edits(
+        "a look is named for its backup and not for its operation",
+        ("backstop.follow_ups:identity", "look {operation}", "look {operation.backup}"),
+    ),
+    _edits(
+        "the topic that a body names is believed",
+        ("backstop.messages:parse_delivery", "if source and not _is_topic(topic) else topic", "or topic"),
+        ("backstop.messages:_envelope", "(_EVENTARC_SOURCE + source if", "(source if"),
+    ),
+    _swap(
+        "a publish time that can't be is believed",
+        "backstop.messages:_publish_time",
+        lambda _: lambda text, now: datetime.fromisoformat(text) if text else now,
+    ),
+    _swap("a backup doesn't say which copies need it", "tests.support.ports:_backup", _unused),
+    _swap("a complete backup doesn't say that a schedule made it", f"{SPANNER}.get_backup", _unsigned),
+    _swap("an expiry is brought forward into the past", "tests.support.ports:SpannerPort.set_expire_time", _too_early),
+    _swap(
+        "a deletion is logged without a reason",
+        f"{SPANNER}.delete_backup",
+        lambda delete: lambda port, name, _: delete(port, name, ""),
+    ),
+    _edits(
+        "a backup that is not found once counts as gone",
+        ("backstop.deletion:delete_if_earned", 'verdict.missing and look.missing != "backup"', "False"),
+    ),
+    _edits(
+        "whatever has the name now is deleted",
+        ("backstop.deletion:judge", _OLDER, "False"),
+        swaps=(_without_guard("another backup has its name"),),
+    ),
+    _edits(
+        "a sweep deletes whatever has the name now",
+        ("backstop.sweep:_clean_up", "found.create_time != operation.response.create_time", "False"),
+        ("backstop.deletion:judge", _OLDER, "False"),
+        swaps=(_without_guard("another backup has its name"),),
+    ),
+    _edits("a backup whose name was used again is said to be kept", ("backstop.deletion:judge", _OLDER, "False")),
+    _edits(
+        "a backup is deleted before anybody looks at it",
+        (
+            "backstop.deletion:judge",
+            "found = found or at.find_backup(operation.backup)",
+            "at.ports.spanner.delete_backup(operation.backup, 'x'); found = found or at.find_backup(operation.backup)",
+        ),
+    ),
+    _edits(
         "a look is put back under its old step",
         ("backstop.deliver:_put_back", "step=message.step + 1, failures", "step=message.step, failures"),
     ),
-    _of("a delivery that must be retried is answered 2xx", ("backstop.deliver:_refuse", "retry=True", "retry=False")),
-    _of(
-        "a follow-up that can't be scheduled is forgotten",
-        (
-            "backstop.context:schedule",
-            "    at.ports.queue.schedule(",
-            "    import contextlib\n    with contextlib.suppress(Exception): at.ports.queue.schedule(",
-        ),
+    _edits(
+        "a delivery that must be retried is answered 2xx", ("backstop.deliver:_refuse", "retry=True", "retry=False")
     ),
-    _of(
+    _swap("a follow-up that can't be scheduled is forgotten", "tests.support.ports:QueuePort.schedule", _silent),
+    _edits(
         "the list's filter is believed, which says contains and not equals",
         (
             "tests.support.ports:SpannerPort.list_operations",
@@ -67,25 +192,21 @@ DEFECTS = (
             "(database or '') in record.database",
         ),
     ),
-    _of(
+    _edits(
         "the grace is added where it should be taken off",
-        ("backstop.handlers:cancel", "cancel_at=published - GRACE", "cancel_at=published + GRACE"),
+        ("backstop.handlers:_carry_out", "published - GRACE", "published + GRACE"),
     ),
-    _of(
+    _edits(
         "giving up forgets to report",
-        ("backstop.looks:_look_again", "tell(at, *told, ending)", "tell(at, *told)"),
+        ("backstop.chain:poll_again", "at.tell(*told, give_up(at, look, why, operation))", "at.tell(*told)"),
     ),
-    _of("a chain is never given up", ("backstop.looks:_look_again", "at.now >= look.give_up_at", "False")),
-    _of(
+    _edits("a chain is never given up", ("backstop.chain:poll_again", "at.now >= look.give_up_at", "False")),
+    Defect(
         "a schedule's backup is deleted like any other",
-        ("backstop.lifecycle:reason_to_keep", "schedules and not include_scheduled", "False"),
-        ("backstop.handlers:is_scheduled", "    if operation.done:", "    return False\n    if operation.done:"),
+        (_without_guard("a backup schedule made it"), _IS_SCHEDULED),
     ),
-    _of(
-        "a schedule's backup is stopped like any other",
-        ("backstop.handlers:is_scheduled", "    if operation.done:", "    return False\n    if operation.done:"),
-    ),
-    _of(
+    Defect("a schedule's backup is stopped like any other", (_IS_SCHEDULED,)),
+    _edits(
         "a backup that took over the name says who made the one before it",
         (
             "backstop.handlers:is_scheduled",
@@ -93,68 +214,38 @@ DEFECTS = (
             "    return bool(found.schedules)",
         ),
     ),
-    _of(
-        "a cancel that includes schedules still prefers what was made on demand",
-        ("backstop.find:lately_ended", "include_scheduled or not is_scheduled", "not is_scheduled"),
-    ),
-    _of("a dry run of a cancel cancels", ("backstop.handlers:_act_or_say", "not command.dry_run", "True")),
-    _of("a dry run of a start starts", ("backstop.starts:start", "command.dry_run", "False")),
-    _of(
-        "a start doesn't look for what it has started before",
-        ("backstop.find:own_attempt", "    attempts = [", "    return None\n    attempts = ["),
-    ),
-    _of(
-        "a start takes an older backup of the name for its own",
-        (
-            "backstop.find:own_attempt",
-            "(derived or operation.start_time >= trigger.publish_time - CLOCK_MARGIN)",
-            "True",
-        ),
-    ),
-    _of(
-        "a start takes another database's backup for its own",
-        ("backstop.find:own_attempt", "and operation.database == database", ""),
-        (
-            "tests.support.ports:SpannerPort.list_operations",
-            "database in {None, record.database}",
-            "(database or '') in record.database",
-        ),
-    ),
-    _of(
-        "a start takes the latest backup of the name for its own, and not the first",
-        ("backstop.find:own_attempt", "return min(", "return max("),
-    ),
-    _of(
+    _edits("a dry run of a cancel cancels", ("backstop.handlers:_act_or_say", "not command.dry_run", "True")),
+    _edits("a dry run of a start starts", ("backstop.starts:start", "command.dry_run", "False")),
+    _swap("a start doesn't look for what it has started before", "backstop.starts:_own", _answers(value=None)),
+    _edits(
         "a cancel means what was started after it",
-        ("backstop.find:ran", "operation.start_time <= published and ", ""),
+        (
+            "backstop.find:choose",
+            "published < one.start_time <= published + CLOCK_MARGIN",
+            "published < one.start_time",
+        ),
     ),
-    _of(
+    _edits(
         "a cancel means what ended long ago, and deletes it",
-        ("backstop.find:lately_ended", "operation.end_time >= published - GRACE", "True"),
-        ("backstop.lifecycle:reason_to_keep", "unwanted_from is None or operation.end_time < unwanted_from", "False"),
+        ("backstop.find:choose", "last.end_time >= published - GRACE", "True"),
+        swaps=(_without_guard(_ASKED),),
     ),
-    _of(
+    _edits(
         "a limit is held against the time of the look, and not of the end",
         ("backstop.lifecycle:intent_now", "operation.end_time if operation.done else now", "now"),
-        ("backstop.lifecycle:reason_to_keep", "unwanted_from is None or operation.end_time < unwanted_from", "False"),
+        swaps=(_without_guard(_ASKED),),
     ),
-    _of(
+    _edits(
         "a follow-up is believed wherever it comes from",
-        ("backstop.deliver:_understood", "delivery.topic != settings.follow_ups_topic", "False"),
+        ("backstop.deliver:_understood", "delivery.topic != unquoted(settings.follow_ups_topic)", "False"),
     ),
-    _of(
-        "backups are deleted where that is switched off",
-        ("backstop.deletion:_reason_to_keep", "not at.settings.allow_delete", "False"),
-    ),
-    _of(
+    Defect("backups are deleted where that is switched off", (_without_guard("the deployment keeps everything"),)),
+    Defect("if_created: keep is overlooked", (_without_guard("the command keeps it"),)),
+    _edits(
         "too many calls mean never, and not later",
-        (
-            "backstop.deliver:_after_error",
-            "isinstance(error, RefusedError)\n",
-            "isinstance(error, CallError)\n",
-        ),
+        ("backstop.deliver:_after_error", "isinstance(error, RefusedError)\n", "isinstance(error, CallError)\n"),
     ),
-    _of(
+    _edits(
         "a look that Google refuses is dropped",
         (
             "backstop.deliver:_put_back",
@@ -162,45 +253,26 @@ DEFECTS = (
             "    said = ErrorText(error.code, error.message)\n    if isinstance(message, Look): return Report()\n",
         ),
     ),
-    _of(
+    _edits(
         "every error of an operation counts as cancelled, as the samples have it",
         ("backstop.lifecycle:state_of", 'operation.error.code == "CANCELLED"', "True"),
     ),
-    _of(
+    _edits(
         "a backup that can't be looked at counts as gone",
-        (
-            "backstop.deletion:judge",
-            'error.code != "NOT_FOUND"',
-            "False",
-        ),
+        ("backstop.context:At.find_backup", 'error.code != "NOT_FOUND"', "False"),
     ),
-    _of(
+    _edits(
         "a blocked delete is not tried again",
         (
             "backstop.deletion:_blocked",
-            "schedule_look(at, msgspec.structs.replace(look, blocked=True), operation, wait)",
-            "wait",
+            "at.schedule(following(at, replace(look, blocked=True, missing=None), operation), wait)",
+            "pass",
         ),
     ),
-    _of(
-        "a blocked delete counts as done",
-        (
-            "backstop.deletion:delete_if_earned",
-            _BLOCKED,
-            "pass\n",
-        ),
-    ),
-    _of(
-        "a cancel is told and never sent",
-        ("backstop.looks:act", "at.ports.spanner.cancel_operation(operation.name)", "pass"),
-    ),
-    _of(
-        "the next of many starts is scheduled before this one is followed",
-        (
-            "backstop.starts:fan_out_step",
-            "    report, started = follow_new(",
-            "    schedule(at, following, timedelta(0))\n    report, started = follow_new(",
-        ),
+    _edits("a blocked delete counts as done", ("backstop.deletion:try_to_delete", "return error", "return None")),
+    _swap("a cancel is told and never sent", f"{SPANNER}.cancel_operation", _answers(value=None)),
+    _edits(
+        "the next of many starts is put back under a name of its own",
         (
             "backstop.deliver:_put_back",
             "later = replace(message, failures",
@@ -208,20 +280,8 @@ DEFECTS = (
         ),
         ("backstop.deliver:_put_back", '"" if isinstance(later, Look) else _period(at, wait)', '""'),
     ),
-    _of(
-        "a start that comes too late is carried out",
-        ("backstop.starts:attempt", "command.start_within is not None and", "False and"),
-    ),
-    _of(
-        "a sweep deletes whatever has the name now",
-        ("backstop.sweep:_clean_up", "found.create_time != operation.response.create_time", "False"),
-        (
-            "backstop.lifecycle:reason_to_keep",
-            "(found.name, found.create_time) != (made.name, made.create_time)",
-            "False",
-        ),
-    ),
-    _of(
+    _swap("a start that comes too late is carried out", "backstop.starts:_too_late", _answers(value="")),
+    _edits(
         "a sweep stops what is not old enough",
         (
             "backstop.sweep:_is_due",
@@ -229,36 +289,28 @@ DEFECTS = (
             "command.cancel_after is None",
         ),
     ),
-    _of(
+    _edits(
         "a command that was begun is rejected when a role is missing",
         ("backstop.deliver:_may_have_begun", "return attempt != 1 or not is_first", "return False"),
     ),
-    _of(
+    _edits(
         "an operation that is named is too young for the command by another's clock",
         (
-            "backstop.handlers:cancel",
-            "find.running([operation], max(published, operation.start_time))",
-            "find.running([operation], published)",
-        ),
-        (
-            "backstop.handlers:cancel",
-            "find.lately_ended([operation], max(published, operation.start_time))",
-            "find.lately_ended([operation], published)",
+            "backstop.handlers:_cancel_operation",
+            "if operation.end_time is not None and operation.end_time < at.trigger.publish_time - GRACE",
+            "if operation.start_time > at.trigger.publish_time",
         ),
     ),
-    _of(
+    _swap(
         "a command means what runs when it arrives, and not when it was published",
-        ("backstop.find:newest", "ran(operation, published)", "not operation.done"),
+        "backstop.find:ran",
+        lambda _: lambda operation, _: not operation.done,
     ),
-    _of(
-        "a backup whose name was used again is said to be kept",
-        ("backstop.deletion:judge", _MISMATCH, "False"),
-    ),
-    _of(
+    _edits(
         "a clock that is behind makes every look due at once",
         ("backstop.deliver:deliver", "now = max(now, delivery.publish_time)", "pass"),
     ),
-    _of(
+    _edits(
         "what hangs is looked at as if it were about to end",
         (
             "backstop.pacing:wait_running",
@@ -266,43 +318,36 @@ DEFECTS = (
             "guess.spread",
         ),
     ),
-    _of(
+    _edits(
         "giving up is counted from the operation's start alone",
         ("backstop.chain:give_up_at", "max(operation.start_time, at.trigger.publish_time)", "operation.start_time"),
     ),
-    _of(
+    _edits(
         "an outcome's id differs with each telling",
         ("backstop.results:Result.event_id", "{self.outcome}", "{self.outcome}{self.steps}"),
     ),
-    _of(
+    _swap(
         "a message that is no command is refused for ever",
-        (
-            "backstop.deliver:_not_understood",
-            "return Report(results=tell(at, result))",
-            "return _refuse(TransientError('', ''))",
-        ),
+        "backstop.deliver:_not_understood",
+        lambda _: lambda *_: Report(retry=True),
     ),
-    _of(
-        "if_created: keep is overlooked",
-        ("backstop.deletion:_reason_to_keep", "look.if_created is IfCreated.KEEP", "False"),
-    ),
-    _of(
+    _edits(
         "a start of many forgets those that are left",
         (
             "backstop.starts:fan_out_step",
-            "schedule(at, replace(following, started=(*fan_out.started, database_id)), timedelta(0))",
+            "at.schedule(replace(later, started=(*fan_out.started, database_id)), timedelta(0))",
             "pass",
         ),
     ),
-    _of(
+    _edits(
         "a message that can't be handled is refused until it is a dead letter",
         ("backstop.deliver:_after_error", "(attempt is None or attempt < PUT_BACK_FROM_ATTEMPT)", "True"),
     ),
-    _of(
+    _edits(
         "a look's name differs with the time at which it is made",
-        ("backstop.context:schedule", "identity(follow_up, again)", "identity(follow_up, again + str(at.now))"),
+        ("backstop.context:At.schedule", "identity(follow_up, again)", "identity(follow_up, again + str(self.now))"),
     ),
-    _of(
+    _edits(
         "a derived name has the time of the delivery in it",
         (
             "backstop.starts:backup_name",
@@ -310,15 +355,12 @@ DEFECTS = (
             "find.derived_backup_id(database, replace(at.trigger, publish_time=at.now))",
         ),
     ),
-    _of(
+    _edits(
         "one operation that runs counts as several",
-        ("backstop.handlers:cancel", "len(candidates) > 1", "candidates"),
+        ("backstop.handlers:_meant", "len(meant) == 1 and (", "False and ("),
     ),
-    _of(
-        "a follow means the operation that was started first",
-        ("backstop.find:newest", "max(", "min("),
-    ),
-    _of(
+    _edits("a follow means the operation that was started first", ("backstop.find:newest", "max(", "min(")),
+    _edits(
         "a sweep overlooks what was left behind",
         (
             "backstop.sweep:_is_due",
@@ -326,12 +368,13 @@ DEFECTS = (
             "return False",
         ),
     ),
-    _of(
+    _edits(
         "a look that is refused is made over and over in one delivery",
-        (
-            "backstop.handlers:_get",
-            "        raise",
-            _AGAIN,
-        ),
+        ("backstop.handlers:_get", "        raise", _AGAIN),
     ),
 )
+
+ONLY_IN_CASES = (
+    _swap("what a start of many carries has no bound", "backstop.starts:_reason_bytes", _answers(value=10_000)),
+)
+"""Those that take a history which is too large for the random ones."""

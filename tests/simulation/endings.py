@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from emulators.spanner.history import What
 from tests.simulation import entitlement
 from tests.simulation.facts import GOOD
-from tests.simulation.history import DATABASES, database_name
+from tests.simulation.history import database_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ def no_silence(facts: Facts) -> Iterator[str]:
         if command.id in facts.lost:
             continue
         if command.action == "start" and "instance" in command.body:
-            yield from _not_summed_up(command, words.get(command.id, ()))
+            yield from _not_summed_up(command, words.get(command.id, ()), facts)
         elif command.id not in (told if command.action == "sweep" else words):
             yield f"{command.id} {command.body} ended in silence"
     yield from _lost_backups(words, facts)
@@ -78,6 +78,8 @@ def _lost_backups(words: dict[str, list[Outcome]], facts: Facts) -> Iterator[str
             continue
         command_id = facts.command_behind(attempt.creator)
         unseen = command_id in given_up and (command_id, f"look {attempt.operation}") not in followed
+        command = facts.commands.get(command_id)
+        unseen |= not attempt.good and command is not None and entitlement.began_anew(command, facts)
         if command_id not in facts.lost and not unseen and (command_id, attempt.operation) not in ended:
             yield f"{attempt.operation} was started for {command_id}, which never told its end"
 
@@ -99,12 +101,13 @@ def _refused_without_need(facts: Facts) -> Iterator[str]:
             yield f"delivery {delivery.number} was refused for the {delivery.attempt}th time, and not put back"
 
 
-def _not_summed_up(command: Command, words: Sequence[Outcome]) -> Iterator[str]:
+def _not_summed_up(command: Command, words: Sequence[Outcome], facts: Facts) -> Iterator[str]:
     """A start of many ends with a summary, in which each of the databases that it means has its place."""
     summaries = [outcome for outcome in words if outcome.is_summary]
     if not summaries:
         yield f"{command.id} {command.body} was never summed up"
-    meant = {database for database in DATABASES if entitlement.names_database(command, database_name(database))}
+    databases = facts.record.deployment.databases
+    meant = {database for database in databases if entitlement.names_database(command, database_name(database))}
     for outcome in summaries:
         if outcome.name == "STARTED" and outcome.databases is None:
             yield f"{command.id} {command.body} doesn't say what it has started"
@@ -132,13 +135,16 @@ def one_last_word(facts: Facts) -> Iterator[str]:
         by_operation: defaultdict[str, set[str]] = defaultdict(set)
         for outcome in outcomes:
             attempt = facts.attempts.get(outcome.operation)
+            seen_wrongly = attempt is not None and attempt.backup in facts.record.misread
+            if outcome.name == "COMPLETED_KEPT" and seen_wrongly:
+                continue  # It says what was seen, and a later poll may see more.
             if outcome.name in REAL_ENDS and not _came_to_nothing(attempt, command_id, facts):
                 by_operation[outcome.operation].add(outcome.name)
         for operation, names in by_operation.items():
             if len(names) > 1:
                 yield f"{command_id} says {sorted(names)} of {operation}"
         sure = [operation for operation in by_operation if not _may_be_later(operation, command, facts)]
-        if len(sure) > 1 and "instance" not in command.body:
+        if len(sure) > 1 and "instance" not in command.body and not entitlement.began_anew(command, facts):
             yield f"{command_id} tells the end of {sorted(by_operation)}"
 
 
@@ -152,7 +158,7 @@ def _came_to_nothing(attempt: Attempt | None, command_id: str, facts: Facts) -> 
 def _may_be_later(operation: str, command: Command, facts: Facts) -> bool:
     """Whether an operation that is no start's own may have been started before a command as well as after it."""
     attempt = facts.attempts.get(operation)
-    return command.action != "start" and attempt is not None and attempt.start > command.at - entitlement.CLOCKS
+    return command.action != "start" and attempt is not None and attempt.start > command.asked - entitlement.CLOCKS
 
 
 def same_ids(facts: Facts) -> Iterator[str]:
@@ -160,8 +166,10 @@ def same_ids(facts: Facts) -> Iterator[str]:
     by_id: dict[str, tuple[str, str]] = {}
     by_subject: dict[tuple[str, str], str] = {}
     for outcome in facts.outcomes:
+        if (command := facts.commands.get(outcome.command)) is not None and command.odd:
+            continue  # It has no id that could tell it from another.
         about = outcome.operation or outcome.command
-        if outcome.name in {"DRY_RUN", "REJECTED"}:
+        if outcome.name in {"DRY_RUN", "REJECTED", "NOTHING_TO_CANCEL", "GAVE_UP"}:
             about = f"{outcome.operation} {outcome.command}"  # These are about the command.
         subject = (about, outcome.name)
         if by_id.setdefault(outcome.id, subject) != subject or by_subject.setdefault(subject, outcome.id) != outcome.id:

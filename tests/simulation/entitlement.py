@@ -6,7 +6,6 @@ import fnmatch
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tests.simulation.facts import GOOD
 from tests.simulation.history import INSTANCE
 
 if TYPE_CHECKING:
@@ -15,38 +14,58 @@ if TYPE_CHECKING:
     from tests.simulation.facts import Attempt, Command, Facts
 
 GRACE = timedelta(minutes=10)
-"""An operation may have ended this long before a cancel was published, and still be the one that is meant."""
+"""An operation may have ended this long before a cancel that names it, and still be the one that is meant."""
 
 CLOCKS = timedelta(seconds=10)
 """How far Pub/Sub's clock may be off Spanner's."""
 
-NAME_LENGTH_MAX = 60
+NAME_LENGTH_MAX, DIGITS = 60, 8
 HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 def meant_by(command: Command, facts: Facts) -> list[Attempt]:
-    """The operations that a cancel can have meant when it was published, by any clock that is near.
+    """The operations that a cancel can have meant, whatever the clocks say."""
+    return [attempt for attempt in facts.attempts.values() if _may_be_meant(command, attempt, facts)]
 
-    Of a database or a backup these are the ones that ran then; if none did, the one started last of those that had
-    ended within the grace. Where one ran, it is the only one.
-    """
-    named = command.body.get("operation")
-    matching = [
-        attempt
-        for attempt in facts.attempts.values()
-        if describes(command, attempt) and (command.includes_scheduled or not attempt.scheduled)
-    ]
-    if named is not None:
-        return matching
-    found: dict[str, Attempt] = {}
-    for published in _moments(command, matching):
-        running = [attempt for attempt in matching if attempt.running(published)]
-        ended = [
-            attempt for attempt in matching if attempt.end is not None and published - GRACE <= attempt.end <= published
-        ]
-        chosen = running or sorted(ended, key=lambda attempt: attempt.start)[-1:]
-        found.update({attempt.operation: attempt for attempt in chosen})
-    return list(found.values())
+
+def _may_be_meant(command: Command, attempt: Attempt, facts: Facts) -> bool:
+    """Whether it is named, or ran when the command was published; one that started since, only if no other one ran."""
+    if not describes(command, attempt) or not is_within(command, attempt):
+        return False
+    if "operation" in command.body:
+        return True
+    since = min(command.asked, command.at) - CLOCKS - (GRACE if "backup" in command.body else timedelta(0))
+    if attempt.start > max(command.asked, command.at) + CLOCKS or not attempt.ended_after(since):
+        return False
+    older = [one for one in facts.attempts.values() if one is not attempt and describes(command, one)]
+    return attempt.start <= command.asked or not any(
+        ran(command, one) and one.good and is_within(command, one) for one in older
+    )
+
+
+def ran(command: Command, attempt: Attempt) -> bool:
+    """Whether an operation truly ran when a command was published, and for so long that no clock can doubt it."""
+    return attempt.start <= command.asked and attempt.ended_after(command.asked + CLOCKS)
+
+
+def is_surely_meant(command: Command, attempt: Attempt) -> bool:
+    """Whether a cancel must find an operation: it truly ran, or it is named and had just ended."""
+    if not describes(command, attempt) or not is_within(command, attempt):
+        return False
+    just_ended = attempt.ended_after(command.asked - GRACE + CLOCKS)
+    if "backup" in command.body:
+        return ran(command, attempt) or (attempt.good and attempt.start <= command.asked and just_ended)
+    return just_ended if "operation" in command.body else ran(command, attempt)
+
+
+def is_hidden(command: Command, attempt: Attempt) -> bool:
+    """Whether an operation that can't be read fits and ran, so that it must be told of."""
+    return points_at(command, attempt) and ran(command, attempt)
+
+
+def is_within(command: Command, attempt: Attempt) -> bool:
+    """Whether a command is for a backup that a native schedule made, if one did."""
+    return command.includes_scheduled or not attempt.scheduled
 
 
 def followed_by(command: Command, facts: Facts) -> list[Attempt]:
@@ -71,9 +90,12 @@ def _moments(command: Command, matching: list[Attempt]) -> list[datetime]:
 
 
 def describes(command: Command, attempt: Attempt) -> bool:
-    """Whether the target's description fits, whoever made the backup."""
-    if attempt.copied:
-        return False
+    """Whether the target's description fits an operation that Backstop deals with, whoever made the backup."""
+    return attempt.handled and points_at(command, attempt)
+
+
+def points_at(command: Command, attempt: Attempt) -> bool:
+    """Whether the target's description fits."""
     body = command.body
     return (
         body.get("operation") == attempt.operation
@@ -82,40 +104,46 @@ def describes(command: Command, attempt: Attempt) -> bool:
     )
 
 
-def made_by(command: Command, attempt: Attempt, facts: Facts) -> bool:
-    """Whether an operation is the one that a start made, or may take for its own.
-
-    That is the first one of the name that it gives, of the database that it names, since it was published; a name
-    that is derived from the message is proof by itself.
-    """
-    fitting = [one for one in facts.attempts.values() if one.database == attempt.database and _fits(command, one)]
-    return attempt in fitting and attempt is min(fitting, key=lambda one: one.start)
-
-
 def started_by(command: Command, attempt: Attempt, facts: Facts) -> bool:
-    """Whether an operation is a start's own: it made it, or may take it for its own."""
-    made = attempt.creator is not None and facts.command_behind(attempt.creator) == command.id
-    return made or made_by(command, attempt, facts)
-
-
-def _fits(command: Command, attempt: Attempt) -> bool:
-    if command.action != "start" or not names_database(command, attempt.database):
+    """Whether an operation is a start's own: it made it; or it came to nothing by itself, and nobody loses by it."""
+    if attempt.creator is not None and facts.command_behind(attempt.creator) == command.id:
+        return True
+    if command.action != "start":
         return False
-    if attempt.scheduled and (attempt.gone_at is None or attempt.code == GOOD):
-        return False  # Of one that came to nothing Spanner doesn't say that a schedule made it.
-    backup_id = command.body.get("backup_id")
-    if backup_id is not None:
-        return attempt.backup == f"{INSTANCE}/backups/{backup_id}" and attempt.start >= command.at - CLOCKS
-    return is_derived(command, attempt)
+    canceller = attempt.canceller
+    return may_be_own(command, attempt) and (canceller is None or facts.command_behind(canceller) != command.id)
+
+
+def may_be_own(command: Command, attempt: Attempt) -> bool:
+    """Whether what came to nothing may be what a start of that name began, as far as anything still says."""
+    return (
+        not attempt.good
+        and (attempt.end is not None or attempt.gone_at is not None)
+        and names_database(command, attempt.database)
+        and attempt.backup == f"{INSTANCE}/backups/{command.body.get('backup_id')}"
+        and attempt.start >= min(command.asked, command.at) - CLOCKS
+    )
+
+
+def began_anew(command: Command, facts: Facts) -> bool:
+    """Whether a start with a `backup_id` came again with another publish time, after its backup had come to nothing.
+
+    Nothing tells it then from another start.
+    """
+    if len(command.stamps) == 1 or "backup_id" not in command.body:
+        return False
+    own = [one for one in facts.attempts.values() if started_by(command, one, facts)]
+    own.sort(key=lambda one: one.start)
+    return len(own) > 1 and all(not one.good or one.gone_at for one in own[:-1])
 
 
 def is_derived(command: Command, attempt: Attempt) -> bool:
     """Whether a backup's name is the one that a start without a name of its own derives."""
-    database_id = attempt.database.rpartition("/")[2]
-    suffix = f"-{command.at:%Y%m%d-%H%M%S}-"
-    stem = database_id[: NAME_LENGTH_MAX - len(suffix) - 8] + suffix
-    before, digits = attempt.backup[:-8], attempt.backup[-8:]
-    return before == f"{INSTANCE}/backups/{stem}" and set(digits) <= HEX_DIGITS and len(digits) == 8
+    database_id, backup_id = attempt.database.rpartition("/")[2], attempt.backup.rpartition("/")[2]
+    before, digits = backup_id[:-DIGITS], backup_id[-DIGITS:]
+    suffixes = {f"-{stamp:%Y%m%d-%H%M%S}-" for stamp in command.stamps}
+    stems = {database_id[: NAME_LENGTH_MAX - len(suffix) - DIGITS] + suffix for suffix in suffixes}
+    return before in stems and set(digits) <= HEX_DIGITS and len(digits) == DIGITS
 
 
 def names_database(command: Command, database: str) -> bool:
@@ -127,55 +155,69 @@ def names_database(command: Command, database: str) -> bool:
     return any(fnmatch.fnmatchcase(database.rpartition("/")[2], pattern) for pattern in patterns)
 
 
-def unwanted_from(command: Command, attempt: Attempt, facts: Facts) -> datetime | None:
-    """From when on a command makes an operation unwanted, by Spanner's clock; None: never."""
-    if command.dry or (attempt.scheduled and not command.includes_scheduled):
-        return None
-    after = command.span("cancel_after")
+def was_asked_before_its_end(command: Command, attempt: Attempt) -> bool:
+    """Whether anybody asked for a stop before the backup was complete, in true time.
+
+    A command that names the backup or its operation may be late: a cancel by the grace, and each by the clocks' margin.
+    """
+    if attempt.cancel_at is not None:
+        return True
+    late = CLOCKS if {"operation", "backup"} & command.body.keys() else timedelta(0)
+    if late and command.action == "cancel":
+        late += GRACE
+    return attempt.ended_after(command.asked - late)
+
+
+def is_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
+    """Whether a command may stop an operation, or delete what it made, if it comes to that."""
+    if command.dry or not attempt.handled or not is_within(command, attempt):
+        return False
     match command.action:
         case "cancel":
-            return command.at - GRACE if attempt in meant_by(command, facts) else None
+            return attempt in meant_by(command, facts)
         case "start":
-            is_own = after is not None and started_by(command, attempt, facts)
+            return command.span("cancel_after") is not None and started_by(command, attempt, facts)
         case "follow":
-            is_own = after is not None and attempt in followed_by(command, facts)
+            return command.span("cancel_after") is not None and attempt in followed_by(command, facts)
         case _:
-            return None
-    return max(attempt.start + after, command.at - CLOCKS) if is_own and after is not None else None
+            return command.action == "sweep"
 
 
-def why_cancelled(attempt: Attempt, at: datetime, facts: Facts) -> str:
-    """The message id of a command that entitles the function to cancel an operation then; empty if none does."""
-    for command in _delivered(facts, at):
-        if command.action == "sweep" and not command.dry:
-            after = command.span("cancel_after")
-            old = after is not None and command.at - attempt.start >= after
-            if old and (command.includes_scheduled or not attempt.scheduled) and not attempt.copied:
-                return command.id
-        unwanted = unwanted_from(command, attempt, facts)
-        if unwanted is not None and at >= unwanted - facts.skew - CLOCKS:
-            return command.id
-    return ""
+def limit(command: Command, attempt: Attempt) -> datetime | None:
+    """From when on a command with a time limit has an operation stopped; None: it has no limit."""
+    after = command.span("cancel_after")
+    return None if after is None else attempt.start + after
 
 
-def why_deleted(attempt: Attempt, at: datetime, facts: Facts) -> str:
-    """The message id of a command that entitles the function to delete a backup then; empty if none does."""
-    if attempt.code != GOOD or attempt.end is None or attempt.end > at or not facts.record.deployment.allow_delete:
-        return ""
-    for command in _delivered(facts, at):
-        if not command.deletes or (attempt.scheduled and not command.includes_scheduled):
-            continue
-        if command.action == "sweep" and attempt.cancel_at is not None and attempt.cancel_at <= attempt.end:
-            return command.id
-        unwanted = unwanted_from(command, attempt, facts)
-        if unwanted is not None and attempt.end >= unwanted:
-            return command.id
-    return ""
+def may_cancel(command: Command, attempt: Attempt, at: datetime, facts: Facts) -> bool:
+    """Whether a command may have an operation stopped then: it is its target, and its time is up."""
+    if not is_target(command, attempt, facts):
+        return False
+    until = limit(command, attempt)
+    if command.action == "sweep":
+        return until is not None and until <= max(command.asked, command.at)
+    return command.action == "cancel" or (until is not None and at >= until - facts.skew - CLOCKS)
 
 
-def _delivered(facts: Facts, at: datetime) -> list[Command]:
-    return [
-        command
-        for command in facts.commands.values()
-        if command.body and command.deliveries and command.deliveries[0].begin <= at
-    ]
+def may_delete(command: Command, attempt: Attempt, at: datetime, facts: Facts) -> bool:
+    """Whether a command may delete what an operation made: it is its target, complete, and unwanted when it was."""
+    if not is_target(command, attempt, facts) or not command.deletes or not facts.record.deployment.allow_delete:
+        return False
+    if not attempt.good or attempt.end is None or attempt.end > at:
+        return False
+    if command.action == "sweep":
+        return attempt.cancel_at is not None
+    until = limit(command, attempt)
+    return command.action == "cancel" or (until is not None and attempt.end >= until)
+
+
+def must_delete(command: Command, attempt: Attempt) -> bool:
+    """Whether what an operation made was complete so late that a command must not keep it."""
+    if attempt.end is None:
+        return False
+    late = max(command.asked, *command.stamps) + CLOCKS
+    if command.action == "cancel":
+        named = {"operation", "backup"} & command.body.keys()
+        return attempt.end > (command.asked - GRACE + CLOCKS if named else late)
+    until = limit(command, attempt)
+    return command.action != "sweep" and until is not None and attempt.end > max(until, late) + CLOCKS

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from emulators.errors import Code
 from emulators.spanner.history import What
+from tests.simulation.record import command_key
 
 if TYPE_CHECKING:
     from emulators.pubsub.model import Message
@@ -39,6 +40,7 @@ class Attempt:
         database: What was backed up; empty for a copy.
         start: When it started.
         maker: `CreateBackup`, `schedule`, or who copied another backup.
+        unreadable: Whether it doesn't say when it started.
         creator: The function's call that started it; None: somebody else's.
         end: When it ended.
         code: How; empty while it runs.
@@ -55,6 +57,7 @@ class Attempt:
     database: str
     start: datetime
     maker: str
+    unreadable: bool = False
     creator: Call | None = None
     end: datetime | None = None
     code: str = ""
@@ -74,9 +77,23 @@ class Attempt:
         """Whether it is a copy of another backup, which is none of Backstop's business."""
         return self.maker not in {"CreateBackup", "schedule"}
 
+    @property
+    def handled(self) -> bool:
+        """Whether it is one that Backstop deals with: no copy, and readable."""
+        return not self.copied and not self.unreadable
+
+    @property
+    def good(self) -> bool:
+        """Whether it ended with a backup."""
+        return self.code == GOOD
+
     def running(self, at: datetime) -> bool:
         """Whether it ran then."""
-        return self.start <= at and (self.end is None or self.end > at)
+        return self.start <= at and self.ended_after(at)
+
+    def ended_after(self, at: datetime) -> bool:
+        """Whether it ended after that, if it has ended."""
+        return self.end is None or self.end > at
 
 
 @dataclass(slots=True)
@@ -84,29 +101,30 @@ class Command:
     """A command as somebody published it.
 
     Attributes:
-        message: The message.
-        body: Its fields; empty if it is no command at all.
+        id: What tells it apart from others.
+        asked: When it was truly published, by Spanner's clock.
+        at: When it says that it was, by Pub/Sub's clock and cut to milliseconds.
+        body: Its fields; empty if it is no command that may do anything.
+        odd: What is wrong with its envelope or form; empty: nothing.
         deliveries: When it was delivered.
     """
 
-    message: Message
+    id: str
+    asked: datetime
+    at: datetime
     body: dict[str, object]
+    odd: str = ""
     deliveries: list[Delivery] = field(default_factory=list)
 
     @property
-    def id(self) -> str:
-        """The message's id."""
-        return self.message.message_id
+    def stamps(self) -> set[datetime]:
+        """When it says that it was published; brought again it may say another time."""
+        return {self.at, *(delivery.message.publish_time for delivery in self.deliveries)}
 
     @property
     def action(self) -> str:
         """What it asks for."""
         return str(self.body.get("action", ""))
-
-    @property
-    def at(self) -> datetime:
-        """When it was published, by Pub/Sub's clock."""
-        return self.message.publish_time
 
     @property
     def dry(self) -> bool:
@@ -140,7 +158,7 @@ class Outcome:
         told: When and by whom.
         id: Its `ce-id`.
         name: What it is.
-        command: The message id of the command that it is for.
+        command: The command that it is for.
         operation: The operation that it is about; empty for none.
         detail: The sentence.
         error: The code that it says Google refused something with; empty for none.
@@ -168,7 +186,7 @@ class FollowUp:
 
     Attributes:
         task: What the queue knows.
-        command: The message id of the command that it is for.
+        command: The command that it is for.
         about: Its kind, and the operation if it is a look.
         step: Its number in the chain.
         end: When it was published or purged; None: never.
@@ -193,13 +211,13 @@ class Facts:
 
     @cached_property
     def commands(self) -> dict[str, Command]:
-        """What people published, by message id; forged follow-ups are no commands."""
+        """What people published, each by its key; what is forged, or misses what it takes, is no command."""
         commands = {}
-        for message in self.record.published:
-            forged = message.attributes.get("backstop-kind") == "follow-up"
-            commands[message.message_id] = Command(message, {} if forged else body_of(message.data))
+        for one in self.record.published:
+            body = {} if one.odd else body_of(one.message.data)
+            commands[one.key] = Command(one.key, one.at, one.message.publish_time, body, one.odd)
         for delivery in self.record.deliveries:
-            if (command := commands.get(delivery.message.message_id)) is not None:
+            if (command := commands.get(command_key(delivery.topic, delivery.message.message_id))) is not None:
                 command.deliveries.append(delivery)
         return commands
 
@@ -214,7 +232,7 @@ class Facts:
                     told,
                     told.message.attributes["ce-id"],
                     data["outcome"],
-                    data["trigger"]["message_id"],
+                    self._told_for(told, data["trigger"]),
                     data.get("operation") or "",
                     data["detail"],
                     data["error"]["code"] if "error" in data else "",
@@ -232,18 +250,14 @@ class Facts:
             data = follow_up_data(task)
             about = f"{data['kind']} {data.get('operation', '')}".strip()
             end = record.dispatched.get(task.name) or record.purged.get(task.name)
-            trigger = data["trigger"]
-            assert isinstance(trigger, dict)
-            follow_ups.append(FollowUp(task, trigger["message_id"], about, int(str(data["step"])), end))
+            follow_ups.append(FollowUp(task, _key_in(data), about, int(str(data["step"])), end))
         return follow_ups
 
     @cached_property
     def lost(self) -> set[str]:
         """The commands that lost a message: with a purged queue, or as a dead letter."""
         lost = {one.command for one in self.follow_ups if one.task.name in self.record.purged}
-        for message in self.record.dead:
-            lost.add(message.message_id if message.message_id in self.commands else trigger_of(message))
-        return lost
+        return lost | {self.command_of(delivery) for delivery in self.record.dead}
 
     @cached_property
     def refusals(self) -> dict[str, set[str]]:
@@ -253,12 +267,23 @@ class Facts:
         by_delivery = [self.command_of(delivery) for delivery in record.deliveries]
         for command_id, delivery in zip(by_delivery, record.deliveries, strict=True):
             refusals[command_id].update(code for _, code in delivery.refused)
-        for call in record.calls:
-            later = (record.events[index] for index in range(call.since, len(record.events)))
+        for call, code in self.answers:
+            if call.method == "CancelOperation" and code is Code.FAILED_PRECONDITION:
+                continue  # It came too late, which is no reason to turn a command down.
+            refusals[by_delivery[call.delivery]].add(code.name)
+        return refusals
+
+    @cached_property
+    def answers(self) -> list[tuple[Call, Code]]:
+        """What Spanner itself said to each call of the function's that reached it."""
+        events = self.record.events
+        answers = []
+        for call in self.record.calls:
+            later = (events[index] for index in range(call.since, len(events)))
             answer = next((event for event in later if event.what is What.CALLED), None)
             if answer is not None and answer.cause == call.method:
-                refusals[by_delivery[call.delivery]].add(answer.code.name)
-        return refusals
+                answers.append((call, answer.code))
+        return answers
 
     @cached_property
     def last_tried(self) -> dict[str, datetime]:
@@ -270,19 +295,35 @@ class Facts:
         }
 
     @cached_property
-    def used_at(self) -> dict[str, datetime]:
-        """When a restore or a copy first needed each backup, by its name."""
-        added = [event for event in self.record.events if event.what is What.REFERENCE_ADDED]
-        return {event.resource: event.at for event in reversed(added)}
+    def users(self) -> dict[str, list[tuple[datetime, str]]]:
+        """Who needed each backup to restore or to copy it, and from when on, by the backup's name."""
+        users: defaultdict[str, list[tuple[datetime, str]]] = defaultdict(list)
+        for event in self.record.events:
+            if event.what is What.REFERENCE_ADDED:
+                users[event.resource].append((event.at, event.cause))
+        return users
+
+    def begin_of(self, outcome: Outcome) -> datetime:
+        """When the delivery began that told an outcome."""
+        told = outcome.told
+        return told.at if told.delivery < 0 else self.record.deliveries[told.delivery].begin
 
     def command_behind(self, call: Call) -> str:
-        """The message id of the command on whose behalf a call was made."""
+        """The command on whose behalf a call was made."""
         return self.command_of(self.record.deliveries[call.delivery])
 
     def command_of(self, delivery: Delivery) -> str:
-        """The message id of the command that a delivery is about; a forged follow-up is about itself."""
-        message_id = delivery.message.message_id
-        return message_id if message_id in self.commands else trigger_of(delivery.message)
+        """The command that a delivery is about; a forged follow-up is about itself."""
+        key = command_key(delivery.topic, delivery.message.message_id)
+        body = body_of(delivery.message.data)
+        return key if key in self.commands or "kind" not in body else _key_in(body)
+
+    def _told_for(self, told: Told, trigger: dict[str, str]) -> str:
+        """The command that an outcome is for; one that names none that was published is for what was delivered."""
+        key = command_key(trigger.get("topic", ""), trigger["message_id"])
+        if key in self.commands or told.delivery < 0:
+            return key
+        return self.command_of(self.record.deliveries[told.delivery])
 
     def _read_events(self) -> None:
         calls = self._calls_by_event()
@@ -293,7 +334,14 @@ class Facts:
                 case What.BACKUP_STARTED:
                     database = self.record.databases.get(event.operation, "")
                     made = Attempt(
-                        event.operation, event.resource, event.uid, database, event.at, event.cause, creator=call
+                        event.operation,
+                        event.resource,
+                        event.uid,
+                        database,
+                        event.at,
+                        event.cause,
+                        event.operation in self.record.unreadable,
+                        creator=call,
                     )
                     self.attempts[event.operation] = by_uid[event.uid] = made
                 case What.CANCEL_RECEIVED if event.resource in self.attempts:
@@ -352,5 +400,11 @@ def body_of(data: bytes) -> dict[str, object]:
 def trigger_of(message: Message) -> str:
     """The message id of the command that a message belongs to, as it says itself."""
     body = body_of(message.data)
-    trigger = body.get("trigger") if "kind" in body else None
-    return str(trigger["message_id"]) if isinstance(trigger, dict) else message.message_id
+    return _key_in(body) if "kind" in body else message.message_id
+
+
+def _key_in(follow_up: dict[str, object]) -> str:
+    """The command that a follow-up says that it is for."""
+    trigger = follow_up.get("trigger")
+    assert isinstance(trigger, dict)
+    return command_key(str(trigger.get("topic", "")), str(trigger["message_id"]))

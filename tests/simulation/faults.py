@@ -9,11 +9,19 @@ if TYPE_CHECKING:
     from random import Random
 
 
+FORGED, FORGED_SOURCE = "claims to be a follow-up", "claims to come from the follow-ups' topic"
+NO_TIME, EPOCH, FAR_FUTURE, NO_ID = "no publish time", "published in 1970", "published in 9999", "no message id"
+ODD = (FORGED, FORGED_SOURCE, NO_TIME, EPOCH, FAR_FUTURE, NO_ID)
+"""What can be wrong with a message that is otherwise a command: its attributes, its body, its envelope."""
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
     """What goes wrong, and how often. A rate is a probability, 0 to 1, for each opportunity.
 
     Attributes:
+        restamp_rate: A message arrives twice, the second time with another publish time, `restamp_s_max` later at most.
+        restamp_s_max: Seconds.
         duplicate_rate: A message arrives twice, the second copy up to `duplicate_s_max` after the first.
         duplicate_s_max: Seconds. Pub/Sub promises no bound; hours are far beyond what anybody has seen.
         delay_rate: A message arrives late, and so behind later ones.
@@ -33,6 +41,8 @@ class Faults:
         denied_rate: A call is refused with PERMISSION_DENIED, just once; people take roles away for a while.
         slow_rate: A call takes up to `slow_s_max`.
         slow_s_max: Seconds; all calls of a delivery together have 50.
+        missing_rate: GetBackup says that a backup is not there that is; once for each backup.
+        blurred_rate: GetBackup says a create_time that is a microsecond off.
         interleave_rate: Another delivery, and whatever people do meanwhile, is worked on in the middle of this one.
         function_skew_s: How far the function's clock is ahead of Spanner's, in seconds; negative: behind.
         pubsub_skew_s: How far Pub/Sub's clock is ahead of Spanner's, in seconds.
@@ -44,6 +54,8 @@ class Faults:
         leftover_rate: A cancelled backup can still be seen for minutes after its operation ended.
     """
 
+    restamp_rate: float = 0.0
+    restamp_s_max: float = 3600.0
     duplicate_rate: float = 0.0
     duplicate_s_max: float = 6 * 3600.0
     delay_rate: float = 0.0
@@ -63,6 +75,8 @@ class Faults:
     denied_rate: float = 0.0
     slow_rate: float = 0.0
     slow_s_max: float = 40.0
+    missing_rate: float = 0.0
+    blurred_rate: float = 0.0
     interleave_rate: float = 0.0
     function_skew_s: float = 0.0
     pubsub_skew_s: float = 0.0
@@ -123,6 +137,12 @@ COUNTED = (
     "interleave",
     "duplicate",
     "duplicate, hours late",
+    "restamp",
+    "a backup was not found once",
+    "a create_time was a microsecond off",
+    *(f"message: {odd}" for odd in ODD),
+    "message: an id of another topic",
+    "message: overtaken",
     "delay",
     "reordering",
     "redelivery",
@@ -140,10 +160,12 @@ COUNTED = (
     "a cancelled backup was still to be seen",
     "progress stuck, jumped or went back",
     "a delete was blocked",
+    "a cancel was refused as too late",
     *(
         f"person: {verb}"
         for verb in (
-            "create", "cancel", "delete", "recreate", "restore", "copy", "schedule", "purge", "pause", "resume", "deny"
+            "create", "cancel", "delete", "recreate", "restore", "copy", "schedule", "extend", "obscure",
+            "purge", "pause", "resume", "deny",
         )
     ),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ from emulators.errors import Code
 from emulators.spanner.plans import Plan
 from emulators.spanner.progress import ProgressModel
 from emulators.spanner.records import Status
-from tests.simulation import races
-from tests.simulation.faults import swarm
+from tests.simulation import moments, races
+from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED, FORGED_SOURCE, NO_ID, NO_TIME, swarm
 from tests.simulation.history import (
     DATABASES,
     GHOST,
@@ -51,7 +52,13 @@ HEAL_S_MIN, HEAL_S_MAX = 60.0, 12 * 3600.0
 """How much longer faults go on after the last step."""
 
 RACE_PART = 0.3
-"""How many histories are about one race; the others are about anything."""
+"""How many histories are about one race."""
+
+MOMENTS_PART = 0.2
+"""How many are about two things that happen within moments; the others are about anything."""
+
+TWIN_PART = 0.05
+"""How many messages have the id of another topic's."""
 
 CANCEL_AFTER = ("0s", "10m", "1h", "2h")
 
@@ -62,6 +69,8 @@ def history(seed: int) -> History:
     faults = swarm(random)
     if random.random() < RACE_PART:
         return races.history(random, seed, faults)
+    if random.random() < MOMENTS_PART / (1 - RACE_PART):
+        return moments.history(random, seed, faults)
     steps: list[Step] = []
     at_s = 0.0
     mostly_people = random.random() < 0.3
@@ -74,7 +83,7 @@ def history(seed: int) -> History:
             steps.append(_person(random, at_s) if by_person else _publish(random, at_s))
     chosen = races.deployment(random)
     if chosen.one_topic:
-        steps = [step for step in steps if not (isinstance(step, Publish) and step.forged)]
+        steps = [step for step in steps if not (isinstance(step, Publish) and step.odd in {FORGED, FORGED_SOURCE})]
     return History(
         seed=seed,
         steps=tuple(steps),
@@ -120,9 +129,10 @@ def _plan(random: Random, faults: Faults) -> Plan:
 def _person(random: Random, at_s: float) -> Person:
     verb = random.choices(
         (
-            "create", "cancel", "delete", "recreate", "restore", "copy", "schedule", "purge", "pause", "resume", "deny",
+            "create", "cancel", "delete", "recreate", "restore", "copy", "schedule", "extend", "obscure",
+            "purge", "pause", "resume", "deny",
         ),
-        (3, 3, 2, 3, 2, 1, 3, 1, 1, 1, 1),
+        (3, 3, 2, 3, 2, 1, 3, 1, 1, 1, 1, 1, 1),
     )[0]  # fmt: skip
     length_s = round(_log_uniform(random, 60, 30 * 3600), 3)
     return Person(at_s, verb, random.choice(DATABASES), random.choice(("", *BACKUPS)), length_s)
@@ -133,8 +143,9 @@ def _scheduled(random: Random, at_s: float) -> Person:
 
 
 def _publish(random: Random, at_s: float) -> Publish:
-    make = random.choices((_start, _start_many, _cancel, _follow, _sweep, _nonsense, _forged), (8, 2, 8, 2, 2, 1, 1))[0]
-    return make(random, at_s)
+    makers = (_start, _start_many, _cancel, _follow, _sweep, _nonsense, _forged, _misses_a_field)
+    message = random.choices(makers, (8, 2, 8, 2, 2, 1, 1, 1))[0](random, at_s)
+    return replace(message, twin=not message.odd and random.random() < TWIN_PART)
 
 
 def _maybe(random: Random, body: dict[str, object], chance: float, field: str, value: Callable[[], object]) -> None:
@@ -221,4 +232,10 @@ def _forged(random: Random, at_s: float) -> Publish:
         "cancel_at": "2026-11-22T00:00:00Z",
         "give_up_at": "2026-12-22T00:00:00Z",
     }
-    return Publish(at_s, body, forged=True)
+    return Publish(at_s, body, odd=random.choice((FORGED, FORGED_SOURCE)))
+
+
+def _misses_a_field(random: Random, at_s: float) -> Publish:
+    """A command whose envelope lacks something, or says what can't be."""
+    message = random.choice((_start, _cancel))(random, at_s)
+    return replace(message, odd=random.choice((NO_TIME, EPOCH, FAR_FUTURE, NO_ID)))

@@ -23,8 +23,8 @@ DATABASES = ("orders", "orders2", "users")
 GHOST = "ghost"
 """A database that doesn't exist."""
 
-COMMANDS, FOLLOW_UPS, RESULTS, DEAD = (
-    f"projects/project/topics/{name}" for name in ("commands", "follow-ups", "results", "dead-letters")
+COMMANDS, MORE_COMMANDS, FOLLOW_UPS, RESULTS, DEAD = (
+    f"projects/project/topics/{name}" for name in ("commands", "more-commands", "follow-ups", "results", "dead-letters")
 )
 QUEUE = "projects/project/locations/europe-west1/queues/follow-ups"
 
@@ -37,13 +37,17 @@ class Publish:
         at_s: When, in seconds after the beginning.
         body: The message; the text `@n` as a value stands for the name of an operation that exists by then.
         raw: The bytes, where they are no JSON object.
-        forged: Whether the message claims to be a follow-up.
+        late_s: How much later it is delivered.
+        twin: Whether it is published on the second topic for commands, under the id that the latest on the first has.
+        odd: What is wrong with it: one of `faults.ODD`; empty: nothing.
     """
 
     at_s: float
     body: Mapping[str, object] = field(default_factory=dict)
     raw: bytes = b""
-    forged: bool = False
+    late_s: float = 0.0
+    twin: bool = False
+    odd: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,9 @@ class Person:
 
     Attributes:
         at_s: When, in seconds after the beginning.
-        verb: What: create, cancel, delete, recreate, restore, copy, schedule; purge, pause, resume the queue; or
-            deny, to take the function's role away.
+        verb: What: create, cancel, delete, recreate, restore, copy, schedule; extend, to have a backup kept for longer;
+            obscure, to create one whose operation says no start time; purge, pause, resume the queue; or deny, to take
+            the function's role away.
         database: Of the database, its id.
         name: Of the backup, its id; empty: the one that was started last.
         length_s: How long it lasts, where it does.
@@ -80,6 +85,9 @@ class Deployment:
         one_topic: Whether commands and follow-ups share a topic.
         dead_letter_after: Failed deliveries until a message becomes a dead letter; None: never.
         exists_before_pending: Which refusal Spanner prefers when both the name and the slot are taken.
+        late_cancel_refused: Whether Spanner refuses to cancel what has ended.
+        brief_answers: Whether an operation's answer leaves out which schedules made the backup.
+        databases: The ids of the instance's databases.
     """
 
     give_up_after: timedelta = timedelta(days=3)
@@ -88,6 +96,9 @@ class Deployment:
     one_topic: bool = False
     dead_letter_after: int | None = 10
     exists_before_pending: bool = True
+    late_cancel_refused: bool = False
+    brief_answers: bool = False
+    databases: tuple[str, ...] = DATABASES
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from emulators.pubsub.model import Message
+from tests.simulation.record import command_key
 
 if TYPE_CHECKING:
-    from tests.simulation.record import Record, Waiting
+    from tests.simulation.record import Published, Record, Waiting
 
 
 def published_at(letter: Message) -> datetime:
@@ -18,14 +19,15 @@ def published_at(letter: Message) -> datetime:
     return datetime.fromisoformat(letter.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"])
 
 
-def trigger_of(message: Message) -> str:
-    """The message id of the command on whose behalf a message is: its own, or the one that a follow-up names.
+def _trigger_of(topic: str, message: Message) -> str:
+    """The command on whose behalf a message is: itself, or the one that a follow-up names.
 
     The world asks, and whoever forged a follow-up gets nothing published again; the checker has a reading of its own.
     """
     if message.attributes.get("backstop-kind") != "follow-up":
-        return message.message_id
-    return str(json.loads(message.data)["trigger"]["message_id"])
+        return command_key(topic, message.message_id)
+    trigger = json.loads(message.data)["trigger"]
+    return command_key(trigger.get("topic", ""), str(trigger["message_id"]))
 
 
 def task_message(task: Waiting) -> Message:
@@ -34,11 +36,11 @@ def task_message(task: Waiting) -> Message:
     return Message("", task.due, base64.b64decode(inner["data"]), inner["attributes"])
 
 
-def lost_commands(record: Record) -> dict[str, Message]:
-    """The commands whose chain was lost with a purged queue or as a dead letter, by message id."""
-    purged = [task_message(task) for task in record.tasks if task.name in record.purged]
-    lost = {trigger_of(message) for message in (*record.dead, *purged)}
-    return {message.message_id: message for message in record.published if message.message_id in lost}
+def lost_commands(record: Record) -> list[Published]:
+    """The commands whose chain was lost with a purged queue or as a dead letter."""
+    lost = {_trigger_of(one.topic, one.message) for one in record.dead}
+    lost |= {_trigger_of("", task_message(task)) for task in record.tasks if task.name in record.purged}
+    return [one for one in record.published if one.key in lost]
 
 
 def body_of(data: bytes) -> dict[str, object]:

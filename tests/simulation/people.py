@@ -7,20 +7,28 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emulators.errors import ApiError
-from emulators.pubsub.model import Draft
 from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
 from emulators.spanner.records import BackupState
 from emulators.tasks.requests import PauseQueue, PurgeQueue, ResumeQueue
-from tests.simulation.chance import COMMAND
-from tests.simulation.history import COMMANDS, INSTANCE, QUEUE, Person, Publish, backup_name, database_name
+from tests.simulation.envelopes import event_of
+from tests.simulation.faults import FORGED_SOURCE
+from tests.simulation.history import (
+    COMMANDS,
+    INSTANCE,
+    MORE_COMMANDS,
+    QUEUE,
+    Person,
+    Publish,
+    backup_name,
+    database_name,
+)
 
 if TYPE_CHECKING:
     from emulators.spanner.records import Backup
     from tests.simulation.history import Step
     from tests.simulation.world import World
 
-KIND = {"backstop-kind": "follow-up"}
 NO_OPERATION = f"{backup_name('no-such-backup')}/operations/_auto_op_1"
 
 PERSON_RETENTION = timedelta(days=10)
@@ -40,7 +48,15 @@ def act(world: World, number: int, step: Step) -> None:
 
 def _publish(world: World, number: int, step: Publish) -> None:
     data = step.raw or json.dumps({key: _meant(world, key, value) for key, value in step.body.items()}).encode()
-    world.publish(COMMANDS, Draft(data, KIND if step.forged else {}), (COMMAND, number, 0, 0), (number, 0, 0))
+    if step.odd == FORGED_SOURCE:
+        data = event_of(data)
+    topic = MORE_COMMANDS if step.twin and world.use_id_again(MORE_COMMANDS) else COMMANDS
+    world.publish_command(number, data, topic=topic, odd=step.odd, late_s=step.late_s)
+    counts = world.record.counts
+    counts["message: an id of another topic"] += topic == MORE_COMMANDS
+    counts["message: overtaken"] += step.late_s > 0
+    if step.odd:
+        counts[f"message: {step.odd}"] += 1
 
 
 def _meant(world: World, key: str, value: object) -> object:
@@ -62,6 +78,14 @@ def _touch(world: World, step: Person) -> None:  # noqa: C901, PLR0912 one line 
             spanner.apply(
                 now, rpc.CreateBackup(INSTANCE, backup_id, database_name(step.database), now + PERSON_RETENTION)
             )
+        case "obscure":
+            database = database_name(step.database)
+            made = spanner.apply(
+                now, rpc.CreateBackup(INSTANCE, name.rpartition("/")[2], database, now + PERSON_RETENTION)
+            )
+            world.record.unreadable.add(made.name)
+        case "extend":
+            spanner.apply(now, rpc.UpdateBackup(name, now + PERSON_RETENTION + length, ("expire_time",)))
         case "schedule":
             database = database_name(step.database)
             if name in {backup.name for backup in _backups(world)}:

@@ -40,6 +40,8 @@ def deployment(random: Random) -> Deployment:
         one_topic=random.random() < 0.1,
         dead_letter_after=random.choice((5, 10, 10, None)),
         exists_before_pending=random.random() < 0.5,
+        late_cancel_refused=random.random() < 0.5,
+        brief_answers=random.random() < 0.2,
     )
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.simulation.history import MORE_COMMANDS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -13,6 +15,50 @@ if TYPE_CHECKING:
     from emulators.pubsub.model import Message
     from emulators.spanner.history import Event
     from tests.simulation.history import Deployment
+
+
+def command_key(topic: str, message_id: str) -> str:
+    """What tells two commands apart: the id, and the topic where it isn't the usual one."""
+    return f"{message_id} of {topic}" if topic == MORE_COMMANDS else message_id
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A message that somebody published for the function.
+
+    Attributes:
+        at: When, by Spanner's clock: the true time, whatever the message says.
+        topic: Where.
+        message: The message.
+        odd: What is wrong with it; empty: nothing.
+    """
+
+    at: datetime
+    topic: str
+    message: Message
+    odd: str = ""
+
+    @property
+    def key(self) -> str:
+        """As in `command_key`."""
+        return command_key(self.topic, self.message.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One line in the log that says that a backup is about to be deleted.
+
+    Attributes:
+        delivery: Which delivery wrote it.
+        backup: Which backup.
+        why: Why.
+        calls: How many calls there were before it.
+    """
+
+    delivery: int
+    backup: str
+    why: str
+    calls: int
 
 
 @dataclass(slots=True)
@@ -114,20 +160,23 @@ class Record:
         databases: What each operation backs up.
         calls: What the function did to the services, in order.
         deliveries: What was delivered to the function, in order.
-        published: What people published on the commands topic, in order.
+        published: What people published on the topics for commands, in order.
         told: The outcomes.
+        logged: The lines about deletions.
         tasks: The follow-ups that were made, in order.
         dispatched: When each task was done with, by name; those that were purged have none.
         purged: The names of tasks that a purge dropped.
         forgotten: The names that the queue forgot too early.
-        dead: What became a dead letter.
+        dead: The last delivery of each message that became a dead letter.
         healed_at: When the faults stopped.
         quiet_from: From when on nothing went wrong any more, which may have been earlier.
         ended_at: When nothing was left to do.
         unfinished: What was left to do when the history was stopped all the same.
         raised: What the function raised and shouldn't have.
         counts: How often each fault took effect.
-        republished: The message that replaced a lost one, by the lost one's id.
+        republished: The message that replaced a lost command, by that one's key.
+        unreadable: The operations that don't say when they started.
+        misread: The backups that Spanner once said something wrong about.
         faults_known: Whether it says of every fault where it was; over the wire nobody can.
         last_sweep: The message of the sweep after which nothing lost may be left.
     """
@@ -138,13 +187,14 @@ class Record:
     databases: dict[str, str] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
-    published: list[Message] = field(default_factory=list)
+    published: list[Published] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
+    logged: list[Logged] = field(default_factory=list)
     tasks: list[Waiting] = field(default_factory=list)
     dispatched: dict[str, datetime] = field(default_factory=dict)
     purged: dict[str, datetime] = field(default_factory=dict)
     forgotten: set[str] = field(default_factory=set)
-    dead: list[Message] = field(default_factory=list)
+    dead: list[Delivery] = field(default_factory=list)
     healed_at: datetime | None = None
     quiet_from: datetime | None = None
     ended_at: datetime | None = None
@@ -152,5 +202,7 @@ class Record:
     raised: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     republished: dict[str, str] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    misread: set[str] = field(default_factory=set)
     faults_known: bool = True
     last_sweep: str = ""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from tests.simulation.facts import Attempt, Facts
+    from tests.simulation.facts import Attempt, Command, Facts
     from tests.simulation.record import Call
 
 DELIVERY_MAX = timedelta(seconds=60)
@@ -29,31 +29,61 @@ DOES = {
 """Which commands may lead to which calls."""
 
 
-def only_what_was_earned(facts: Facts) -> Iterator[str]:
-    """Every delete, cancel and shortened expiry of the function's has a message that entitles to it."""
+def only_what_was_unwanted(facts: Facts) -> Iterator[str]:
+    """What was complete before anybody asked is deleted by no command that doesn't name it."""
+    for attempt, call in _deleted(facts):
+        command = facts.commands.get(facts.command_behind(call))
+        if command is not None and not entitlement.was_asked_before_its_end(command, attempt):
+            late = command.asked - attempt.end if attempt.end else None
+            yield f"{attempt.backup} was complete {late} before {command.id} {command.body}, and was deleted"
+
+
+def only_what_was_meant(facts: Facts) -> Iterator[str]:
+    """Every delete, cancel and shortened expiry of the function's is one that its command entitles to."""
+    for attempt, call in _deleted(facts):
+        assert attempt.gone_at is not None
+        command = facts.commands.get(facts.command_behind(call))
+        if command is None or not entitlement.may_delete(command, attempt, attempt.gone_at, facts):
+            yield f"{attempt.backup} of {attempt.start} ({attempt.maker}, {attempt.code}) was deleted{_for(command)}"
     for attempt in facts.attempts.values():
-        call, at = attempt.deleter, attempt.gone_at
-        if (
-            call is not None
-            and call.method == "DeleteBackup"
-            and at is not None
-            and not entitlement.why_deleted(attempt, at, facts)
-            and not _made_after_the_look(attempt, call, facts)
-        ):
-            yield f"{attempt.backup} of {attempt.start} ({attempt.maker}, {attempt.code}) was deleted at {at}"
-        call, at = attempt.canceller, attempt.cancel_at
-        if (
-            call is not None
-            and call.method == "CancelOperation"
-            and at is not None
-            and not entitlement.why_cancelled(attempt, at, facts)
-        ):
-            yield f"{attempt.operation} ({attempt.maker}, since {attempt.start}) was cancelled at {at}"
+        canceller, at = attempt.canceller, attempt.cancel_at
+        if canceller is None or canceller.method != "CancelOperation" or at is None:
+            continue
+        command = facts.commands.get(facts.command_behind(canceller))
+        if command is None or not entitlement.may_cancel(command, attempt, at, facts):
+            yield f"{attempt.operation} ({attempt.maker}, since {attempt.start}) was cancelled{_for(command)}"
     for attempt, expiry_call, at in facts.expiries:
-        if expiry_call is not None and not (
-            entitlement.why_deleted(attempt, at, facts) and _is_given_up(attempt, expiry_call, at, facts)
+        if expiry_call is None:
+            continue
+        command = facts.commands.get(facts.command_behind(expiry_call))
+        if command is None or not (
+            entitlement.may_delete(command, attempt, at, facts) and _is_given_up(attempt, expiry_call, at, facts)
         ):
-            yield f"the expiry of {attempt.backup} of {attempt.start} was changed at {at}"
+            yield f"the expiry of {attempt.backup} of {attempt.start} was changed{_for(command)}"
+
+
+def every_deletion_is_logged(facts: Facts) -> Iterator[str]:
+    """A line in the log says that a backup is about to be deleted, and why, before it is."""
+    if not facts.record.faults_known:
+        return
+    for _, call in _deleted(facts):
+        if not any(
+            (one.delivery, one.backup) == (call.delivery, call.resource) and one.calls <= call.number and one.why
+            for one in facts.record.logged
+        ):
+            yield f"{call.resource} was deleted in delivery {call.delivery}, and no line says why"
+
+
+def _deleted(facts: Facts) -> Iterator[tuple[Attempt, Call]]:
+    """The backups that the function deleted, each with its call."""
+    for attempt in facts.attempts.values():
+        call = attempt.deleter
+        if call is not None and call.method == "DeleteBackup" and not _made_after_the_look(attempt, call, facts):
+            yield attempt, call
+
+
+def _for(command: Command | None) -> str:
+    return f" for {command.id} {command.body}" if command is not None else ""
 
 
 def _is_given_up(attempt: Attempt, call: Call, at: datetime, facts: Facts) -> bool:
@@ -95,11 +125,11 @@ def one_backup_per_start(facts: Facts) -> Iterator[str]:
         )
         if not named:
             yield f"{command_id} made a backup called {attempt.backup}"
-        within = command.span("start_within")
-        if within is not None and attempt.start - command.at > within + facts.skew + DELIVERY_MAX:
-            yield f"{attempt.backup} was started {attempt.start - command.at} after its command"
+        within, last = command.span("start_within"), max(command.stamps)
+        if within is not None and attempt.start - last > within + facts.skew + DELIVERY_MAX:
+            yield f"{attempt.backup} was started {attempt.start - last} after its command"
     for (command_id, database), count in made.items():
-        if count > 1:
+        if count > 1 and not entitlement.began_anew(facts.commands[command_id], facts):
             yield f"{command_id} made {count} backups of {database}"
 
 

@@ -51,9 +51,10 @@ def trace(record: Record) -> str:
 
 def _lines(record: Record) -> Iterator[tuple[str, int, str]]:
     number = 0
-    for message in record.published:
-        at = message.publish_time.isoformat()
-        yield at, number, f"{at} published {message.message_id} {message.data!r}"
+    for published in record.published:
+        at = published.at.isoformat()
+        odd = f" ({published.odd})" if published.odd else ""
+        yield at, number, f"{at} published {published.key} {published.message.data!r}{odd}"
     for delivery in record.deliveries:
         at = delivery.begin.isoformat()
         number = delivery.number * 1000 + 1

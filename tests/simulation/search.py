@@ -162,9 +162,14 @@ def first_found(defect: Defect, histories_max: int) -> tuple[int, Sequence[Findi
     return 0, ()
 
 
+def _first_found(number: int, histories_max: int) -> tuple[int, Sequence[Finding]]:
+    return first_found(DEFECTS[number], histories_max)
+
+
 def all_found(histories_max: int, cores: int = CORES) -> Iterator[tuple[str, int, Sequence[Finding]]]:
     """What each planted defect takes and breaks, in the order of the catalogue."""
     with multiprocessing.get_context("fork").Pool(cores) as pool:
-        found = pool.imap(partial(first_found, histories_max=histories_max), DEFECTS)
+        # A defect holds functions, which no process can hand to another; its place in the catalogue will do.
+        found = pool.imap(partial(_first_found, histories_max=histories_max), range(len(DEFECTS)))
         for defect, (histories, wrong) in zip(DEFECTS, found, strict=True):
             yield defect.title, histories, wrong

@@ -110,7 +110,7 @@ BUGS = {
         ),
     ),
     "a native schedule's backup is not taken for the one that a start of its name was to make": Bug(
-        "a schedule's backup is stopped like any other",
+        "a start takes any backup of its name for its own",
         _history(
             _publish(1, "start", database=ORDERS, backup_id="nightly", cancel_after="0s"),
             Person(1.5, "schedule", "orders", "nightly"),
@@ -118,24 +118,15 @@ BUGS = {
         ),
     ),
     "a start whose backup somebody deletes is followed, although a schedule took over its name": Bug(
-        "a backup that took over the name says who made the one before it",
+        "a start doesn't look for what it has started before",
         _taken_over(20),
     ),
     "a start whose backup is followed by a schedule's of its name within seconds is followed all the same": Bug(
-        "a backup that took over the name says who made the one before it",
+        "a start doesn't look for what it has started before",
         _taken_over(5),
     ),
-    "a cancel that includes schedules means the newest of two that ended a moment ago, and deletes that": Bug(
-        "a cancel that includes schedules still prefers what was made on demand",
-        _history(
-            Person(1, "create", "orders", "nightly"),
-            Person(10 * MINUTE_S, "schedule", "orders", "daily"),
-            _publish(33 * MINUTE_S, "cancel", database=ORDERS, include_scheduled=True),
-            plans=(replace(HOURLY, duration=timedelta(minutes=32)), replace(HOURLY, duration=timedelta(minutes=20))),
-        ),
-    ),
     "the first of many starts is put back under a name of its own": Bug(
-        "the next of many starts is scheduled before this one is followed",
+        "the next of many starts is put back under a name of its own",
         _history(
             _publish(1, "start", instance=INSTANCE),
             only={(CALL, 0, 2, 1, 1, 4): "crash before", (CALL, 0, 2, 1, 2, 1): "RESOURCE_EXHAUSTED before"},

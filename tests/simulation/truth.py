@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tests.simulation import entitlement
 from tests.simulation.facts import CANCELLED, GOOD
-from tests.simulation.history import DATABASES, database_name
+from tests.simulation.faults import EPOCH, FAR_FUTURE, NO_ID, NO_TIME
+from tests.simulation.history import database_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from tests.simulation.facts import Attempt, Command, Facts, Outcome
 
@@ -25,6 +26,10 @@ TARGETS = {
 }
 
 
+FIELDS = dict.fromkeys((NO_TIME, EPOCH, FAR_FUTURE), "message.publishTime") | {NO_ID: "message.messageId"}
+"""What is named when a message is turned down for its envelope."""
+
+
 def true_words(facts: Facts) -> Iterator[str]:
     """Everything that is told agrees with what the services saw."""
     for outcome in facts.outcomes:
@@ -35,8 +40,8 @@ def true_words(facts: Facts) -> Iterator[str]:
 
 
 def _untrue(outcome: Outcome, command: Command, attempt: Attempt | None, facts: Facts) -> str:  # noqa: PLR0911 one line for each outcome
-    if command.dry and command.action != "sweep" and outcome.name not in OF_DRY_RUNS:
-        return "it is a dry run"
+    if why := _untrue_of_form(outcome, command):
+        return why
     match outcome.name:
         case "NOTHING_TO_CANCEL":
             return _untrue_nothing(outcome, command, facts)
@@ -61,6 +66,15 @@ def _untrue(outcome: Outcome, command: Command, attempt: Attempt | None, facts: 
             return _untrue_of(outcome, command, attempt, facts)
 
 
+def _untrue_of_form(outcome: Outcome, command: Command) -> str:
+    """What can't be said of a dry run, nor of a message whose envelope or form is not a command's."""
+    if command.dry and command.action != "sweep" and outcome.name not in OF_DRY_RUNS:
+        return "it is a dry run"
+    if command.odd and not (outcome.name == "REJECTED" and FIELDS.get(command.odd, "") in outcome.detail):
+        return f"the message: {command.odd}"
+    return ""
+
+
 def _untrue_of(outcome: Outcome, command: Command, attempt: Attempt, facts: Facts) -> str:  # noqa: C901, PLR0911 one line for each outcome
     at = outcome.told.at
     match outcome.name:
@@ -71,8 +85,9 @@ def _untrue_of(outcome: Outcome, command: Command, attempt: Attempt, facts: Fact
         case "STARTED":
             return ""
         case "DELETE_BLOCKED":
-            used_at = facts.used_at.get(attempt.backup)
-            return "" if used_at is not None and used_at <= at else "nobody used the backup"
+            users = [(since, user) for since, user in facts.users.get(attempt.backup, ()) if since <= at]
+            named = any(user in outcome.detail or since >= facts.begin_of(outcome) for since, user in users)
+            return "" if named else f"it names none of {users}"
         case _ if attempt.end is None or attempt.end > at:
             return "it had not ended"
         case "CANCELLED":
@@ -96,7 +111,11 @@ def _untrue_of(outcome: Outcome, command: Command, attempt: Attempt, facts: Fact
 def _untrue_nothing(outcome: Outcome, command: Command, facts: Facts) -> str:
     """Nothing was meant by a cancel, and nothing was for a sweep to look after, whatever the clocks say."""
     if command.action == "cancel":
-        sure = [one for one in entitlement.meant_by(command, facts) if _surely_meant(one, command)]
+        sure = [one for one in facts.attempts.values() if entitlement.is_surely_meant(command, one)]
+        hidden = [one for one in facts.attempts.values() if one.unreadable and one.ended_after(outcome.told.at)]
+        sure += [one for one in hidden if entitlement.is_hidden(command, one)]
+    elif facts.record.misread:
+        return ""
     else:
         sure = [one for one in facts.attempts.values() if _surely_swept(one, command, outcome.told.at)]
     return f"{sure[0].operation} was meant" if sure else ""
@@ -104,7 +123,7 @@ def _untrue_nothing(outcome: Outcome, command: Command, facts: Facts) -> str:
 
 def _surely_swept(attempt: Attempt, command: Command, at: datetime) -> bool:
     """Whether a sweep must have found something to do about an operation until then."""
-    if attempt.copied or attempt.gone_at is not None:
+    if not attempt.handled or attempt.gone_at is not None:
         return False
     early = command.at - entitlement.CLOCKS
     if attempt.end is not None and attempt.end < early:
@@ -118,9 +137,9 @@ def _surely_swept(attempt: Attempt, command: Command, at: datetime) -> bool:
 def _is_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
     """Whether there was a reason to turn a command down: that it is none, Google's, or one of our own.
 
-    One about a copy's operation is turned down, too: it isn't the operation of a CreateBackup.
+    One about what Backstop leaves alone is turned down, too: a copy, or what it can't read.
     """
-    if any(one.copied and one.operation == command.body.get("operation") for one in facts.attempts.values()):
+    if any(not one.handled and entitlement.points_at(command, one) for one in facts.attempts.values()):
         return True
     if outcome.error:
         return outcome.error in facts.refusals[command.id] or not facts.record.faults_known
@@ -136,32 +155,59 @@ def _is_scheduled(outcome: Outcome, command: Command, facts: Facts) -> bool:
     blamed = [one for one in facts.attempts.values() if one.scheduled and one.operation in outcome.detail]
     if command.action == "start":
         return any(one.backup.rpartition("/")[2] == command.body.get("backup_id") for one in blamed)
-    meant = entitlement.meant_by(command, facts) if command.action == "cancel" else []
-    return bool(blamed) and not command.includes_scheduled and not any(_surely_meant(one, command) for one in meant)
+    sure = [one for one in facts.attempts.values() if entitlement.is_surely_meant(command, one)]
+    return bool(blamed) and not command.includes_scheduled and (command.action != "cancel" or not sure)
 
 
 def _is_own_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
     body = command.body
     match command.action:
         case "start" if "instance" in body:
-            found = any(entitlement.names_database(command, database_name(database)) for database in DATABASES)
+            databases = facts.record.deployment.databases
+            found = any(entitlement.names_database(command, database_name(database)) for database in databases)
             return not found or (outcome.databases is not None and not any(outcome.databases.values()))
         case "start":
             within, tolerance = command.span("start_within"), facts.skew + entitlement.CLOCKS
-            return within is not None and outcome.told.at - command.at > within - tolerance
+            late = within is not None and outcome.told.at - command.at > within - tolerance
+            return late or any(entitlement.may_be_own(command, one) for one in facts.attempts.values())
         case "cancel":
-            early, late = command.at - entitlement.CLOCKS, command.at + entitlement.CLOCKS
-            ran = [one for one in facts.attempts.values() if one.start <= late and (one.end is None or one.end > early)]
-            seen = [one for one in ran if command.includes_scheduled or not one.scheduled or one.gone_at]
-            return sum(entitlement.describes(command, one) for one in seen) > 1
+            return _is_ambiguous(command, facts) or _is_missing(outcome, command, facts)
         case "follow":
-            return not any(
+            return _is_missing(outcome, command, facts) or not any(
                 entitlement.describes(command, one) and one.start < command.at - entitlement.CLOCKS
                 for one in facts.attempts.values()
                 if one.forgotten_at is None
             )
         case _:
             return False
+
+
+def _is_ambiguous(command: Command, facts: Facts) -> bool:
+    """Whether the clocks leave more than one operation that may be meant; of a name, those since count as well."""
+    since, until = (choose(command.asked, command.at) for choose in (min, max))
+    if "backup" in command.body:
+        since, until = since - entitlement.GRACE, datetime.max.replace(tzinfo=UTC) - entitlement.CLOCKS
+    near = [
+        one
+        for one in facts.attempts.values()
+        if one.start <= until + entitlement.CLOCKS and one.ended_after(since - entitlement.CLOCKS)
+    ]
+    unsaid = facts.record.deployment.brief_answers
+    seen = [one for one in near if entitlement.is_within(command, one) or one.gone_at or unsaid]
+    return sum(entitlement.describes(command, one) for one in seen) > 1
+
+
+def _is_missing(outcome: Outcome, command: Command, facts: Facts) -> bool:
+    """Whether there is no such database, or no such backup now, nor was when the delivery began."""
+    body, begin = command.body, facts.begin_of(outcome)
+    if "database" in body:
+        return body["database"] not in {database_name(one) for one in facts.record.deployment.databases}
+    there = [
+        one
+        for one in facts.attempts.values()
+        if one.backup == body.get("backup") and (one.gone_at is None or one.gone_at > outcome.told.at)
+    ]
+    return not any(one.start < begin for one in there) or body.get("backup") in facts.record.misread
 
 
 def _about_its_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
@@ -177,21 +223,14 @@ def _about_its_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
             return attempt in entitlement.followed_by(command, facts)
         case "cancel":
             meant = entitlement.meant_by(command, facts)
-            left = [one for one in meant if _surely_meant(one, command) and one.code in {"", GOOD} and not one.gone_at]
+            sure = [one for one in meant if entitlement.is_surely_meant(command, one)]
+            left = [one for one in sure if one.code in {"", GOOD} and not one.gone_at]
             unsaid = [attempt.gone_at, None if attempt.code in {"", GOOD} else attempt.end]
             tried = facts.last_tried[command.id]
             unseen = attempt.scheduled and (not left or any(since is not None and since <= tried for since in unsaid))
             return attempt in meant or (unseen and entitlement.describes(command, attempt))
         case _:
-            return not attempt.copied
-
-
-def _surely_meant(attempt: Attempt, command: Command) -> bool:
-    """Whether the target ran when the command was published, or had just ended, whatever the clocks say."""
-    if "operation" in command.body and attempt.start > command.at - entitlement.CLOCKS:
-        return attempt.end is None or attempt.end > command.at
-    started = attempt.start <= command.at - entitlement.CLOCKS
-    return started and (attempt.end is None or attempt.end >= command.at - entitlement.GRACE + entitlement.CLOCKS)
+            return attempt.handled
 
 
 def _untrue_give_up(outcome: Outcome, command: Command, attempt: Attempt | None, facts: Facts) -> str:
@@ -204,11 +243,8 @@ def _untrue_kept(command: Command, attempt: Attempt, facts: Facts, at: datetime)
     """A backup may be kept because somebody says so, because it isn't the one, or because it was done in time."""
     if not command.deletes or not facts.record.deployment.allow_delete:
         return ""
-    if attempt.scheduled and not command.includes_scheduled:
+    if attempt.backup in facts.record.misread or not entitlement.is_within(command, attempt):
         return ""
     if attempt.gone_at is not None and attempt.gone_at <= at:
         return "its backup was gone"
-    unwanted = entitlement.unwanted_from(command, attempt, facts)
-    if unwanted is not None and attempt.end is not None and attempt.end > unwanted + entitlement.CLOCKS:
-        return "it was to be deleted"
-    return ""
+    return "it was to be deleted" if entitlement.must_delete(command, attempt) else ""

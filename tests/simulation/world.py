@@ -23,25 +23,26 @@ from emulators.spanner.state import State as Spanner
 from emulators.tasks.model import Queue
 from emulators.tasks.requests import CreateQueue, ResumeQueue
 from emulators.tasks.state import State as Tasks
-from tests.simulation import people
+from tests.simulation import envelopes, people
 from tests.simulation.backup_counts import count_backups
-from tests.simulation.calls import CallFaults, CrashedError, Work
+from tests.simulation.calls import CallFaults, CrashedError, Work, WorldSpanner
 from tests.simulation.chance import ANSWER, COMMAND, DISPATCH, FOLLOW_UP, Chance
+from tests.simulation.faults import FORGED
 from tests.simulation.history import (
     BEGIN,
     COMMANDS,
-    DATABASES,
     DEAD,
     FOLLOW_UPS,
     INSTANCE,
+    MORE_COMMANDS,
     QUEUE,
     RESULTS,
     Person,
     database_name,
 )
 from tests.simulation.lost import body_of, lost_commands, published_at
-from tests.simulation.record import Delivery, Record
-from tests.support.ports import QueuePort, ResultsPort, SpannerPort, publish_of
+from tests.simulation.record import Delivery, Published, Record, command_key
+from tests.support.ports import QueuePort, ResultsPort, publish_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,6 +66,8 @@ DELAY_S_MIN = 1.0
 HOLD_UP = frozenset({"deny", "pause"})
 """What people do that lasts until somebody undoes it."""
 
+FOLLOW_UP_ATTRIBUTES = {"backstop-kind": "follow-up"}
+
 ANSWER_OK, ANSWER_AGAIN, ANSWER_BUG = 204, 503, 500
 PUBLISH_FAILED = 503
 
@@ -81,8 +84,9 @@ class World:
         tasks: The service.
         working: The deliveries that are being worked on; each began in the middle of the one before.
         calling: The call that each of them is making.
-        labels: Where the decisions about a task or a message fall, by its name or id.
+        labels: Where the decisions about a task or a message fall, by its name or key.
         denied_until: Until when the function has no role.
+        missed: The backups that GetBackup once didn't find, although they were there.
     """
 
     def __init__(self, history: History) -> None:
@@ -92,9 +96,10 @@ class World:
         self.now = BEGIN
         self.chance = Chance(history.seed, faults, lambda: self.now, history.only)
         self.spanner = Spanner(
-            databases=[database_name(database) for database in DATABASES],
+            databases=[database_name(database) for database in deployment.databases],
             strict=True,
             exists_before_pending=deployment.exists_before_pending,
+            late_cancel_refused=deployment.late_cancel_refused,
             id_seed=history.seed,
         )
         for database, plans in history.plans.items():
@@ -102,6 +107,7 @@ class World:
         self.tasks = Tasks()
         self.tasks.apply(self.tasks_now, CreateQueue(QUEUE.rpartition("/queues/")[0], Queue(QUEUE)))
         self.denied_until = BEGIN
+        self.missed: set[str] = set()
         self.working: list[Work] = []
         self.calling: dict[int, Call] = {}
         self.labels: dict[str, Site] = {}
@@ -118,7 +124,7 @@ class World:
         )
         call_faults = CallFaults(self)
         self._ports = Ports(
-            spanner=SpannerPort(self.spanner, lambda: self.now, call_faults),
+            spanner=WorldSpanner(self),
             queue=QueuePort(self.tasks, lambda: self.tasks_now, QUEUE, self._follow_ups, call_faults),
             results=ResultsPort(self._pubsub, lambda: self.pubsub_now, RESULTS, call_faults),
         )
@@ -126,7 +132,8 @@ class World:
         self._ready: deque[pubsub.Delivery] = deque()
         self._attempts: Counter[Site] = Counter()
         self._poisoned: dict[str, Site] = {}
-        self._copies: dict[str, set[str]] = {}
+        self._copies: dict[str, dict[str, datetime]] = {}
+        self._odd: dict[str, str] = {}
         self._latest = BEGIN
         self._dead_seen = 0
         self._number = 0
@@ -172,22 +179,48 @@ class World:
         count_backups(record, self.spanner.plan_of)
         return record
 
-    def publish(self, topic: str, draft: pubsub.Draft, site: Site, label: Site) -> str:
-        """Publishes a message, which may come late, twice, or kill whoever works on it; returns its id."""
-        fault = self.chance.at(site)
-        if fault == "duplicate":
-            after_s = self.chance.spread(site, DELAY_S_MIN, self.history.faults.duplicate_s_max)
+    def publish(self, topic: str, draft: pubsub.Draft, site: Site, label: Site, late_s: float = 0.0) -> pubsub.Message:
+        """Publishes a message, which may come late, twice, or kill whoever works on it."""
+        fault, faults = self.chance.at(site), self.history.faults
+        if late_s:
+            self._pubsub.delay_next(topic, after=timedelta(seconds=late_s))
+        elif fault == "duplicate":
+            after_s = self.chance.spread(site, DELAY_S_MIN, faults.duplicate_s_max)
             self._pubsub.duplicate_next(topic, after=timedelta(seconds=after_s))
+        elif fault == "restamp" and body_of(draft.data).get("action") == "start":
+            after_s = self.chance.spread(site, DELAY_S_MIN, faults.restamp_s_max)
+            self._pubsub.restamp_next(topic, timedelta(seconds=after_s))
         elif fault == "delay":
-            after_s = self.chance.spread(site, DELAY_S_MIN, self.history.faults.delay_s_max)
+            after_s = self.chance.spread(site, DELAY_S_MIN, faults.delay_s_max)
             self._pubsub.delay_next(topic, after=timedelta(seconds=after_s))
-        (message_id,) = self._pubsub.apply(self.pubsub_now, pubsub.Publish(topic, (draft,)))
-        self.labels[message_id] = label
+        self._pubsub.apply(self.pubsub_now, pubsub.Publish(topic, (draft,)))
+        message = self._pubsub.published(topic)[-1]
+        key = command_key(topic, message.message_id)
+        self.labels[key] = label
         if fault == "poison":
-            self._poisoned[message_id] = site
-        if topic == COMMANDS and label[1] == 0:
-            self.record.published.append(self._pubsub.published(topic)[-1])
-        return message_id
+            self._poisoned[key] = site
+        return message
+
+    def publish_command(
+        self, number: int, data: bytes, *, topic: str = COMMANDS, odd: str = "", late_s: float = 0.0
+    ) -> str:
+        """Publishes what somebody wrote, and writes down when; returns its key."""
+        attributes = FOLLOW_UP_ATTRIBUTES if odd == FORGED else {}
+        at, site, label = self.now, (COMMAND, number, 0, 0), (number, 0, 0)
+        message = self.publish(topic, pubsub.Draft(data, attributes), site, label, late_s)
+        published = Published(at, topic, message, odd)
+        self.record.published.append(published)
+        self._odd[published.key] = odd
+        return published.key
+
+    def use_id_again(self, topic: str) -> bool:
+        """Gives the next message of a topic the id of the latest command; False if there is none that it can have."""
+        used = {message.message_id for message in self._pubsub.published(topic)}
+        latest = [message.message_id for message in self._pubsub.published(COMMANDS)[-1:]]
+        if not latest or latest[0] in used:
+            return False
+        self._pubsub.reuse_id(topic, latest[0])
+        return True
 
     def meanwhile(self) -> None:
         """Lets people do what is due, and one other delivery be worked on, in the middle of a delivery."""
@@ -196,7 +229,7 @@ class World:
             return
         self.now = max(self.now, due)
         self.record.counts["interleave"] += 1
-        self._do_steps()
+        self.let_people_act(self.now)
         self._dispatch()
         self._collect()
         if self._ready:
@@ -207,10 +240,10 @@ class World:
         return self._pubsub.published(RESULTS)[-1]
 
     def _set_pubsub_up(self) -> None:
-        for topic in dict.fromkeys((COMMANDS, self._follow_ups, RESULTS, DEAD)):
+        for topic in dict.fromkeys((COMMANDS, MORE_COMMANDS, self._follow_ups, RESULTS, DEAD)):
             self._pubsub.apply(self.pubsub_now, pubsub.CreateTopic(pubsub.Topic(topic)))
         after = self.history.deployment.dead_letter_after
-        for topic in dict.fromkeys((COMMANDS, self._follow_ups)):
+        for topic in dict.fromkeys((COMMANDS, MORE_COMMANDS, self._follow_ups)):
             subscription = pubsub.Subscription(
                 name=topic.replace("/topics/", "/subscriptions/"),
                 topic=topic,
@@ -235,7 +268,7 @@ class World:
         return min(moments, default=None)
 
     def _do_due(self) -> None:
-        self._do_steps()
+        self.let_people_act(self.now)
         self._dispatch()
         self._collect()
         while self._ready:
@@ -263,10 +296,14 @@ class World:
                 self.record.counts[fault] += 1
                 self.record.forgotten.add(task.name)
 
-    def _do_steps(self) -> None:
-        while self._steps and BEGIN + timedelta(seconds=self._steps[0][1].at_s) <= self.now:
+    def let_people_act(self, since: datetime) -> None:
+        """Has people do what was due until now, each thing at its own time, but none before `since`."""
+        now = self.now
+        while self._steps and (due := BEGIN + timedelta(seconds=self._steps[0][1].at_s)) <= now:
             number, step = self._steps.popleft()
+            self.now = max(due, since)
             people.act(self, number, step)
+        self.now = now
 
     def _collect(self) -> None:
         """Takes what Pub/Sub pushes now."""
@@ -274,9 +311,9 @@ class World:
 
     def _deliver(self, pushed: pubsub.Delivery) -> None:
         message = pushed.message
-        label = self.labels.get(message.message_id, (-1, 0, 0))
-        self._attempts[label] += 1
         topic = pushed.push_endpoint.removeprefix("http://function/")
+        label = self.labels.get(command_key(topic, message.message_id), (-1, 0, 0))
+        self._attempts[label] += 1
         delivery = Delivery(
             number=len(self.record.deliveries),
             message=message,
@@ -301,11 +338,12 @@ class World:
         self._notice_dead_letters()
 
     def _answer(self, pushed: pubsub.Delivery, delivery: Delivery, site: Site) -> int:
-        poison = self._poisoned.get(pushed.message.message_id)
+        key = command_key(delivery.topic, pushed.message.message_id)
+        poison = self._poisoned.get(key)
         dies_early = poison is not None and self.chance.spread(poison, 1.0, 4.0) < 2.0
         if dies_early:
             raise CrashedError
-        body = pubsub.push_body(pushed)
+        body = envelopes.pushed_body(pushed, self._odd.get(key, ""))
         try:
             _, report = receive(body, "/" + delivery.topic, {}, delivery.now, self._ports, self._settings)
         except Exception as error:  # noqa: BLE001 any exception is a finding
@@ -328,10 +366,10 @@ class World:
         self.denied_until = self.now
         self.tasks.apply(self.tasks_now, ResumeQueue(QUEUE))
 
-        for message_id, message in lost_commands(self.record).items():
-            command = body_of(message.data)
-            if command.get("action") in {"cancel", "follow"}:
-                self.record.republished[message_id] = self._publish_now(message.data)
+        for lost in lost_commands(self.record):
+            command = body_of(lost.message.data)
+            if command.get("action") in {"cancel", "follow"} and not lost.odd:
+                self.record.republished[lost.key] = self._publish_now(lost.message.data)
 
     def _may_be_held_up(self) -> bool:
         """Whether something may go wrong until the faults stop, and not at given places alone."""
@@ -350,8 +388,7 @@ class World:
         self.record.last_sweep = self._publish_now(json.dumps(command).encode())
 
     def _publish_now(self, data: bytes) -> str:
-        number = len(self.history.steps) + self.next_number()
-        return self.publish(COMMANDS, pubsub.Draft(data), (COMMAND, number, 0, 0), (number, 0, 0))
+        return self.publish_command(len(self.history.steps) + self.next_number(), data)
 
     def _notice_dead_letters(self) -> None:
         dead = self._pubsub.published(DEAD)
@@ -359,9 +396,11 @@ class World:
             # A dead letter has an id of its own, so it is recognised by what it says.
             self.record.dead.append(
                 next(
-                    delivery.message
+                    delivery
                     for delivery in reversed(self.record.deliveries)
-                    if delivery.message.data == letter.data and delivery.message.publish_time == published_at(letter)
+                    if delivery.message.data == letter.data
+                    and delivery.message.publish_time == published_at(letter)
+                    and delivery.topic.endswith(f"/{letter.attributes['CloudPubSubDeadLetterSourceSubscription']}")
                 )
             )
             self.record.counts["dead letter"] += 1
@@ -377,10 +416,12 @@ class World:
         if pushed.attempt > 1:
             counts["redelivery"] += 1
             return
-        copies = self._copies.setdefault(message.message_id, set())
-        copies.add(pushed.ack_id.partition("-")[0])
+        copies = self._copies.setdefault(command_key(delivery.topic, message.message_id), {})
+        copies[pushed.ack_id.partition("-")[0]] = message.publish_time
         late = delivery.begin + self._pubsub_skew - message.publish_time
-        if len(copies) > 1:
+        if len(set(copies.values())) > 1:
+            counts["restamp"] += 1
+        elif len(copies) > 1:
             counts["duplicate"] += 1
             counts["duplicate, hours late"] += late > timedelta(hours=1)
         elif late > timedelta(seconds=DELAY_S_MIN):

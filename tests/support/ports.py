@@ -2,7 +2,7 @@
 
 Each port takes a state, a clock, which is asked at each call, and the faults to inject. A fault hits a call before or
 after its effect, under the RPC's name, as it does in the emulators' servers. What a call raises is sorted the way
-`backstop/gcp/calls.py` does it.
+`backstop/errors.py` says.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from backstop.errors import CallError, QuotaError, RefusedError, TransientError, UnhandledOperationError
-from backstop.gcp.calls import TRANSIENT
+from backstop.errors import TransientError, UnhandledOperationError, kind_of
 from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_result
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.ports import Backup, Listing, Operation, OperationError, Unhandled
@@ -189,13 +188,7 @@ def _our_errors() -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        raise _kind(error.code.name)(error.code.name, error.message) from error
-
-
-def _kind(code: str) -> type[CallError]:
-    if code == "RESOURCE_EXHAUSTED":
-        return QuotaError
-    return TransientError if code in TRANSIENT else RefusedError
+        raise kind_of(error.code.name)(error.code.name, error.message) from error
 
 
 def _operation(record: records.Operation) -> Operation:

@@ -1,4 +1,4 @@
-"""The stand-in, a copy of the module, and the plans that several tests read; each is made once for each worker."""
+"""The stand-in, a copy of the module, and the plans that several tests read; each is made once."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from tests.terraform.plans import Json
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps what reads the plans on one worker, so that they are made once."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "plans" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("plans"))
 
 
 @pytest.fixture(scope="session")

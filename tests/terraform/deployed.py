@@ -114,13 +114,17 @@ class Deployed:
         source = PurePath(self._plan.one("google_storage_bucket_object").text("source"))
         with zipfile.ZipFile(self._plan.archives / source.name) as archive:
             archive.extractall(self._directory / "source")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", self._directory / "venv"], check=True)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self._directory / "venv"], check=True)
         python = self._directory / "venv" / "bin" / "python"
-        requirements = self._directory / "source" / "requirements.txt"
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-        done = subprocess.run(
-            [*install, "-r", str(requirements)], capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False
-        )
+        install = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
+        install += [
+            "install",
+            "--require-hashes",
+            "--no-compile",
+            "-r",
+            str(self._directory / "source/requirements.txt"),
+        ]
+        done = subprocess.run(install, capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False)
         assert done.returncode == 0, done.stderr
         return python
 

@@ -129,13 +129,21 @@ class Workspace:
     """A copy of what the module is made of, where terraform may write what it likes."""
 
     @classmethod
-    def copied(cls, directory: Path, providers: Providers) -> Workspace:
-        """Copies the module from the repository."""
+    def copied(cls, directory: Path, providers: Providers, *, code: bool = False) -> Workspace:
+        """Copies the module from the repository.
+
+        Args:
+            directory: Where to; it is empty.
+            providers: What terraform is to use.
+            code: Whether the function's files keep what is in them: terraform takes as long to hash it as for the rest.
+        """
         for name in ("main.py", "requirements.txt"):
             shutil.copy(REPOSITORY / name, directory / name)
         caches = shutil.ignore_patterns("__pycache__", ".terraform*", "build", "*.tfstate*")
         for name in ("backstop", "terraform"):
             shutil.copytree(REPOSITORY / name, directory / name, ignore=caches)
+        for path in () if code else (directory / "backstop").rglob("*.py"):
+            path.write_text("")
         return cls(directory, providers)
 
     def __init__(self, directory: Path, providers: Providers) -> None:

@@ -16,7 +16,7 @@ from emulators.spanner.records import Status
 from tests.terraform.deployed import Deployed
 from tests.terraform.facts import environment_of
 from tests.terraform.log_filters import compiled
-from tests.terraform.plans import REPOSITORY
+from tests.terraform.plans import REPOSITORY, Workspace
 from tests.terraform.subjects import SUBJECTS
 from tests.terraform.watching import LOG_FIELDS
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.terraform.deployed import Line
     from tests.terraform.log_filters import Entry
-    from tests.terraform.plans import Json, Plan, Workspace
+    from tests.terraform.plans import Json, Plan, Providers
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -70,9 +70,10 @@ INSTANCE = "projects/example-shop/instances/orders"
 
 
 @pytest.fixture(scope="module")
-def lines(fleet: Plan, tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
+def lines(fleet: Plan, providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
     """What the fleet's function printed, from its archive, in an environment that holds nothing else."""
-    with Deployed(fleet, tmp_path_factory.mktemp("deployed")) as deployed:
+    workspace = Workspace.copied(tmp_path_factory.mktemp("module"), providers, code=True)
+    with Deployed(workspace.plan(SUBJECTS["fleet"].below), tmp_path_factory.mktemp("deployed")) as deployed:
         jobs = fleet.all("google_cloud_scheduler_job")
         deployed.publish_jobs()
         deployed.wait_for(lambda line: line.get("command") in ("start", "sweep"), len(jobs))

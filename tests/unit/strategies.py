@@ -31,12 +31,13 @@ database_ids = st.from_regex(r"[a-z][a-z0-9_-]{0,28}[a-z0-9]", fullmatch=True)
 backup_ids = st.from_regex(r"[a-z][a-z0-9_-]{0,58}[a-z0-9]", fullmatch=True).map(BackupId)
 databases = st.builds("{}/databases/{}".format, instances, database_ids).map(DatabaseName)
 backups = st.builds("{}/backups/{}".format, instances, backup_ids).map(BackupName)
-operations = st.builds("{}/operations/{}".format, backups, st.from_regex(r"[A-Za-z0-9_-]{1,40}", fullmatch=True)).map(
-    OperationName
-)
+operations = st.builds(
+    "{}/operations/{}".format, backups, st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,39}", fullmatch=True)
+).map(OperationName)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 times = st.datetimes(datetime(2020, 1, 1), datetime(2050, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 hypothesis adds it
-triggers = st.builds(Trigger, st.from_regex(r"[0-9]{1,20}", fullmatch=True), times)
+topics = st.sampled_from(["", "projects/demo-project/topics/commands", "projects/demo-project/topics/others"])
+triggers = st.builds(Trigger, st.from_regex(r"[0-9]{1,20}", fullmatch=True), times, topics)
 
 
 def durations(low: timedelta = timedelta(0), high: timedelta = timedelta(days=400)) -> st.SearchStrategy[Duration]:

@@ -12,6 +12,7 @@ from backstop.deliver import deliver
 from backstop.find import derived_backup_id
 from backstop.follow_ups import Trigger
 from backstop.handlers import is_scheduled
+from backstop.ports import Listing
 from backstop.results import ErrorText
 from emulators.errors import Code
 from emulators.faults import Fault
@@ -21,7 +22,7 @@ from tests.unit.handlers_world import INSTANCE, MINUTE, NIGHTLY, ORDERS, START, 
 if TYPE_CHECKING:
     from backstop.messages import Delivery
     from backstop.names import BackupId, BackupName
-    from backstop.ports import Backup, Operation
+    from backstop.ports import Backup
 
 
 class Listening(SpannerPort):
@@ -33,10 +34,10 @@ class Listening(SpannerPort):
         self.asked: list[dict[str, Any]] = []
         self.behind = behind
 
-    def list_operations(self, *args: Any, **narrowed: Any) -> list[Operation]:  # noqa: ANN401 handed on as they come
+    def list_operations(self, *args: Any, **narrowed: Any) -> Listing:  # noqa: ANN401 handed on as they come
         """Reads the operations."""
         self.asked.append({"instance": args[0], **narrowed})
-        return super().list_operations(*args, **narrowed) if len(self.asked) > self.behind else []
+        return super().list_operations(*args, **narrowed) if len(self.asked) > self.behind else Listing()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_no_more_operations_are_asked_for_than_the_command_is_about(
 def derived(world: World) -> tuple[Delivery, BackupId]:
     """A start without an id, and the id that is derived from it."""
     delivery = world.publish({"action": "start", "database": ORDERS})
-    return delivery, derived_backup_id(ORDERS, Trigger(delivery.message_id, delivery.publish_time))
+    return delivery, derived_backup_id(ORDERS, Trigger(delivery.message_id, delivery.publish_time, delivery.topic))
 
 
 @pytest.mark.parametrize("behind", [0, 1])

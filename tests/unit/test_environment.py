@@ -17,6 +17,10 @@ REQUIRED = {
 }
 
 
+ANOTHER = "must be another topic than that of the follow-ups, or each outcome would be answered with one"
+NO_ADDRESS = "must be HOST:PORT, without a scheme such as http://"
+
+
 def test_what_is_not_chosen_has_its_default() -> None:
     """The required variables are enough."""
     environment = settings.read(REQUIRED)
@@ -82,9 +86,15 @@ def test_emulated_tasks_need_no_account() -> None:
     """An emulator asks for no token."""
     environ = {name: value for name, value in REQUIRED.items() if "ACCOUNT" not in name}
 
-    environment = settings.read(environ | {"CLOUD_TASKS_EMULATOR_HOST": "127.0.0.1:1"})
+    for address in ("127.0.0.1:1", "localhost:8123", "[::1]:8123", "tasks_1.local:8123"):
+        assert settings.read(environ | {"CLOUD_TASKS_EMULATOR_HOST": address}).tasks_service_account == ""
 
-    assert environment.tasks_service_account == ""
+
+def test_a_project_may_have_a_domain() -> None:
+    """Settings with such a project kept the function from starting."""
+    environ = {name: value.replace("/demo-project/", "/example.com:demo/") for name, value in REQUIRED.items()}
+
+    assert settings.read(environ).tasks_queue.startswith("projects/example.com:demo/locations/")
 
 
 @pytest.mark.parametrize("variable", REQUIRED)
@@ -97,9 +107,26 @@ def test_a_required_variable_that_is_missing_is_named(variable: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "reason"),
     [
-        ("BACKSTOP_FOLLOW_UPS_TOPIC", "follow-ups", "must have the form projects/PROJECT/topics/TOPIC"),
-        ("BACKSTOP_RESULTS_TOPIC", "results", "must have the form projects/PROJECT/topics/TOPIC"),
-        ("BACKSTOP_TASKS_QUEUE", "backstop", "must have the form projects/PROJECT/locations/LOCATION/queues/QUEUE"),
+        (
+            "BACKSTOP_FOLLOW_UPS_TOPIC",
+            "follow-ups",
+            "must have the form projects/PROJECT/topics/TOPIC: 'follow-ups' stands where 'projects' should",
+        ),
+        (
+            "BACKSTOP_RESULTS_TOPIC",
+            "projects/demo-project/topics/a b",
+            "must have the form projects/PROJECT/topics/TOPIC: TOPIC can't hold ' '",
+        ),
+        ("BACKSTOP_RESULTS_TOPIC", REQUIRED["BACKSTOP_FOLLOW_UPS_TOPIC"], ANOTHER),
+        ("BACKSTOP_RESULTS_TOPIC", REQUIRED["BACKSTOP_FOLLOW_UPS_TOPIC"].replace("-ups", "%2Dups"), ANOTHER),
+        (
+            "BACKSTOP_TASKS_QUEUE",
+            "projects/p/locations/l/queues/",
+            "must have the form projects/PROJECT/locations/LOCATION/queues/QUEUE: QUEUE is missing",
+        ),
+        ("SPANNER_EMULATOR_HOST", "http://localhost:9010", NO_ADDRESS),
+        ("PUBSUB_EMULATOR_HOST", "localhost", NO_ADDRESS),
+        ("CLOUD_TASKS_EMULATOR_HOST", "localhost:8123/", NO_ADDRESS),
         ("BACKSTOP_TASKS_SERVICE_ACCOUNT", "backstop", "must be the e-mail address of a service account"),
         ("BACKSTOP_RETENTION", "two weeks", "must be a duration such as 45s, 30m, 6h, 14d or 1h30m"),
         ("BACKSTOP_RETENTION", "5h", "must be 6h to 366d"),

@@ -7,22 +7,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backstop.context import Report
 from backstop.deliver import deliver
 from backstop.errors import TransientError
+from backstop.follow_ups import FanOut
+from backstop.lifecycle import State
+from backstop.messages import parse_follow_up
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
-from tests.unit.handlers_world import HOUR, INSTANCE, MINUTE, World
+from tests.support.ports import publish_of
+from tests.unit.handlers_world import HOUR, INSTANCE, MINUTE, ORDERS, START, USERS, World
+from tests.unit.told import LOSES, of_command
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from backstop.context import Report
-
 IDS = ("invoices", "orders-de", "orders-fr", "users")
 DATABASES = [f"{INSTANCE}/databases/{name}" for name in IDS]
 LONG = Plan(duration=HOUR)
+NO_MATCH = "no database of the instance matches"
+NO_TIME = START - START
 
 
 def make_world() -> World:
@@ -68,41 +74,19 @@ def test_a_start_of_an_instance_starts_every_database_one_a_delivery_and_tells_o
     assert summary(world)["detail"] == "Started 4 backups."
 
 
-def test_each_of_many_is_followed_to_its_own_end() -> None:
-    """The chain of starts makes one chain of looks for each database."""
-    world = make_world()
-
-    world.send(action="start", instance=INSTANCE, databases=["orders-*"])
-    world.looks()
-
-    assert started(world) == ["orders-de", "orders-fr"]
-    assert world.outcomes.count("COMPLETED") == 2
-
-
-def test_patterns_that_match_nothing_are_told_and_keep_nothing_else_from_starting() -> None:
-    """A spelling mistake in one pattern shows in the summary."""
-    world = make_world()
-
-    world.send(action="start", instance=INSTANCE, databases=["users", "order-*"])
-    run_chain(world)
-
-    assert summary(world)["databases"] == {
-        "started": ["users"],
-        "not_started": {"order-*": "no database of the instance matches"},
-    }
-    assert summary(world)["detail"] == "Started 1 backups. Not started: order-*."
-
-
 def test_a_start_that_matches_no_database_is_rejected() -> None:
-    """There is nothing to start and no chain."""
+    """There is nothing to start and no chain; each pattern is named."""
     world = make_world()
 
-    world.send(action="start", instance=INSTANCE, databases=["order"])
-    world.look()
+    first = world.send(action="start", instance=INSTANCE, databases=["order", "x*"])
+    listed = world.look()
 
-    (result,) = world.results
-    assert result["outcome"] == "REJECTED"
-    assert result["databases"] == {"started": [], "not_started": {"order": "no database of the instance matches"}}
+    why = f"Started nothing, as no database of {INSTANCE} matches."
+    databases = {"started": [], "not_started": {"order": NO_MATCH, "x*": NO_MATCH}}
+    assert world.results == [of_command(world, "REJECTED", why, INSTANCE, databases=databases)]
+    note = f"The databases of {INSTANCE} are listed next."
+    assert first == Report("start", step=0, next_look=NO_TIME, note=note)
+    assert replace(listed, results=()) == Report("fan-out", step=1)
     assert not world.tasks.pending()
 
 
@@ -111,29 +95,38 @@ def test_a_dry_run_names_the_databases_and_starts_none() -> None:
     world = make_world()
 
     world.send(action="start", instance=INSTANCE, databases=["orders-*"], dry_run=True)
-    world.look()
+    report = world.look()
 
-    assert world.outcomes == ["DRY_RUN"]
-    assert world.detail == "Would start a backup of each of 2 databases: orders-de, orders-fr."
+    would = "Would start a backup of each of 2 databases: orders-de, orders-fr."
+    assert world.results == [of_command(world, "DRY_RUN", would, INSTANCE)]
+    assert replace(report, results=()) == Report("fan-out", step=1)
     assert not world.tasks.pending()
 
 
-def test_one_that_is_refused_in_the_middle_does_not_keep_the_others_from_starting() -> None:
-    """The reason is told in the summary, and the chain goes on."""
-    world = make_world()
-    holder = world.start_by_hand("by-hand", DATABASES[1])
-    world.tick(MINUTE)
+def test_one_that_is_refused_does_not_keep_the_others_from_starting() -> None:
+    """Each step is reported; the summary tells what was started and what was not, patterns that match nothing too."""
+    world = World(LOSES, databases=(ORDERS, USERS))
+    world.faults.plan(Fault("CreateBackup", Code.INVALID_ARGUMENT, message="bad"))
+    world.send(action="start", instance=INSTANCE, databases=["*", "x", "y"])
 
-    world.send(action="start", instance=INSTANCE)
-    reports = run_chain(world)
+    listed, refused = world.look(), world.look()
+    (task,) = world.tasks.pending()
+    next_one = parse_follow_up(publish_of(task).messages[0].data)
+    second, summed_up = world.look(), world.look()
 
-    assert started(world) == ["orders-de", "invoices", "orders-fr", "users"]
-    databases = summary(world)["databases"]
-    assert isinstance(databases, dict)
-    assert databases["started"] == ["invoices", "orders-fr", "users"]
-    assert list(databases["not_started"]) == ["orders-de"]
-    assert holder in databases["not_started"]["orders-de"]
-    assert "Did not start" in reports[2].note
+    databases = {"started": ["users"], "not_started": {"x": NO_MATCH, "y": NO_MATCH, "orders": "INVALID_ARGUMENT: bad"}}
+    assert world.results[1:] == [
+        of_command(world, "STARTED", "Started 1 backups. Not started: x, y, orders.", INSTANCE, databases=databases)
+    ]
+    assert listed == Report("fan-out", step=1, next_look=NO_TIME, note="Starting the backups of 2 databases.")
+    assert refused.note.startswith(f"Did not start {INSTANCE}/backups/orders-20261122-020000-")
+    assert refused.note.endswith(": INVALID_ARGUMENT: bad.")
+    assert replace(refused, note="") == Report("fan-out", database=ORDERS, step=2, next_look=NO_TIME)
+    assert isinstance(next_one, FanOut)
+    assert (next_one.step, next_one.left, next_one.failures) == (3, ("users",), 0)
+    operation = world.results[0]["operation"]
+    assert replace(second, results=(), next_look=None) == Report("fan-out", (), operation, USERS, State.RUNNING, step=3)
+    assert replace(summed_up, results=()) == Report("fan-out", step=4)
 
 
 def test_a_chain_of_which_nothing_was_started_ends_in_rejected() -> None:
@@ -144,44 +137,31 @@ def test_a_chain_of_which_nothing_was_started_ends_in_rejected() -> None:
     world.send(action="start", instance=INSTANCE)
     world.looks()
 
-    assert world.outcomes == ["REJECTED"]
-    assert summary(world)["databases"] == {
-        "started": [],
-        "not_started": dict.fromkeys(IDS, "PERMISSION_DENIED: no role"),
-    }
+    detail = "Started 0 backups. Not started: invoices, orders-de, orders-fr, users."
+    databases = {"started": [], "not_started": dict.fromkeys(IDS, "PERMISSION_DENIED: no role")}
+    assert world.results == [of_command(world, "REJECTED", detail, INSTANCE, databases=databases)]
     assert world.calls["CreateBackup"] == 4
 
 
-def test_a_reason_is_cut_so_that_a_chain_of_many_stays_small() -> None:
-    """Google's words can be long; 600 characters of them are carried along."""
-    world = make_world()
-    world.faults.plan(Fault("CreateBackup", Code.PERMISSION_DENIED, times=None, message="x" * 5000))
-
-    world.send(action="start", instance=INSTANCE, databases=["users"])
-    world.looks()
-
-    databases = summary(world)["databases"]
-    assert isinstance(databases, dict)
-    assert len(databases["not_started"]["users"]) == 600
-
-
 def test_quota_in_the_middle_pauses_the_chain_and_loses_nothing() -> None:
-    """Quota means later: the same database is tried again, after a wait."""
+    """Quota means later: the same database is tried again, after a minute, then two, and after a success one again."""
     world = make_world()
     world.send(action="start", instance=INSTANCE)
     world.look()
     world.look()
-    world.faults.plan(Fault("CreateBackup", Code.RESOURCE_EXHAUSTED, times=2, message="slow down"))
+    quota = Fault("CreateBackup", Code.RESOURCE_EXHAUSTED, times=2, message="slow down")
+    world.faults.plan(quota)
 
-    paused = world.look()
-    again = world.look()
+    paused = [world.look(), world.look()]
+    world.look()
+    world.faults.plan(quota)
+    paused.append(world.look())
     run_chain(world)
 
-    assert "Put back: RESOURCE_EXHAUSTED: slow down" in paused.note
-    assert paused.next_look is not None
-    assert again.next_look is not None
-    assert paused.next_look >= MINUTE * 0.9
-    assert again.next_look > paused.next_look * 1.5
+    assert {report.note for report in paused} == {"Put back: RESOURCE_EXHAUSTED: slow down."}
+    for report, minutes in zip(paused, (1, 2, 1), strict=True):
+        assert report.next_look is not None
+        assert abs(report.next_look - minutes * MINUTE) <= 0.1 * minutes * MINUTE
     assert started(world) == list(IDS)
     assert summary(world)["databases"] == {"started": list(IDS), "not_started": {}}
 
@@ -220,7 +200,7 @@ def test_a_step_that_is_lost_on_the_way_is_made_up_for(method: str) -> None:
 
 
 def test_a_started_backup_is_followed_even_if_its_first_look_could_not_be_scheduled() -> None:
-    """The chain's next step must not exist before the look does: it would swallow the step that is put back."""
+    """The step that is put back attaches to it, and doesn't make a second chain of the rest."""
     world = make_world()
     world.send(action="start", instance=INSTANCE, databases=["orders-*"])
     world.look()

@@ -99,20 +99,6 @@ def test_a_list_that_is_made_at_last_forgets_its_failures() -> None:
     assert report.next_look <= 1.1 * MINUTE
 
 
-def test_a_list_that_meets_faults_is_repeated_by_pub_sub_and_then_by_the_queue() -> None:
-    """A follow-up that would become a dead letter is put back, and every database is started once."""
-    world = make_world()
-    world.send(action="start", instance=INSTANCE)
-    world.faults.plan(Fault("ListDatabases", Code.UNAVAILABLE, times=4))
-
-    assert world.look().retry
-    assert [world.again(attempt).retry for attempt in (2, 3, 4)] == [True, True, False]
-    run_chain(world)
-
-    assert started(world) == list(IDS)
-    assert world.calls["CreateBackup"] == 4
-
-
 def test_a_list_that_meets_quota_to_the_end_gives_up_and_says_so() -> None:
     """Everything ends, and which databases were meant nobody knows."""
     world = make_world()

@@ -11,8 +11,8 @@ from hypothesis import given
 
 from backstop import find
 from backstop.follow_ups import Trigger
-from backstop.lifecycle import GRACE
-from backstop.names import BackupName, DatabaseName, OperationName
+from backstop.lifecycle import CLOCK_MARGIN, GRACE
+from backstop.names import DatabaseName, OperationName
 from backstop.ports import Backup, Operation, OperationError
 from tests.unit import strategies as own
 from tests.unit.handlers_world import (
@@ -23,14 +23,12 @@ from tests.unit.handlers_world import (
     MINUTE,
     NIGHTLY,
     ORDERS,
-    SCHEDULE,
     SECOND,
     START,
-    USERS,
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 TRIGGER = Trigger("17", START)
 RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START)
@@ -45,53 +43,46 @@ def named(letter: str, operation: Operation = RUNNING, **changes: object) -> Ope
 
 
 def test_a_derived_id_says_what_is_backed_up_and_when() -> None:
-    """The id reads as database, day, time of publishing in UTC, and four digits of the message's id."""
-    assert find.derived_backup_id(ORDERS, TRIGGER) == "orders-20261122-020000-4523"
+    """The id reads as database, day, time of publishing in UTC, and eight digits of the message."""
+    assert find.derived_backup_id(ORDERS, TRIGGER) == "orders-20261122-020000-d7a2c0a6"
 
 
 @given(own.databases, own.triggers)
-def test_a_derived_id_is_always_valid_and_the_same_for_each_delivery(database: DatabaseName, trigger: Trigger) -> None:
-    """A redelivery derives the same id, and Spanner accepts it."""
-    backup_id = find.derived_backup_id(database, trigger)
-
-    assert backup_id == find.derived_backup_id(database, trigger)
-    assert re.fullmatch(r"[a-z][a-z0-9_\-]*[a-z0-9]", backup_id)
-    assert len(backup_id) <= 60
-    assert backup_id.startswith(database.database_id)
-
-
-def test_two_messages_of_the_same_second_derive_different_ids() -> None:
-    """The message's id tells them apart."""
-    assert find.derived_backup_id(ORDERS, TRIGGER) != find.derived_backup_id(ORDERS, Trigger("18", START))
-
-
-@pytest.mark.parametrize(
-    ("operation", "derived", "ours"),
-    [
-        (RUNNING, False, True),
-        (MADE, False, True),
-        (FAILED, False, True),
-        (replace(RUNNING, start_time=START - find.CLOCK_MARGIN), False, True),
-        (replace(RUNNING, start_time=START - find.CLOCK_MARGIN - MICROSECOND), False, False),
-        (replace(RUNNING, start_time=START - DAY), True, True),
-        (replace(RUNNING, database=USERS), True, False),
-        (replace(RUNNING, backup=BackupName(f"{NIGHTLY}x")), True, False),
-    ],
-)
-def test_an_attempt_is_ours_if_it_makes_the_same_backup_and_began_after_the_message(
-    operation: Operation, *, derived: bool, ours: bool
+def test_a_derived_id_is_always_valid_and_found_again_whatever_the_publish_time(
+    database: DatabaseName, trigger: Trigger
 ) -> None:
-    """A start that was delivered before is recognised; somebody else's backup isn't taken for it."""
-    found = find.own_attempt([operation], NIGHTLY, ORDERS, TRIGGER, derived=derived)
+    """Spanner accepts it, and a redelivery with another publish time finds what it began."""
+    backup_id = find.derived_backup_id(database, trigger)
+    assert re.fullmatch(r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]", backup_id)
+    made = replace(RUNNING, database=database, backup=database.instance.backup(backup_id))
 
-    assert found == (operation if ours else None)
+    later = Trigger(trigger.message_id, trigger.publish_time + HOUR, trigger.topic)
+    assert find.derived_attempt([made], database, later) == made
+    assert find.is_derived(made)
 
 
-def test_of_several_attempts_under_one_name_the_first_is_ours() -> None:
-    """What somebody else started later under the freed name isn't."""
-    later = named("b", start_time=START + HOUR)
+@pytest.mark.parametrize("other", [Trigger("18", START, "t"), Trigger("17", START, "u"), Trigger("17", START)])
+def test_another_message_or_the_same_id_in_another_topic_has_another_id_and_fingerprint(other: Trigger) -> None:
+    """Ids are unique within a topic, so both tell what a start made."""
+    trigger = Trigger("17", START, "t")
+    made = replace(RUNNING, backup=INSTANCE.backup(find.derived_backup_id(ORDERS, trigger)))
 
-    assert find.own_attempt([later, FAILED], NIGHTLY, ORDERS, TRIGGER, derived=False) == FAILED
+    assert find.derived_attempt([made], ORDERS, other) is None
+    assert find.derived_backup_id(ORDERS, trigger) != find.derived_backup_id(ORDERS, other)
+    assert find.fingerprint(trigger) != find.fingerprint(other)
+
+
+@given(own.triggers)
+def test_a_fingerprint_is_no_whole_number_of_milliseconds(trigger: Trigger) -> None:
+    """Times that people and other tools give often are."""
+    mark = find.fingerprint(trigger)
+
+    assert 0 < mark < 1_000_000
+    assert mark % 1000 != 0
+
+
+PUBLISHED = START + DAY
+LATELY = PUBLISHED - MINUTE
 
 
 def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> None:
@@ -100,85 +91,67 @@ def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> 
     too_late = named("d", start_time=START + SECOND + MICROSECOND)
     ended = named("e", MADE, end_time=START + SECOND)
     ended_since = named("f", MADE, start_time=START + MICROSECOND, end_time=START + SECOND + MICROSECOND)
+    nothing = named("g", FAILED)
 
-    found = find.running([older, ended, ended_since, too_late, newer, FAILED], START + SECOND)
+    choice = find.choose([older, ended, ended_since, too_late, newer, nothing], START + SECOND)
 
-    assert found == [newer, ended_since, older]
-
-
-PUBLISHED = START + DAY
+    assert choice.meant == (newer, ended_since, older)
+    assert (choice.over, choice.rivals, choice.last, choice.younger) == (nothing, (), ended, (too_late,))
 
 
 @pytest.mark.parametrize(
-    ("end_time", "raced"),
-    [
-        (PUBLISHED - GRACE - MICROSECOND, False),
-        (PUBLISHED - GRACE, True),
-        (PUBLISHED, True),
-        (PUBLISHED + HOUR, True),
-    ],
+    ("after", "found"), [(MICROSECOND, True), (CLOCK_MARGIN, True), (CLOCK_MARGIN + MICROSECOND, False)]
 )
-def test_a_race_was_lost_if_the_end_came_within_the_grace_before_the_cancel_or_since(
-    end_time: datetime, *, raced: bool
-) -> None:
+def test_where_nothing_ran_what_began_within_the_clocks_margin_after_is_meant(after: timedelta, *, found: bool) -> None:
+    """Publish times are cut to milliseconds, and two clocks differ by seconds."""
+    young = named("b", start_time=PUBLISHED + after)
+
+    choice = find.choose([MADE, young], PUBLISHED)
+
+    assert choice.meant == ((young,) if found else ())
+    assert find.newest([MADE, young], PUBLISHED) == (young if found else MADE)
+
+
+@pytest.mark.parametrize(
+    "ran", [named("b", MADE, end_time=PUBLISHED + SECOND), named("b", FAILED, end_time=PUBLISHED + SECOND)]
+)
+def test_what_began_just_after_is_a_rival_once_all_that_ran_has_ended(ran: Operation) -> None:
+    """By another clock it ran, and what ran had ended before."""
+    young = named("c", start_time=PUBLISHED + SECOND)
+
+    assert find.choose([ran, young], PUBLISHED).rivals == (young,)
+    assert find.choose([ran, RUNNING, young], PUBLISHED).rivals == ()
+
+
+@pytest.mark.parametrize(
+    ("end_time", "late"), [(PUBLISHED - GRACE - MICROSECOND, False), (PUBLISHED - GRACE, True), (PUBLISHED, True)]
+)
+def test_what_ended_within_the_grace_before_is_late(end_time: datetime, *, late: bool) -> None:
     """Ten minutes exactly still count; a microsecond more doesn't."""
     ended = replace(MADE, end_time=end_time)
 
-    assert find.lately_ended([ended], PUBLISHED) == (ended if raced else None)
+    choice = find.choose([ended], PUBLISHED)
+
+    assert (choice.last, choice.late) == (ended, ended if late else None)
 
 
-def test_what_runs_or_began_after_the_cancel_lost_no_race() -> None:
-    """Neither is an operation that ended before the cancel could take effect."""
-    began_later = replace(MADE, start_time=PUBLISHED + MICROSECOND, end_time=PUBLISHED + HOUR)
-
-    assert find.lately_ended([RUNNING, began_later], PUBLISHED) is None
-
-
-def test_of_several_that_ended_lately_the_newest_on_demand_one_is_meant() -> None:
-    """A native schedule's backup isn't taken for the one that somebody wanted to stop."""
-    lately = PUBLISHED - MINUTE
-    scheduled = named(
-        "b", MADE, start_time=START + HOUR, end_time=lately, response=replace(BACKUP, schedules=(SCHEDULE,))
-    )
-    older = named("c", MADE, start_time=START + SECOND, end_time=lately)
-    oldest = named("d", FAILED, end_time=lately)
-
-    assert find.lately_ended([scheduled, oldest, older], PUBLISHED) == older
-    assert find.lately_ended([scheduled], PUBLISHED) == scheduled
-    assert find.lately_ended([scheduled, oldest, older], PUBLISHED, include_scheduled=True) == scheduled
-
-
-def test_what_began_at_the_moment_of_the_cancel_and_came_to_nothing_lost_its_race_too() -> None:
-    """The moment itself belongs to what ran."""
-    at_once = named("b", FAILED, start_time=PUBLISHED, end_time=PUBLISHED + MINUTE)
-
-    assert find.lately_ended([at_once], PUBLISHED) == at_once
-
-
-def test_of_several_that_came_to_nothing_since_the_one_that_was_cancelled_is_meant() -> None:
+def test_of_several_that_came_to_nothing_since_the_one_that_was_cancelled_is_over() -> None:
     """An earlier delivery has cancelled it for this command, whatever began later."""
     cancelled = named("b", FAILED, end_time=PUBLISHED + HOUR, cancel_time=PUBLISHED + MINUTE)
     later = named("c", FAILED, start_time=START + HOUR, end_time=PUBLISHED + HOUR)
+    before = named("d", FAILED, end_time=PUBLISHED + HOUR, cancel_time=PUBLISHED - HOUR)
 
-    assert find.lately_ended([cancelled, later], PUBLISHED) == cancelled
-
-
-def test_a_cancel_of_what_had_ended_before_does_not_make_it_the_one_that_is_meant() -> None:
-    """Somebody else's cancel of an older operation says nothing about this command."""
-    cancelled = named("b", FAILED, end_time=PUBLISHED - MINUTE, cancel_time=PUBLISHED - HOUR)
-    later = named("c", FAILED, start_time=START + HOUR, end_time=PUBLISHED - MINUTE)
-
-    assert find.lately_ended([cancelled, later], PUBLISHED) == later
+    assert find.choose([cancelled, later], PUBLISHED).over == cancelled
+    assert find.choose([before, later], PUBLISHED).over == later
 
 
 def test_a_follow_means_what_ran_when_it_was_published_and_otherwise_what_began_last() -> None:
     """A running operation is what somebody wants to hear of, even if a later one has ended, or it has itself by now."""
     later = named("b", MADE, start_time=START + MINUTE)
     ended_since = named("d", MADE, end_time=PUBLISHED + MICROSECOND)
+    after_the_command = named("c", start_time=PUBLISHED + MINUTE)
 
     assert find.newest([later, ended_since], PUBLISHED) == ended_since
-    after_the_command = named("c", start_time=PUBLISHED + MICROSECOND)
-
     assert find.newest([later, RUNNING], PUBLISHED) == RUNNING
     assert find.newest([MADE, later, after_the_command], PUBLISHED) == later
     assert find.newest([after_the_command], PUBLISHED) is None

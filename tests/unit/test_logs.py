@@ -115,6 +115,7 @@ def test_a_look_that_is_due_at_once_is_not_taken_for_none() -> None:
         (Report(), "INFO"),
         *((Report(results=(result(outcome),)), severity) for outcome, severity in SEVERITIES.items()),
         (Report(retry=True), "WARNING"),
+        (Report(warning=True), "WARNING"),
         (Report(error=ErrorText("UNAVAILABLE", "later")), "WARNING"),
         (Report(results=(result(Outcome.GAVE_UP), result(Outcome.CANCELLED))), "ERROR"),
     ],
@@ -145,6 +146,16 @@ def test_a_bug_is_a_line_of_its_own_kind() -> None:
         "command": "unknown",
     }
     assert json.loads(logs.bug("x", b"", "t"))["logging.googleapis.com/trace"] == "t"
+
+
+def test_a_request_that_breaks_off_is_a_line_too() -> None:
+    """It has no delivery to tell of, and no stack trace to be alarmed by."""
+    assert json.loads(logs.unread("BadRequest()", "t")) == {
+        "severity": "WARNING",
+        "message": "The request's body could not be read: BadRequest().",
+        "logging.googleapis.com/trace": "t",
+        "command": "unknown",
+    }
 
 
 def test_a_line_is_written_whole(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import functions_framework
 import pytest
 
-from backstop.gcp import calls, pubsub, spanner, tasks
+from backstop.gcp import calls
 from emulators.spanner.server import SpannerEmulator
 from emulators.spanner.state import State
-from tests.unit.handlers_world import INSTANCE, ORDERS
+from tests.unit.handlers_world import COMMANDS, INSTANCE, ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted(path for path in (ROOT / "tests" / "samples").iterdir() if path.is_dir())
@@ -42,9 +44,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("BACKSTOP_RESULTS_TOPIC", raising=False)
     monkeypatch.setattr(calls, "CALL_S_MAX", 0.5)
-    for adapter in (spanner, pubsub, tasks):
-        used = adapter._service  # noqa: SLF001 a fresh process has one without a channel
-        monkeypatch.setattr(adapter, "_service", calls.Service(used.host, used.emulator))
+    calls.SHARED.begin()
 
 
 @pytest.fixture
@@ -70,10 +70,20 @@ def client(environment: None) -> Iterator[FlaskClient]:  # noqa: ARG001 it comes
     sys.modules.pop("main", None)
 
 
+def post(client: FlaskClient, sample: Path = ROOT / "tests/samples/push") -> TestResponse:
+    """Posts a sample, as if its message had just been published."""
+    request = (sample / "request.json").read_text()
+    (body,) = (path.read_text() for path in sample.iterdir() if path.stem == "body")
+    published = datetime.now(UTC).isoformat()
+    request, body = (text.replace("2026-11-22T02:00:00.123Z", published) for text in (request, body))
+    asked = json.loads(request)
+    return client.post(asked["path"], headers=asked["headers"], data=body)
+
+
 def logged(capture: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The one line that the delivery wrote."""
-    (line,) = capture.readouterr().out.splitlines()
-    document = json.loads(line)
+    """The one line that the delivery wrote, beside those of its outcomes."""
+    documents = [json.loads(line) for line in capture.readouterr().out.splitlines()]
+    (document,) = (document for document in documents if "command" in document)
     assert isinstance(document, dict)
     return document
 
@@ -82,11 +92,9 @@ def logged(capture: pytest.CaptureFixture[str]) -> dict[str, Any]:
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.name)
 def test_each_sample_is_answered_and_logged_as_recorded(sample: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """What really arrives, in every form, is answered 2xx with one line."""
-    request = json.loads((sample / "request.json").read_text())
-    (body,) = (path.read_bytes() for path in sample.iterdir() if path.stem == "body")
     expected = json.loads((sample / "expected.json").read_text())
 
-    answer = make_client().post(request["path"], headers=request["headers"], data=body)
+    answer = post(make_client(), sample)
 
     assert (answer.status_code, answer.data) == (expected["status"], b"")
     line = logged(capfd)
@@ -98,22 +106,15 @@ def test_there_are_samples_of_every_form() -> None:
     """A missing directory can't make the test above pass."""
     names = {path.name for path in SAMPLES}
 
-    assert {"push", "push-follow-up", "eventarc-binary", "eventarc-structured"} <= names
-    assert len(names) >= 12
-
-
-def post(client: FlaskClient, sample: str = "push") -> int:
-    """Posts a sample."""
-    request = json.loads((ROOT / "tests/samples" / sample / "request.json").read_text())
-    body = (ROOT / "tests/samples" / sample / "body.json").read_bytes()
-    return client.post(request["path"], headers=request["headers"], data=body).status_code
+    assert {"push", "push-follow-up", "push-unwrapped", "eventarc-binary", "eventarc-structured"} <= names
+    assert len(names) >= 16
 
 
 def test_a_transient_fault_is_answered_503_so_that_the_message_comes_again(
     client: FlaskClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Spanner can't be reached, and the line says so."""
-    assert post(client) == HTTPStatus.SERVICE_UNAVAILABLE
+    assert post(client).status_code == HTTPStatus.SERVICE_UNAVAILABLE
 
     line = logged(capfd)
     assert (line["severity"], line["command"]) == ("WARNING", "start")
@@ -128,7 +129,7 @@ def test_an_outcome_that_can_t_be_told_is_answered_503(
     """Where results have a topic, they are not lost."""
     monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "projects/demo-project/topics/results")
 
-    assert post(make_client(), "push-not-json") == HTTPStatus.SERVICE_UNAVAILABLE
+    assert post(make_client(), ROOT / "tests/samples/push-not-json").status_code == HTTPStatus.SERVICE_UNAVAILABLE
 
     assert "could not publish the outcome" in logged(capfd)["message"]
 
@@ -143,7 +144,7 @@ def test_a_bug_is_answered_500_and_logged_with_its_trace(
 
     monkeypatch.setattr(sys.modules["main"], "receive", broken)
 
-    assert post(client) == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert post(client).status_code == HTTPStatus.INTERNAL_SERVER_ERROR
 
     line = logged(capfd)
     assert line["severity"] == "CRITICAL"
@@ -151,14 +152,32 @@ def test_a_bug_is_answered_500_and_logged_with_its_trace(
     assert "KeyError: 'a bug'" in line["message"]
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_anything_but_a_post_is_answered_405(
-    client: FlaskClient, method: str, capfd: pytest.CaptureFixture[str]
+def test_a_body_that_breaks_off_is_answered_400_without_a_stack_trace(
+    client: FlaskClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Pub/Sub posts; a browser that looks in does no work and writes no line."""
-    answer = client.open("/", method=method)
+    """Each server raises an error of its own where a chunk is broken; it was answered 500, as if it were a bug."""
 
-    assert answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+    class Broken:
+        def read(self, *_size: int) -> bytes:
+            raise OSError("Invalid chunk size")
+
+    answer = client.post("/", environ_overrides={"wsgi.input": Broken(), "wsgi.input_terminated": True})
+
+    assert answer.status_code == HTTPStatus.BAD_REQUEST
+    line = logged(capfd)
+    assert line["severity"] == "WARNING"
+    assert line["message"].startswith("The request's body could not be read: ")
+    assert "Traceback" not in line["message"]
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("HEAD", 200), ("PUT", 405), ("DELETE", 405)])
+def test_a_look_in_is_answered_well_and_does_nothing(
+    client: FlaskClient, method: str, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Pub/Sub posts. A health check, which asks with GET or HEAD, was answered 405; it does no work and has no line."""
+    answer = client.open(f"/{COMMANDS}", method=method)
+
+    assert answer.status_code == status
     assert capfd.readouterr().out == ""
 
 
@@ -174,6 +193,6 @@ def test_a_deployment_with_a_wrong_setting_never_serves(monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("spanner_address")
 def test_the_function_s_work_is_spanner_s_work(capfd: pytest.CaptureFixture[str]) -> None:
     """The emulator is reached through the ecosystem's own variable."""
-    assert post(make_client(), "push-from-scheduler") == HTTPStatus.NO_CONTENT
+    assert post(make_client(), ROOT / "tests/samples/push-from-scheduler").status_code == HTTPStatus.NO_CONTENT
 
     assert logged(capfd)["message"] == f"Nothing to stop and nothing left behind in {INSTANCE}."

@@ -9,16 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstop.errors import BadMessageError
-from backstop.messages import COMMAND_BYTES_MAX, KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
-from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, MISSING, NIGHTLY, ORDERS, START, World
+from backstop.messages import COMMAND_BYTES_MAX, Delivery, parse_command
+from tests.unit.handlers_world import COMMANDS, INSTANCE, MISSING, NIGHTLY, ORDERS, START, World
 
 FORM = "must have the form projects/PROJECT/instances/INSTANCE"
-FORM_OF_DATABASE = f"{FORM}/databases/DATABASE"
 FORM_OF_OPERATION = f"{FORM}/backups/BACKUP/operations/OPERATION"
-FORM_OF_ID = "must have the form [a-z][a-z0-9_-]*[a-z0-9], 2 to 60 characters"
 KEYS = "must name keys for CUSTOMER_MANAGED_ENCRYPTION, and must be absent otherwise"
 NO_DURATION = "must be a duration such as 45s, 30m, 6h, 14d or 1h30m"
 EXACTLY_ONE = "exactly one of these must be given"
+NO_TIME = "must be a time with its zone, such as 2026-11-22T02:00:00Z"
+NO_JSON = "must be JSON, in which no NaN, no number beyond all bounds and no half of a surrogate pair can stand"
+DEEP = '{"a": 1e999, "b": ' + "[" * 5000
+TOO_DEEP = "must not be nested more than 20 deep"
 
 
 def start(**fields: object) -> bytes:
@@ -37,42 +39,73 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "no data": (b"", "data", "", "must not be empty"),
     "not UTF-8": (b"\xff{}", "data", repr(b"\xff{}"), "must be UTF-8"),
     "UTF-16": ("{}".encode("utf-16"), "data", repr("{}".encode("utf-16")), "must be UTF-8"),
-    "a byte order mark": (b"\xef\xbb\xbf{}", "data", "\ufeff{}", "must be JSON"),
-    "not JSON": (b"start orders", "data", "start orders", "must be JSON"),
-    "two objects": (b"{}{}", "data", "{}{}", "must be JSON"),
-    "NaN": (b'{"a": NaN}', "data", '{"a": NaN}', "must be JSON"),
-    "half of a surrogate pair": (rb'{"\ud800": 1}', "data", r'{"\ud800": 1}', "must be JSON"),
-    "such halves twice": (rb'{"\ud800":1,"\ud800":2}', "data", r'{"\ud800":1,"\ud800":2}', "must be JSON"),
-    "deep nesting": (b"[" * 5000, "data", "[" * 200 + "…", "must be JSON"),
+    "NaN": (b'{"a": NaN}', "data", '{"a": NaN}', NO_JSON),
+    "a number beyond all bounds": (b'{"a": 1e999}', "data", '{"a": 1e999}', NO_JSON),
+    "a number too long for any reader": (b'{"a": ' + b"1" * 5000 + b"}", "data", '{"a": ' + "1" * 191 + "…", NO_JSON),
+    "such a number before deep nesting": (DEEP.encode(), "data", DEEP[:197] + "…", NO_JSON),
+    "half of a surrogate pair": (rb'{"\ud800": 1}', "data", r'{"\ud800": 1}', NO_JSON),
+    "such halves twice": (rb'{"\ud800":1,"\ud800":2}', "data", r'{"\ud800":1,"\ud800":2}', NO_JSON),
+    "a broken end of deep nesting": (b"[" * 5000, "data", "[" * 197 + "…", TOO_DEEP),
+    "nesting near a reader's own limit": (b"[" * 990 + b"]" * 990, "data", "[" * 197 + "…", TOO_DEEP),
+    "nesting of objects": (b'{"a":' * 21 + b"1" + b"}" * 21, "data", '{"a":' * 21 + "1" + "}" * 21, TOO_DEEP),
     "a list": (b"[]", "data", "[]", "must be a JSON object"),
     "a text": (b'"start"', "data", '"start"', "must be a JSON object"),
     "over 10 KB": (b" " * (COMMAND_BYTES_MAX + 1), "data", "10001 bytes", "must have at most 10000 bytes"),
-    "a doubled field": (b'{"action":"start","action":"cancel"}', "action", "['start', 'cancel']", "is given twice"),
+    "a doubled field": (b'{"action":"start","action":"cancel"}', "action", '["start", "cancel"]', "is given twice"),
     "a path into a list that is not there": (
         command("start", instance=INSTANCE, databases=[["*"]]),
         "databases[0]",
-        "['*']",
-        "Expected `str`, got `array`",
+        '["*"]',
+        "must be text, not a list",
     ),
     "a doubled field that is not the first": (
         b'{"database":"a","action":"start","action":"cancel"}',
         "action",
-        "['start', 'cancel']",
+        '["start", "cancel"]',
         "is given twice",
     ),
     "a doubled field inside": (
         b'{"action":"start","encryption":{"type":"A","type":"B"}}',
         "type",
-        "['A', 'B']",
+        '["A", "B"]',
         "is given twice",
     ),
     # No action that is known, no such field.
-    "no action": (b"{}", "action", "None", "must be given"),
-    "an unknown action": (command("stop"), "action", "stop", "Invalid value 'stop'"),
-    "an action in capitals": (command("START"), "action", "START", "Invalid value 'START'"),
-    "an action of a wrong type": (b'{"action": 5}', "action", "5", "Expected `str`, got `int`"),
-    "an unknown field": (start(databse="x"), "databse", "x", "there is no such field"),
-    "another command's field": (start(include_scheduled=True), "include_scheduled", "True", "there is no such field"),
+    "no action": (b"{}", "action", "null", "must be given"),
+    "an unknown action": (command("stop"), "action", "stop", "must be one of start, cancel, follow, sweep"),
+    "an action in capitals": (
+        command("START"),
+        "action",
+        "START",
+        "must be one of start, cancel, follow, sweep; did you mean 'start'?",
+    ),
+    "a misspelt action": (
+        command("cancle"),
+        "action",
+        "cancle",
+        "must be one of start, cancel, follow, sweep; did you mean 'cancel'?",
+    ),
+    "an action of a wrong type": (b'{"action": 5}', "action", "5", "must be text, not a number"),
+    "an unknown field": (start(databse="x"), "databse", "x", "there is no such field; did you mean 'database'?"),
+    "a field in another case": (
+        start(BackupId="x"),
+        "BackupId",
+        "x",
+        "there is no such field; did you mean 'backup_id'?",
+    ),
+    "a field that is like none": (start(colour="x"), "colour", "x", "there is no such field"),
+    "another command's field": (
+        command("cancel", backup=NIGHTLY, retention="14d"),
+        "retention",
+        "14d",
+        "`retention` belongs to start, not to cancel",
+    ),
+    "other commands' field": (
+        start(include_scheduled=True),
+        "include_scheduled",
+        "true",
+        "`include_scheduled` belongs to cancel, follow, sweep, not to start",
+    ),
     "an unknown field inside": (
         start(encryption={"type": "USE_DATABASE_ENCRYPTION", "key": "k"}),
         "encryption.key",
@@ -82,7 +115,7 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "a field missing inside": (
         start(encryption={"kms_key_names": ["k"]}),
         "encryption.type",
-        "None",
+        "null",
         "must be given",
     ),
     # No target, or more than one.
@@ -102,74 +135,97 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
         "operation, backup",
         EXACTLY_ONE,
     ),
-    "a sweep of nothing": (command("sweep"), "instance", "None", "must be given"),
+    "a sweep of nothing": (command("sweep"), "instance", "null", "must be given"),
     # Wrong types.
-    "a number for a name": (command("start", database=5), "database", "5", "Expected `str`, got `int`"),
+    "a number for a name": (command("start", database=5), "database", "5", "must be text, not a number"),
     "a list for a name": (
         command("start", database=[ORDERS]),
         "database",
-        repr([ORDERS]),
-        "Expected `str`, got `list`",
+        json.dumps([ORDERS]),
+        "must be text, not a list",
     ),
-    "a number for a duration": (start(retention=14), "retention", "14", "Expected `str`, got `int`"),
-    "a text for a truth": (start(dry_run="true"), "dry_run", "true", "Expected `bool`, got `str`"),
-    "a number for a truth": (start(dry_run=1), "dry_run", "1", "Expected `bool`, got `int`"),
+    "a number for a duration": (start(retention=14), "retention", "14", "must be text, not a number"),
+    "a text for a truth": (start(dry_run="true"), "dry_run", "true", "must be true or false, not text"),
+    "a number for a truth": (start(dry_run=1), "dry_run", "1", "must be true or false, not a number"),
     "a text for a list": (
         command("start", instance=INSTANCE, databases="orders"),
         "databases",
         "orders",
-        "Expected `array`, got `str`",
+        "must be a list, not text",
     ),
     "a wrong type in a list": (
         command("start", instance=INSTANCE, databases=["orders", 5]),
         "databases[1]",
         "5",
-        "Expected `str`, got `int`",
+        "must be text, not a number",
     ),
     "a choice that there isn't": (
         command("cancel", backup=NIGHTLY, if_created="drop"),
         "if_created",
         "drop",
-        "Invalid enum value 'drop'",
+        "must be one of delete, keep",
     ),
     "an encryption that there isn't": (
         start(encryption={"type": "NONE"}),
         "encryption.type",
         "NONE",
-        "Invalid enum value 'NONE'",
+        "must be one of USE_DATABASE_ENCRYPTION, GOOGLE_DEFAULT_ENCRYPTION, CUSTOMER_MANAGED_ENCRYPTION",
     ),
     "a time without a zone": (
         start(version_time="2026-11-22T02:00:00"),
         "version_time",
         "2026-11-22T02:00:00",
-        "Expected `datetime` with a timezone component",
+        NO_TIME,
     ),
     "a time that is none": (
         start(version_time="yesterday"),
         "version_time",
         "yesterday",
-        "Invalid RFC3339 encoded datetime",
+        NO_TIME,
     ),
     "a time before the first year of UTC": (
         start(version_time="0001-01-01T00:00:00+01:00"),
         "version_time",
         "0001-01-01T00:00:00+01:00",
-        "must lie in the years 1 to 9999 of UTC",
+        "must be a time with its zone, in the years 2000 to 2999",
     ),
     # Wrong names.
-    "a database's id for its name": (command("start", database="orders"), "database", "orders", FORM_OF_DATABASE),
-    "an instance for a database": (command("start", database=INSTANCE), "database", INSTANCE, FORM_OF_DATABASE),
-    "a database for an instance": (command("sweep", instance=ORDERS), "instance", ORDERS, FORM),
-    "a database for a backup": (command("cancel", backup=ORDERS), "backup", ORDERS, f"{FORM}/backups/BACKUP"),
-    "a backup for an operation": (command("cancel", operation=NIGHTLY), "operation", NIGHTLY, FORM_OF_OPERATION),
+    "a database's id for its name": (
+        command("start", database="orders"),
+        "database",
+        "orders",
+        f"{FORM}/databases/DATABASE: 'orders' stands where 'projects' should",
+    ),
+    "an instance for a database": (
+        command("start", database=INSTANCE),
+        "database",
+        INSTANCE,
+        f"{FORM}/databases/DATABASE: databases is missing",
+    ),
+    "a database for an instance": (
+        command("sweep", instance=ORDERS),
+        "instance",
+        ORDERS,
+        f"{FORM}: 'databases/orders' is too much",
+    ),
     "a database's operation": (
         command("follow", operation=f"{ORDERS}/operations/a"),
         "operation",
         f"{ORDERS}/operations/a",
-        FORM_OF_OPERATION,
+        f"{FORM_OF_OPERATION}: 'databases' stands where 'backups' should",
     ),
-    "a backup's name for its id": (start(backup_id=NIGHTLY), "backup_id", NIGHTLY, FORM_OF_ID),
-    "a backup's id in capitals": (start(backup_id="Nightly"), "backup_id", "Nightly", FORM_OF_ID),
+    "a blank in a name": (
+        command("cancel", backup=f"{NIGHTLY} 2"),
+        "backup",
+        f"{NIGHTLY} 2",
+        f"{FORM}/backups/BACKUP: BACKUP can't hold ' '",
+    ),
+    "a backup's name for its id": (
+        start(backup_id=NIGHTLY),
+        "backup_id",
+        NIGHTLY,
+        "must have the form BACKUP: 'demo-project/instances/main/backups/nightly' is too much",
+    ),
     # Wrong durations.
     "a duration that is none": (start(retention="2 weeks"), "retention", "2 weeks", NO_DURATION),
     "a duration below zero": (start(cancel_after="-1h"), "cancel_after", "-1h", NO_DURATION),
@@ -194,7 +250,7 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "patterns for one database": (
         start(databases=["*"]),
         "databases",
-        "['*']",
+        '["*"]',
         "goes with instance, not with database",
     ),
     "one id for many backups": (
@@ -206,8 +262,14 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "too many patterns": (
         command("start", instance=INSTANCE, databases=["a"] * 101),
         "databases",
-        repr(["a"] * 101)[:200] + "…",
+        json.dumps(["a"] * 101)[:197] + "…",
         "must be at most 100 patterns",
+    ),
+    "a list of no patterns": (
+        command("start", instance=INSTANCE, databases=[]),
+        "databases",
+        "[]",
+        "must not be empty",
     ),
     "an empty pattern": (
         command("start", instance=INSTANCE, databases=[""]),
@@ -230,96 +292,28 @@ REFUSED: dict[str, tuple[bytes, str, str, str]] = {
     "a key's name without a customer's key": (
         start(encryption={"type": "GOOGLE_DEFAULT_ENCRYPTION", "kms_key_names": ["k"]}),
         "encryption.kms_key_names",
-        "['k']",
+        '["k"]',
         KEYS,
     ),
 }
 
 
 @pytest.mark.parametrize(("data", "field", "value", "reason"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_mistake_is_told_with_its_field_its_value_and_the_reason(
+def test_a_mistake_is_told_once_with_its_field_its_value_and_what_would_be_right(
     data: bytes, field: str, value: str, reason: str
 ) -> None:
-    """Whoever published the message can correct it from what the error says."""
-    with pytest.raises(BadMessageError) as caught:
-        parse_command(data)
-
-    assert (caught.value.field, caught.value.value, caught.value.reason) == (field, value, reason)
-
-
-@pytest.mark.parametrize(("data", "field", "value", "reason"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_message_that_can_t_be_understood_is_rejected_once_and_acknowledged(
-    data: bytes, field: str, value: str, reason: str
-) -> None:
-    """One REJECTED says where the mistake is; nothing is called, and the message doesn't come again."""
+    """One REJECTED says what its publisher can correct; nothing is called, and the message doesn't come again."""
     world = World()
 
     report = world.deliver(Delivery(data, message_id="17", publish_time=START, topic=COMMANDS))
 
-    (result,) = world.results
-    assert (result["outcome"], result["field"]) == ("REJECTED", field)
-    assert "Could not understand message 17: " in result["detail"]
-    assert reason in result["detail"]
-    assert repr(value)[1:-1].rstrip("…") in result["detail"]
-    assert (report.retry, report.command) == (False, "unknown")
-    assert world.calls == {"Publish": 1}
-
-
-def test_objects_nested_deeper_than_any_python_reads_are_rejected_like_everything_else() -> None:
-    """Where the limit lies differs between versions of Python; on either side of it the message is refused once."""
-    world = World()
-
-    report = world.deliver(Delivery(b'{"a":' * 1500 + b"1" + b"}" * 1500, message_id="17", topic=COMMANDS))
-
-    assert [result["outcome"] for result in world.results] == ["REJECTED"]
-    assert not report.retry
-
-
-FOLLOW_UP_REFUSED: dict[str, tuple[bytes, str, str, str]] = {
-    "of no kind": (b'{"v": 1}', "kind", "None", "must be given"),
-    "of an unknown kind": (b'{"v": 1, "kind": "glance"}', "kind", "glance", "Invalid value"),
-    "without its fields": (b'{"v": 1, "kind": "look"}', "trigger", "None", "must be given"),
-    "not an object": (b"[1]", "data", "[1]", "must be a JSON object"),
-    "too long": (b" " * 100_001, "data", "100001 bytes", "must have at most 100000 bytes"),
-}
-
-
-@pytest.mark.parametrize(("data", "field", "value", "reason"), FOLLOW_UP_REFUSED.values(), ids=FOLLOW_UP_REFUSED.keys())
-def test_a_follow_up_that_can_t_be_understood_is_rejected_too(data: bytes, field: str, value: str, reason: str) -> None:
-    """A follow-up of another revision or by another hand doesn't loop either."""
-    world = World()
-
-    report = world.deliver(Delivery(data, {KIND_ATTRIBUTE: KIND_FOLLOW_UP}, "17", START, FOLLOW_UPS))
-
+    with pytest.raises(BadMessageError) as caught:
+        parse_command(data)
+    assert (caught.value.field, caught.value.value, caught.value.reason) == (field, value, reason)
     (result,) = world.results
     assert (result["outcome"], result["field"], report.retry) == ("REJECTED", field, False)
-    assert value in result["detail"]
-    assert reason in result["detail"]
-
-
-@pytest.mark.parametrize(("topic", "shown"), [(COMMANDS, COMMANDS), ("", "nowhere"), (FOLLOW_UPS + "x", FOLLOW_UPS)])
-def test_a_follow_up_is_believed_from_the_follow_ups_topic_only(topic: str, shown: str) -> None:
-    """Who may publish commands can't forge the function's memory."""
-    world = World()
-    world.start_by_hand()
-    forged = b'{"v":1,"kind":"look"}'
-
-    report = world.deliver(Delivery(forged, {KIND_ATTRIBUTE: KIND_FOLLOW_UP}, "17", START, topic))
-
-    (result,) = world.results
-    assert (result["outcome"], result["field"]) == ("REJECTED", "attributes.backstop-kind")
-    assert f"came from {shown}" in result["detail"]
-    assert not report.retry
+    assert result["detail"] == f"Could not understand message 17: {caught.value}."
     assert world.calls == {"Publish": 1}
-
-
-def test_a_follow_up_without_its_attribute_is_no_command() -> None:
-    """Only the attribute makes a follow-up; the same data without it is an unknown action."""
-    world = World()
-
-    world.deliver(Delivery(b'{"v":1,"kind":"look"}', message_id="17", publish_time=START, topic=FOLLOW_UPS))
-
-    assert world.results[0]["field"] == "action"
 
 
 @given(

@@ -14,11 +14,10 @@ from msgspec.structs import replace
 from backstop.commands import Command, Start
 from backstop.follow_ups import FollowUp, Look, PutBack, Trigger, identity, target
 from backstop.lifecycle import Intent
-from backstop.messages import FOLLOW_UP_BYTES_MAX, encode_follow_up, parse_command, parse_follow_up
+from backstop.messages import encode_follow_up, parse_command, parse_follow_up
 from backstop.names import OperationName
-from backstop.starts import REASON_LENGTH_MAX
 from tests.unit import strategies as own
-from tests.unit.handlers_world import HOUR, INSTANCE, MISSING, ORDERS, START
+from tests.unit.handlers_world import HOUR, MISSING, ORDERS, START
 
 
 def written(command: Command) -> bytes:
@@ -72,32 +71,14 @@ def test_a_field_of_a_newer_revision_is_ignored_in_a_follow_up() -> None:
     assert parse_follow_up(json.dumps(document).encode()) == look
 
 
-def test_a_chain_of_starts_fits_a_follow_up_with_every_database_refused() -> None:
-    """The largest follow-up, 100 databases each with the longest reason, stays within the smallest limit on its way."""
-    ids = [f"database-{number:021d}" for number in range(100)]
-    document = {
-        "v": 1,
-        "kind": "fan-out",
-        "trigger": {"message_id": "17" * 10, "publish_time": START.isoformat()},
-        "step": 100,
-        "command": {"action": "start", "instance": INSTANCE, "databases": ["x" * 60] * 100},
-        "left": [],
-        "refused": dict.fromkeys(ids, "r" * REASON_LENGTH_MAX) | {"x" * 60: "no database matches"},
-    }
-
-    encoded = encode_follow_up(parse_follow_up(json.dumps(document).encode()))
-
-    assert len(encoded) <= FOLLOW_UP_BYTES_MAX
-
-
 def subject(follow_up: FollowUp) -> tuple[object, ...]:
     """What a follow-up's identity should stand for; a put-back's step is bookkeeping, as its period tells it apart."""
-    message_id = follow_up.trigger.message_id
+    message = follow_up.trigger.topic, follow_up.trigger.message_id
     if isinstance(follow_up, Look):
-        return "look", message_id, follow_up.operation, follow_up.step
+        return "look", message, follow_up.operation, follow_up.step
     if isinstance(follow_up, PutBack):
-        return "put-back", message_id, target(follow_up.command)
-    return "fan-out", message_id, follow_up.instance, follow_up.step
+        return "put-back", message, target(follow_up.command)
+    return "fan-out", message, follow_up.instance, follow_up.step
 
 
 @given(own.follow_ups, own.follow_ups)
@@ -113,7 +94,8 @@ def test_the_identity_changes_with_the_command_with_the_step_and_with_the_period
     follow_up: FollowUp, trigger: Trigger, further: int
 ) -> None:
     """Another command, a further step or a later period is another follow-up; how often it failed is bookkeeping."""
-    assume(trigger.message_id != follow_up.trigger.message_id)
+    ours, theirs = follow_up.trigger, trigger
+    assume((ours.topic, ours.message_id) != (theirs.topic, theirs.message_id))
     later = replace(follow_up, step=follow_up.step + further)
 
     assert identity(replace(follow_up, trigger=trigger)) != identity(follow_up)
@@ -134,6 +116,7 @@ def test_the_identities_of_nearby_follow_ups_all_differ() -> None:
         replace(look, step=11),
         replace(look, operation=other),
         replace(look, trigger=Trigger("11", START)),
+        replace(look, trigger=Trigger("1", START, "projects/demo-project/topics/commands")),
         replace(put_back, trigger=Trigger("11", START)),
     ]
 

@@ -7,6 +7,7 @@ import sys
 
 READS = """
 import json, sys, threading
+from datetime import UTC, datetime
 from backstop import messages
 
 worked_out = []
@@ -23,7 +24,9 @@ look = {"kind": "look", "step": 1, "operation": operation, "intent": "KEEP", "gi
 put_back = {"kind": "put-back", "step": 1, "command": start}
 fan_out = {"kind": "fan-out", "step": 1, "command": start, "left": []}
 sys.setprofile(watch)
-messages.parse_delivery(b'{"message": {"data": "e30="}}', "/x", {})
+now = datetime(2026, 11, 22, 2, tzinfo=UTC)
+push = {"data": "e30=", "publishTime": "2026-11-22T02:00:00Z"}
+messages.parse_delivery(json.dumps({"message": push}).encode(), "/x", {}, now)
 for command in (start, {"action": "sweep", "instance": start["instance"]}):
     messages.parse_command(json.dumps(command).encode())
 for action in ("cancel", "follow"):

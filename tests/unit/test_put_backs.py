@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from backstop.commands import Follow, Start
 from backstop.context import Report
 from backstop.deliver import LAST_LOOK_MARGIN
+from backstop.errors import QuotaError
 from backstop.follow_ups import FanOut, Look, PutBack, Trigger, identity
 from backstop.lifecycle import Intent
 from backstop.messages import parse_follow_up
@@ -18,7 +19,7 @@ from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
-from tests.support.ports import publish_of
+from tests.support.ports import SpannerPort, publish_of
 from tests.unit.handlers_world import (
     DAY,
     FOLLOW_UPS,
@@ -90,22 +91,30 @@ def test_a_look_that_is_put_back_has_the_name_of_any_look() -> None:
     assert name == identity(follow_up)
 
 
-def test_a_start_of_many_that_meets_quota_waits_a_minute_then_two() -> None:
-    """As everything that is put back; a delivery that goes well starts from a minute again."""
-    world = World(databases=(ORDERS, f"{ORDERS}-2"))
-    world.send(action="start", instance=INSTANCE)
-    world.look()
-    quota = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=2)
-    world.faults.plan(quota)
+@pytest.mark.parametrize(
+    ("asked", "low", "high"),
+    [
+        (None, 0.9 * MINUTE, 1.1 * MINUTE),
+        (10 * SECOND, 0.9 * MINUTE, 1.1 * MINUTE),
+        (2 * MINUTE, 2 * MINUTE, 2 * MINUTE),
+        (3 * HOUR, HOUR, HOUR),
+    ],
+)
+def test_a_delay_that_google_asked_for_was_cut_short(
+    asked: timedelta | None, low: timedelta, high: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for in full, but never longer than the longest wait that the operator chose."""
+    world = World()
 
-    waits = [world.look().next_look for _ in range(2)]
-    world.look()
-    world.faults.plan(quota)
-    waits += [world.look().next_look]
+    def be_busy(*_: object, **__: object) -> NoReturn:
+        raise QuotaError("RESOURCE_EXHAUSTED", "slow down", retry_after=asked)
 
-    for wait, minutes in zip(waits, (1, 2, 1), strict=True):
-        assert wait is not None
-        assert abs(wait - minutes * MINUTE) <= 0.1 * minutes * MINUTE
+    monkeypatch.setattr(SpannerPort, "list_operations", be_busy)
+
+    report = world.send(action="cancel", database=ORDERS)
+
+    assert report.next_look is not None
+    assert low <= report.next_look <= high
 
 
 @pytest.mark.parametrize(
@@ -145,18 +154,18 @@ def test_a_command_that_fails_at_its_give_up_time_is_the_last() -> None:
     assert world.outcomes == ["GAVE_UP"]
 
 
-TRIGGER = Trigger("17", START)
+TRIGGER = Trigger("17", START, "t")
 LOOK = Look(trigger=TRIGGER, step=3, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
 
 
 @pytest.mark.parametrize(
     ("follow_up", "again", "text"),
     [
-        (LOOK, "", f"17\nlook {MISSING}\n3\n"),
-        (FanOut(trigger=TRIGGER, step=2, command=Start(instance=INSTANCE)), "x", f"17\nfan-out {INSTANCE}\n2\nx"),
-        (PutBack(trigger=TRIGGER, step=1, command=Start(instance=INSTANCE)), "", f"17\nput-back {INSTANCE}\n"),
-        (PutBack(trigger=TRIGGER, step=1, command=Start(database=ORDERS)), "x", f"17\nput-back {ORDERS}\nx"),
-        (PutBack(trigger=TRIGGER, step=1, command=Follow(backup=NIGHTLY)), "x", f"17\nput-back {NIGHTLY}\nx"),
+        (LOOK, "", f"t\n17\nlook {MISSING}\n3\n"),
+        (FanOut(trigger=TRIGGER, step=2, command=Start(instance=INSTANCE)), "x", f"t\n17\nfan-out {INSTANCE}\n2\nx"),
+        (PutBack(trigger=TRIGGER, step=1, command=Start(instance=INSTANCE)), "", f"t\n17\nput-back {INSTANCE}\n"),
+        (PutBack(trigger=TRIGGER, step=1, command=Start(database=ORDERS)), "x", f"t\n17\nput-back {ORDERS}\nx"),
+        (PutBack(trigger=TRIGGER, step=1, command=Follow(backup=NIGHTLY)), "x", f"t\n17\nput-back {NIGHTLY}\nx"),
     ],
     ids=["look", "fan-out", "put-back of many", "put-back of one", "put-back of a follow"],
 )

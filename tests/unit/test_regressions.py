@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from google.cloud.spanner_admin_database_v1 import types
-from google.longrunning.operations_pb2 import Operation as OperationProto
 
-from backstop.errors import RefusedError, TransientError
-from backstop.gcp import spanner
-from backstop.gcp.calls import Budget
+from backstop.deliver import deliver, receive
 from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
-from backstop.names import BackupName, InstanceName, OperationName
+from backstop.ports import Listing, Operation
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import (
+    COMMANDS,
     DAY,
     FOLLOW_UPS,
     HOUR,
@@ -32,6 +30,7 @@ from tests.unit.handlers_world import (
     USERS,
     World,
 )
+from tests.unit.told import DAY_BILLED
 
 NEVER = None
 
@@ -87,21 +86,6 @@ def test_one_fault_at_the_last_look_left_the_bill_unbounded(method: str, code: C
     assert "its expiry was brought forward" in world.detail
 
 
-def test_a_list_that_was_behind_had_a_start_of_our_own_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A derived name that is taken is ours, whether or not the operation is listed yet."""
-    world = World()
-    world.faults.plan(Fault("CreateBackup", Code.UNAVAILABLE, when="after"))
-    world.send(action="start", database=ORDERS)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SpannerPort, "list_operations", lambda *_, **__: [])
-        behind = world.again()
-    world.again(attempt=3)
-
-    assert behind.retry
-    assert world.outcomes == ["STARTED"]
-
-
 def test_a_broken_results_topic_stopped_a_start_of_many_after_the_first() -> None:
     """What comes next is scheduled before anything is told."""
     world = World(databases=(ORDERS, USERS))
@@ -115,27 +99,13 @@ def test_a_broken_results_topic_stopped_a_start_of_many_after_the_first() -> Non
     assert world.calls["CreateBackup"] == 2
 
 
-@pytest.mark.parametrize("if_created", ["keep", "delete"])
-def test_a_dry_run_did_not_say_whether_a_backup_would_be_deleted(if_created: str) -> None:
-    """It is the one question that a dry run of a cancel is asked."""
-    world = World(Plan(duration=HOUR))
-    world.start_by_hand()
-    world.tick(HOUR + MINUTE)
-
-    world.send(action="cancel", database=ORDERS, if_created=if_created, dry_run=True)
-
-    would = {"keep": "is left alone: the command says if_created: keep", "delete": "would be deleted"}
-    assert would[if_created] in world.detail
-    assert world.exists()
-
-
 def test_a_cancel_that_died_after_its_call_never_said_that_it_had_asked() -> None:
     """The delivery that comes next finds the operation being cancelled, and says so on its behalf."""
     world = World(Plan(duration=HOUR, cancel_duration=20 * MINUTE))
     world.start_by_hand()
     message = world.publish({"action": "cancel", "database": ORDERS})
     world.tick(timedelta(seconds=1))
-    world.faults.plan(Fault("CreateTask", Code.UNAVAILABLE))
+    world.faults.plan(Fault("CancelOperation", Code.UNAVAILABLE, "after"))
 
     world.deliver(message)
     world.again()
@@ -144,87 +114,86 @@ def test_a_cancel_that_died_after_its_call_never_said_that_it_had_asked() -> Non
     assert world.calls["CancelOperation"] == 1
 
 
-def test_two_dry_runs_of_one_operation_were_one_event() -> None:
-    """A reader that drops doubles would have dropped the second finding."""
-    world = World(Plan(duration=HOUR))
-    world.start_by_hand()
+OTHER = f"{COMMANDS}-2"
 
-    for _ in range(2):
-        world.send(action="cancel", database=ORDERS, dry_run=True)
+
+def test_two_topics_with_one_message_id_swallowed_each_other_s_chain() -> None:
+    """An id is unique within its topic: a start and a cancel of one operation are followed side by side."""
+    world = World(Plan(duration=2 * HOUR, cancel_duration=MINUTE))
+    start = world.publish({"action": "start", "database": ORDERS})
+    world.deliver(start)
+    cancel = json.dumps({"action": "cancel", "operation": world.results[0]["operation"]}).encode()
+
+    world.deliver(replace(start, data=cancel, topic=OTHER))
+
+    assert len(world.tasks.pending()) == 2
+
+
+def test_two_topics_with_one_message_id_made_one_backup_of_two() -> None:
+    """Neither a derived name nor the mark of an expiry takes one start for the other; nor does an event's id."""
+    world = World(Plan(duration=MINUTE))
+    start = world.publish({"action": "start", "database": ORDERS})
+    named = world.publish({"action": "start", "database": ORDERS, "backup_id": "nightly"})
+
+    for one in (start, replace(start, topic=OTHER)):
+        world.deliver(one)
+        world.tick(HOUR)
+    first, second = (world.backup(result["backup"]) for result in world.results)
+    for one in (named, replace(named, topic=OTHER)):
+        world.deliver(one)
+        world.tick(HOUR)
+
+    assert first.name[:-8] == second.name[:-8]
+    assert first.name != second.name
+    assert first.expire_time.microsecond != second.expire_time.microsecond
+    assert world.outcomes == ["STARTED", "STARTED", "STARTED", "REJECTED"]
+    assert len({message.attributes["ce-id"] for message in world.pubsub.published(RESULTS)}) == 4
+
+
+def test_one_broken_body_on_two_topics_was_one_event() -> None:
+    """A reader that drops doubles would never have heard of the second subscription."""
+    world = World()
+
+    for topic in (COMMANDS, OTHER):
+        receive(b"hello", f"/{topic}", {}, world.now, world.ports, world.settings)
 
     assert len({message.attributes["ce-id"] for message in world.pubsub.published(RESULTS)}) == 2
 
 
-def test_an_operation_that_can_t_be_read_hid_all_others_of_its_instance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list leaves out what it can't read; asked for by name, the same operation is refused."""
-    good, odd = OperationProto(name=f"{NIGHTLY}/operations/good"), OperationProto(name="projects/1/operations/odd")
-    metadata = types.CreateBackupMetadata(database=ORDERS, progress={"start_time": START})
-    for proto in (good, odd):
-        proto.metadata.Pack(types.CreateBackupMetadata.pb(metadata))
-    page = SimpleNamespace(operations=[odd, good], next_page_token="")
-    answers = {"ListBackupOperations": page, "GetOperation": odd, "CreateBackup": odd}
-    monkeypatch.setattr(spanner, "_service", SimpleNamespace(call=lambda method, *_, **__: answers[method]))
-    port = spanner.SpannerBackups(Budget())
+class Blank(SpannerPort):
+    """Spanner, but its operations' answers give no sizes."""
 
-    assert [operation.name for operation in port.list_operations(InstanceName(INSTANCE))] == [good.name]
-    with pytest.raises(RefusedError):
-        port.get_operation(good.name)
-    with pytest.raises(TransientError):
-        port.create_backup(ORDERS, NIGHTLY, expire_time=START, version_time=None, encryption=None)
+    def get_operation(self, *args: Any) -> Operation:  # noqa: ANN401 handed on as they come
+        """Reads one operation."""
+        return self._blank(super().get_operation(*args))
+
+    def list_operations(self, *args: Any, **kwargs: Any) -> Listing:  # noqa: ANN401 handed on as they come
+        """Reads the operations."""
+        return Listing(tuple(map(self._blank, super().list_operations(*args, **kwargs).operations)))
+
+    def _blank(self, one: Operation) -> Operation:
+        made = one.response
+        none = made and replace(made, size_bytes=0, exclusive_size_bytes=0, freeable_size_bytes=0)
+        return replace(one, response=none)
 
 
 @pytest.mark.parametrize(
-    ("odd", "kind"),
+    ("command", "told"),
     [
-        ({"name": "backups/odd"}, "Backup"),
-        ({"database": "odd"}, "Backup"),
-        ({"create_time": None}, "Backup"),
-        ({}, "Database"),
-        ({}, "CopyBackupMetadata"),
+        ({"action": "follow"}, {"size_bytes": 5_000_000_000}),
+        ({"action": "cancel"}, {"size_bytes": 5_000_000_000, "freed_bytes": 5_000_000_000, "billed": DAY_BILLED}),
     ],
 )
-def test_an_odd_backup_in_an_answer_was_a_bug_of_ours_and_hid_all_others(
-    odd: dict[str, object], kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A list leaves out its operation; asked for by name, either is refused and the message isn't brought for ever."""
-    usual = {"name": NIGHTLY, "database": ORDERS, "create_time": START, "expire_time": START}
-    backup, metadata = (
-        types.Backup(**{**usual, **odd}),
-        types.CreateBackupMetadata(database=ORDERS, progress={"start_time": START}),
-    )
-    wrong, good = (OperationProto(name=f"{NIGHTLY}/operations/{name}", done=True) for name in ("wrong", "good"))
-    for proto, made in ((wrong, backup), (good, types.Backup(**usual))):
-        proto.metadata.Pack(types.CreateBackupMetadata.pb(metadata))
-        proto.response.Pack(types.Backup.pb(made))
-    wrong.response.type_url = f"type.googleapis.com/google.spanner.admin.database.v1.{kind}"
-    page = SimpleNamespace(operations=[wrong, good], next_page_token="")
-    answers = {"ListBackupOperations": page, "GetOperation": wrong, "GetBackup": types.Backup.pb(backup)}
-    monkeypatch.setattr(spanner, "_service", SimpleNamespace(call=lambda method, *_, **__: answers[method]))
-    port = spanner.SpannerBackups(Budget())
+def test_the_size_that_was_told_was_0(command: dict[str, object], told: dict[str, object]) -> None:
+    """What the backup says of itself now counts, and not the operation's answer."""
+    world = World(Plan(duration=HOUR))
+    operation = world.start_by_hand()
+    world.tick(HOUR + MINUTE)
+    delivery = world.publish({**command, "operation": operation})
 
-    assert [operation.name for operation in port.list_operations(InstanceName(INSTANCE))] == [good.name]
-    with pytest.raises(RefusedError):
-        port.get_operation(OperationName(wrong.name))
-    if odd:
-        with pytest.raises(RefusedError):
-            port.get_backup(BackupName(NIGHTLY))
+    deliver(delivery, world.now, replace(world.ports, spanner=Blank(world.spanner, world.clock)), world.settings)
 
-
-def test_a_list_of_many_pages_ignored_the_time_that_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each page is a call of its own within the delivery's time, and a list without an end is refused."""
-    page, asked = SimpleNamespace(operations=[], next_page_token="more"), []  # noqa: S106 a page, not a password
-
-    def answer(*arguments: object) -> SimpleNamespace:
-        asked.append(arguments)
-        return page
-
-    monkeypatch.setattr(spanner, "_service", SimpleNamespace(call=answer))
-    budget = Budget()
-
-    with pytest.raises(RefusedError, match="lists more than"):
-        spanner.SpannerBackups(budget).list_operations(InstanceName(INSTANCE))
-
-    assert len(asked) == spanner.PAGES_MAX
+    assert {key: world.results[0].get(key) for key in told} == told
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,10 +14,10 @@ from backstop.messages import encode_result
 from backstop.names import OperationName
 from backstop.ports import Backup, Operation, OperationError
 from backstop.results import Billed, Result, of_command, of_operation
-from tests.unit.handlers_world import COMMANDS, HOUR, INSTANCE, NIGHTLY, ORDERS, START
+from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, HOUR, INSTANCE, NIGHTLY, ORDERS, START
 
-TRIGGER = Trigger("17", START)
-BACKUP = Backup(NIGHTLY, ORDERS, create_time=START, expire_time=START + 24 * HOUR, size_bytes=5)
+TRIGGER = Trigger("17", START, COMMANDS)
+BACKUP = Backup(NIGHTLY, ORDERS, START, START + 24 * HOUR, size_bytes=5, exclusive_size_bytes=3, freeable_size_bytes=2)
 MADE = Operation(
     OperationName(f"{NIGHTLY}/operations/a"),
     NIGHTLY,
@@ -49,7 +50,7 @@ def test_an_outcome_is_a_cloud_event_in_pub_sub_s_binary_mode() -> None:
     assert json.loads(data) == {
         "outcome": "COMPLETED",
         "detail": "It is so.",
-        "trigger": {"message_id": "17", "publish_time": "2026-11-22T02:00:00Z"},
+        "trigger": {"message_id": "17", "publish_time": "2026-11-22T02:00:00Z", "topic": COMMANDS},
         "subject": NIGHTLY,
         "operation": MADE.name,
         "backup": NIGHTLY,
@@ -83,15 +84,18 @@ def test_a_second_telling_of_an_outcome_has_the_first_one_s_id() -> None:
 
 
 def test_another_outcome_another_operation_and_another_command_have_ids_of_their_own() -> None:
-    """Nothing that is news is dropped as a duplicate."""
+    """Nothing that is news is dropped as a duplicate; a message's id is one only within its topic."""
     command = Sweep(instance=INSTANCE)
     other = Operation(OperationName(f"{NIGHTLY}/operations/b"), NIGHTLY, ORDERS, START, response=BACKUP)
     results = [
         told(),
         told(Outcome.COMPLETED_KEPT),
         told(operation=other),
+        told(Outcome.DRY_RUN),
+        told(Outcome.DRY_RUN, Trigger("18", START, COMMANDS)),
         of_command(Outcome.REJECTED, "No.", TRIGGER, command),
-        of_command(Outcome.REJECTED, "No.", Trigger("18", START), command),
+        of_command(Outcome.REJECTED, "No.", Trigger("18", START, COMMANDS), command),
+        of_command(Outcome.REJECTED, "No.", Trigger("17", START, FOLLOW_UPS), command),
         of_command(Outcome.NOTHING_TO_CANCEL, "No.", TRIGGER, command),
     ]
 
@@ -110,10 +114,24 @@ def test_what_google_said_of_the_operation_is_told_unless_there_is_something_new
 
 
 def test_a_deleted_backup_is_billed_for_a_day_even_if_its_size_is_not_known() -> None:
-    """Completed then deleted costs 24 hours; cancelled costs nothing; of the rest nothing is said."""
-    unknown = Operation(MADE.name, NIGHTLY, ORDERS, START)
+    """Completed then deleted costs 24 hours of its own bytes; cancelled costs nothing; of the rest nothing is said."""
+    unknown = replace(MADE, response=None)
 
-    assert told(Outcome.COMPLETED_THEN_DELETED).billed == Billed(24, 5)
-    assert told(Outcome.COMPLETED_THEN_DELETED, operation=unknown).billed == Billed(24, 0)
-    assert told(Outcome.CANCELLED, operation=unknown).billed == Billed(0, 0)
-    assert told(Outcome.COMPLETED).billed is None
+    deleted = told(Outcome.COMPLETED_THEN_DELETED)
+    assert (deleted.billed, deleted.size_bytes, deleted.freed_bytes) == (Billed(24, 3), 5, 2)
+    assert told(Outcome.COMPLETED_THEN_DELETED, operation=unknown).billed == Billed(24)
+    assert told(Outcome.CANCELLED, operation=unknown).billed == Billed(0)
+    assert (told().billed, told().freed_bytes) == (None, None)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.COMPLETED, Outcome.COMPLETED_THEN_DELETED])
+def test_a_size_of_0_was_told_of_a_backup_that_has_bytes(outcome: Outcome) -> None:
+    """An operation's answer may say 0; what the backup says now counts, and a 0 is nothing that is known."""
+    blank = replace(BACKUP, size_bytes=0, exclusive_size_bytes=0, freeable_size_bytes=0)
+    operation = replace(MADE, response=blank)
+
+    unsaid = of_operation(outcome, "It is so.", TRIGGER, operation)
+    seen = of_operation(outcome, "It is so.", TRIGGER, operation, found=BACKUP)
+
+    assert (unsaid.size_bytes, unsaid.freed_bytes, unsaid.billed and unsaid.billed.size_bytes) == (None, None, None)
+    assert seen.size_bytes == 5

@@ -1,21 +1,29 @@
-"""What a `start` of one database does."""
+"""What a `start` of one database does, and what is told of it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from backstop.context import Report
 from backstop.deliver import deliver
-from backstop.ports import Settings
+from backstop.errors import RefusedError
+from backstop.follow_ups import Look
+from backstop.lifecycle import Intent, State
+from backstop.messages import parse_follow_up
+from backstop.pacing import HISTORY_SPREAD
+from backstop.ports import Listing, Settings
+from backstop.results import ErrorText
 from emulators.errors import Code
 from emulators.faults import Fault
+from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
-from emulators.spanner.records import Status
-from emulators.spanner.state import State
-from tests.support.ports import SpannerPort
+from emulators.spanner.state import State as SpannerState
+from tests.support.ports import SpannerPort, publish_of
 from tests.unit.handlers_world import (
     DAY,
     FOLLOW_UPS,
@@ -30,13 +38,20 @@ from tests.unit.handlers_world import (
     USERS,
     World,
 )
+from tests.unit.told import LOSES, WINS, of_command, of_nightly
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
-    from backstop.names import BackupName, DatabaseName, InstanceName
-    from backstop.ports import Operation
+    from backstop.messages import Delivery
+    from backstop.names import BackupName
+    from backstop.ports import Backup
     from emulators.faults import When
+
+SLOT = "; the database's slot is held by {operation}, started at 2026-11-22T02:00:00+00:00"
+NAME = "; the name is held by the backup of {operation}"
+NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
 
 
 def started(world: World) -> int:
@@ -45,18 +60,20 @@ def started(world: World) -> int:
 
 
 def test_a_start_starts_a_backup_and_says_so() -> None:
-    """The backup has the derived name and the default retention, and the next look is waiting."""
-    world = World()
+    """It is told in full, and its chain begins with all that is known."""
+    world = World(LOSES)
 
-    report = world.send(action="start", database=ORDERS)
+    report = world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="1h", if_created="keep")
 
-    (result,) = world.results
-    assert result["outcome"] == "STARTED"
-    assert result["backup"].startswith(f"{INSTANCE}/backups/orders-20261122-020000-")
-    assert world.backup(result["backup"]).expire_time == START + 14 * DAY
-    assert (report.command, report.state, report.step) == ("start", "RUNNING", 0)
-    assert report.next_look is not None
-    assert len(world.tasks.pending()) == 1
+    assert world.results == [of_nightly(world, "STARTED", "Started {backup} of " + f"{ORDERS}.")]
+    operation = world.results[0]["operation"]
+    assert replace(report, results=(), next_look=None) == Report("start", (), operation, ORDERS, State.RUNNING, 0)
+    (task,) = world.tasks.pending()
+    look = parse_follow_up(publish_of(task).messages[0].data)
+    assert isinstance(look, Look)
+    assert (look.step, look.operation, look.database, look.intent) == (1, operation, ORDERS, Intent.KEEP)
+    assert (look.cancel_at, look.if_created, look.give_up_at) == (START + HOUR, "keep", START + 3 * DAY)
+    assert (look.expected_seconds, look.expected_spread) == (None, HISTORY_SPREAD)
 
 
 def test_a_start_is_followed_to_its_end() -> None:
@@ -67,33 +84,31 @@ def test_a_start_is_followed_to_its_end() -> None:
     world.looks()
 
     assert world.outcomes == ["STARTED", "COMPLETED"]
-    result = world.results[-1]
-    assert result["end_time"] == "2026-11-22T04:00:00Z"
-    assert result["size_bytes"] == 7_000_000_000
-    assert "is complete and is kept until 2026-12-06 02:00 UTC" in result["detail"]
+    assert (world.results[-1]["end_time"], world.results[-1]["size_bytes"]) == ("2026-11-22T04:00:00Z", 7_000_000_000)
+    assert world.detail == f"{NIGHTLY} is complete and is kept until 2026-12-06 02:00 UTC."
     assert world.exists()
 
 
 @pytest.mark.parametrize(
-    ("retention", "expected"),
-    [("6h", 6 * HOUR + 5 * MINUTE), ("7h", 7 * HOUR), ("30d", 30 * DAY), ("366d", 366 * DAY - 5 * MINUTE)],
+    ("given", "setting", "expected"),
+    [
+        ("6h", DAY, 6 * HOUR + 5 * MINUTE),
+        ("7h", DAY, 7 * HOUR),
+        ("366d", DAY, 366 * DAY - 5 * MINUTE),
+        (None, 3 * DAY, 3 * DAY),
+    ],
 )
-def test_a_retention_keeps_off_the_edges_of_what_spanner_accepts(retention: str, expected: timedelta) -> None:
-    """Spanner's clock decides, so the shortest and the longest get a margin."""
-    world = World()
+def test_a_backup_is_kept_as_long_as_it_should_but_off_the_edges_of_what_spanner_accepts(
+    given: str | None, setting: timedelta, expected: timedelta
+) -> None:
+    """Spanner's clock decides at the edges; the microseconds are the mark of who made it."""
+    world = World(settings=Settings(FOLLOW_UPS, retention=setting))
 
-    world.send(action="start", database=ORDERS, backup_id="nightly", retention=retention)
+    world.send(action="start", database=ORDERS, backup_id="nightly", retention=given)
 
-    assert world.backup().expire_time - START == expected
-
-
-def test_the_default_retention_is_the_operator_s() -> None:
-    """A command that says nothing takes the setting."""
-    world = World(settings=Settings(FOLLOW_UPS, retention=3 * DAY))
-
-    world.send(action="start", database=ORDERS, backup_id="nightly")
-
-    assert world.backup().expire_time == START + 3 * DAY
+    expires = world.backup().expire_time
+    assert expires.replace(microsecond=0) == START + expected
+    assert expires.microsecond % 1000
 
 
 def test_version_time_and_encryption_reach_spanner() -> None:
@@ -114,7 +129,7 @@ def test_version_time_and_encryption_reach_spanner() -> None:
 
 
 def test_a_start_that_is_delivered_twice_starts_one_backup_and_one_chain() -> None:
-    """The second delivery attaches to what the first one started."""
+    """The second attaches to what the first one started, by its name: database, time, and digits of the message."""
     world = World()
     world.send(action="start", database=ORDERS)
 
@@ -123,23 +138,23 @@ def test_a_start_that_is_delivered_twice_starts_one_backup_and_one_chain() -> No
 
     assert started(world) == 1
     assert world.outcomes == ["STARTED", "STARTED"]
+    assert re.fullmatch(f"{INSTANCE}/backups/orders-20261122-020000-[0-9a-f]{{8}}", world.results[0]["backup"])
     assert world.results[0]["operation"] == world.results[1]["operation"]
     assert len({message.attributes["ce-id"] for message in world.pubsub.published(RESULTS)}) == 1
     assert len(world.tasks.pending()) == 1
 
 
-@pytest.mark.parametrize("backup_id", [None, "nightly"])
+@NAMED
 @pytest.mark.parametrize("method", ["CreateBackup", "CreateTask", "Publish"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_call_that_is_lost_anywhere_on_the_way_is_made_up_for_by_the_redelivery(
-    method: str, when: When, backup_id: str | None
+    method: str, when: When, named: dict[str, str]
 ) -> None:
     """A response that is lost after its effect does no harm, and neither does one that is lost before it."""
     world = World()
     world.faults.plan(Fault(method, Code.UNAVAILABLE, when))
-    command = {"action": "start", "database": ORDERS} | ({"backup_id": backup_id} if backup_id else {})
 
-    refused = world.send(**command)
+    refused = world.send(action="start", database=ORDERS, **named)
     assert refused.retry
     assert refused.error is not None
     assert refused.error.code == "UNAVAILABLE"
@@ -151,89 +166,121 @@ def test_a_call_that_is_lost_anywhere_on_the_way_is_made_up_for_by_the_redeliver
     assert world.outcomes.count("COMPLETED") == 1
 
 
-def test_a_redelivery_that_finds_the_backup_ended_reports_its_end_at_once() -> None:
-    """The first delivery died before it could schedule a look; the second comes when all is over."""
-    world = World(Plan(duration=MINUTE))
-    world.faults.plan(Fault("CreateTask", Code.UNAVAILABLE))
-    world.send(action="start", database=ORDERS)
+@NAMED
+@pytest.mark.parametrize("later", [SECOND, 3 * HOUR], ids=["running", "complete"])
+def test_a_message_that_came_again_with_another_publish_time_made_two_backups(
+    named: dict[str, str], later: timedelta
+) -> None:
+    """Pub/Sub has been seen to do so; the message's id is what counts."""
+    world = World(Plan(duration=2 * HOUR))
+    delivery = world.publish({"action": "start", "database": ORDERS, **named})
+    world.deliver(delivery)
 
-    world.tick(10 * MINUTE)
-    report = world.again()
-    world.look()
+    world.tick(later)
+    world.deliver(replace(delivery, publish_time=START + MINUTE))
 
-    assert report.next_look is not None
-    assert report.next_look.total_seconds() == 0
-    assert world.outcomes == ["STARTED", "COMPLETED"]
+    assert started(world) == 1
+    assert world.outcomes == ["STARTED", "STARTED"]
+    assert len(world.tasks.pending()) == 1
 
 
+@NAMED
+def test_a_second_equal_start_was_an_error_while_the_first_one_s_backup_was_being_made(named: dict[str, str]) -> None:
+    """A doubled publisher is told which operation does what it asked for, and nobody is woken."""
+    world = World()
+    world.send(action="start", database=ORDERS, **named)
+    operation = world.results[0]["operation"]
+
+    world.tick(SECOND)
+    world.send(action="start", database=ORDERS, **named)
+
+    rejected = world.results[1]
+    assert (rejected["outcome"], rejected["severity"], rejected["operation"]) == ("REJECTED", "WARNING", operation)
+    assert world.detail.endswith(f": the same was asked for just before, and {operation} does it.")
+    assert started(world) == 1
+    assert len(world.tasks.pending()) == 1
+
+
+@pytest.mark.parametrize("before", ["somebody else's", "complete", "cancelled"])
+def test_what_only_resembles_an_equal_start_is_no_excuse(before: str) -> None:
+    """Another's backup, or one that has ended, doesn't do what the start asks for, so its rejection is an error."""
+    world = World(Plan(duration=MINUTE if before == "complete" else HOUR))
+    if before == "complete":
+        world.send(action="start", database=ORDERS)
+    else:
+        operation = world.start_by_hand()
+    if before == "cancelled":
+        world.cancel_by_hand(operation)
+    world.tick(2 * MINUTE)
+    world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION))
+
+    world.send(action="start", database=ORDERS, **({"backup_id": "nightly"} if before == "cancelled" else {}))
+
+    assert (world.outcomes[-1], world.results[-1].get("severity")) == ("REJECTED", None)
+
+
+def test_a_start_does_not_take_an_older_attempt_of_its_name_that_came_to_nothing_for_its_own() -> None:
+    """It would tell of that one's end, and start nothing."""
+    world = World()
+    older = world.start_by_hand()
+    world.cancel_by_hand(older)
+    world.tick(11 * SECOND)
+
+    world.send(action="start", database=ORDERS, backup_id="nightly")
+
+    assert world.outcomes == ["STARTED"]
+    assert world.results[0]["operation"] != older
+
+
+class Meanwhile(SpannerPort):
+    """Spanner, where something happens between the first list and what comes after it."""
+
+    def __init__(self, world: World, happens: Callable[[], object]) -> None:
+        """Takes what happens."""
+        super().__init__(world.spanner, world.clock, world.faults)
+        self.happens: Callable[[], object] | None = happens
+
+    def list_operations(self, *args: Any, **kwargs: Any) -> Listing:  # noqa: ANN401 handed on as they come
+        """Lists, and lets it happen."""
+        listed = super().list_operations(*args, **kwargs)
+        happens, self.happens = self.happens, None
+        if happens is not None:
+            happens()
+        return listed
+
+
+@NAMED
 @pytest.mark.parametrize("exists_first", [True, False])
-def test_a_start_attaches_to_what_a_faster_delivery_started_meanwhile(*, exists_first: bool) -> None:
+def test_a_start_attaches_to_what_a_faster_delivery_started_meanwhile(
+    named: dict[str, str], *, exists_first: bool
+) -> None:
     """Of two deliveries at once, the one that Spanner refuses finds the other's operation, whatever the refusal."""
     world = World()
-    world.spanner = State(databases=[ORDERS], exists_before_pending=exists_first)
-    delivery = world.publish({"action": "start", "database": ORDERS, "backup_id": "nightly"})
+    world.spanner = SpannerState(databases=[ORDERS], exists_before_pending=exists_first)
+    delivery = world.publish({"action": "start", "database": ORDERS, **named})
+    spanner = Meanwhile(world, lambda: world.deliver(delivery))
 
-    class Overtaken(SpannerPort):
-        """The other delivery comes between the list and the create."""
+    deliver(delivery, world.now, replace(world.ports, spanner=spanner), world.settings)
 
-        def list_operations(
-            self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
-        ) -> list[Operation]:
-            """Lists, and lets the other delivery go ahead."""
-            listed = super().list_operations(instance, database=database, backup=backup)
-            if not started(world):
-                world.start_by_hand()
-            return listed
-
-    ports = replace(world.ports, spanner=Overtaken(world.spanner, world.clock, world.faults))
-    report = deliver(delivery, world.now, ports, world.settings)
-
-    assert world.calls["CreateBackup"] == 1
-    assert world.outcomes == ["STARTED"]
-    assert report.next_look is not None
+    assert world.calls["CreateBackup"] == 2
     assert started(world) == 1
+    assert world.outcomes == ["STARTED", "STARTED"]
+    assert len(world.tasks.pending()) == 1
 
 
-def test_a_name_that_somebody_else_holds_is_not_taken_over() -> None:
-    """An older backup of that name is left alone, and the refusal names who holds it."""
-    world = World(Plan(duration=MINUTE))
-    holder = world.start_by_hand()
-    world.tick(HOUR)
-    world.start_by_hand("another")
-    world.tick(HOUR)
+@pytest.mark.parametrize("scheduled", [False, True], ids=["by hand", "by a schedule"])
+@pytest.mark.parametrize("before", [8 * SECOND, -SECOND], ids=["before", "after"])
+def test_a_start_took_over_and_cancelled_what_somebody_else_began_seconds_before_it(
+    before: timedelta, *, scheduled: bool
+) -> None:
+    """No closeness in time makes a backup ours: the holder is named, and nobody touches it."""
+    world = World(Plan(duration=HOUR))
+    begin = world.start_scheduled if scheduled else world.start_by_hand
+    holder = begin("nightly")
 
-    report = world.send(action="start", database=ORDERS, backup_id="nightly")
-
-    assert world.outcomes == ["REJECTED"]
-    assert report.results[0].error is not None
-    assert report.results[0].error.code == "ALREADY_EXISTS"
-    assert f"the name is held by the backup of {holder}" in world.detail
-    assert world.exists()
-    assert started(world) == 2
-    assert not world.tasks.pending()
-
-
-def test_a_slot_that_somebody_else_holds_is_not_taken_over() -> None:
-    """One backup of a database can be pending; a running one that isn't ours keeps the slot."""
-    world = World()
-    holder = world.start_by_hand("by-hand")
-    world.tick(HOUR / 2)
-
-    report = world.send(action="start", database=ORDERS, backup_id="nightly")
-
-    assert world.outcomes == ["REJECTED"]
-    assert report.results[0].error is not None
-    assert report.results[0].error.code == "FAILED_PRECONDITION"
-    assert f"the database's slot is held by {holder}, started at 2026-11-22T02:00:00+00:00" in world.detail
-    assert not world.tasks.pending()
-
-
-def test_a_scheduled_backup_that_happens_to_have_the_name_is_not_taken_over() -> None:
-    """Same name, same database, started after the message: yet a native schedule's, and not ours to stop."""
-    world = World()
+    world.now = START + before
     delivery = world.publish({"action": "start", "database": ORDERS, "backup_id": "nightly", "cancel_after": "0s"})
-    holder = world.start_scheduled("nightly")
-
+    world.now = START + 9 * SECOND
     world.deliver(delivery)
 
     assert world.outcomes == ["REJECTED"]
@@ -242,30 +289,146 @@ def test_a_scheduled_backup_that_happens_to_have_the_name_is_not_taken_over() ->
     assert not world.tasks.pending()
 
 
-def test_a_refusal_that_nobody_s_operation_explains_is_told_in_google_s_words() -> None:
-    """Where no operation holds name or slot, Google's text stands alone."""
-    world = World()
-    world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION, message="The database is not ready."))
+def interrupted(world: World, **more: str) -> Delivery:
+    """A start that made its backup and died before it could have it followed."""
+    world.faults.plan(Fault("CreateTask", Code.UNAVAILABLE))
+    assert world.send(action="start", database=ORDERS, backup_id="nightly", **more).retry
+    assert world.last is not None
+    return world.last
 
-    world.send(action="start", database=ORDERS, backup_id="nightly")
+
+class Changed(SpannerPort):
+    """Spanner, but somebody has changed every backup's expiry."""
+
+    def get_backup(self, name: BackupName) -> Backup:
+        """Reads one backup."""
+        return replace(super().get_backup(name), expire_time=START + DAY)
+
+    def list_operations(self, *args: Any, **kwargs: Any) -> Listing:  # noqa: ANN401 handed on as they come
+        """Reads the operations."""
+        (one,) = super().list_operations(*args, **kwargs).operations
+        return Listing((replace(one, response=one.response and replace(one.response, expire_time=START + DAY)),))
+
+
+@pytest.mark.parametrize("later", [SECOND, 2 * HOUR], ids=["running", "complete"])
+def test_a_backup_whose_expiry_a_person_has_changed_is_not_taken_over(later: timedelta) -> None:
+    """Doubt protects: it may be another's, so it is named, and the start's limit neither stops nor deletes it."""
+    world = World(Plan(duration=HOUR))
+    delivery = interrupted(world, cancel_after="0s")
+    world.tick(later)
+
+    deliver(delivery, world.now, replace(world.ports, spanner=Changed(world.spanner, world.clock)), world.settings)
 
     assert world.outcomes == ["REJECTED"]
-    assert world.detail == "Google refused: The database is not ready."
+    assert f"{NIGHTLY}/operations/" in world.detail
+    assert not world.tasks.pending()
 
 
-@pytest.mark.parametrize(("late", "outcome"), [(HOUR, "STARTED"), (HOUR + SECOND, "REJECTED")])
-def test_a_start_that_comes_too_late_is_not_carried_out(late: timedelta, outcome: str) -> None:
-    """`start_within` is counted from publishing to delivery; the limit itself is still in time."""
+def test_an_expiry_that_was_changed_after_the_end_takes_no_proof_away() -> None:
+    """The operation's answer still has the mark, so the start tells at once what has become of it."""
+    world = World(Plan(duration=HOUR))
+    interrupted(world)
+    world.tick(2 * HOUR)
+    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + DAY, ("expire_time",)))
+
+    assert world.again().next_look == 0 * SECOND
+    world.look()
+
+    assert world.outcomes == ["STARTED", "COMPLETED"]
+    assert world.detail == f"{NIGHTLY} is complete and is kept until 2026-11-23 02:00 UTC."
+
+
+@pytest.mark.parametrize("by", ["cancelled", "deleted, and the name taken by another"])
+def test_a_start_whose_backup_somebody_stopped_does_not_begin_anew_when_it_comes_again(by: str) -> None:
+    """What was begun and came to nothing is told of as what it is."""
+    world = World(Plan(duration=2 * HOUR, cancel_duration=None if "deleted" in by else 10 * SECOND))
+    interrupted(world)
+    (operation,) = (event.operation for event in world.spanner.history if event.what is What.BACKUP_STARTED)
+    assert operation is not None
+    world.tick(SECOND)
+    if by == "cancelled":
+        world.cancel_by_hand(operation)
+    else:
+        world.delete_by_hand(NIGHTLY)
+        world.start_scheduled("nightly")
+    begun = started(world)
+
+    world.again()
+
+    assert started(world) == begun
+    assert [(result["outcome"], result["operation"]) for result in world.results] == [("STARTED", operation)]
+
+
+@pytest.mark.parametrize(
+    ("backup_id", "code", "holder"), [("other", "FAILED_PRECONDITION", SLOT), ("nightly", "ALREADY_EXISTS", NAME)]
+)
+def test_a_start_that_somebody_stands_in_the_way_of_is_told_in_full(backup_id: str, code: str, holder: str) -> None:
+    """Google's words, and the operation that holds the database's one slot or the name."""
+    world = World(LOSES)
+    operation = world.start_by_hand(backup_id)
+    world.tick(MINUTE)
+    if code == "ALREADY_EXISTS":
+        world.tick(3 * HOUR)
+        world.start_by_hand("another")
+        world.tick(3 * HOUR)
+    world.faults.plan(Fault("CreateBackup", Code[code], message="No"))
+
+    report = world.send(action="start", database=ORDERS, backup_id="nightly")
+
+    held = f"No{holder.format(operation=operation)}"
+    error = {"code": code, "message": held}
+    assert world.results == [
+        of_command(world, "REJECTED", f"Google refused: {held}", ORDERS, database=ORDERS, error=error)
+    ]
+    assert replace(report, results=()) == Report("start", database=ORDERS, error=ErrorText(code, held))
+    assert not world.tasks.pending()
+
+
+@pytest.mark.parametrize("code", [Code.PERMISSION_DENIED, Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION])
+def test_a_start_that_google_refuses_for_good_is_rejected_in_its_words(code: Code) -> None:
+    """No retry can help, so the message is acknowledged; where nobody holds the slot, Google's text stands alone."""
     world = World()
-    delivery = world.publish({"action": "start", "database": ORDERS, "start_within": "1h"})
+    world.faults.plan(Fault("CreateBackup", code, message="no"))
 
+    report = world.send(action="start", database=ORDERS)
+
+    error = {"code": code.name, "message": "no"}
+    assert world.results == [of_command(world, "REJECTED", "Google refused: no", ORDERS, database=ORDERS, error=error)]
+    assert not report.retry
+
+
+@pytest.mark.parametrize("method", ["list_operations", "create_backup"])
+def test_the_field_that_google_objected_to_was_not_named(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told in words, and as what a program can read."""
+    world = World()
+
+    def object_to_two(*_: object, **__: object) -> NoReturn:
+        violations = (("backup.expire_time", "is too soon"), ("backup.name", "is odd"))
+        raise RefusedError("INVALID_ARGUMENT", "Invalid", violations=violations)
+
+    monkeypatch.setattr(SpannerPort, method, object_to_two)
+
+    world.send(action="start", database=ORDERS)
+
+    (result,) = world.results
+    assert result["field"] == "backup.expire_time"
+    assert result["detail"] == "Google refused: Invalid; backup.expire_time: is too soon; backup.name: is odd"
+
+
+@pytest.mark.parametrize("late", [HOUR, HOUR + MINUTE])
+def test_a_start_that_comes_too_late_is_not_carried_out(late: timedelta) -> None:
+    """`start_within` is counted from publishing to delivery; the limit itself is still in time."""
+    world = World(LOSES)
+    delivery = world.publish({"action": "start", "database": ORDERS, "backup_id": "nightly", "start_within": "1h"})
     world.tick(late)
-    world.deliver(delivery)
 
-    assert world.outcomes == [outcome]
-    assert started(world) == (outcome == "STARTED")
-    if outcome == "REJECTED":
-        assert "the message came 1h1s after it was published, more than 1h" in world.detail
+    report = world.deliver(delivery)
+
+    assert started(world) == (late == HOUR)
+    if late > HOUR:
+        why = f"Did not start {NIGHTLY}: the message came 1h1m after it was published, more than 1h."
+        assert world.results == [of_command(world, "REJECTED", why, ORDERS, database=ORDERS)]
+        assert replace(report, results=()) == Report("start", database=ORDERS)
 
 
 def test_a_start_that_comes_again_too_late_still_follows_what_it_started_in_time() -> None:
@@ -281,30 +444,27 @@ def test_a_start_that_comes_again_too_late_still_follows_what_it_started_in_time
     assert world.outcomes == ["STARTED", "COMPLETED"]
 
 
-def test_a_start_that_is_cancelled_at_once_leaves_nothing_behind() -> None:
-    """`cancel_after: 0s` is the samples' create and cancel."""
-    world = World(Plan(duration=HOUR, cancel_duration=5 * SECOND))
+@pytest.mark.parametrize(
+    ("cancel_after", "if_created", "plan", "end"),
+    [
+        ("0s", "delete", WINS, "CANCELLED"),
+        ("1h", "delete", LOSES, "COMPLETED_THEN_DELETED"),
+        ("1h", "keep", LOSES, "COMPLETED_KEPT"),
+    ],
+)
+def test_a_start_that_takes_too_long_is_stopped_at_its_limit(
+    cancel_after: str, if_created: str, plan: Plan, end: str
+) -> None:
+    """A poll comes at the very moment of the limit, or as soon as one may; `0s` is the samples' create and cancel."""
+    world = World(plan)
 
-    world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="0s")
+    world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after=cancel_after, if_created=if_created)
     world.looks()
 
-    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", "CANCELLED"]
-    assert world.results[-1]["billed"] == {"hours_min": 0, "size_bytes": 0}
-    assert not world.exists()
-    assert world.now < START + 2 * MINUTE
-
-
-def test_a_start_that_takes_too_long_is_stopped_at_its_limit() -> None:
-    """A look is made at the very moment of the limit, however far off the next one would be."""
-    world = World(Plan(duration=6 * HOUR, cancel_duration=None))
-
-    world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="1h")
-    world.looks()
-
-    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
+    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", end]
     received = next(event for event in world.spanner.history if event.what is What.CANCEL_RECEIVED)
-    assert received.at == START + HOUR
-    assert not world.exists()
+    assert received.at == START + (HOUR if cancel_after == "1h" else 10 * SECOND)
+    assert world.exists() is (end == "COMPLETED_KEPT")
 
 
 def test_a_start_that_ends_just_before_its_limit_is_kept_however_late_the_look() -> None:
@@ -319,81 +479,55 @@ def test_a_start_that_ends_just_before_its_limit_is_kept_however_late_the_look()
     assert world.exists()
 
 
-def test_a_start_whose_stop_came_too_late_may_keep_the_backup() -> None:
-    """`if_created: keep` stops what can be stopped and never deletes."""
-    world = World(Plan(duration=2 * HOUR, cancel_duration=None))
-
-    world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="1h", if_created="keep")
-    world.looks()
-
-    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_KEPT"]
-    assert world.exists()
-
-
 def test_history_tells_when_a_backup_should_end() -> None:
     """A database whose backups took three hours isn't asked about in the first one."""
     world = World(Plan(duration=3 * HOUR))
-    world.send(action="start", database=ORDERS)
-    first = len(world.looks())
+    first = world.send(action="start", database=ORDERS)
+    world.looks()
 
-    report = world.send(action="start", database=ORDERS)
-    second = len(world.looks())
+    second = world.send(action="start", database=ORDERS)
 
-    assert report.next_look is not None
-    assert report.next_look >= 50 * MINUTE
-    assert second < first
+    assert first.next_look is not None
+    assert second.next_look is not None
+    assert first.next_look < HOUR / 2 < second.next_look
 
 
-def test_a_dry_run_says_what_would_be_started_and_touches_nothing() -> None:
-    """The name and the expiry are resolved, and who is in the way."""
-    world = World()
-    holder = world.start_by_hand()
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+def test_a_start_carries_along_how_long_its_backup_should_take(*, many: bool) -> None:
+    """From the same database's earlier ones, whatever others took."""
+    world = World(LOSES, databases=(ORDERS, USERS))
+    world.start_by_hand("one")
+    world.start_by_hand("two", USERS)
+    world.tick(3 * HOUR)
 
-    world.send(action="start", database=ORDERS, dry_run=True)
+    if many:
+        world.send(action="start", instance=INSTANCE, databases=["orders"])
+        world.look()
+        world.look()
+    else:
+        world.send(action="start", database=ORDERS)
 
-    (result,) = world.results
-    assert result["outcome"] == "DRY_RUN"
-    assert result["backup"].startswith(f"{INSTANCE}/backups/orders-20261122-020000-")
-    assert "to expire at 2026-12-06 02:00 UTC" in result["detail"]
-    assert holder in result["detail"]
-    assert started(world) == 1
-    assert set(world.calls) == {"ListBackupOperations", "Publish"}
+    waiting = [parse_follow_up(publish_of(task).messages[0].data) for task in world.tasks.pending()]
+    (look,) = (one for one in waiting if isinstance(one, Look))
+    assert (look.expected_seconds, look.expected_spread) == (7200, 0.231)
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
-    [(Code.PERMISSION_DENIED, "no role"), (Code.INVALID_ARGUMENT, "bad time"), (Code.UNIMPLEMENTED, "not here")],
+    ("backup_id", "after", "holder", "expires"),
+    [(None, MINUTE, "", "02:01"), ("other", MINUTE, SLOT, "02:01"), ("nightly", 3 * HOUR, NAME, "05:00")],
 )
-def test_a_start_that_google_refuses_for_good_is_rejected_in_its_words(code: Code, words: str) -> None:
-    """No retry can help, so the message is acknowledged."""
-    world = World()
-    world.faults.plan(Fault("CreateBackup", code, message=words))
+def test_a_dry_start_says_what_would_be_started_and_touches_nothing(
+    backup_id: str | None, after: timedelta, holder: str, expires: str
+) -> None:
+    """What would be started, until when it would be kept, and who stands in the way; others' databases don't."""
+    world = World(LOSES, databases=(ORDERS, USERS))
+    operation = world.start_by_hand(backup_id, ORDERS) if backup_id else world.start_by_hand("other", USERS)
+    world.tick(after)
 
-    report = world.send(action="start", database=ORDERS)
+    report = world.send(action="start", database=ORDERS, backup_id="nightly", dry_run=True)
 
-    (result,) = world.results
-    assert result["outcome"] == "REJECTED"
-    assert result["error"] == {"code": code.name, "message": words}
-    assert (result["database"], report.retry) == (ORDERS, False)
-
-
-def test_a_start_of_a_database_that_is_not_there_is_rejected() -> None:
-    """Spanner says what is missing."""
-    world = World()
-
-    world.send(action="start", database=USERS)
-
-    assert world.outcomes == ["REJECTED"]
-    assert USERS in world.detail
-
-
-def test_a_backup_that_fails_is_told_with_its_error() -> None:
-    """FAILED carries Google's code and text."""
-    world = World(Plan(duration=HOUR, error=Status(Code.INTERNAL, "disk on fire")))
-
-    world.send(action="start", database=ORDERS, backup_id="nightly")
-    world.looks()
-
-    assert world.outcomes == ["STARTED", "FAILED"]
-    assert world.results[-1]["error"] == {"code": "INTERNAL", "message": "disk on fire"}
-    assert world.detail == f"{NIGHTLY} failed with INTERNAL: disk on fire."
+    would = f"Would start {NIGHTLY} of {ORDERS}, to expire at 2026-12-06 {expires} UTC"
+    detail = f"{would}{holder.format(operation=operation)}."
+    assert world.results == [of_command(world, "DRY_RUN", detail, ORDERS, backup=NIGHTLY, database=ORDERS)]
+    assert replace(report, results=()) == Report("start", database=ORDERS)
+    assert set(world.calls) == {"ListBackupOperations", "Publish"}

@@ -9,9 +9,9 @@ import pytest
 from backstop.context import Report
 from backstop.messages import Delivery
 from backstop.ports import Settings
-from backstop.results import ErrorText
 from emulators.errors import Code
 from emulators.faults import Fault
+from emulators.spanner.plans import Plan
 from tests.unit.handlers_world import (
     COMMANDS,
     FOLLOW_UPS,
@@ -21,43 +21,60 @@ from tests.unit.handlers_world import (
     NIGHTLY,
     ORDERS,
     START,
+    USERS,
     World,
 )
 from tests.unit.told import LOSES, of_command
 
-NOTHING = "Nothing to cancel: no such operation ran when the command was published, or in the 10m before."
-NONE_FOUND = "Found no operation to follow; Spanner keeps them for 7 days after their end."
-NO_ROLE = ErrorText("PERMISSION_DENIED", "no role")
 
-
-def test_a_cancel_that_means_nothing_is_told_in_full() -> None:
-    """It says of when it speaks."""
+@pytest.mark.parametrize(
+    ("action", "target", "outcome", "why"),
+    [
+        (
+            "cancel",
+            {"database": ORDERS},
+            "NOTHING_TO_CANCEL",
+            f"Nothing to cancel: Spanner knows no operation for {ORDERS} in the last 7 days.",
+        ),
+        ("cancel", {"database": USERS}, "REJECTED", f"Cancelled nothing, as there is no {USERS}."),
+        ("cancel", {"backup": NIGHTLY}, "REJECTED", f"Cancelled nothing, as there is no {NIGHTLY}."),
+        (
+            "follow",
+            {"database": ORDERS},
+            "REJECTED",
+            f"Found no operation of {ORDERS} to follow; Spanner keeps them for 7 days after their end.",
+        ),
+        ("follow", {"backup": NIGHTLY}, "REJECTED", f"Followed nothing, as there is no {NIGHTLY}."),
+    ],
+)
+def test_a_command_whose_target_has_no_operation_is_told_in_full(
+    action: str, target: dict[str, str], outcome: str, why: str
+) -> None:
+    """It is named; one that isn't there at all is a mistake."""
     world = World()
 
-    report = world.send(action="cancel", database=ORDERS)
+    report = world.send(action=action, **target)
 
-    assert world.results == [of_command(world, "NOTHING_TO_CANCEL", NOTHING, ORDERS, database=ORDERS)]
-    assert replace(report, results=()) == Report("cancel")
+    (subject,) = target.values()
+    warning = {"severity": "WARNING"} if outcome == "NOTHING_TO_CANCEL" else {}
+    assert world.results == [of_command(world, outcome, why, subject, **target, **warning)]
+    assert replace(report, results=()) == Report(action)
 
 
 def test_a_cancel_of_what_ended_long_ago_is_told_in_full() -> None:
-    """The operation that it names is there."""
+    """When it ended, and how its backup can be deleted."""
     world = World(LOSES)
     operation = world.start_by_hand()
     world.tick(3 * HOUR)
 
     world.send(action="cancel", operation=operation)
 
-    assert world.results == [of_command(world, "NOTHING_TO_CANCEL", NOTHING, operation, operation=operation)]
-
-
-def test_a_follow_that_finds_nothing_is_told_in_full() -> None:
-    """It says how far back Spanner's list goes."""
-    world = World()
-
-    world.send(action="follow", backup=NIGHTLY)
-
-    assert world.results == [of_command(world, "REJECTED", NONE_FOUND, NIGHTLY, backup=NIGHTLY)]
+    why = (
+        f"Nothing to cancel for {operation}: {operation} ended last, at 2026-11-22 04:00:00 UTC. If its backup is to "
+        "go: gcloud spanner backups delete nightly --instance=main"
+    )
+    told = of_command(world, "NOTHING_TO_CANCEL", why, operation, operation=operation, severity="WARNING")
+    assert world.results == [told]
 
 
 @pytest.mark.parametrize(
@@ -83,36 +100,28 @@ def test_a_cancel_that_could_mean_several_operations_is_told_in_full() -> None:
 
     world.send(action="cancel", database=ORDERS, include_scheduled=True)
 
-    why = f"Cancelled nothing, as several operations ran: {two}, {one}. Name the one you mean."
+    why = f"Cancelled nothing, as any of these may be meant: {two}, {one}. Name the operation."
     assert world.results == [of_command(world, "REJECTED", why, ORDERS, database=ORDERS)]
 
 
-def test_a_refusal_is_told_in_full() -> None:
-    """Google's words are the detail, and the error."""
-    world = World()
-    world.faults.plan(Fault("ListBackupOperations", Code.PERMISSION_DENIED, message="no role"))
+def test_a_running_copy_was_invisible_to_whoever_named_it() -> None:
+    """It is told as what it is, and nothing is asked of Google that it would refuse."""
+    world = World(Plan(duration=MINUTE))
+    world.start_by_hand()
+    world.tick(HOUR)
+    backup = f"{INSTANCE}/backups/copy"
+    copy = world.spanner.begin_copy(world.now, NIGHTLY, backup, world.now + HOUR).name
 
-    report = world.send(action="cancel", database=ORDERS)
+    world.send(action="cancel", backup=backup)
+    world.send(action="cancel", operation=copy)
 
-    error = {"code": "PERMISSION_DENIED", "message": "no role"}
-    assert world.results == [
-        of_command(world, "REJECTED", "Google refused: no role", ORDERS, database=ORDERS, error=error)
+    left_alone = f"{copy} is left alone: it is a copy of {NIGHTLY}."
+    assert world.outcomes == ["REJECTED", "REJECTED"]
+    assert [result["detail"] for result in world.results] == [
+        f"Cancelled nothing. {left_alone}",
+        f"Did nothing: {left_alone}",
     ]
-    assert replace(report, results=()) == Report("cancel", error=NO_ROLE)
-
-
-def test_a_command_that_never_got_through_is_told_in_full() -> None:
-    """What stood in the way is in the detail, and the error."""
-    world = World(settings=Settings(FOLLOW_UPS, give_up_after=HOUR))
-    world.faults.plan(Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None, message="slow down"))
-
-    world.send(action="cancel", database=ORDERS)
-    last = world.looks()[-1]
-
-    error = {"code": "RESOURCE_EXHAUSTED", "message": "slow down"}
-    detail = "Could not be carried out in time: RESOURCE_EXHAUSTED: slow down."
-    assert world.results == [of_command(world, "GAVE_UP", detail, ORDERS, database=ORDERS, error=error)]
-    assert replace(last, results=()) == Report("put-back")
+    assert world.calls["CancelOperation"] == 0
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
@@ -130,34 +139,6 @@ def test_a_start_that_never_got_through_says_that_it_may_have_begun(*, dry_run: 
     assert (world.outcomes, world.detail) == (["GAVE_UP"], detail)
 
 
-def test_a_put_back_is_reported_in_full() -> None:
-    """The log says which step it is, when it comes again, and why."""
-    world = World()
-    world.faults.plan(Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, message="slow down"))
-
-    report = world.send(action="cancel", database=ORDERS)
-
-    assert report == Report(
-        "cancel",
-        step=1,
-        next_look=report.next_look,
-        note="Put back: RESOURCE_EXHAUSTED: slow down.",
-        error=ErrorText("RESOURCE_EXHAUSTED", "slow down"),
-    )
-    assert [task.schedule_time for task in world.tasks.pending()] == [world.now + (report.next_look or HOUR)]
-
-
-def test_a_refused_delivery_is_reported_in_full() -> None:
-    """The log says that it comes again, and why."""
-    world = World()
-    world.faults.plan(Fault("ListBackupOperations", Code.UNAVAILABLE, message="try again"))
-
-    report = world.send(action="cancel", database=ORDERS)
-
-    note, error = "To be delivered again: UNAVAILABLE: try again.", ErrorText("UNAVAILABLE", "try again")
-    assert report == Report("cancel", retry=True, note=note, error=error)
-
-
 @pytest.mark.parametrize(("message_id", "called"), [("17", "17"), ("", "(no id)")])
 @pytest.mark.parametrize(("topic", "subject"), [(COMMANDS, COMMANDS), ("", "unknown"), ("x" * 301, "x" * 300)])
 def test_a_message_that_can_t_be_understood_is_told_in_full(
@@ -173,7 +154,7 @@ def test_a_message_that_can_t_be_understood_is_told_in_full(
             "outcome": "REJECTED",
             "detail": f"Could not understand message {called}: operation | backup | database: exactly one of these "
             "must be given; found 'none of them'.",
-            "trigger": {"message_id": message_id, "publish_time": "2026-11-22T02:00:00Z"},
+            "trigger": {"message_id": message_id, "publish_time": "2026-11-22T02:00:00Z", "topic": topic},
             "subject": subject,
             "field": "operation | backup | database",
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emulators.spanner.plans import Plan
-from tests.unit.handlers_world import HOUR, NIGHTLY, ORDERS, SECOND
+from tests.unit.handlers_world import COMMANDS, HOUR, NIGHTLY, ORDERS, SECOND
 
 if TYPE_CHECKING:
     from tests.unit.handlers_world import World
@@ -51,6 +51,6 @@ def of_command(world: World, outcome: str, detail: str, subject: str, **more: ob
 
 def trigger(world: World) -> dict[str, Any]:
     """The command that was published last, as its outcomes name it."""
-    (*_, message) = world.pubsub.published("projects/demo-project/topics/commands")
+    (*_, message) = world.pubsub.published(COMMANDS)
     published = message.publish_time.isoformat().replace("+00:00", "Z")
-    return {"message_id": message.message_id, "publish_time": published}
+    return {"message_id": message.message_id, "publish_time": published, "topic": COMMANDS}

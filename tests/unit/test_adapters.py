@@ -1,0 +1,520 @@
+"""What the adapters read and send, beside what Google's own clients read and send."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient, types
+from google.cloud.tasks_v2.types import CreateTaskRequest
+from google.longrunning import operations_pb2
+from google.protobuf import empty_pb2
+from google.pubsub_v1.types import PublishRequest, PublishResponse
+
+from backstop.commands import Encryption, EncryptionType
+from backstop.errors import RefusedError, TransientError, UnhandledOperationError
+from backstop.follow_ups import Trigger
+from backstop.gcp import spanner
+from backstop.gcp.calls import SHARED, Budget
+from backstop.gcp.pubsub import PubSubResults
+from backstop.gcp.spanner import SpannerBackups
+from backstop.gcp.tasks import TasksQueue
+from backstop.lifecycle import Outcome
+from backstop.names import BackupName, OperationName
+from backstop.ports import Backup, Operation, OperationError
+from backstop.results import ATTRIBUTE_BYTES_MAX, TEXT_BYTES_MAX, Databases, Result
+from emulators.spanner.plans import Plan
+from emulators.spanner.server import SpannerEmulator
+from emulators.spanner.state import State
+from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, RESULTS, START, USERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OPERATION = OperationName(f"{NIGHTLY}/operations/o1")
+TOPIC = "projects/example.com:demo-project/topics/follow%2Dups"
+
+
+class Wire(grpc.GenericRpcHandler):
+    """All three services at one address: they note what they are asked, and answer what they are told to.
+
+    Attributes:
+        answers: By method: an answer, several in turn, or a refusal.
+        asked: Each method with its request, as bytes.
+        routes: What each request told Google's front end.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[tuple[str, bytes]] = []
+        self.routes: list[object] = []
+        self._server = grpc.server(ThreadPoolExecutor(1), handlers=[self])
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """Takes any call."""
+        method = handler_call_details.method.rpartition("/")[2]
+        self.routes.append(dict(handler_call_details.invocation_metadata).get("x-goog-request-params"))
+
+        def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+            self.asked.append((method, request))
+            found = self.answers.get(method, empty_pb2.Empty())
+            found = found.pop(0) if isinstance(found, list) else found
+            if isinstance(found, grpc.StatusCode):
+                context.abort(found, "no")
+            return bytes(
+                type(found).serialize(found) if hasattr(type(found), "serialize") else found.SerializeToString()
+            )
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+    def stop(self) -> None:
+        """Hangs up."""
+        self._server.stop(None)
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """The services, and clients that have yet to be made."""
+    server = Wire()
+    for service in ("SPANNER", "PUBSUB", "CLOUD_TASKS"):
+        monkeypatch.setenv(f"{service}_EMULATOR_HOST", server.address)
+    SHARED.begin()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def port() -> SpannerBackups:
+    """Spanner, for one delivery."""
+    return SpannerBackups(Budget())
+
+
+def at(minutes: float) -> datetime:
+    """A time that differs from every other, down to the microsecond."""
+    return START + timedelta(minutes=minutes, microseconds=123456 + int(minutes))
+
+
+BACKUP = types.Backup(
+    name=NIGHTLY,
+    database=ORDERS,
+    create_time=at(1),
+    expire_time=at(2),
+    version_time=at(3),
+    size_bytes=11,
+    exclusive_size_bytes=12,
+    freeable_size_bytes=13,
+    backup_schedules=[f"{ORDERS}/backupSchedules/s1"],
+    referencing_databases=[f"{INSTANCE}/databases/restored"],
+    referencing_backups=[f"{INSTANCE}/backups/copied"],
+)
+METADATA = types.CreateBackupMetadata(
+    name=NIGHTLY,
+    database=ORDERS,
+    progress={"progress_percent": 42, "start_time": at(4), "end_time": at(5)},
+    cancel_time=at(6),
+)
+
+BACKUP_FIELDS: dict[str, Callable[[types.Backup], object]] = {
+    "name": lambda read: read.name,
+    "database": lambda read: read.database,
+    "create_time": lambda read: read.create_time,
+    "expire_time": lambda read: read.expire_time,
+    "size_bytes": lambda read: read.size_bytes,
+    "exclusive_size_bytes": lambda read: read.exclusive_size_bytes,
+    "freeable_size_bytes": lambda read: read.freeable_size_bytes,
+    "schedules": lambda read: tuple(read.backup_schedules),
+    "referenced_by": lambda read: (*read.referencing_databases, *read.referencing_backups),
+}
+"""Each field that the adapter reads, as Google's own client reads it."""
+
+OPERATION_FIELDS: dict[str, Callable[[Any, types.CreateBackupMetadata], object]] = {
+    "name": lambda read, _: read.name,
+    "backup": lambda _, metadata: metadata.name,
+    "database": lambda _, metadata: metadata.database,
+    "start_time": lambda _, metadata: metadata.progress.start_time,
+    "end_time": lambda _, metadata: metadata.progress.end_time,
+    "percent": lambda _, metadata: metadata.progress.progress_percent,
+    "cancel_time": lambda _, metadata: metadata.cancel_time,
+}
+
+
+def operation(
+    metadata: Any = METADATA,  # noqa: ANN401 any message of Google's
+    response: types.Backup | None = None,
+    **fields: Any,  # noqa: ANN401 as above
+) -> operations_pb2.Operation:
+    """An operation as Spanner describes it."""
+    made = operations_pb2.Operation(**{"name": OPERATION, **fields})
+    if metadata is not None:
+        made.metadata.Pack(type(metadata).pb(metadata))
+    if response is not None:
+        made.response.Pack(types.Backup.pb(response))
+    return made
+
+
+def official(wire: Wire) -> DatabaseAdminClient:
+    """Google's client, unmodified."""
+    transport = DatabaseAdminClient.get_transport_class("grpc")
+    return DatabaseAdminClient(transport=transport(channel=grpc.insecure_channel(wire.address)))
+
+
+def test_each_field_of_a_backup_is_what_google_s_client_reads(wire: Wire, port: SpannerBackups) -> None:
+    """None is left out, and none is empty, so that a field that is dropped would be seen."""
+    wire.answers["GetBackup"] = BACKUP
+
+    ours, theirs = port.get_backup(NIGHTLY), official(wire).get_backup(name=NIGHTLY)
+
+    assert {one.name: getattr(ours, one.name) for one in dataclasses.fields(Backup)} == {
+        name: read(theirs) for name, read in BACKUP_FIELDS.items()
+    }
+    assert len(ours.referenced_by) == 2
+    assert all(BACKUP_FIELDS[name](theirs) for name in BACKUP_FIELDS)
+
+
+def test_each_field_of_an_operation_is_what_google_s_client_reads(wire: Wire, port: SpannerBackups) -> None:
+    """One that runs, as it is read by its name and in a list."""
+    wire.answers["GetOperation"] = operation()
+    wire.answers["ListBackupOperations"] = types.ListBackupOperationsResponse(operations=[operation()])
+
+    ours, theirs = port.get_operation(OPERATION), official(wire).get_operation({"name": OPERATION})
+    metadata = types.CreateBackupMetadata.deserialize(theirs.metadata.value)
+
+    assert {name: getattr(ours, name) for name in OPERATION_FIELDS} == {
+        name: read(theirs, metadata) for name, read in OPERATION_FIELDS.items()
+    }
+    assert all(getattr(ours, name) for name in OPERATION_FIELDS)
+    rest = {one.name for one in dataclasses.fields(Operation)} - OPERATION_FIELDS.keys()
+    assert {name: getattr(ours, name) for name in rest} == {"error": None, "response": None, "unexplained": False}
+    assert port.list_operations(INSTANCE).operations == (ours,)
+
+
+def test_how_an_operation_ended_is_what_it_says(wire: Wire, port: SpannerBackups) -> None:
+    """With an error, with a backup, or with neither, or with one that can't be read; then it stays unexplained."""
+    unreadable = operation(done=True, response=types.Backup(name=NIGHTLY))
+    wire.answers["GetOperation"] = [
+        operation(done=True, response=BACKUP),
+        operation(done=True, error={"code": 1, "message": "stopped"}),
+        operation(done=True, error={"code": 99, "message": "what?"}),
+        operation(done=True),
+        unreadable,
+    ]
+    wire.answers["GetBackup"] = BACKUP
+
+    succeeded, stopped, odd, nothing, not_read = (port.get_operation(OPERATION) for _ in range(5))
+
+    assert succeeded.response == port.get_backup(NIGHTLY)
+    assert stopped.error == OperationError("CANCELLED", "stopped")
+    assert odd.error == OperationError("UNKNOWN", "what?")
+    assert [one.unexplained for one in (succeeded, stopped, odd, nothing, not_read)] == [*3 * [False], True, True]
+    assert all(one.done for one in (succeeded, stopped, odd, nothing, not_read))
+
+
+def changed(**fields: object) -> types.CreateBackupMetadata:
+    """The description of an operation, with these fields."""
+    progress = {"progress_percent": 1, "start_time": START}
+    return types.CreateBackupMetadata(**{"name": NIGHTLY, "database": ORDERS, "progress": progress, **fields})
+
+
+def raw(seconds: int, field: str = "start_time") -> types.CreateBackupMetadata:
+    """One with a time that Python may not hold."""
+    made = changed()
+    pb = types.CreateBackupMetadata.pb(made)
+    stamp = pb.cancel_time if field == "cancel_time" else getattr(pb.progress, field)
+    stamp.seconds = seconds
+    return made
+
+
+COPY = types.CopyBackupMetadata(
+    name=NIGHTLY, source_backup=f"{INSTANCE}/backups/source", progress={"start_time": START}
+)
+
+UNHANDLED = {
+    "it is a copy of projects/demo-project/instances/main/backups/source": operation(COPY),
+    "it doesn't say what it is": operation(None),
+    "it has no start_time": operation(changed(progress={})),
+    "it has an implausible start_time: 253402300800 s after 1970": operation(raw(253_402_300_800)),
+    "it has an implausible start_time: -62135596801 s after 1970": operation(raw(-62_135_596_801)),
+    "it has an implausible end_time: 221845392000 s after 1970": operation(raw(221_845_392_000, "end_time")),
+    "it has an implausible cancel_time: -1 s after 1970": operation(raw(-1, "cancel_time")),
+    "it names 'a/b', which must have the form": operation(changed(database="a/b")),
+    "it names 'operations/odd', which must have the form": operation(name="operations/odd"),
+}
+
+
+@pytest.mark.parametrize("why", UNHANDLED)
+def test_an_operation_that_can_t_be_read_hides_no_other_and_is_told_by_its_name(
+    why: str, wire: Wire, port: SpannerBackups
+) -> None:
+    """In a list it stands beside the others; asked for by name, it is refused, and so is a start that made it."""
+    odd, good = UNHANDLED[why], operation(name=f"{OPERATION}9")
+    wire.answers["ListBackupOperations"] = types.ListBackupOperationsResponse(operations=[odd, good])
+    wire.answers["GetOperation"] = wire.answers["CreateBackup"] = odd
+
+    listing = port.list_operations(INSTANCE)
+
+    assert [one.name for one in listing.operations] == [good.name]
+    (unhandled,) = listing.unhandled
+    assert unhandled.why.startswith(why)
+    assert (unhandled.name, unhandled.done, unhandled.is_copy) == (odd.name, False, "copy" in why)
+    with pytest.raises(UnhandledOperationError) as caught:
+        port.get_operation(OPERATION)
+    assert caught.value.unhandled == unhandled
+    with pytest.raises(TransientError, match="UNKNOWN"):
+        port.create_backup(ORDERS, NIGHTLY, expire_time=START, version_time=None, encryption=None)
+
+
+def test_the_last_moment_of_the_plausible_times_is_read(wire: Wire, port: SpannerBackups) -> None:
+    """A sum with it still has room in what Python can hold."""
+    wire.answers["GetOperation"] = operation(raw(221_845_391_999))
+
+    assert port.get_operation(OPERATION).start_time == datetime(8999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def test_nanoseconds_are_cut_in_the_same_way_wherever_a_time_is_read(wire: Wire, port: SpannerBackups) -> None:
+    """Python holds no more; rounding up could make a time later than one that Spanner says is the later."""
+    backup = types.Backup.deserialize(types.Backup.serialize(BACKUP))
+    types.Backup.pb(backup).create_time.nanos = 123_456_999
+    wire.answers["GetBackup"] = backup
+    wire.answers["GetOperation"] = operation(done=True, response=backup)
+
+    read = port.get_backup(NIGHTLY)
+
+    assert read.create_time.microsecond == 123_456
+    made = port.get_operation(OPERATION).response
+    assert made is not None
+    assert made.create_time == read.create_time
+
+
+@pytest.mark.parametrize("odd", [{"name": "backups/odd"}, {"database": "odd"}, {"create_time": None}])
+def test_a_backup_that_can_t_be_read_is_refused(odd: dict[str, object], wire: Wire, port: SpannerBackups) -> None:
+    """The message that asks for it isn't brought for ever."""
+    usual = {"name": NIGHTLY, "database": ORDERS, "create_time": START, "expire_time": START}
+    wire.answers["GetBackup"] = types.Backup(**{**usual, **odd})
+
+    with pytest.raises(RefusedError, match=r"DATA_LOSS: Spanner's description of .*/nightly can't be read: it "):
+        port.get_backup(NIGHTLY)
+
+
+def test_a_list_is_read_to_its_end_however_small_its_pages(wire: Wire, port: SpannerBackups) -> None:
+    """The server may give fewer than were asked for; 30 pages of one are no more than one of 30."""
+    numbers = range(30)
+    wire.answers["ListBackupOperations"] = [
+        types.ListBackupOperationsResponse(operations=[operation(name=f"{OPERATION}{one}")], next_page_token=token)
+        for one, token in zip(numbers, [*"x" * 29, ""], strict=True)
+    ]
+
+    assert len(port.list_operations(INSTANCE).operations) == len(numbers)
+
+
+def test_a_list_without_an_end_is_refused(wire: Wire, port: SpannerBackups, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of it could be misleading."""
+    monkeypatch.setattr(spanner, "ITEMS_MAX", 20)
+    page = types.ListBackupOperationsResponse(operations=[operation()], next_page_token="more")  # noqa: S106 a page
+    wire.answers["ListBackupOperations"] = page
+
+    with pytest.raises(RefusedError, match="lists more than 20 operations"):
+        port.list_operations(INSTANCE)
+
+    assert len(wire.asked) == 20
+
+
+def test_a_list_of_empty_pages_ends_with_the_delivery_s_time(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No count of items would end it."""
+    monkeypatch.setattr("backstop.gcp.calls.DELIVERY_S_MAX", 0.5)
+    wire.answers["ListBackupOperations"] = types.ListBackupOperationsResponse(next_page_token="more")  # noqa: S106
+
+    with pytest.raises(TransientError, match="DEADLINE_EXCEEDED"):
+        SpannerBackups(Budget()).list_operations(INSTANCE)
+
+
+def test_a_database_with_a_name_of_unknown_form_hides_no_other(wire: Wire, port: SpannerBackups) -> None:
+    """A name from Google is never a crash."""
+    named = [types.Database(name=name) for name in (USERS, "databases/odd", ORDERS)]
+    wire.answers["ListDatabases"] = types.ListDatabasesResponse(databases=named)
+
+    assert port.list_databases(INSTANCE) == [ORDERS, USERS]
+
+
+def test_a_copy_is_seen_where_its_backup_or_its_instance_is_asked_for(
+    port: SpannerBackups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the unmodified filter of the emulated Spanner; a database has no copies."""
+    with SpannerEmulator(state=State(databases=[ORDERS], strict=True)) as emulator:
+        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.address)
+        SHARED.begin()
+        emulator.set_plan(ORDERS, Plan(duration=timedelta(0)))
+        expire_time = datetime.now(UTC) + timedelta(days=7)
+        made = port.create_backup(ORDERS, NIGHTLY, expire_time=expire_time, version_time=None, encryption=None)
+        copied = emulator.begin_copy(NIGHTLY, f"{INSTANCE}/backups/copied", timedelta(hours=1))
+
+        of_copy, of_source, of_database, of_all = (
+            port.list_operations(INSTANCE, database=database, backup=backup)
+            for database, backup in ((None, BackupName(copied.target)), (None, NIGHTLY), (ORDERS, None), (None, None))
+        )
+
+    assert [one.name for one in of_copy.unhandled] == [one.name for one in of_all.unhandled] == [copied.name]
+    assert not [*of_source.unhandled, *of_database.unhandled, *of_copy.operations]
+    assert {one.operations[0].name for one in (of_source, of_database, of_all)} == {made.name}
+
+
+@pytest.mark.parametrize(("database", "kept"), [(ORDERS, ["of orders", "odd"]), (USERS, ["odd"])])
+def test_a_refused_filter_is_dropped_and_what_is_listed_is_sorted_out_here(
+    database: str, kept: list[str], wire: Wire, port: SpannerBackups
+) -> None:
+    """What says nothing of its database may be of any."""
+    odd = [changed(name="", database="", progress={}), changed(progress={}), COPY]
+    wire.answers["ListBackupOperations"] = [
+        grpc.StatusCode.INVALID_ARGUMENT,
+        types.ListBackupOperationsResponse(
+            operations=[operation(one, name=name) for one, name in zip(odd, ("odd", "of orders", "copy"), strict=True)]
+            + [operation()]
+        ),
+    ]
+
+    listing = port.list_operations(INSTANCE, database=type(ORDERS)(database))
+
+    assert sorted(one.name for one in listing.unhandled) == sorted(kept)
+    assert [one.name for one in listing.operations] == ([OPERATION] if database == ORDERS else [])
+
+
+def test_every_request_holds_what_google_s_client_would_send(wire: Wire, port: SpannerBackups) -> None:
+    """The bytes, read by Google's own types; and the name for Google's front end."""
+    wire.answers["CreateBackup"] = operation()
+    keys = ("projects/p/locations/l/keyRings/r/cryptoKeys/k",)
+    encryption = Encryption(EncryptionType.CUSTOMER_MANAGED_ENCRYPTION, keys)
+    port.create_backup(ORDERS, NIGHTLY, expire_time=at(7), version_time=at(8), encryption=encryption)
+    port.set_expire_time(NIGHTLY, at(9))
+    port.cancel_operation(OPERATION)
+    port.delete_backup(NIGHTLY, "nobody wants it")
+
+    (_, created), (_, updated), (_, cancelled), (_, deleted) = wire.asked
+    config = types.CreateBackupEncryptionConfig
+    assert types.CreateBackupRequest.deserialize(created) == types.CreateBackupRequest(
+        parent=INSTANCE,
+        backup_id="nightly",
+        backup=types.Backup(database=ORDERS, expire_time=at(7), version_time=at(8)),
+        encryption_config=config(
+            encryption_type=config.EncryptionType.CUSTOMER_MANAGED_ENCRYPTION, kms_key_names=list(keys)
+        ),
+    )
+    assert types.UpdateBackupRequest.deserialize(updated) == types.UpdateBackupRequest(
+        backup=types.Backup(name=NIGHTLY, expire_time=at(9)), update_mask={"paths": ["expire_time"]}
+    )
+    assert operations_pb2.CancelOperationRequest.FromString(cancelled).name == OPERATION
+    assert types.DeleteBackupRequest.deserialize(deleted).name == NIGHTLY
+    assert wire.routes == [
+        f"parent={INSTANCE}",
+        f"backup.name={NIGHTLY}",
+        f"name={OPERATION}",
+        f"name={NIGHTLY}",
+    ]
+
+
+def test_a_deletion_is_logged_before_it_is_asked_for(
+    wire: Wire, port: SpannerBackups, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No crash and no refusal can hide it."""
+    wire.answers["DeleteBackup"] = grpc.StatusCode.PERMISSION_DENIED
+
+    with pytest.raises(RefusedError):
+        port.delete_backup(NIGHTLY, "nobody wants it")
+
+    (line,) = map(json.loads, capfd.readouterr().out.splitlines())
+    assert line == {
+        "severity": "NOTICE",
+        "message": f"Deletes {NIGHTLY}: nobody wants it",
+        "backup": NIGHTLY,
+        "why": "nobody wants it",
+    }
+
+
+def test_a_follow_up_s_task_publishes_to_its_topic_whatever_that_is_called(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that holds `%2D` is quoted in an address, or the task would publish to another topic for ever."""
+    TasksQueue("projects/p/locations/l/queues/q", TOPIC, "a@b.c", Budget()).schedule("abc", b"{}", at(1))
+
+    ((_, asked),) = wire.asked
+    task = CreateTaskRequest.deserialize(asked).task
+    post = task.http_request
+    assert post.url == f"http://{wire.address}/v1/projects/example.com%3Ademo-project/topics/follow%252Dups:publish"
+    assert (task.name, task.schedule_time) == ("projects/p/locations/l/queues/q/tasks/abc", at(1))
+    assert (post.oauth_token.service_account_email, post.http_method.name) == ("a@b.c", "POST")
+    (message,) = json.loads(post.body)["messages"]
+    assert base64.b64decode(message["data"]) == b"{}"
+    monkeypatch.delenv("PUBSUB_EMULATOR_HOST")
+    assert TasksQueue("q", "t", "a", Budget())._url == "https://pubsub.googleapis.com/v1/t:publish"  # noqa: SLF001
+
+
+LONG = "ü" * 10_000
+HUGE = Result(
+    outcome=Outcome.REJECTED,
+    detail=LONG,
+    trigger=Trigger("17", START, "projects/p/topics/commands"),
+    subject=LONG,
+    databases=Databases(("orders",), {"users": LONG}),
+)
+
+
+def publish(result: Result) -> None:
+    """Tells an outcome."""
+    PubSubResults(RESULTS, "", Budget()).publish(result)
+
+
+def test_an_outcome_that_pub_sub_refuses_for_its_size_is_shortened_and_published(
+    wire: Wire, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Once more and no more often, with every text cut by its bytes; the log has it whole, and first."""
+    wire.answers["Publish"] = [grpc.StatusCode.INVALID_ARGUMENT, PublishResponse(message_ids=["1"])]
+
+    publish(HUGE)
+
+    _, (_, second) = wire.asked
+    (message,) = PublishRequest.deserialize(second).messages
+    told = json.loads(message.data)
+    assert len(told["detail"].encode()) <= TEXT_BYTES_MAX
+    assert len(told["databases"]["not_started"]["users"].encode()) <= ATTRIBUTE_BYTES_MAX
+    assert len(LONG.encode()) > ATTRIBUTE_BYTES_MAX >= max(len(one.encode()) for one in message.attributes.values())
+    (line,) = map(json.loads, capfd.readouterr().out.splitlines())
+    assert (line["message"], line["outcome"], line["message_id"]) == (LONG, "REJECTED", "17")
+
+
+def test_an_outcome_that_is_refused_again_is_an_error_in_the_log_and_nothing_else(
+    wire: Wire, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The delivery goes on: the message would be refused as often as it is brought."""
+    wire.answers["Publish"] = grpc.StatusCode.INVALID_ARGUMENT
+
+    publish(HUGE)
+
+    assert len(wire.asked) == 2
+    _, line = map(json.loads, capfd.readouterr().out.splitlines())
+    assert line["severity"] == "ERROR"
+    assert line["message"] == "Pub/Sub refuses this outcome, even shortened: no"
+
+
+def test_an_outcome_that_is_refused_for_another_reason_is_told_when_the_message_comes_again(wire: Wire) -> None:
+    """A topic or a role may come back."""
+    wire.answers["Publish"] = grpc.StatusCode.NOT_FOUND
+
+    with pytest.raises(TransientError, match="could not publish the outcome: no"):
+        publish(HUGE)
+
+    assert len(wire.asked) == 1
+
+
+def test_an_outcome_is_accepted_before_publishing_returns_and_no_thread_is_left(wire: Wire) -> None:
+    """The instance may lose its processor as soon as the delivery is answered."""
+    wire.answers["Publish"] = PublishResponse(message_ids=["1"])
+
+    publish(HUGE)
+
+    assert [method for method, _ in wire.asked] == ["Publish"]
