@@ -147,13 +147,13 @@ def test_a_follow_up_that_only_its_publisher_vouches_for_is_rejected(
     [
         (FOLLOW_UPS, push(**FORGED), {}),
         ("/", push(**FORGED), {"ce-source": SOURCE + FOLLOW_UPS}),
-        (FOLLOW_UPS, {}, {**METADATA, KIND_ATTRIBUTE: KIND_FOLLOW_UP}),
+        (FOLLOW_UPS, {"v": 1}, {**METADATA, KIND_ATTRIBUTE: KIND_FOLLOW_UP}),
     ],
 )
 def test_a_follow_up_that_its_subscription_vouches_for_is_believed(
     path: str, document: object, headers: dict[str, str]
 ) -> None:
-    """It is read, and only then found to be of no version."""
+    """It is read, and only then found to be of no kind."""
     world = World()
 
     _, report = receive(body(document), path, headers, START + HOUR, world.ports, world.settings)

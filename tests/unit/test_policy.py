@@ -23,7 +23,7 @@ REQUIRED = {
     "BACKSTOP_TASKS_SERVICE_ACCOUNT": "backstop-tasks@demo-project.iam.gserviceaccount.com",
 }
 STRICT = settings.read(REQUIRED).handlers.policy
-WEAK = {"action": "start", "database": ORDERS, "encryption": {"type": "GOOGLE_DEFAULT_ENCRYPTION"}}
+WEAK: dict[str, object] = {"action": "start", "database": ORDERS, "encryption": {"type": "GOOGLE_DEFAULT_ENCRYPTION"}}
 ELSEWHERE = Policy(instances=("projects/demo-project/instances/other", "projects/demo-project/instances/team-b-*"))
 
 REFUSED: dict[str, tuple[dict[str, object], Policy, str, str]] = {
