@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from msgspec.structs import replace
 
-from backstop import handlers, messages, pacing, starts
+from backstop import handlers, messages, pacing, policy, starts
 from backstop.chain import give_up
 from backstop.commands import Cancel, Command, Follow, Start, Sweep
 from backstop.context import At, Report
@@ -89,6 +89,9 @@ def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings)
     try:
         message = _understood(delivery, settings)
     except BadMessageError as error:
+        if delivery.is_follow_up and error.field == "v":
+            # A newer revision wrote it and was taken back. It waits for one that knows it, or becomes a dead letter.
+            return Report(retry=True, note=f"To be delivered again: {error}.")
         return _not_understood(error, delivery, at)
     if isinstance(message, Look | PutBack | FanOut):
         at = At(now, message.trigger, ports, settings)
@@ -132,6 +135,10 @@ def _understood(delivery: Delivery, settings: Settings) -> Command | FollowUp:
 
 
 def _handled(message: Command | FollowUp, at: At) -> Report:  # noqa: PLR0911 one line for each kind of message
+    if isinstance(message, Command) and (forbidden := policy.refusal(message, at.settings.policy)):
+        told = of_command(Outcome.REJECTED, f"Refused: {forbidden.why}", at.trigger, message)
+        at.tell(replace(told, field=forbidden.field))
+        return Report()
     match message:
         case Start():
             return starts.start(message, at)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from backstop.policy import Policy
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -217,6 +219,7 @@ class Settings:
         look_max: The longest.
         give_up_after: How long a chain lasts, from the later of the operation's start and its command.
         allow_delete: Whether backups may be deleted at all.
+        policy: What no command may ask for.
     """
 
     follow_ups_topic: str
@@ -225,3 +228,4 @@ class Settings:
     look_max: timedelta = field(default=timedelta(hours=1))
     give_up_after: timedelta = field(default=timedelta(days=3))
     allow_delete: bool = True
+    policy: Policy = field(default_factory=Policy)

@@ -267,6 +267,8 @@ class Stack:
             "BACKSTOP_RESULTS_TOPIC": self.results,
             "BACKSTOP_TASKS_QUEUE": self.queue,
             "GUNICORN_LOG_LEVEL": "warning",  # A worker that crashed is replaced, and only this tells.
+            "BACKSTOP_ALLOW_SCHEDULED": "true",
+            "BACKSTOP_CANCEL_AFTER_MIN": "0s",
             "BACKSTOP_LOOK_MIN": "1s",
             "BACKSTOP_LOOK_MAX": "1s",
             "SPANNER_EMULATOR_HOST": self.spanner.address,

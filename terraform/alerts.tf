@@ -1,5 +1,6 @@
-# What somebody has to hear about, each with a runbook (runbooks/NAME.md). Alerts on the log line match the line itself:
-# a counter that was made a moment ago may be unknown to Cloud Monitoring for ten minutes, and the apply would fail.
+# What somebody has to hear about, each with a runbook (runbooks/NAME.md) and with the time within which it comes. Alerts
+# on the log match the line itself: a counter that was made a moment ago may be unknown to Cloud Monitoring for ten
+# minutes, and the apply would fail. Alerts on backups that are missing are in alerts-missing.tf.
 
 locals {
   _push_subscriptions = join(", ", [for subscription in google_pubsub_subscription.push : "\"${subscription.name}\""])
@@ -7,21 +8,57 @@ locals {
   # With deleting switched off, what is kept is somebody's to delete by hand.
   _blocked = concat(["DELETE_BLOCKED", "GAVE_UP", "GONE"], var.allow_delete ? [] : ["COMPLETED_KEPT"])
 
+  _outcome_extractors = {
+    backup    = "EXTRACT(jsonPayload.backup)"
+    database  = "EXTRACT(jsonPayload.database)"
+    message   = "EXTRACT(jsonPayload.message)"
+    operation = "EXTRACT(jsonPayload.operation)"
+    outcome   = "EXTRACT(jsonPayload.outcome)"
+  }
+
+  # Each outcome has a line of its own; the line that a delivery ends with names several, as `outcomes`.
   _log_alerts = {
     backup-failed = {
       title    = "A backup failed"
       severity = "ERROR"
-      outcomes = ["FAILED"]
+      log      = "${local.log_lines} AND jsonPayload.outcome=\"FAILED\""
+      extract  = local._outcome_extractors
     }
     command-rejected = {
       title    = "A command was rejected"
       severity = "WARNING"
-      outcomes = ["REJECTED"]
+      log      = "${local.log_lines} AND jsonPayload.outcome=\"REJECTED\""
+      extract  = local._outcome_extractors
     }
     delete-blocked = {
       title    = "A backup that nobody wants may still be there"
       severity = "ERROR"
-      outcomes = local._blocked
+      log      = "${local.log_lines} AND (${join(" OR ", [for outcome in local._blocked : "jsonPayload.outcome=\"${outcome}\""])})"
+      extract  = local._outcome_extractors
+    }
+    # A start of many is told as STARTED if anything was started; what was left out makes the line a warning.
+    not-started = {
+      title    = "A start of many left databases out"
+      severity = "ERROR"
+      log      = "${local.log_lines} AND jsonPayload.outcome=\"STARTED\" AND severity>=WARNING"
+      extract  = local._outcome_extractors
+    }
+    # https://docs.cloud.google.com/scheduler/docs/logging
+    scheduler-failed = {
+      title    = "A Cloud Scheduler job failed"
+      severity = "CRITICAL"
+      log      = "resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=~\"^${var.prefix}-(start|sweep)-\" AND severity>=ERROR"
+      extract  = { job = "EXTRACT(resource.labels.job_id)" }
+    }
+  }
+
+  # Not an alarm but a notice, for those who want to hear of each deletion on a channel of its own.
+  _deletion_notice = length(var.deletion_channels) == 0 ? {} : {
+    deletion = {
+      title    = "A backup was deleted"
+      severity = "WARNING"
+      log      = "${local.log_lines} AND jsonPayload.outcome=\"COMPLETED_THEN_DELETED\""
+      extract  = local._outcome_extractors
     }
   }
 
@@ -52,40 +89,48 @@ locals {
     }
   }
 
-  _queue_labels = "{monitored_resource=\"cloud_tasks_queue\",queue_id=\"${google_cloud_tasks_queue.follow_ups.name}\"}"
+  # A task's attempts, by what Pub/Sub answered. The label's values are seen as numbers ("200") and as names ("OK"), so both
+  # are looked for. https://docs.cloud.google.com/monitoring/api/metrics_gcp_c#gcp-cloudtasks (the label: documented)
+  _queue_series   = "monitored_resource=\"cloud_tasks_queue\",queue_id=\"${google_cloud_tasks_queue.follow_ups.name}\""
+  _attempts       = "cloudtasks_googleapis_com:queue_task_attempt_count"
+  _attempts_good  = "${local._attempts}{${local._queue_series},response_code=~\"2..|(?i:ok)\"}"
+  _attempts_bad   = "${local._attempts}{${local._queue_series},response_code!~\"2..|(?i:ok)\"}"
+  _attempts_stuck = "${local._attempts}{${local._queue_series},response_code=~\"40.|(?i:permission_denied|unauthenticated|not_found|invalid_argument)\"}"
 
   _query_alerts = {
-    # Looks are at most an hour apart, so a task that waits while none was tried for 70 minutes is not being waited for.
+    # Looks are at most an hour apart, so a task that waits while none got through for 70 minutes is not being waited for.
     # The same 70 minutes again as duration: the first backup after a quiet day is no alarm.
     queue-stalled = {
       title    = "The queue is paused or stuck"
       severity = "CRITICAL"
-      query    = "(max(cloudtasks_googleapis_com:queue_depth${local._queue_labels}) > 0) unless (sum(increase(cloudtasks_googleapis_com:queue_task_attempt_count${local._queue_labels}[70m])) > 0)"
+      query    = "(max(cloudtasks_googleapis_com:queue_depth{${local._queue_series}}) > 0) unless (sum(increase(${local._attempts_good}[70m])) > 0)"
       duration = "4200s"
+    }
+    # A task is tried again after 5 minutes at most. So either every attempt of half an hour fails (Pub/Sub is away, the
+    # account lost its right), or some fail with what never passes by itself (one task that can't be published).
+    tasks-failing = {
+      title    = "Follow-ups can't be published"
+      severity = "CRITICAL"
+      query    = "((sum(increase(${local._attempts_bad}[30m])) > 0) unless (sum(increase(${local._attempts_good}[30m])) > 0)) or (sum(increase(${local._attempts_stuck}[1h])) > 8)"
+      duration = "900s"
     }
   }
 
   alerts = merge(
-    {
-      for name, alert in local._log_alerts : name => merge(local._no_condition, alert, {
-        # A sweep may tell several outcomes in one line; a field that is a list matches if one of its values does.
-        log = join(" ", [
-          "${local.log_lines} AND",
-          "(${join(" OR ", [for outcome in alert.outcomes : "jsonPayload.outcome=\"${outcome}\" OR jsonPayload.outcomes=\"${outcome}\""])})",
-        ])
-      })
-    },
+    { for name, alert in local._log_alerts : name => merge(local._no_condition, alert) },
+    { for name, alert in local._deletion_notice : name => merge(local._no_condition, alert) },
     { for name, alert in local._metric_alerts : name => merge(local._no_condition, alert) },
     { for name, alert in local._query_alerts : name => merge(local._no_condition, alert) },
   )
-  _no_condition = { duration = null, log = null, metric = null, query = null, resource = null, threshold = null }
+  _no_condition = { duration = null, extract = null, log = null, metric = null, query = null, resource = null, threshold = null }
 
   runbook_names = {
-    dead_letters = google_pubsub_subscription.dead_letters.name
-    function     = var.prefix
-    project      = var.project_id
-    queue        = google_cloud_tasks_queue.follow_ups.name
-    region       = var.region
+    dead_letters     = google_pubsub_subscription.dead_letters.name
+    function         = var.prefix
+    project          = var.project_id
+    queue            = google_cloud_tasks_queue.follow_ups.name
+    region           = var.region
+    scheduler_region = coalesce(var.scheduler_region, var.region)
   }
 }
 
@@ -96,7 +141,7 @@ resource "google_monitoring_alert_policy" "alert" {
   display_name          = "Backstop (${var.prefix}): ${each.value.title}"
   combiner              = "OR"
   severity              = each.value.severity
-  notification_channels = var.notification_channels
+  notification_channels = each.key == "deletion" ? var.deletion_channels : var.notification_channels
   user_labels           = var.labels
 
   documentation {
@@ -111,14 +156,8 @@ resource "google_monitoring_alert_policy" "alert" {
       display_name = each.value.title
 
       condition_matched_log {
-        filter = conditions.value
-        label_extractors = {
-          backup    = "EXTRACT(jsonPayload.backup)"
-          database  = "EXTRACT(jsonPayload.database)"
-          message   = "EXTRACT(jsonPayload.message)"
-          operation = "EXTRACT(jsonPayload.operation)"
-          outcome   = "EXTRACT(jsonPayload.outcome)"
-        }
+        filter           = conditions.value
+        label_extractors = each.value.extract
       }
     }
   }
@@ -169,83 +208,5 @@ resource "google_monitoring_alert_policy" "alert" {
         period = notification_rate_limit.value
       }
     }
-  }
-}
-
-locals {
-  # Yesterday's backup may have taken one hour and today's may take four, plus half an hour of queueing.
-  _alert_after_h_daily = 30
-
-  # Every day is what "* * *" in the last three fields says; of other schedules only their author knows the rhythm.
-  _alert_after_h = {
-    for key, schedule in var.schedules : key => coalesce(
-      schedule.alert_after_h,
-      can(regex("^\\S+ +\\S+ +\\* +\\* +\\*$", schedule.cron)) ? local._alert_after_h_daily : 0,
-    )
-  }
-
-  _watched = {
-    for key, schedule in var.schedules : key => schedule
-    if local._alert_after_h[key] > 0 && !schedule.paused && !contains(var.alerts.disabled, "no-backup")
-  }
-
-  # https://docs.cloud.google.com/monitoring/promql/promql-mapping
-  _outcomes_metric = "logging_googleapis_com:user_${replace(google_logging_metric.outcomes.name, "/[^A-Za-z0-9]/", "_")}"
-
-  _completed = {
-    for key, schedule in local._watched : key => join("", [
-      local._outcomes_metric, "{monitored_resource=\"cloud_run_revision\",outcome=\"COMPLETED\",",
-      schedule.database != null
-      ? "database=\"${local._instance_path[schedule.instance]}/databases/${schedule.database}\"}"
-      : "database=~\"${local._instance_path[schedule.instance]}/databases/.+\"}",
-    ])
-  }
-
-  # Of one database: no completed backup in that time. Of several: none of any of them, or a database that had one in
-  # the last seven spans and has none in this one.
-  _no_backup_queries = {
-    for key, schedule in local._watched : key => join(" or ", concat(
-      ["(sum(increase(${local._completed[key]}[${local._alert_after_h[key]}h])) or vector(0)) == 0"],
-      schedule.database != null ? [] : [join(" unless ", [
-        "(sum by (database) (increase(${local._completed[key]}[${7 * local._alert_after_h[key]}h])) > 0)",
-        "(sum by (database) (increase(${local._completed[key]}[${local._alert_after_h[key]}h])) > 0)",
-      ])],
-    ))
-  }
-}
-
-resource "google_monitoring_alert_policy" "no_backup" {
-  for_each = local._watched
-
-  project               = var.project_id
-  display_name          = "Backstop (${var.prefix}): No completed backup by ${each.key} in ${local._alert_after_h[each.key]} h"
-  combiner              = "OR"
-  severity              = "CRITICAL"
-  notification_channels = var.notification_channels
-  user_labels           = var.labels
-
-  documentation {
-    mime_type = "text/markdown"
-    content = templatefile("${path.module}/runbooks/no-backup.md", merge(local.runbook_names, {
-      hours    = local._alert_after_h[each.key]
-      instance = local._instance_path[each.value.instance]
-      job      = google_cloud_scheduler_job.start[each.key].name
-      schedule = each.key
-    }))
-  }
-
-  conditions {
-    display_name = "No completed backup in ${local._alert_after_h[each.key]} h"
-
-    condition_prometheus_query_language {
-      query                     = local._no_backup_queries[each.key]
-      duration                  = "600s"
-      evaluation_interval       = "300s"
-      disable_metric_validation = true
-    }
-  }
-
-  alert_strategy {
-    auto_close = "86400s"
   }
 }

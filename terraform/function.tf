@@ -15,10 +15,13 @@ resource "google_cloudfunctions2_function" "function" {
   description = "Starts and stops Cloud Spanner backups and leaves nothing behind."
   labels      = var.labels
 
+  kms_key_name = var.kms_keys.function
+
   build_config {
     runtime           = var.runtime
     entry_point       = "on_message"
     docker_repository = var.docker_repository
+    worker_pool       = var.worker_pool
     # Since 2024 a new project's default build account may lack the rights to build.
     service_account = google_service_account.build.id
 
@@ -46,10 +49,19 @@ resource "google_cloudfunctions2_function" "function" {
     min_instance_count               = 0
     timeout_seconds                  = var.timeout_s
 
+    binary_authorization_policy   = var.binary_authorization_policy
+    vpc_connector                 = var.vpc_connector.name
+    vpc_connector_egress_settings = var.vpc_connector.egress
+
     environment_variables = {
-      BACKSTOP_ALLOW_DELETE          = tostring(var.allow_delete)
-      BACKSTOP_FOLLOW_UPS_TOPIC      = google_pubsub_topic.follow_ups.id
-      BACKSTOP_GIVE_UP_AFTER         = var.give_up_after
+      BACKSTOP_ALLOW_DELETE     = tostring(var.allow_delete)
+      BACKSTOP_ALLOW_SCHEDULED  = tostring(var.allow_scheduled)
+      BACKSTOP_ALLOW_WEAKER_KEY = tostring(var.allow_weaker_key)
+      BACKSTOP_CANCEL_AFTER_MIN = var.cancel_after_min
+      BACKSTOP_FOLLOW_UPS_TOPIC = google_pubsub_topic.follow_ups.id
+      BACKSTOP_GIVE_UP_AFTER    = var.give_up_after
+      # What may be commanded is what the module was told of, whatever else the account can reach.
+      BACKSTOP_INSTANCES             = join(",", sort(values(local.instance_path)))
       BACKSTOP_LOOK_MAX              = var.look_max
       BACKSTOP_LOOK_MIN              = var.look_min
       BACKSTOP_RESULTS_TOPIC         = google_pubsub_topic.results.id
@@ -68,19 +80,14 @@ resource "google_cloudfunctions2_function" "function" {
       condition     = local._look_s.max >= local._look_s.min
       error_message = "look_max (${var.look_max}) must not be shorter than look_min (${var.look_min})."
     }
+
+    precondition {
+      condition     = var.kms_keys.function == null || var.docker_repository != null
+      error_message = "kms_keys.function needs docker_repository: an image that is encrypted with your key lies in a repository of yours with the same key."
+    }
   }
 
-  # The first build needs its rights, the first message needs the function's.
-  depends_on = [
-    google_cloud_tasks_queue_iam_member.runtime_makes_tasks,
-    google_project_iam_member.build_writes_images,
-    google_project_iam_member.build_writes_logs,
-    google_project_service.api,
-    google_pubsub_topic_iam_member.runtime_publishes_results,
-    google_pubsub_topic_iam_member.tasks_publish_follow_ups,
-    google_service_account_iam_member.runtime_acts_as_tasks,
-    google_storage_bucket_iam_member.build_reads_source,
-  ]
+  depends_on = [google_project_service.api, time_sleep.build_grants]
 }
 
 # On the Cloud Run service beneath the function: that is what checks the caller. Nobody else is let in.
@@ -102,8 +109,7 @@ resource "google_cloud_run_service_iam_member" "push_invokes_function" {
 resource "google_service_account_iam_member" "agent_signs_as_push" {
   service_account_id = google_service_account.push.name
   role               = "roles/iam.serviceAccountTokenCreator"
-  member             = local.pubsub_agent
+  member             = local.agents["pubsub"]
 
-  # In a fresh project the agent appears with the first topic.
-  depends_on = [google_pubsub_topic.commands]
+  depends_on = [google_project_service_identity.agent]
 }

@@ -1,5 +1,5 @@
-# Two counters on the function's canonical log line: one JSON object for each delivery. Labels stay few, because each
-# combination of values is a time series that is paid for.
+# Counters on log lines: of outcomes, of looks, and of the schedules' own turns. Labels stay few, because each combination
+# of values is a time series that is paid for.
 
 locals {
   log_lines = join(" AND ", [
@@ -58,6 +58,28 @@ resource "google_logging_metric" "looks" {
       key         = "state"
       description = "RUNNING, CANCELLING, SUCCEEDED, CANCELLED, FAILED or GONE."
     }
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+# A turn of a schedule, as Cloud Scheduler writes it: the job's own log, not the audit log of who changed it.
+# https://docs.cloud.google.com/scheduler/docs/logging
+resource "google_logging_metric" "runs" {
+  project     = var.project_id
+  name        = "${var.prefix}/runs"
+  description = "Turns of the jobs that start backups, by job."
+  filter = join(" AND ", [
+    "resource.type=\"cloud_scheduler_job\"",
+    "resource.labels.job_id=~\"^${var.prefix}-start-\"",
+    "log_id(\"cloudscheduler.googleapis.com/executions\")",
+    "severity<ERROR",
+  ])
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
   }
 
   depends_on = [google_project_service.api]

@@ -12,13 +12,7 @@ output "commands_topic" {
 
   depends_on = [
     google_pubsub_subscription.push,
-    google_pubsub_subscription_iam_member.agent_forwards_dead_letters,
-    google_pubsub_topic_iam_member.agent_publishes_dead_letters,
-    google_pubsub_topic_iam_member.publishers,
-    google_service_account_iam_member.agent_signs_as_push,
-    google_spanner_database_iam_member.runtime_backs_up_database,
-    google_spanner_instance_iam_member.runtime_backs_up_databases,
-    google_spanner_instance_iam_member.runtime_handles_backups,
+    time_sleep.message_grants,
   ]
 }
 

@@ -10,33 +10,69 @@ locals {
 }
 
 resource "google_pubsub_topic" "commands" {
-  project = var.project_id
-  name    = "${var.prefix}-commands"
-  labels  = var.labels
+  project      = var.project_id
+  name         = "${var.prefix}-commands"
+  labels       = var.labels
+  kms_key_name = var.kms_keys.topics
+
+  dynamic "message_storage_policy" {
+    for_each = length(var.message_regions) > 0 ? [var.message_regions] : []
+
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 
   depends_on = [google_project_service.api]
 }
 
 resource "google_pubsub_topic" "follow_ups" {
-  project = var.project_id
-  name    = "${var.prefix}-follow-ups"
-  labels  = var.labels
+  project      = var.project_id
+  name         = "${var.prefix}-follow-ups"
+  labels       = var.labels
+  kms_key_name = var.kms_keys.topics
+
+  dynamic "message_storage_policy" {
+    for_each = length(var.message_regions) > 0 ? [var.message_regions] : []
+
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 
   depends_on = [google_project_service.api]
 }
 
 resource "google_pubsub_topic" "results" {
-  project = var.project_id
-  name    = "${var.prefix}-results"
-  labels  = var.labels
+  project      = var.project_id
+  name         = "${var.prefix}-results"
+  labels       = var.labels
+  kms_key_name = var.kms_keys.topics
+
+  dynamic "message_storage_policy" {
+    for_each = length(var.message_regions) > 0 ? [var.message_regions] : []
+
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 
   depends_on = [google_project_service.api]
 }
 
 resource "google_pubsub_topic" "dead_letters" {
-  project = var.project_id
-  name    = "${var.prefix}-dead-letters"
-  labels  = var.labels
+  project      = var.project_id
+  name         = "${var.prefix}-dead-letters"
+  labels       = var.labels
+  kms_key_name = var.kms_keys.topics
+
+  dynamic "message_storage_policy" {
+    for_each = length(var.message_regions) > 0 ? [var.message_regions] : []
+
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 
   depends_on = [google_project_service.api]
 }
@@ -48,6 +84,18 @@ resource "google_pubsub_topic_iam_member" "publishers" {
   topic   = google_pubsub_topic.commands.name
   role    = "roles/pubsub.publisher"
   member  = each.value
+}
+
+# Cloud Scheduler publishes as its agent, which has the right on every topic as long as nobody takes its role away. Said
+# here, on this one topic, the schedules don't depend on that.
+# https://docs.cloud.google.com/iam/docs/roles-permissions/cloudscheduler
+resource "google_pubsub_topic_iam_member" "scheduler_publishes_commands" {
+  project = var.project_id
+  topic   = google_pubsub_topic.commands.name
+  role    = "roles/pubsub.publisher"
+  member  = local.agents["cloudscheduler"]
+
+  depends_on = [google_project_service_identity.agent]
 }
 
 # The only one who is given follow-ups to publish. The function doesn't publish them: it makes tasks, and they do.
@@ -134,7 +182,9 @@ resource "google_pubsub_topic_iam_member" "agent_publishes_dead_letters" {
   project = var.project_id
   topic   = google_pubsub_topic.dead_letters.name
   role    = "roles/pubsub.publisher"
-  member  = local.pubsub_agent
+  member  = local.agents["pubsub"]
+
+  depends_on = [google_project_service_identity.agent]
 }
 
 resource "google_pubsub_subscription_iam_member" "agent_forwards_dead_letters" {
@@ -143,5 +193,7 @@ resource "google_pubsub_subscription_iam_member" "agent_forwards_dead_letters" {
   project      = var.project_id
   subscription = each.value.name
   role         = "roles/pubsub.subscriber"
-  member       = local.pubsub_agent
+  member       = local.agents["pubsub"]
+
+  depends_on = [google_project_service_identity.agent]
 }

@@ -43,3 +43,14 @@ resource "google_service_account_iam_member" "runtime_acts_as_tasks" {
   role               = "roles/iam.serviceAccountUser"
   member             = google_service_account.runtime.member
 }
+
+# Cloud Tasks makes the token. Its agent has the right in every project that enabled the API by itself; here it is said,
+# on this one account, so that a project whose administrators took the agent's role away works too.
+# https://docs.cloud.google.com/tasks/docs/creating-http-target-tasks
+resource "google_service_account_iam_member" "agent_signs_as_tasks" {
+  service_account_id = google_service_account.tasks.name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = local.agents["cloudtasks"]
+
+  depends_on = [google_project_service_identity.agent]
+}

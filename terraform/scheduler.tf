@@ -7,9 +7,9 @@ locals {
       for field, value in {
         action = "start"
         database = schedule.database == null ? null : join("/", [
-          local._instance_path[schedule.instance], "databases", schedule.database,
+          local.instance_path[schedule.instance], "databases", schedule.database,
         ])
-        instance     = schedule.database == null ? local._instance_path[schedule.instance] : null
+        instance     = schedule.database == null ? local.instance_path[schedule.instance] : null
         databases    = schedule.databases
         retention    = schedule.retention
         cancel_after = schedule.cancel_after
@@ -19,7 +19,7 @@ locals {
     }
   }
 
-  _instance_path = {
+  instance_path = {
     for key, instance in local.instances : key => "projects/${instance.project}/instances/${instance.name}"
   }
 
@@ -38,6 +38,12 @@ locals {
     )
   }
 
+  _seconds = {
+    for text in concat([var.cancel_after_min], [for sweep in local.sweeps : sweep.cancel_after]) : text => sum([
+      for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]
+    ])...
+  }
+
   # Hourly, each instance at a minute of its own, so that a fleet doesn't spend Spanner's quota in one second.
   _sweep_cron = {
     for key in keys(local.instances) : key => "${parseint(substr(sha256(key), 0, 6), 16) % 60} * * * *"
@@ -50,7 +56,7 @@ resource "google_cloud_scheduler_job" "start" {
   project     = var.project_id
   region      = coalesce(var.scheduler_region, var.region)
   name        = "${var.prefix}-start-${each.key}"
-  description = "Starts backups of ${local._instance_path[each.value.instance]}."
+  description = "Starts backups of ${local.instance_path[each.value.instance]}."
   schedule    = each.value.cron
   time_zone   = each.value.time_zone
   paused      = each.value.paused
@@ -67,8 +73,8 @@ resource "google_cloud_scheduler_job" "start" {
     max_backoff_duration = "300s"
   }
 
-  # A command before its subscription exists would reach nobody.
-  depends_on = [google_pubsub_subscription.push]
+  # A command before its subscription exists would reach nobody, and one before the grants work would be rejected.
+  depends_on = [google_pubsub_subscription.push, time_sleep.message_grants]
 }
 
 resource "google_cloud_scheduler_job" "sweep" {
@@ -77,7 +83,7 @@ resource "google_cloud_scheduler_job" "sweep" {
   project     = var.project_id
   region      = coalesce(var.scheduler_region, var.region)
   name        = "${var.prefix}-sweep-${each.key}"
-  description = "Looks for backups of ${local._instance_path[each.key]} that nobody follows any more."
+  description = "Looks for backups of ${local.instance_path[each.key]} that nobody follows any more."
   schedule    = coalesce(each.value.cron, local._sweep_cron[each.key])
   time_zone   = each.value.time_zone
   paused      = each.value.paused
@@ -86,7 +92,7 @@ resource "google_cloud_scheduler_job" "sweep" {
     topic_name = google_pubsub_topic.commands.id
     data = base64encode(jsonencode({
       action            = "sweep"
-      instance          = local._instance_path[each.key]
+      instance          = local.instance_path[each.key]
       cancel_after      = each.value.cancel_after
       if_created        = each.value.if_created
       include_scheduled = each.value.include_scheduled
@@ -99,5 +105,17 @@ resource "google_cloud_scheduler_job" "sweep" {
     max_backoff_duration = "300s"
   }
 
-  depends_on = [google_pubsub_subscription.push]
+  lifecycle {
+    precondition {
+      condition     = local._seconds[each.value.cancel_after][0] >= local._seconds[var.cancel_after_min][0]
+      error_message = "sweeps[*].cancel_after (${each.value.cancel_after}) must not be shorter than cancel_after_min (${var.cancel_after_min}): the function would refuse it."
+    }
+
+    precondition {
+      condition     = !each.value.include_scheduled || var.allow_scheduled
+      error_message = "sweeps[*].include_scheduled needs allow_scheduled: the function would refuse it."
+    }
+  }
+
+  depends_on = [google_pubsub_subscription.push, time_sleep.message_grants]
 }

@@ -16,7 +16,8 @@ locals {
   }
 }
 
-data "archive_file" "source" {
+# A resource and not a data source: it is written by whoever applies, who may sit elsewhere than who planned.
+resource "archive_file" "source" {
   count = var.source_archive == null ? 1 : 0
 
   type             = "zip"
@@ -46,6 +47,14 @@ resource "google_storage_bucket" "source" {
   # It holds archives that can be made again from the repository, and nothing else.
   force_destroy = true
 
+  dynamic "encryption" {
+    for_each = var.kms_keys.bucket != null ? [var.kms_keys.bucket] : []
+
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+
   # What was deployed before is kept for a quarter, to go back to.
   versioning {
     enabled = true
@@ -68,11 +77,29 @@ resource "google_storage_bucket_object" "source" {
 
   bucket = google_storage_bucket.source[0].name
   name   = "backstop-${local.source_hash}.zip"
-  source = data.archive_file.source[0].output_path
+  source = archive_file.source[0].output_path
 }
 
 # What a build needs, and no more: read the archive, write the image, write the log.
 # https://docs.cloud.google.com/functions/docs/securing/build-custom-sa
+#
+# The archive is read twice. Cloud Functions copies it from the bucket above into one of its own, which doesn't exist
+# before the first function of the region, and there the build fetches it: so that right can only be given on the
+# project, and a condition holds it to the buckets of that name (with a key of yours, a hash is added to it).
+# https://docs.cloud.google.com/functions/docs/building
+# https://github.com/hashicorp/terraform-provider-google/issues/20571
+resource "google_project_iam_member" "build_reads_copy" {
+  project = var.project_id
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.build.member
+
+  condition {
+    title       = "${var.prefix}-build-source"
+    description = "Only what Cloud Functions copied for its builds."
+    expression  = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${data.google_project.project.number}-${var.region}\")"
+  }
+}
+
 resource "google_storage_bucket_iam_member" "build_reads_source" {
   bucket = local.source_archive.bucket
   role   = "roles/storage.objectViewer"

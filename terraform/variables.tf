@@ -24,10 +24,10 @@ variable "alerts" {
 
   validation {
     condition = length(setsubtract(var.alerts.disabled, [
-      "backup-failed", "command-rejected", "dead-letters", "delete-blocked", "no-backup", "oldest-message",
-      "queue-growing", "queue-stalled",
+      "backup-failed", "command-rejected", "dead-letters", "delete-blocked", "no-backup", "not-started", "oldest-message",
+      "queue-growing", "queue-stalled", "scheduler-failed", "tasks-failing",
     ])) == 0
-    error_message = "alerts.disabled may name backup-failed, command-rejected, dead-letters, delete-blocked, no-backup, oldest-message, queue-growing and queue-stalled."
+    error_message = "alerts.disabled may name backup-failed, command-rejected, dead-letters, delete-blocked, no-backup, not-started, oldest-message, queue-growing, queue-stalled, scheduler-failed and tasks-failing."
   }
 
   validation {
@@ -46,6 +46,47 @@ variable "allow_delete" {
   type        = bool
   default     = true
   nullable    = false
+}
+
+variable "allow_scheduled" {
+  description = "Whether a command may stop and delete what native backup schedules made. Without it a command that says include_scheduled is refused."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "allow_weaker_key" {
+  description = "Whether a start may ask for Google's default encryption, which is weaker than a database's own key. Without it such a start is refused."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "binary_authorization_policy" {
+  description = "Binary Authorization policy for the function's image: default, or projects/P/platforms/cloudRun/policies/N; null asks for none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.binary_authorization_policy == null || can(regex("^(default|projects/[^/]+/platforms/cloudRun/policies/[^/]+)$", var.binary_authorization_policy))
+    error_message = "binary_authorization_policy must be default or look like projects/P/platforms/cloudRun/policies/N."
+  }
+}
+
+variable "cancel_after_min" {
+  description = "The shortest cancel_after that a sweep may ask for, 0s to 7d; a shorter one is refused. A sweep stops everybody's backups, so this is what a publisher's mistake can cost."
+  type        = string
+  default     = "1h"
+  nullable    = false
+
+  validation {
+    condition = try(alltrue([
+      for text in [var.cancel_after_min] : can(regex(local.duration, text)) && alltrue([
+        for seconds in [sum([for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]])] : seconds >= 0 && seconds <= 604800
+      ])
+    ]), false)
+    error_message = "cancel_after_min must be a duration of 0s to 7d, such as 1h."
+  }
 }
 
 variable "concurrency" {
@@ -76,6 +117,20 @@ variable "dead_letter_after" {
   validation {
     condition     = var.dead_letter_after >= 5 && var.dead_letter_after <= 100 && floor(var.dead_letter_after) == var.dead_letter_after
     error_message = "dead_letter_after must be a whole number, 5 to 100: Pub/Sub allows no other, and the function puts a message back itself from the 4th attempt on."
+  }
+}
+
+variable "deletion_channels" {
+  description = "Cloud Monitoring channels that get a notice of each deletion, projects/P/notificationChannels/N; without any there is none."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for channel in var.deletion_channels : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", channel))
+    ])
+    error_message = "deletion_channels must look like projects/P/notificationChannels/N, which is a channel's id and not its address."
   }
 }
 
@@ -110,6 +165,36 @@ variable "give_up_after" {
       ])
     ]), false)
     error_message = "give_up_after must be a duration of 1h to 7d, such as 3d: Spanner forgets an operation 7 days after its end."
+  }
+}
+
+variable "grants_wait_s" {
+  description = "Seconds that the first build and the first message wait for new grants to work, 0 to 900. Google: typically 2 minutes, at times 7 or more."
+  type        = number
+  default     = 120
+  nullable    = false
+
+  validation {
+    condition     = var.grants_wait_s >= 0 && var.grants_wait_s <= 900 && floor(var.grants_wait_s) == var.grants_wait_s
+    error_message = "grants_wait_s must be a whole number of seconds, 0 to 900."
+  }
+}
+
+variable "kms_keys" {
+  description = "Your own encryption keys, projects/P/locations/L/keyRings/R/cryptoKeys/K: for the source's bucket, for the function (with a docker_repository that has the same key), for the topics. Who needs which key: docs/security.md."
+  type = object({
+    bucket   = optional(string)
+    function = optional(string)
+    topics   = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = alltrue([
+      for key in values(var.kms_keys) : key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", key))
+    ])
+    error_message = "kms_keys must look like projects/P/locations/L/keyRings/R/cryptoKeys/K, without a version."
   }
 }
 
@@ -192,6 +277,18 @@ variable "memory" {
   validation {
     condition     = can(regex("^(256Mi|512Mi|1Gi|2Gi)$", var.memory))
     error_message = "memory must be 256Mi, 512Mi, 1Gi or 2Gi."
+  }
+}
+
+variable "message_regions" {
+  description = "Regions in which Pub/Sub may store messages, such as [\"europe-west1\"]; empty: the organisation's policy decides."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for region in var.message_regions : can(regex("^[a-z]+-[a-z]+[0-9]+$", region))])
+    error_message = "message_regions must be regions such as europe-west1."
   }
 }
 
@@ -308,9 +405,9 @@ variable "role_id" {
 }
 
 variable "runtime" {
-  description = "Python of the function, python311 or newer. The default is the one that the tests run on."
+  description = "Python of the function, python311 or newer. The tests run on 3.11 to 3.14; Google supports 3.13 until 2029-10 and 3.11 until 2027-10."
   type        = string
-  default     = "python311"
+  default     = "python313"
   nullable    = false
 
   validation {
@@ -348,5 +445,36 @@ variable "timeout_s" {
   validation {
     condition     = var.timeout_s >= 60 && var.timeout_s <= 540 && floor(var.timeout_s) == var.timeout_s
     error_message = "timeout_s must be a whole number of seconds, 60 to 540."
+  }
+}
+
+variable "vpc_connector" {
+  description = "Serverless VPC Access connector that the function's calls go through (name: projects/P/locations/L/connectors/C), and which of them (egress: ALL_TRAFFIC, or PRIVATE_RANGES_ONLY); without a name they don't."
+  type = object({
+    egress = optional(string)
+    name   = optional(string)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = var.vpc_connector.name == null || can(regex("^projects/[^/]+/locations/[^/]+/connectors/[^/]+$", var.vpc_connector.name))
+    error_message = "vpc_connector.name must look like projects/P/locations/L/connectors/C."
+  }
+
+  validation {
+    condition     = var.vpc_connector.egress == null || (var.vpc_connector.name != null && contains(["ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"], coalesce(var.vpc_connector.egress, "-")))
+    error_message = "vpc_connector.egress must be ALL_TRAFFIC or PRIVATE_RANGES_ONLY, with a name."
+  }
+}
+
+variable "worker_pool" {
+  description = "Private pool of Cloud Build that builds the function, projects/P/locations/L/workerPools/W; null uses Google's."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.worker_pool == null || can(regex("^projects/[^/]+/locations/[^/]+/workerPools/[^/]+$", var.worker_pool))
+    error_message = "worker_pool must look like projects/P/locations/L/workerPools/W."
   }
 }

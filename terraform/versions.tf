@@ -5,11 +5,20 @@ terraform {
   required_providers {
     archive = {
       source  = "hashicorp/archive"
-      version = ">= 2.4, < 3.0"
+      version = ">= 2.7, < 3.0"
     }
     google = {
       source  = "hashicorp/google"
       version = ">= 6.50, < 9.0"
+    }
+    # For one resource: the service agents, which the other provider can't make.
+    google-beta = {
+      source  = "hashicorp/google-beta"
+      version = ">= 6.50, < 9.0"
+    }
+    time = {
+      source  = "hashicorp/time"
+      version = ">= 0.9, < 1.0"
     }
   }
 }

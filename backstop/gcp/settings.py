@@ -13,6 +13,7 @@ import msgspec
 from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
 from backstop.durations import Duration, duration_text
 from backstop.names import QueueName, TopicName, unquoted
+from backstop.policy import Policy
 from backstop.ports import Settings
 
 if TYPE_CHECKING:
@@ -77,11 +78,29 @@ def read(environ: Mapping[str, str]) -> Environment:
             look_max=look_max,
             give_up_after=_duration(environ, "BACKSTOP_GIVE_UP_AFTER", "3d", look_min, OPERATION_KEPT),
             allow_delete=_truth(environ, "BACKSTOP_ALLOW_DELETE", default=True),
+            policy=_policy(environ),
         ),
         results_topic=results_topic,
         tasks_queue=_name(environ, "BACKSTOP_TASKS_QUEUE", QueueName),
         tasks_service_account=_account(environ, "BACKSTOP_TASKS_SERVICE_ACCOUNT", required=not emulated),
     )
+
+
+def _policy(environ: Mapping[str, str]) -> Policy:
+    return Policy(
+        allow_scheduled=_truth(environ, "BACKSTOP_ALLOW_SCHEDULED", default=False),
+        allow_weaker_key=_truth(environ, "BACKSTOP_ALLOW_WEAKER_KEY", default=False),
+        cancel_after_min=_duration(environ, "BACKSTOP_CANCEL_AFTER_MIN", "1h", timedelta(0), OPERATION_KEPT),
+        instances=_instances(environ, "BACKSTOP_INSTANCES"),
+    )
+
+
+def _instances(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
+    text = environ.get(variable, "")
+    patterns = tuple(text.split(",")) if text else ()
+    if not all(re.fullmatch(r"projects/[^/\s]+/instances/[^/\s]+", pattern) for pattern in patterns):
+        raise _wrong(variable, text, "must be patterns for names such as projects/P/instances/I, separated by commas")
+    return patterns
 
 
 def _name(environ: Mapping[str, str], variable: str, kind: type[Name], *, required: bool = True) -> str:

@@ -2,6 +2,9 @@
 
 mock_provider "archive" {}
 
+mock_provider "google-beta" {}
+mock_provider "time" {}
+
 mock_provider "google" {
   override_during = plan
 

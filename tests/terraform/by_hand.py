@@ -1,4 +1,4 @@
-"""Reads the deployment by hand: the shell block of the README as gcloud commands, with their variables filled in."""
+"""Reads the deployment by hand: the shell block of its page as gcloud commands, with their variables filled in."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tests.terraform.grants import Grant
+from tests.terraform.grants import Grant, shortened
 from tests.terraform.standin.computed import project_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HEADING = "## Deploy by hand with gcloud"
 
 _ASSIGNMENT = re.compile(r"[A-Z]+=")
 
@@ -34,15 +32,14 @@ class Command(msgspec.Struct, frozen=True):
 
 
 def shell_block(markdown: str) -> str:
-    """The first shell block below the heading.
+    """The first shell block of the page.
 
     Raises:
-        ValueError: There is none; the README lost it.
+        ValueError: There is none; the page lost it.
     """
-    _, found, below = markdown.partition(HEADING + "\n")
-    block = re.search(r"^```bash\n(.*?)^```$", below.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
-    if not found or block is None:
-        raise ValueError(f"README.md has no shell block under {HEADING!r}")
+    block = re.search(r"^```bash\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL)
+    if block is None:
+        raise ValueError("the page has no shell block")
     return block[1]
 
 
@@ -101,9 +98,7 @@ def grants(found: list[Command], project: str) -> list[Grant]:
 
 def _grant(command: Command, project: str) -> Grant:
     *kind, _, target = command.words
-    agent = f"serviceAccount:service-{project_number(project)}@gcp-sa-pubsub.iam.gserviceaccount.com"
-    accounts = f"@{project}.iam.gserviceaccount.com"
-    who = command.flags["member"].replace(agent, "Pub/Sub's agent").removeprefix("serviceAccount:")
     what = BINDINGS[tuple(kind)]
-    on = f"{project}/{target}" if what == "instance" else target.removeprefix("gs://").removesuffix(accounts)
-    return Grant(who.removesuffix(accounts), command.flags["role"], f"{what} {on}")
+    on = f"{project}/{target}" if what == "instance" else shortened(target.removeprefix("gs://"), project)
+    _, _, condition = command.flags.get("condition", "").partition("expression=")
+    return Grant(shortened(command.flags["member"], project), command.flags["role"], f"{what} {on}", condition)

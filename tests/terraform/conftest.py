@@ -39,17 +39,21 @@ def providers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Providers]:
 
 @pytest.fixture(scope="session")
 def workspace(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A copy of the module and its examples, initialised."""
-    workspace = Workspace.copied(tmp_path_factory.mktemp("module"), providers)
-    for below in ("terraform", "terraform/examples/minimal", "terraform/examples/fleet"):
-        workspace.init(below)
-    return workspace
+    """A copy of the module and its examples; each directory is initialised when it is first used."""
+    return Workspace.copied(tmp_path_factory.mktemp("module"), providers)
 
 
 @pytest.fixture(scope="session")
 def plans(workspace: Workspace) -> Mapping[str, Plan]:
-    """A plan of each subject."""
-    return {name: workspace.plan(subject.below, subject.variables) for name, subject in SUBJECTS.items()}
+    """A plan of each subject, made when it is first asked for."""
+
+    class Plans(dict[str, Plan]):
+        def __missing__(self, name: str) -> Plan:
+            subject = SUBJECTS[name]
+            self[name] = workspace.plan(subject.below, subject.variables)
+            return self[name]
+
+    return Plans()
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,9 @@ START_S_MAX = WAIT_S_MAX = 90.0
 BACKUP_LASTS = timedelta(hours=1)
 """Longer than the test, so that a backup is seen running."""
 
+LOOKS = {"BACKSTOP_LOOK_MIN": "1s", "BACKSTOP_LOOK_MAX": "1s"}
+"""All that differs from the planned environment: the ends of short backups are to be seen."""
+
 Line = dict[str, object]
 
 
@@ -63,7 +66,7 @@ class Deployed:
         """Installs it and starts it, and connects it as the plan says."""
         with contextlib.ExitStack() as stack:
             python = self._install()
-            spanner = stack.enter_context(SpannerEmulator())
+            spanner = self.spanner = stack.enter_context(SpannerEmulator())
             tasks = stack.enter_context(TasksEmulator(queues=[self._plan.one(QUEUE).text("id")]))
             self.pubsub = stack.enter_context(PubSubEmulator())
             for target in self._databases():
@@ -72,6 +75,7 @@ class Deployed:
             environment = {
                 "PATH": os.environ["PATH"],
                 **environment_of(self._plan),
+                **LOOKS,
                 "SPANNER_EMULATOR_HOST": spanner.address,
                 "PUBSUB_EMULATOR_HOST": self.pubsub.address,
                 "CLOUD_TASKS_EMULATOR_HOST": tasks.address,

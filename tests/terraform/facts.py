@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.terraform.grants import EXPECTED, grants
 from tests.terraform.plans import REPOSITORY
+from tests.terraform.standin.computed import project_number
 from tests.terraform.subjects import SUBJECTS
 from tests.terraform.watching import WATCHING_FACTS
 
@@ -38,6 +39,14 @@ def only_the_listed_grants_are_made(plan: Plan, subject: str) -> None:
     assert found == expected, f"too many: {set(found) - set(expected)}; missing: {set(expected) - set(found)}"
 
 
+def no_condition_is_wider_than_it_says(plan: Plan, subject: str) -> None:
+    """The one right that is given on the project but meant for one bucket's objects is held to that bucket's name."""
+    found = [grant for grant in grants(plan, SUBJECTS[subject].project) if grant.condition]
+    number, region = project_number(SUBJECTS[subject].project), plan.one(FUNCTION).text("location")
+    copies = f'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-{number}-{region}")'
+    assert [(grant.role, grant.condition) for grant in found] == [("roles/storage.objectViewer", copies)]
+
+
 def nobody_but_the_tasks_account_publishes_follow_ups(plan: Plan, subject: str) -> None:
     """A follow-up can only come from a task that the function made."""
     topic = plan.one("google_pubsub_topic", "follow_ups").text("name")
@@ -47,7 +56,7 @@ def nobody_but_the_tasks_account_publishes_follow_ups(plan: Plan, subject: str) 
 
 def the_public_is_let_in_nowhere(plan: Plan, _: str) -> None:
     """No member is everybody, and the function and the bucket refuse the internet."""
-    members = [found.text("member") for found in plan.resources if "member" in found.values]
+    members = [found.text("member") for found in plan.resources if "_iam_member" in found.type]
     members = [member for member in members if member.startswith("all")]
     assert not members
     assert plan.one(FUNCTION).text(*SERVICE, "ingress_settings") == "ALLOW_INTERNAL_ONLY"
@@ -165,6 +174,8 @@ def the_archive_holds_what_runs_and_nothing_else(plan: Plan, _: str) -> None:
     """The entry point, the lock file and the package's modules; it is built from exactly that object."""
     source = plan.one(FUNCTION).get("build_config", 0, "source", 0, "storage_source", 0)
     assert isinstance(source, dict)
+    # A resource, which is written by whoever applies; a data source would be written by whoever plans.
+    assert len(plan.all("archive_file")) == len(plan.all("google_storage_bucket_object"))
     for found in plan.all("google_storage_bucket_object"):
         assert source["object"] == found.text("name")
         assert source["bucket"] == found.text("bucket") == plan.one("google_storage_bucket").text("name")
@@ -183,21 +194,49 @@ def everything_is_in_the_one_project(plan: Plan, subject: str) -> None:
         assert found.get("disable_on_destroy") is False
 
 
+def the_function_may_do_what_the_module_was_told_and_no_more(plan: Plan, subject: str) -> None:
+    """Its instances are those that it has rights on; all else is strict, unless the operator says less."""
+    environment = environment_of(plan)
+    granted = {
+        f"projects/{found.text('project')}/instances/{found.text('instance')}"
+        for found in plan.all("google_spanner_instance_iam_member", "runtime_handles_backups")
+    }
+    assert set(environment["BACKSTOP_INSTANCES"].split(",")) == granted
+    loose = subject == "switched"
+    assert environment["BACKSTOP_ALLOW_SCHEDULED"] == str(loose).lower()
+    assert environment["BACKSTOP_ALLOW_WEAKER_KEY"] == str(loose).lower()
+    assert environment["BACKSTOP_CANCEL_AFTER_MIN"] == ("12h" if loose else "1h")
+
+
+def what_an_organisation_asks_for_is_off_or_everywhere(plan: Plan, subject: str) -> None:
+    """Keys, regions, private pool, egress and policy are on every resource that has them, or on none."""
+    given = SUBJECTS[subject].variables or {}
+    keys, connector = given.get("kms_keys", {}), given.get("vpc_connector", {})
+    assert isinstance(keys, dict)
+    assert isinstance(connector, dict)
+    for topic in plan.all("google_pubsub_topic"):
+        assert topic.get("kms_key_name") == keys.get("topics")
+        regions = given.get("message_regions", [])
+        assert topic.get("message_storage_policy") == (
+            [{"allowed_persistence_regions": regions, "enforce_in_transit": None}] if regions else []
+        )
+    function = plan.one(FUNCTION)
+    assert function.get("kms_key_name") == keys.get("function")
+    assert function.get("build_config", 0, "worker_pool") == given.get("worker_pool")
+    assert function.get(*SERVICE, "binary_authorization_policy") == given.get("binary_authorization_policy")
+    assert function.get(*SERVICE, "vpc_connector") == connector.get("name")
+    assert function.get(*SERVICE, "vpc_connector_egress_settings") == connector.get("egress")
+    labelled = [found for found in plan.resources if "labels" in found.values and found.values["labels"] is not None]
+    assert {found.type for found in labelled} >= {FUNCTION, "google_pubsub_topic", "google_pubsub_subscription"}
+    assert len({tuple(_texts_of(found, "labels")) for found in labelled}) == 1
+
+
 def outputs_wait_for_their_grants(plan: Plan, _: str) -> None:
     """Whoever has the commands topic's name can rely on every grant between there and Spanner."""
     outputs = plan.module()["outputs"]
     assert isinstance(outputs, dict)
     waits = {name: set(output.get("depends_on", [])) for name, output in outputs.items()}
-    assert waits["commands_topic"] >= {
-        "google_pubsub_subscription.push",
-        "google_pubsub_subscription_iam_member.agent_forwards_dead_letters",
-        "google_pubsub_topic_iam_member.agent_publishes_dead_letters",
-        "google_pubsub_topic_iam_member.publishers",
-        "google_service_account_iam_member.agent_signs_as_push",
-        "google_spanner_database_iam_member.runtime_backs_up_database",
-        "google_spanner_instance_iam_member.runtime_backs_up_databases",
-        "google_spanner_instance_iam_member.runtime_handles_backups",
-    }
+    assert waits["commands_topic"] == {"google_pubsub_subscription.push", "time_sleep.message_grants"}
     assert waits["function_uri"] == {"google_cloud_run_service_iam_member.push_invokes_function"}
     assert waits["results_topic"] == {"google_pubsub_topic_iam_member.runtime_publishes_results"}
 
@@ -214,6 +253,12 @@ def environment_of(plan: Plan) -> dict[str, str]:
     return {name: str(value) for name, value in environment.items()}
 
 
+def _texts_of(found: Resource, name: str) -> list[tuple[str, str]]:
+    value = found.get(name)
+    assert isinstance(value, dict)
+    return sorted((str(key), str(text)) for key, text in value.items())
+
+
 def _texts(found: Resource, name: str) -> set[str]:
     value = found.get(name)
     assert isinstance(value, list)
@@ -225,6 +270,7 @@ FACTS: dict[str, Callable[[Plan, str], None]] = {
     for fact in (
         *WATCHING_FACTS,
         only_the_listed_grants_are_made,
+        no_condition_is_wider_than_it_says,
         nobody_but_the_tasks_account_publishes_follow_ups,
         the_public_is_let_in_nowhere,
         every_push_names_its_topic_to_the_function,
@@ -240,6 +286,8 @@ FACTS: dict[str, Callable[[Plan, str], None]] = {
         the_roles_hold_what_the_function_calls_and_no_more,
         the_archive_holds_what_runs_and_nothing_else,
         everything_is_in_the_one_project,
+        the_function_may_do_what_the_module_was_told_and_no_more,
+        what_an_organisation_asks_for_is_off_or_everywhere,
         outputs_wait_for_their_grants,
     )
 }

@@ -8,15 +8,25 @@ from tests.terraform.standin.computed import project_number
 from tests.terraform.subjects import SUBJECTS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.terraform.plans import Plan, Resource
 
 
 class Grant(NamedTuple):
-    """One line of the table."""
+    """One line of the table; the condition, where there is one, in IAM's own words."""
 
     who: str
     role: str
     on: str
+    condition: str = ""
+
+
+AGENTS = {"cloudscheduler": "Scheduler's agent", "cloudtasks": "Tasks' agent", "pubsub": "Pub/Sub's agent"}
+"""Google's own identities in the project.
+
+https://docs.cloud.google.com/iam/docs/service-agents (documented)
+"""
 
 
 TARGETS = {
@@ -34,30 +44,35 @@ TARGETS = {
 would take away what others were granted."""
 
 
-def grants(plan: Plan, project: str) -> list[Grant]:
-    """Every grant that the plan makes, with the module's own names shortened."""
-    return sorted(_grant(found, project) for found in plan.resources if _is_grant(found))
+def grants(plan: Plan, project: str, among: Sequence[Resource] | None = None) -> list[Grant]:
+    """Every grant that the plan makes, or these of its resources do, with the module's own names shortened."""
+    made = plan.resources if among is None else among
+    return sorted(_grant(found, project) for found in made if is_grant(found))
 
 
-def _is_grant(found: Resource) -> bool:
+def is_grant(found: Resource) -> bool:
+    """Whether a resource grants something."""
     return "_iam_" in found.type and found.type != "google_project_iam_custom_role"
 
 
 def _grant(found: Resource, project: str) -> Grant:
     assert found.type in TARGETS, f"{found.address}: nobody knows what {found.type} is bound to"
-    assert not found.get("condition"), f"{found.address}: a condition hides who may do what"
+    condition = found.text("condition", 0, "expression") if found.get("condition") else ""
     kind, key = TARGETS[found.type]
     target = found.text(key)
     if kind in ("database", "instance"):
         target = "/".join([found.text("project"), found.text("instance"), *([target] if kind == "database" else [])])
     else:
         assert found.values.get("project", project) == project, f"{found.address}: another project"
-    return Grant(_short(found.text("member"), project), found.text("role"), f"{kind} {_short(target, project)}")
+    who = shortened(found.text("member"), project)
+    return Grant(who, found.text("role"), f"{kind} {shortened(target, project)}", condition)
 
 
-def _short(name: str, project: str) -> str:
+def shortened(name: str, project: str) -> str:
+    """A member or a resource with the module's own names as people say them."""
+    number = project_number(project)
     for long, short in (
-        (f"serviceAccount:service-{project_number(project)}@gcp-sa-pubsub.iam.gserviceaccount.com", "Pub/Sub's agent"),
+        *((f"serviceAccount:service-{number}@gcp-sa-{api}.iam.gserviceaccount.com", it) for api, it in AGENTS.items()),
         (f"projects/{project}/serviceAccounts/", ""),
         (f"@{project}.iam.gserviceaccount.com", ""),
         ("serviceAccount:", ""),
@@ -66,19 +81,23 @@ def _short(name: str, project: str) -> str:
     return name
 
 
-def _common(prefix: str, queue: str, bucket: str, project: str) -> list[Grant]:
+def _common(prefix: str, queue: str, bucket: str, project: str, region: str = "europe-west1") -> list[Grant]:
     """What every deployment grants, whatever it looks after."""
     agent, run = "Pub/Sub's agent", f"{prefix}-run"
+    copies = f'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-{project_number(project)}-{region}")'
     return [
         Grant(f"{prefix}-build", "roles/artifactregistry.writer", f"project {project}"),
         Grant(f"{prefix}-build", "roles/logging.logWriter", f"project {project}"),
         Grant(f"{prefix}-build", "roles/storage.objectViewer", f"bucket {bucket}"),
+        Grant(f"{prefix}-build", "roles/storage.objectViewer", f"project {project}", copies),
         Grant(f"{prefix}-push", "roles/run.invoker", f"service {prefix}"),
         Grant(f"{prefix}-tasks", "roles/pubsub.publisher", f"topic {prefix}-follow-ups"),
         Grant(agent, "roles/iam.serviceAccountTokenCreator", f"account {prefix}-push"),
         Grant(agent, "roles/pubsub.publisher", f"topic {prefix}-dead-letters"),
         Grant(agent, "roles/pubsub.subscriber", f"subscription {prefix}-commands-push"),
         Grant(agent, "roles/pubsub.subscriber", f"subscription {prefix}-follow-ups-push"),
+        Grant("Scheduler's agent", "roles/pubsub.publisher", f"topic {prefix}-commands"),
+        Grant("Tasks' agent", "roles/iam.serviceAccountTokenCreator", f"account {prefix}-tasks"),
         Grant(run, "roles/cloudtasks.enqueuer", f"queue {queue}"),
         Grant(run, "roles/iam.serviceAccountUser", f"account {prefix}-tasks"),
         Grant(run, "roles/pubsub.publisher", f"topic {prefix}-results"),
@@ -113,7 +132,7 @@ EXPECTED: dict[str, list[Grant]] = {
     "lean": _MINIMAL,
     "minimal": _MINIMAL,
     "switched": [
-        *_common("spanner-backup", "looks-2", "example-builds", SUBJECTS["switched"].project),
+        *_common("spanner-backup", "looks-2", "example-builds", SUBJECTS["switched"].project, "europe-west3"),
         Grant("spanner-backup-run", "organizations/1234/roles/spanner_backups", "instance example-locked/books"),
     ],
 }

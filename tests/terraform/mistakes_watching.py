@@ -13,7 +13,7 @@ FIELDS = "filters_name_fields_that_the_log_line_has"
 OWN = "alerts_watch_this_deployments_own_resources"
 JOBS = "each_job_publishes_a_command_that_the_function_understands"
 SCHEDULES = "schedules_say_what_was_asked_for"
-MISSED = "a_daily_schedule_is_missed_when_it_stops"
+MISSED = "each_schedule_that_runs_is_missed_when_it_stops"
 DASHBOARD = "the_dashboard_draws_what_is_deployed"
 
 WATCHING_MISTAKES: Sequence[Mistake] = (
@@ -44,7 +44,7 @@ WATCHING_MISTAKES: Sequence[Mistake] = (
     Mistake(
         "a database is named without its instance",
         "scheduler.tf",
-        'local._instance_path[schedule.instance], "databases",',
+        'local.instance_path[schedule.instance], "databases",',
         '"databases",',
         JOBS,
         subject="fleet",
@@ -158,13 +158,38 @@ WATCHING_MISTAKES: Sequence[Mistake] = (
     Mistake("a stalled queue is called after ten minutes", "alerts.tf", "[70m]", "[10m]", OWN),
     Mistake(
         "a missing backup is looked for by another name",
-        "alerts.tf",
+        "alerts-missing.tf",
         '"/[^A-Za-z0-9]/", "_"',
         '"/[^A-Za-z0-9]/", "-"',
         MISSED,
     ),
-    Mistake("failed backups count as backups", "alerts.tf", 'outcome=\\"COMPLETED\\"', 'outcome=~\\".+\\"', MISSED),
-    Mistake("a paused schedule is missed", "alerts.tf", " && !schedule.paused", "", MISSED, subject="fleet"),
+    Mistake(
+        "failed backups count as backups",
+        "alerts-missing.tf",
+        '"COMPLETED|COMPLETED_DESPITE_CANCEL|COMPLETED_KEPT',
+        '"COMPLETED|FAILED',
+        MISSED,
+    ),
+    Mistake(
+        "any database's backup is a schedule's",
+        "alerts-missing.tf",
+        'schedule.database != null ? schedule.database : "(',
+        'schedule.database != null ? ".*" : "(',
+        MISSED,
+        subject="fleet",
+    ),
+    Mistake("a pattern is no expression", "alerts-missing.tf", '"*", ".*")', '"*", "*")', MISSED, subject="fleet"),
+    Mistake("a paused schedule is missed", "alerts-missing.tf", " && !schedule.paused", "", MISSED, subject="fleet"),
+    Mistake("a week is a day", "alerts-missing.tf", "72 : 168", "72 : 24", MISSED, subject="fleet"),
+    Mistake("attempts that fail are signs of life", "alerts.tf", "_attempts_good}[70m]", "_attempts}{}[70m]", OWN),
+    Mistake(
+        "alarms go where deletions are told",
+        "alerts.tf",
+        'each.key == "deletion" ? var.deletion_channels : var.notification_channels',
+        "setunion(var.deletion_channels, var.notification_channels)",
+        "each_deletion_is_told_to_those_who_asked_for_it",
+        subject="switched",
+    ),
     Mistake(
         "the dashboard draws another queue",
         "dashboard.tf",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import os
@@ -92,6 +93,12 @@ class Plan:
         self.configuration = read.configuration
         self.archives = archives
 
+    def part(self, module: str) -> Plan:
+        """The part of a plan that one of several modules makes."""
+        part = copy.copy(self)
+        part.resources = [found for found in self.resources if found.address.startswith(f"module.{module}.")]
+        return part
+
     def module(self) -> dict[str, object]:
         """The module's configuration: the root's own, or that of the one module it calls."""
         root = self.configuration["root_module"]
@@ -142,13 +149,27 @@ class Workspace:
     def __init__(self, directory: Path, providers: Providers) -> None:
         self.directory = directory
         self._providers = providers
+        self._ready: set[str] = set()
 
     def moved(self, directory: Path) -> Workspace:
-        """The same for a copy of this copy."""
-        return Workspace(directory, self._providers)
+        """The same for a copy of this copy, which is as ready as this one."""
+        copied = Workspace(directory, self._providers)
+        copied._ready = set(self._ready)
+        return copied
 
     def run(self, *command: str, below: str = "terraform") -> subprocess.CompletedProcess[str]:
-        """Runs terraform in a directory of the copy."""
+        """Runs terraform in a directory of the copy, which is made ready for it at first."""
+        self.ready(below)
+        return self._run(*command, below=below)
+
+    def ready(self, below: str) -> None:
+        """Initialises a directory, once."""
+        if below not in self._ready:
+            self._ready.add(below)
+            done = self._run("init", "-backend=false", "-no-color", below=below)
+            assert done.returncode == 0, done.stdout + done.stderr
+
+    def _run(self, *command: str, below: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [_TERRAFORM, f"-chdir={self.directory / below}", *command],
             env={**os.environ, **self._providers.environment, "GOGC": GOGC},
@@ -157,11 +178,6 @@ class Workspace:
             timeout=RUN_TIMEOUT_S,
             check=False,
         )
-
-    def init(self, below: str = "terraform") -> None:
-        """Makes a directory ready for every other command."""
-        done = self.run("init", "-backend=false", "-no-color", below=below)
-        assert done.returncode == 0, done.stdout + done.stderr
 
     def plan(self, below: str = "terraform", variables: Mapping[str, Json] | None = None) -> Plan:
         """Plans a directory of the copy.

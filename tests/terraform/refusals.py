@@ -15,6 +15,9 @@ Refusal = tuple[str, "Json", str]
 NIGHTLY: dict[str, Json] = {"instance": "orders", "cron": "17 2 * * *"}
 
 
+KEY = "projects/example-keys/locations/europe-west1/keyRings/backstop/cryptoKeys/functions"
+
+
 def _schedule(**changes: Json) -> Json:
     return {"nightly": {**NIGHTLY, **changes}}
 
@@ -33,13 +36,18 @@ REFUSALS: Sequence[Refusal] = (
     ("alerts", {"disabled": ["all"]}, "alerts.disabled may name"),
     ("alerts", {"oldest_message_s": 30}, "alerts.oldest_message_s must be"),
     ("alerts", {"queue_depth": 0}, "alerts.queue_depth must be"),
+    ("binary_authorization_policy", "my-policy", "binary_authorization_policy must be"),
+    ("cancel_after_min", "8d", "cancel_after_min must be"),
+    ("cancel_after_min", "an hour", "cancel_after_min must be"),
     ("concurrency", 81, "concurrency must be"),
     ("dead_letter_after", 4, "5 to 100"),
     ("dead_letter_after", 101, "5 to 100"),
+    ("deletion_channels", ["audit@example.com"], "deletion_channels must look like"),
     ("docker_repository", "europe-docker.pkg.dev/p/r", "docker_repository must look like"),
     ("give_up_after", "30m", "give_up_after must be"),
     ("give_up_after", "8d", "give_up_after must be"),
     ("give_up_after", "3 days", "give_up_after must be"),
+    ("grants_wait_s", 901, "grants_wait_s must be"),
     ("instances", {}, "at least one instance"),
     ("instances", {"Orders": {"name": "orders"}}, "The keys of instances"),
     ("instances", _instance(name="projects/p/instances/orders"), "instances[*].name"),
@@ -47,6 +55,11 @@ REFUSALS: Sequence[Refusal] = (
     ("instances", _instance(databases=["orders-*"]), "instances[*].databases"),
     ("instances", _instance(databases=["orders"], role="roles/spanner.backupAdmin"), "role or databases, not both"),
     ("instances", _instance(role="backupAdmin"), "instances[*].role must be"),
+    (
+        "kms_keys",
+        {"topics": "projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"},
+        "kms_keys must look",
+    ),
     ("labels", {"Team": "databases"}, "labels must have keys"),
     ("labels", {"team": "The databases"}, "labels must have keys"),
     ("look_max", "61m", "look_max must be"),
@@ -56,6 +69,7 @@ REFUSALS: Sequence[Refusal] = (
     ("looks_per_second", 0, "looks_per_second must be"),
     ("max_instances", 21, "max_instances must be"),
     ("memory", "128Mi", "memory must be"),
+    ("message_regions", ["europe"], "message_regions must be"),
     ("message_retention_s", 2678401, "message_retention_s must be"),
     ("notification_channels", ["oncall@example.com"], "notification_channels must look like"),
     ("prefix", "Backstop", "prefix must be"),
@@ -93,12 +107,18 @@ REFUSALS: Sequence[Refusal] = (
     ("sweeps", _sweep(time_zone="local"), "sweeps[*].time_zone must"),
     ("timeout_s", 541, "timeout_s must be"),
     ("timeout_s", 59, "timeout_s must be"),
+    ("vpc_connector", {"name": "connector"}, "vpc_connector.name must look"),
+    ("vpc_connector", {"egress": "ALL_TRAFFIC"}, "vpc_connector.egress must be"),
+    ("worker_pool", "pool", "worker_pool must look"),
 )
 """Values just outside where a check is a range, and the mistake people make where it is a form."""
 
 TOGETHER: Sequence[tuple[dict[str, Json], str]] = (
     ({"ack_deadline_s": 120, "timeout_s": 120}, "must be above timeout_s (120)"),
     ({"look_min": "5m", "look_max": "1m"}, "must not be shorter than look_min"),
+    ({"cancel_after_min": "25h"}, "must not be shorter than cancel_after_min (25h)"),
+    ({"sweeps": {"orders": {"include_scheduled": True}}}, "include_scheduled needs allow_scheduled"),
+    ({"kms_keys": {"function": KEY}}, "kms_keys.function needs docker_repository"),
     (
         {
             "instances": {"orders": {"databases": ["orders"]}},
@@ -123,6 +143,10 @@ ACCEPTED: Sequence[dict[str, Json]] = (
             "now": {**NIGHTLY, "cancel_after": "0s", "start_within": "31d", "retention": "6h", "if_created": "keep"}
         },
         "sweeps": {"orders": {"cancel_after": "7d", "if_created": "delete", "include_scheduled": True}},
+        "allow_scheduled": True,
+        "cancel_after_min": "7d",
+        "grants_wait_s": 900,
+        "binary_authorization_policy": "default",
     },
     {
         "ack_deadline_s": 61,
@@ -131,6 +155,8 @@ ACCEPTED: Sequence[dict[str, Json]] = (
         "give_up_after": "1h",
         "look_max": "10s",
         "prefix": "abc",
+        "cancel_after_min": "0s",
+        "grants_wait_s": 0,
     },
 )
 """The other side of every range."""

@@ -11,6 +11,9 @@ import msgspec
 
 from tests.terraform.plans import Json
 
+DIRECTORIES = ("terraform", *(f"terraform/examples/{name}" for name in ("fleet", "minimal", "notices", "teams")))
+"""The module and its examples."""
+
 
 class Subject(msgspec.Struct, frozen=True):
     """One deployment: the directory that is planned, and variables where it is the module itself."""
@@ -46,6 +49,21 @@ SUBJECTS: dict[str, Subject] = {
             "instances": {"books": {"role": "organizations/1234/roles/spanner_backups"}},
             "schedules": {"yearly": {"instance": "books", "database": "archive", "cron": "0 3 1 1 *"}},
             "allow_delete": False,
+            "allow_scheduled": True,
+            "allow_weaker_key": True,
+            "cancel_after_min": "12h",
+            "binary_authorization_policy": "projects/example-locked/platforms/cloudRun/policies/bank",
+            "kms_keys": {
+                "function": "projects/example-keys/locations/europe-west3/keyRings/backstop/cryptoKeys/functions",
+                "topics": "projects/example-keys/locations/europe-west3/keyRings/backstop/cryptoKeys/topics",
+            },
+            "message_regions": ["europe-west3"],
+            "vpc_connector": {
+                "name": "projects/example-locked/locations/europe-west3/connectors/inside",
+                "egress": "ALL_TRAFFIC",
+            },
+            "worker_pool": "projects/example-locked/locations/europe-west3/workerPools/private",
+            "labels": {"team": "databases"},
             "dashboard": False,
             "enable_apis": False,
             "source_archive": {"bucket": "example-builds", "object": "backstop-1.zip"},
@@ -53,6 +71,8 @@ SUBJECTS: dict[str, Subject] = {
             "queue_name": "looks-2",
             "scheduler_region": "europe-west1",
             "alerts": {"disabled": ["queue-growing"]},
+            "deletion_channels": ["projects/example-locked/notificationChannels/1111"],
+            "notification_channels": ["projects/example-locked/notificationChannels/1234"],
         },
     ),
 }

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+import tomllib
+import zipfile
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +17,7 @@ from tests.terraform.facts import FUNCTION, QUEUE, SERVICE, environment_of
 from tests.terraform.grants import EXPECTED, grants
 from tests.terraform.plans import REPOSITORY
 from tests.terraform.subjects import SUBJECTS
-from tools import terraform_docs
+from tools import release_archive, terraform_docs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +47,27 @@ def test_variables_and_outputs_are_alphabetical_and_described(file: str) -> None
     assert file == "outputs.tf" or all("type" in entry.arguments for entry in entries)
 
 
+def test_a_release_archive_is_what_the_module_would_build(plans: Mapping[str, Plan], tmp_path: Path) -> None:
+    """The same files, and the same bytes each time."""
+    written, again = release_archive.write(tmp_path / "one"), release_archive.write(tmp_path / "two")
+
+    assert written.read_bytes() == again.read_bytes()
+    made = plans["minimal"].one("google_storage_bucket_object").text("source")
+    with (
+        zipfile.ZipFile(plans["minimal"].archives / PurePath(made).name) as planned,
+        zipfile.ZipFile(written) as archive,
+    ):
+        assert sorted(archive.namelist()) == sorted(planned.namelist())
+        assert all(archive.read(name) == (REPOSITORY / name).read_bytes() for name in archive.namelist())
+
+
+def test_the_release_that_the_page_pins_is_this_one() -> None:
+    """`ref=` names the version of the package, which the tag of a release has."""
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+
+    assert set(re.findall(r"ref=([\w.]+)", README)) == {f"v{version}"}
+
+
 def test_what_means_nothing_as_null_may_not_be_null() -> None:
     """A variable whose default is not null, or that has none, refuses null."""
     for entry in terraform_docs.variables():
@@ -57,8 +81,6 @@ def test_the_examples_of_the_readme_can_be_planned(workspace: Workspace, tmp_pat
     below.mkdir()
     code, count = re.subn(r'source = "\./backstop/terraform"', 'source = "../terraform"', example)
     (below / "main.tf").write_text(code)
-    workspace.init(below.name)
-
     plan = workspace.plan(below.name)
 
     assert count == 1
@@ -79,7 +101,15 @@ def test_the_readme_says_who_may_do_what() -> None:
     """The table of rights has every grant of the minimal example, and no other."""
     rows = re.findall(r"^\| (.+?) \| (\S*roles/\S+) \| (.+?) \|$", README, re.MULTILINE)
 
-    expected = {tuple(part.replace(PROJECT, "PROJECT") for part in grant) for grant in EXPECTED["minimal"]}
+    where = " where the bucket is gcf-v2-sources-NUMBER-REGION"
+    expected = {
+        (
+            grant.who,
+            grant.role.replace(PROJECT, "PROJECT"),
+            grant.on.replace(PROJECT, "PROJECT") + (where if grant.condition else ""),
+        )
+        for grant in EXPECTED["minimal"]
+    }
     assert set(rows) == expected
     assert len(rows) == len(expected)
 
@@ -87,7 +117,7 @@ def test_the_readme_says_who_may_do_what() -> None:
 @pytest.fixture(scope="module")
 def commands() -> list[Command]:
     """The commands of the deployment by hand."""
-    return by_hand.commands(by_hand.shell_block((REPOSITORY / "README.md").read_text()))
+    return by_hand.commands(by_hand.shell_block((REPOSITORY / "docs" / "deploy-by-hand.md").read_text()))
 
 
 def test_by_hand_and_by_module_grant_the_same(plans: Mapping[str, Plan], commands: list[Command]) -> None:
@@ -152,6 +182,7 @@ def test_by_hand_and_by_module_functions_are_the_same(plans: Mapping[str, Plan],
     given = dict(pair.split("=", 1) for pair in flags["set-env-vars"].split(","))
     planned = environment_of(plan)
     defaults = {"ALLOW_DELETE": "true", "GIVE_UP_AFTER": "3d", "LOOK_MAX": "1h", "LOOK_MIN": "10s", "RETENTION": "14d"}
+    defaults |= {"ALLOW_SCHEDULED": "false", "ALLOW_WEAKER_KEY": "false", "CANCEL_AFTER_MIN": "1h"}
     platform = {"LOG_EXECUTION_ID": "true"}
 
     assert given | {f"BACKSTOP_{name}": value for name, value in defaults.items()} | platform == planned

@@ -26,6 +26,7 @@ MISTAKES_MIN = 25
 @pytest.fixture
 def spoiled(workspace: Workspace, mistake: Mistake, tmp_path: Path) -> Workspace:
     """A copy of the module with the mistake in it."""
+    workspace.ready(SUBJECTS[mistake.subject].below)
     shutil.copytree(workspace.directory, tmp_path / "module", ignore=shutil.ignore_patterns("plan-*", "*.tfvars.json"))
     path = tmp_path / "module" / "terraform" / mistake.file
     text = path.read_text()

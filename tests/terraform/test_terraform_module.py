@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.terraform.facts import FACTS
-from tests.terraform.subjects import SUBJECTS
+from tests.terraform.subjects import DIRECTORIES, SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ def test_the_module_is_formatted(workspace: Workspace) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("below", ["terraform", "terraform/examples/minimal", "terraform/examples/fleet"])
+@pytest.mark.parametrize("below", DIRECTORIES)
 def test_the_module_and_its_examples_are_valid(workspace: Workspace, below: str) -> None:
     """`terraform validate` finds nothing to say."""
     done = workspace.run("validate", "-no-color", below=below)

@@ -17,17 +17,26 @@ if TYPE_CHECKING:
 
     from tests.terraform.plans import Plan, Resource
 
-LOG_FIELDS = {"backup", "database", "message", "operation", "outcome", "outcomes", "state"}
-"""Fields of the canonical log line that the module counts on; a test looks for each in a line that was printed."""
+LOG_FIELDS = {"backup", "database", "message", "operation", "outcome", "state"}
+"""Fields of the log's lines that the module counts on; a test looks for each in a line that was printed."""
+
+TOLD_OF_DELETIONS = {"fleet", "switched"}
+"""The subjects whose deletions are told on a channel of its own."""
+
+KEPT = (Outcome.COMPLETED, Outcome.COMPLETED_DESPITE_CANCEL, Outcome.COMPLETED_KEPT)
+"""Outcomes that say that the backup is there."""
 
 ALERTS = {
     "backup-failed",
     "command-rejected",
     "dead-letters",
     "delete-blocked",
+    "not-started",
     "oldest-message",
     "queue-growing",
     "queue-stalled",
+    "scheduler-failed",
+    "tasks-failing",
 }
 
 BLOCKED = {Outcome.DELETE_BLOCKED, Outcome.GAVE_UP, Outcome.GONE}
@@ -84,13 +93,22 @@ def schedules_say_what_was_asked_for(plan: Plan, subject: str) -> None:
 
 
 def filters_name_fields_that_the_log_line_has(plan: Plan, _: str) -> None:
-    """Every filter and extractor on the log line reads fields that exist, of this function and no other."""
+    """Every filter and extractor on the log reads fields that exist, of this function and of its jobs and no others."""
     function = plan.one("google_cloudfunctions2_function")
     for where, text in _log_texts(plan):
+        if "job_id" in text:
+            continue
         named = set(re.findall(r"jsonPayload\.([A-Za-z_]+)", text))
         assert named, f"{where}: reads nothing"
         assert named <= LOG_FIELDS, f"{where}: no such fields {named - LOG_FIELDS}"
     for where, text in _log_filters(plan):
+        if 'resource.type="cloud_scheduler_job"' in text:
+            jobs = [found.text("name") for found in plan.all("google_cloud_scheduler_job")]
+            pattern = re.search(r'resource\.labels\.job_id=~"([^"]+)"', text)
+            assert pattern is not None, where
+            assert all(re.search(pattern[1], job) for job in jobs if "-start-" in job or "alert" in where)
+            assert not re.search(pattern[1], f"another-{function.text('name')}-start-nightly")
+            continue
         assert 'resource.type="cloud_run_revision"' in text, where
         assert f'resource.labels.service_name="{function.text("name")}"' in text, where
         assert f'resource.labels.location="{function.text("location")}"' in text, where
@@ -99,7 +117,7 @@ def filters_name_fields_that_the_log_line_has(plan: Plan, _: str) -> None:
 def filters_look_for_outcomes_that_exist(plan: Plan, subject: str) -> None:
     """Each outcome that an alert looks for is one that the function can report, and the right one."""
     looks_for = {
-        str(found.index): set(re.findall(r'"([A-Z_]{4,})"', _condition(found, "matched_log", "filter")))
+        str(found.index): set(re.findall(r'outcome="([A-Z_]+)"', _condition(found, "matched_log", "filter")))
         for found in plan.all("google_monitoring_alert_policy", "alert")
         if found.get("conditions", 0, "condition_matched_log")
     }
@@ -107,7 +125,20 @@ def filters_look_for_outcomes_that_exist(plan: Plan, subject: str) -> None:
         "backup-failed": {Outcome.FAILED},
         "command-rejected": {Outcome.REJECTED},
         "delete-blocked": BLOCKED | (set() if SUBJECTS[subject].may_delete else {Outcome.COMPLETED_KEPT}),
+        "not-started": {Outcome.STARTED},
+        "scheduler-failed": set(),
+        **({"deletion": {Outcome.COMPLETED_THEN_DELETED}} if subject in TOLD_OF_DELETIONS else {}),
     }
+
+
+def each_deletion_is_told_to_those_who_asked_for_it(plan: Plan, subject: str) -> None:
+    """The notice goes to channels of its own, and no alarm goes there; without channels there is no notice."""
+    told = {str(found.index): found for found in plan.all("google_monitoring_alert_policy", "alert")}
+    assert ("deletion" in told) == (subject in TOLD_OF_DELETIONS)
+    for name, found in told.items():
+        channels = found.get("notification_channels") or []
+        assert isinstance(channels, list)
+        assert any("/1111" in str(channel) for channel in channels) == (name == "deletion"), name
 
 
 def counters_match_every_value_that_they_count(plan: Plan, _: str) -> None:
@@ -120,18 +151,21 @@ def counters_match_every_value_that_they_count(plan: Plan, _: str) -> None:
         assert not re.search(pattern[1], "")
         assert metric.text("label_extractors", field) == f"EXTRACT(jsonPayload.{field})"
         keys = {label["key"] for label in _blocks(metric.get("metric_descriptor", 0, "labels"))}
-        assert keys == set(_keys(metric.get("label_extractors")))
+        assert keys == set(_keys(metric.get("label_extractors") or {}))
 
 
 def every_alert_exists_and_says_what_to_do(plan: Plan, subject: str) -> None:
     """The listed alerts are there, each notifies, and each has a runbook without a hole in it."""
     policies = plan.all("google_monitoring_alert_policy", "alert")
-    left_out = {"queue-growing"} if subject == "switched" else set()
-    assert {str(found.index) for found in policies} == ALERTS - left_out
+    expected = ALERTS - ({"queue-growing"} if subject == "switched" else set())
+    expected |= {"deletion"} if subject in TOLD_OF_DELETIONS else set()
+    assert {str(found.index) for found in policies} == expected
     for found in plan.all("google_monitoring_alert_policy"):
         runbook = found.text("documentation", 0, "content")
         assert len(runbook) > RUNBOOK_CHARACTERS_MIN, found.address
-        assert not re.search(r"\$\{(?!log\.extracted_label\.(backup|database|message|operation|outcome)\})", runbook)
+        assert not re.search(
+            r"\$\{(?!log\.extracted_label\.(backup|database|job|message|operation|outcome)\})", runbook
+        )
         limited = bool(found.get("alert_strategy", 0, "notification_rate_limit"))
         assert limited == bool(found.get("conditions", 0, "condition_matched_log")), "for log lines, and only these"
 
@@ -150,32 +184,50 @@ def alerts_watch_this_deployments_own_resources(plan: Plan, subject: str) -> Non
     stalled = _condition(found["queue-stalled"], "prometheus_query_language", "query")
     assert set(re.findall(r'queue_id="([^"]+)"', stalled)) == {queue}
     assert "[70m]" in stalled, "looks are up to an hour apart"
+    assert 'response_code=~"2' in stalled, "what fails is no sign of life"
+    failing = _condition(found["tasks-failing"], "prometheus_query_language", "query")
+    assert set(re.findall(r'queue_id="([^"]+)"', failing)) == {queue}
+    assert {"response_code!~", "response_code=~"} <= set(re.findall(r"response_code..", failing))
     if subject == "fleet":
         growing = _condition(found["queue-growing"], "threshold", "filter")
         assert growing.endswith(f'queue_id="{queue}"')
         assert found["queue-growing"].number("conditions", 0, "condition_threshold", 0, "threshold_value") == 50
 
 
-def a_daily_schedule_is_missed_when_it_stops(plan: Plan, subject: str) -> None:
-    """Each running schedule that is daily, or says so, has an alert on its own databases' completed backups."""
+def each_schedule_that_runs_is_missed_when_it_stops(plan: Plan, subject: str) -> None:
+    """Each has an alert on its own job and its own databases, after its own longest time between two turns and 6 h."""
     hours = {
-        "fleet": {"accounts-nightly": 30, "consents-weekly": 192, "orders-nightly": 30},
+        "fleet": {"accounts-nightly": 30, "consents-weekly": 174, "orders-nightly": 30},
         "lean": {"nightly": 30},
         "minimal": {"nightly": 30},
-        "switched": {},
+        "switched": {"yearly": 8790},
     }[subject]
     alerts = {str(found.index): found for found in plan.all("google_monitoring_alert_policy", "no_backup")}
     assert set(alerts) == set(hours)
-    metric = plan.one("google_logging_metric", "outcomes").text("name").replace("/", "_").replace("-", "_")
-    jobs = {str(found.index): _payload(found) for found in plan.all("google_cloud_scheduler_job", "start")}
+    jobs = {str(found.index): found for found in plan.all("google_cloud_scheduler_job", "start")}
     for name, found in alerts.items():
-        query = _condition(found, "prometheus_query_language", "query")
-        assert f"logging_googleapis_com:user_{metric}{{" in query
-        assert f"[{hours[name]}h]" in query
-        assert set(re.findall(r'outcome="(\w+)"', query)) == {Outcome.COMPLETED}
-        target = jobs[name].get("database") or f"{jobs[name]['instance']}/databases/.+"
-        assert set(re.findall(r'database=~?"([^"]+)"', query)) == {target}
-        assert found.get("conditions", 0, "condition_prometheus_query_language", 0, "disable_metric_validation") is True
+        asked = [_query(found, number) for number in range(3)]
+        # In the order of their titles: what began and did not complete, what ran and did not begin, what ran no more.
+        assert re.findall(r"\[(\d+)m\]", asked[0]) == [f"{60 * (hours[name] - 6)}", f"{60 * hours[name]}"]
+        assert all(f"offset {60 * late}m" in text for late, text in zip((6, 2, hours[name] - 4), asked, strict=True))
+        for metric, texts in (("outcomes", asked[:2]), ("runs", asked[1:])):
+            series = re.sub("[^A-Za-z0-9]", "_", plan.one("google_logging_metric", metric).text("name"))
+            assert all(f"logging_googleapis_com:user_{series}{{" in text for text in texts)
+        assert set(re.findall(r'outcome=~?"([A-Z_|]+)"', " ".join(asked))) == {Outcome.STARTED, "|".join(KEPT)}
+        assert set(re.findall(r'job_id="([^"]+)"', " ".join(asked))) == {jobs[name].text("name")}
+        (wanted,) = set(re.findall(r'database=~"([^"]+)"', " ".join(asked)))
+        payload = _payload(jobs[name])
+        target = str(payload.get("database") or f"{payload['instance']}/databases/orders-1")
+        assert re.fullmatch(wanted, target)
+        if "databases" in payload or "database" in payload:
+            assert not re.fullmatch(wanted, f"{target.rpartition('/')[0]}/another")
+        assert not re.fullmatch(wanted, target.replace("/instances/", "/instances/x"))
+
+
+def _query(found: Resource, number: int) -> str:
+    inner = ("conditions", number, "condition_prometheus_query_language", 0)
+    assert found.get(*inner, "disable_metric_validation") is True
+    return found.text(*inner, "query")
 
 
 def the_dashboard_draws_what_is_deployed(plan: Plan, subject: str) -> None:
@@ -192,7 +244,8 @@ def the_dashboard_draws_what_is_deployed(plan: Plan, subject: str) -> None:
         for tile in board["tiles"]
         for data in tile["widget"]["xyChart"]["dataSets"]
     )
-    for metric in plan.all("google_logging_metric"):
+    for name in ("looks", "outcomes"):
+        metric = plan.one("google_logging_metric", name)
         assert f'metric.type="logging.googleapis.com/user/{metric.text("name")}"' in drawn
     for found in plan.all("google_pubsub_subscription"):
         assert f'"{found.text("name")}"' in drawn
@@ -206,10 +259,11 @@ WATCHING_FACTS: tuple[Callable[[Plan, str], None], ...] = (
     schedules_say_what_was_asked_for,
     filters_name_fields_that_the_log_line_has,
     filters_look_for_outcomes_that_exist,
+    each_deletion_is_told_to_those_who_asked_for_it,
     counters_match_every_value_that_they_count,
     every_alert_exists_and_says_what_to_do,
     alerts_watch_this_deployments_own_resources,
-    a_daily_schedule_is_missed_when_it_stops,
+    each_schedule_that_runs_is_missed_when_it_stops,
     the_dashboard_draws_what_is_deployed,
 )
 
@@ -235,7 +289,7 @@ def _log_filters(plan: Plan) -> Iterator[tuple[str, str]]:
 def _log_texts(plan: Plan) -> Iterator[tuple[str, str]]:
     yield from _log_filters(plan)
     for metric in plan.all("google_logging_metric"):
-        for key in _keys(metric.get("label_extractors")):
+        for key in _keys(metric.get("label_extractors") or {}):
             yield f"{metric.address} {key}", metric.text("label_extractors", key)
     for policy in plan.all("google_monitoring_alert_policy"):
         for matched in _blocks(policy.get("conditions", 0, "condition_matched_log")):

@@ -114,7 +114,7 @@ def test_a_source_counts_only_where_the_path_names_no_topic(
     assert read(document, path, headers).topic == topic
 
 
-FORGED = {"attributes": {KIND_ATTRIBUTE: KIND_FOLLOW_UP}, "data": base64.b64encode(b"{}").decode()}
+FORGED = {"attributes": {KIND_ATTRIBUTE: KIND_FOLLOW_UP}, "data": base64.b64encode(b'{"v": 1}').decode()}
 
 
 @pytest.mark.parametrize(
@@ -147,18 +147,18 @@ def test_a_follow_up_that_only_its_publisher_vouches_for_is_rejected(
     [
         (FOLLOW_UPS, push(**FORGED), {}),
         ("/", push(**FORGED), {"ce-source": SOURCE + FOLLOW_UPS}),
-        (FOLLOW_UPS, {}, {**METADATA, KIND_ATTRIBUTE: KIND_FOLLOW_UP}),
+        (FOLLOW_UPS, {"v": 1}, {**METADATA, KIND_ATTRIBUTE: KIND_FOLLOW_UP}),
     ],
 )
 def test_a_follow_up_that_its_subscription_vouches_for_is_believed(
     path: str, document: object, headers: dict[str, str]
 ) -> None:
-    """It is read, and only then found to be of no version."""
+    """It is read, and only then found to be of no kind."""
     world = World()
 
     _, report = receive(body(document), path, headers, START + HOUR, world.ports, world.settings)
 
-    assert [result.field for result in report.results] == ["v"]
+    assert [result.field for result in report.results] == ["kind"]
 
 
 @pytest.mark.parametrize("path", [f"{PROJECT}/topics/follow-ups", f"{PROJECT}/topics/follow%2Dups"])
@@ -169,7 +169,7 @@ def test_a_topic_with_a_quoted_letter_is_the_same_however_often_its_path_was_unq
 
     _, report = receive(body(push(**FORGED)), path, {}, START + HOUR, world.ports, world.settings)
 
-    assert [result.field for result in report.results] == ["v"]
+    assert [result.field for result in report.results] == ["kind"]
 
 
 def test_an_unwrapped_push_with_metadata_is_understood() -> None:

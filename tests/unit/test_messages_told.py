@@ -109,8 +109,6 @@ def look(**fields: object) -> bytes:
 
 
 FOLLOW_UP_REFUSED: dict[str, tuple[bytes, str, str, str]] = {
-    "of no version": (b"{}", "v", "", "must be 1"),
-    "of an unknown version": (b'{"v": 2, "kind": "look"}', "v", "2", "must be 1"),
     "of no kind": (b'{"v": 1}', "kind", "", "must be given"),
     "of an unknown kind": (b'{"v": 1, "kind": "glance"}', "kind", "glance", "must be one of"),
     "without its fields": (b'{"v": 1, "kind": "look"}', "trigger", "", "must be given"),

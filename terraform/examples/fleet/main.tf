@@ -17,7 +17,7 @@ module "backstop" {
     # Stopped when it runs into the morning, and not started at noon after a night's outage.
     orders-nightly   = { instance = "orders", databases = ["orders-*"], cron = "5 1 * * *", cancel_after = "6h", start_within = "2h" }
     accounts-nightly = { instance = "customers", database = "accounts", cron = "25 1 * * *", time_zone = "Europe/Rome", retention = "35d" }
-    consents-weekly  = { instance = "customers", database = "consents", cron = "45 1 * * 0", retention = "366d", alert_after_h = 192 }
+    consents-weekly  = { instance = "customers", database = "consents", cron = "45 1 * * 0", retention = "366d" }
     ledger-hourly    = { instance = "ledger", cron = "10 * * * *", retention = "3d", alert_after_h = 3, paused = true }
   }
 
@@ -27,7 +27,9 @@ module "backstop" {
   }
 
   notification_channels = var.notification_channels
-  publishers            = ["group:database-team@example.com", "serviceAccount:ci@example-shop.iam.gserviceaccount.com"]
+  # Whoever has to account for deletions hears of each, and of nothing else.
+  deletion_channels = ["projects/example-operations/notificationChannels/1111"]
+  publishers        = ["group:database-team@example.com", "serviceAccount:ci@example-shop.iam.gserviceaccount.com"]
 
   alerts = { oldest_message_s = 600, queue_depth = 50 }
 }

@@ -66,15 +66,17 @@ class Provider:
         )
 
     def plan(self, request: Request) -> bytes:
-        """Answers with what was asked for, and what Google would fill in."""
-        return dynamic(1, self._filled(request.text(1), request.value(3)))
+        """Answers with what was asked for and what Google would fill in; an archive is written now already."""
+        return dynamic(1, self._read(request.text(1), request.value(3)))
 
     def read(self, request: Request) -> bytes:
-        """Reads a data source; an archive is really written."""
-        name, config = request.text(1), request.value(2)
+        """Reads a data source."""
+        return dynamic(1, self._read(request.text(1), request.value(2)))
+
+    def _read(self, name: str, config: dict[str, Value] | None) -> Value:
         if name == "archive_file" and config is not None:
             write_archive(config, self._directory)
-        return dynamic(1, self._filled(name, config))
+        return self._filled(name, config)
 
     def _filled(self, name: str, value: dict[str, Value] | None) -> Value:
         if value is None or name not in COMPUTED:
@@ -106,14 +108,14 @@ def _stop(server: grpc.Server) -> None:
 
 @contextlib.contextmanager
 def serving(directory: Path) -> Iterator[dict[str, str]]:
-    """Serves the Google and archive providers; archives are written to `directory`.
+    """Serves the providers that the module needs; archives are written to `directory`.
 
     Yields:
         The environment variables that make `terraform` use them.
     """
     attach: dict[str, object] = {}
     with contextlib.ExitStack() as stack:
-        for name in ("google", "archive"):
+        for name in ("google", "google-beta", "archive", "time"):
             provider = Provider(schemas.load(HERE / f"{name}.json"), directory)
             server = grpc.server(ThreadPoolExecutor(THREADS))
             handlers = {
