@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from emulators.spanner.history import What
 from emulators.spanner.requests import ListBackupOperations
-from tests.simulation.facts import body_of, trigger_of
 from tests.simulation.history import INSTANCE, Deployment
+from tests.simulation.reading import body_of, trigger_of
 from tests.simulation.record import Call, Delivery, Published, Record, Told, Waiting
 from tests.simulation.rights import EFFECTS
 

@@ -6,21 +6,20 @@ and the outcomes that were told; and from whoever let calls fail, which ones tha
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from emulators.errors import Code
 from emulators.spanner.history import What
+from tests.simulation.reading import body_of, follow_up_data, key_in
 from tests.simulation.record import command_key
 
 if TYPE_CHECKING:
-    from emulators.pubsub.model import Message
     from tests.simulation.record import Call, Delivery, Record, Told, Waiting
 
 _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -250,7 +249,7 @@ class Facts:
             data = follow_up_data(task)
             about = f"{data['kind']} {data.get('operation', '')}".strip()
             end = record.dispatched.get(task.name) or record.purged.get(task.name)
-            follow_ups.append(FollowUp(task, _key_in(data), about, int(str(data["step"])), end))
+            follow_ups.append(FollowUp(task, key_in(data), about, int(str(data["step"])), end))
         return follow_ups
 
     @cached_property
@@ -316,7 +315,7 @@ class Facts:
         """The command that a delivery is about; a forged follow-up is about itself."""
         key = command_key(delivery.topic, delivery.message.message_id)
         body = body_of(delivery.message.data)
-        return key if key in self.commands or "kind" not in body else _key_in(body)
+        return key if key in self.commands or "kind" not in body else key_in(body)
 
     def _told_for(self, told: Told, trigger: dict[str, str]) -> str:
         """The command that an outcome is for; one that names none that was published is for what was delivered."""
@@ -377,34 +376,3 @@ def _databases(data: dict[str, dict[str, list[str]]]) -> dict[str, bool] | None:
     if told is None:
         return None
     return dict.fromkeys(told.get("not_started", ()), False) | dict.fromkeys(told.get("started", ()), True)
-
-
-def follow_up_data(task: Waiting) -> dict[str, object]:
-    """What a task would publish."""
-    (message,) = json.loads(task.data)["messages"]
-    body = json.loads(base64.b64decode(message["data"]))
-    assert isinstance(body, dict)
-    return body
-
-
-@lru_cache(maxsize=1000)
-def body_of(data: bytes) -> dict[str, object]:
-    """A message's fields; none if it is no JSON object."""
-    try:
-        body = json.loads(data)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def trigger_of(message: Message) -> str:
-    """The message id of the command that a message belongs to, as it says itself."""
-    body = body_of(message.data)
-    return _key_in(body) if "kind" in body else message.message_id
-
-
-def _key_in(follow_up: dict[str, object]) -> str:
-    """The command that a follow-up says that it is for."""
-    trigger = follow_up.get("trigger")
-    assert isinstance(trigger, dict)
-    return command_key(str(trigger.get("topic", "")), str(trigger["message_id"]))

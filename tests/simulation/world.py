@@ -24,6 +24,7 @@ from emulators.tasks.model import Queue
 from emulators.tasks.requests import CreateQueue, ResumeQueue
 from emulators.tasks.state import State as Tasks
 from tests.simulation import envelopes, people
+from tests.simulation.arrivals import Arrivals
 from tests.simulation.backup_counts import count_backups
 from tests.simulation.calls import CallFaults, CrashedError, Work, WorldSpanner
 from tests.simulation.chance import ANSWER, COMMAND, DISPATCH, FOLLOW_UP, Chance
@@ -132,9 +133,8 @@ class World:
         self._ready: deque[pubsub.Delivery] = deque()
         self._attempts: Counter[Site] = Counter()
         self._poisoned: dict[str, Site] = {}
-        self._copies: dict[str, dict[str, datetime]] = {}
         self._odd: dict[str, str] = {}
-        self._latest = BEGIN
+        self._arrivals = Arrivals()
         self._dead_seen = 0
         self._number = 0
         self._swept = False
@@ -324,7 +324,7 @@ class World:
             end=self.now,
         )
         self.record.deliveries.append(delivery)
-        self._count(pushed, delivery)
+        self._arrivals.count(self, pushed, delivery)
         work = Work(delivery, (*label, self._attempts[label]))
         self.working.append(work)
         try:
@@ -405,27 +405,3 @@ class World:
             )
             self.record.counts["dead letter"] += 1
         self._dead_seen = len(dead)
-
-    def _count(self, pushed: pubsub.Delivery, delivery: Delivery) -> None:
-        """Counts what a message went through on its way, now that it has arrived."""
-        counts, message = self.record.counts, pushed.message
-        if self.history.faults.function_skew_s:
-            counts["function's clock is off"] += 1
-        if self.history.faults.pubsub_skew_s:
-            counts["Pub/Sub's clock is off"] += 1
-        if pushed.attempt > 1:
-            counts["redelivery"] += 1
-            return
-        copies = self._copies.setdefault(command_key(delivery.topic, message.message_id), {})
-        copies[pushed.ack_id.partition("-")[0]] = message.publish_time
-        late = delivery.begin + self._pubsub_skew - message.publish_time
-        if len(set(copies.values())) > 1:
-            counts["restamp"] += 1
-        elif len(copies) > 1:
-            counts["duplicate"] += 1
-            counts["duplicate, hours late"] += late > timedelta(hours=1)
-        elif late > timedelta(seconds=DELAY_S_MIN):
-            counts["delay"] += 1
-        if message.publish_time < self._latest:
-            counts["reordering"] += 1
-        self._latest = max(self._latest, message.publish_time)

@@ -2,125 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import json
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient, types
-from google.cloud.tasks_v2.types import CreateTaskRequest
-from google.longrunning import operations_pb2
-from google.protobuf import empty_pb2
-from google.pubsub_v1.types import PublishRequest, PublishResponse
+from google.cloud.spanner_admin_database_v1 import types
 
-from backstop.commands import Encryption, EncryptionType
 from backstop.errors import RefusedError, TransientError, UnhandledOperationError
-from backstop.follow_ups import Trigger
 from backstop.gcp import spanner
 from backstop.gcp.calls import SHARED, Budget
-from backstop.gcp.pubsub import PubSubResults
 from backstop.gcp.spanner import SpannerBackups
-from backstop.gcp.tasks import TasksQueue
-from backstop.lifecycle import Outcome
-from backstop.names import BackupName, OperationName
+from backstop.names import BackupName
 from backstop.ports import Backup, Operation, OperationError
-from backstop.results import ATTRIBUTE_BYTES_MAX, TEXT_BYTES_MAX, Databases, Result
 from emulators.spanner.plans import Plan
 from emulators.spanner.server import SpannerEmulator
 from emulators.spanner.state import State
-from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, RESULTS, START, USERS
+from tests.unit.adapters_wire import BACKUP, OPERATION, Wire, official, operation
+from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, START, USERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-OPERATION = OperationName(f"{NIGHTLY}/operations/o1")
-TOPIC = "projects/example.com:demo-project/topics/follow%2Dups"
-
-
-class Wire(grpc.GenericRpcHandler):
-    """All three services at one address: they note what they are asked, and answer what they are told to.
-
-    Attributes:
-        answers: By method: an answer, several in turn, or a refusal.
-        asked: Each method with its request, as bytes.
-        routes: What each request told Google's front end.
-    """
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Any] = {}
-        self.asked: list[tuple[str, bytes]] = []
-        self.routes: list[object] = []
-        self._server = grpc.server(ThreadPoolExecutor(1), handlers=[self])
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        self._server.start()
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
-        """Takes any call."""
-        method = handler_call_details.method.rpartition("/")[2]
-        self.routes.append(dict(handler_call_details.invocation_metadata).get("x-goog-request-params"))
-
-        def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
-            self.asked.append((method, request))
-            found = self.answers.get(method, empty_pb2.Empty())
-            found = found.pop(0) if isinstance(found, list) else found
-            if isinstance(found, grpc.StatusCode):
-                context.abort(found, "no")
-            return bytes(
-                type(found).serialize(found) if hasattr(type(found), "serialize") else found.SerializeToString()
-            )
-
-        return grpc.unary_unary_rpc_method_handler(answer)
-
-    def stop(self) -> None:
-        """Hangs up."""
-        self._server.stop(None)
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
-    """The services, and clients that have yet to be made."""
-    server = Wire()
-    for service in ("SPANNER", "PUBSUB", "CLOUD_TASKS"):
-        monkeypatch.setenv(f"{service}_EMULATOR_HOST", server.address)
-    SHARED.begin()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def port() -> SpannerBackups:
-    """Spanner, for one delivery."""
-    return SpannerBackups(Budget())
-
-
-def at(minutes: float) -> datetime:
-    """A time that differs from every other, down to the microsecond."""
-    return START + timedelta(minutes=minutes, microseconds=123456 + int(minutes))
-
-
-BACKUP = types.Backup(
-    name=NIGHTLY,
-    database=ORDERS,
-    create_time=at(1),
-    expire_time=at(2),
-    version_time=at(3),
-    size_bytes=11,
-    exclusive_size_bytes=12,
-    freeable_size_bytes=13,
-    backup_schedules=[f"{ORDERS}/backupSchedules/s1"],
-    referencing_databases=[f"{INSTANCE}/databases/restored"],
-    referencing_backups=[f"{INSTANCE}/backups/copied"],
-)
-METADATA = types.CreateBackupMetadata(
-    name=NIGHTLY,
-    database=ORDERS,
-    progress={"progress_percent": 42, "start_time": at(4), "end_time": at(5)},
-    cancel_time=at(6),
-)
+    from collections.abc import Callable
 
 BACKUP_FIELDS: dict[str, Callable[[types.Backup], object]] = {
     "name": lambda read: read.name,
@@ -144,26 +47,6 @@ OPERATION_FIELDS: dict[str, Callable[[Any, types.CreateBackupMetadata], object]]
     "percent": lambda _, metadata: metadata.progress.progress_percent,
     "cancel_time": lambda _, metadata: metadata.cancel_time,
 }
-
-
-def operation(
-    metadata: Any = METADATA,  # noqa: ANN401 any message of Google's
-    response: types.Backup | None = None,
-    **fields: Any,  # noqa: ANN401 as above
-) -> operations_pb2.Operation:
-    """An operation as Spanner describes it."""
-    made = operations_pb2.Operation(**{"name": OPERATION, **fields})
-    if metadata is not None:
-        made.metadata.Pack(type(metadata).pb(metadata))
-    if response is not None:
-        made.response.Pack(types.Backup.pb(response))
-    return made
-
-
-def official(wire: Wire) -> DatabaseAdminClient:
-    """Google's client, unmodified."""
-    transport = DatabaseAdminClient.get_transport_class("grpc")
-    return DatabaseAdminClient(transport=transport(channel=grpc.insecure_channel(wire.address)))
 
 
 def test_each_field_of_a_backup_is_what_google_s_client_reads(wire: Wire, port: SpannerBackups) -> None:
@@ -383,138 +266,3 @@ def test_a_refused_filter_is_dropped_and_what_is_listed_is_sorted_out_here(
 
     assert sorted(one.name for one in listing.unhandled) == sorted(kept)
     assert [one.name for one in listing.operations] == ([OPERATION] if database == ORDERS else [])
-
-
-def test_every_request_holds_what_google_s_client_would_send(wire: Wire, port: SpannerBackups) -> None:
-    """The bytes, read by Google's own types; and the name for Google's front end."""
-    wire.answers["CreateBackup"] = operation()
-    keys = ("projects/p/locations/l/keyRings/r/cryptoKeys/k",)
-    encryption = Encryption(EncryptionType.CUSTOMER_MANAGED_ENCRYPTION, keys)
-    port.create_backup(ORDERS, NIGHTLY, expire_time=at(7), version_time=at(8), encryption=encryption)
-    port.set_expire_time(NIGHTLY, at(9))
-    port.cancel_operation(OPERATION)
-    port.delete_backup(NIGHTLY, "nobody wants it")
-
-    (_, created), (_, updated), (_, cancelled), (_, deleted) = wire.asked
-    config = types.CreateBackupEncryptionConfig
-    assert types.CreateBackupRequest.deserialize(created) == types.CreateBackupRequest(
-        parent=INSTANCE,
-        backup_id="nightly",
-        backup=types.Backup(database=ORDERS, expire_time=at(7), version_time=at(8)),
-        encryption_config=config(
-            encryption_type=config.EncryptionType.CUSTOMER_MANAGED_ENCRYPTION, kms_key_names=list(keys)
-        ),
-    )
-    assert types.UpdateBackupRequest.deserialize(updated) == types.UpdateBackupRequest(
-        backup=types.Backup(name=NIGHTLY, expire_time=at(9)), update_mask={"paths": ["expire_time"]}
-    )
-    assert operations_pb2.CancelOperationRequest.FromString(cancelled).name == OPERATION
-    assert types.DeleteBackupRequest.deserialize(deleted).name == NIGHTLY
-    assert wire.routes == [
-        f"parent={INSTANCE}",
-        f"backup.name={NIGHTLY}",
-        f"name={OPERATION}",
-        f"name={NIGHTLY}",
-    ]
-
-
-def test_a_deletion_is_logged_before_it_is_asked_for(
-    wire: Wire, port: SpannerBackups, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """No crash and no refusal can hide it."""
-    wire.answers["DeleteBackup"] = grpc.StatusCode.PERMISSION_DENIED
-
-    with pytest.raises(RefusedError):
-        port.delete_backup(NIGHTLY, "nobody wants it")
-
-    (line,) = map(json.loads, capfd.readouterr().out.splitlines())
-    assert line == {
-        "severity": "NOTICE",
-        "message": f"Deletes {NIGHTLY}: nobody wants it",
-        "backup": NIGHTLY,
-        "why": "nobody wants it",
-    }
-
-
-def test_a_follow_up_s_task_publishes_to_its_topic_whatever_that_is_called(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A name that holds `%2D` is quoted in an address, or the task would publish to another topic for ever."""
-    TasksQueue("projects/p/locations/l/queues/q", TOPIC, "a@b.c", Budget()).schedule("abc", b"{}", at(1))
-
-    ((_, asked),) = wire.asked
-    task = CreateTaskRequest.deserialize(asked).task
-    post = task.http_request
-    assert post.url == f"http://{wire.address}/v1/projects/example.com%3Ademo-project/topics/follow%252Dups:publish"
-    assert (task.name, task.schedule_time) == ("projects/p/locations/l/queues/q/tasks/abc", at(1))
-    assert (post.oauth_token.service_account_email, post.http_method.name) == ("a@b.c", "POST")
-    (message,) = json.loads(post.body)["messages"]
-    assert base64.b64decode(message["data"]) == b"{}"
-    monkeypatch.delenv("PUBSUB_EMULATOR_HOST")
-    assert TasksQueue("q", "t", "a", Budget())._url == "https://pubsub.googleapis.com/v1/t:publish"  # noqa: SLF001
-
-
-LONG = "ü" * 10_000
-HUGE = Result(
-    outcome=Outcome.REJECTED,
-    detail=LONG,
-    trigger=Trigger("17", START, "projects/p/topics/commands"),
-    subject=LONG,
-    databases=Databases(("orders",), {"users": LONG}),
-)
-
-
-def publish(result: Result) -> None:
-    """Tells an outcome."""
-    PubSubResults(RESULTS, "", Budget()).publish(result)
-
-
-def test_an_outcome_that_pub_sub_refuses_for_its_size_is_shortened_and_published(
-    wire: Wire, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Once more and no more often, with every text cut by its bytes; the log has it whole, and first."""
-    wire.answers["Publish"] = [grpc.StatusCode.INVALID_ARGUMENT, PublishResponse(message_ids=["1"])]
-
-    publish(HUGE)
-
-    _, (_, second) = wire.asked
-    (message,) = PublishRequest.deserialize(second).messages
-    told = json.loads(message.data)
-    assert len(told["detail"].encode()) <= TEXT_BYTES_MAX
-    assert len(told["databases"]["not_started"]["users"].encode()) <= ATTRIBUTE_BYTES_MAX
-    assert len(LONG.encode()) > ATTRIBUTE_BYTES_MAX >= max(len(one.encode()) for one in message.attributes.values())
-    (line,) = map(json.loads, capfd.readouterr().out.splitlines())
-    assert (line["message"], line["outcome"], line["message_id"]) == (LONG, "REJECTED", "17")
-
-
-def test_an_outcome_that_is_refused_again_is_an_error_in_the_log_and_nothing_else(
-    wire: Wire, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """The delivery goes on: the message would be refused as often as it is brought."""
-    wire.answers["Publish"] = grpc.StatusCode.INVALID_ARGUMENT
-
-    publish(HUGE)
-
-    assert len(wire.asked) == 2
-    _, line = map(json.loads, capfd.readouterr().out.splitlines())
-    assert line["severity"] == "ERROR"
-    assert line["message"] == "Pub/Sub refuses this outcome, even shortened: no"
-
-
-def test_an_outcome_that_is_refused_for_another_reason_is_told_when_the_message_comes_again(wire: Wire) -> None:
-    """A topic or a role may come back."""
-    wire.answers["Publish"] = grpc.StatusCode.NOT_FOUND
-
-    with pytest.raises(TransientError, match="could not publish the outcome: no"):
-        publish(HUGE)
-
-    assert len(wire.asked) == 1
-
-
-def test_an_outcome_is_accepted_before_publishing_returns_and_no_thread_is_left(wire: Wire) -> None:
-    """The instance may lose its processor as soon as the delivery is answered."""
-    wire.answers["Publish"] = PublishResponse(message_ids=["1"])
-
-    publish(HUGE)
-
-    assert [method for method, _ in wire.asked] == ["Publish"]

@@ -115,18 +115,11 @@ YOUNG = named("b", start_time=PUBLISHED + SECOND)
 YOUNG_MADE = replace(YOUNG, end_time=PUBLISHED + HOUR, response=BACKUP)
 
 
-@pytest.mark.parametrize(
-    ("young", "found"),
-    [
-        (replace(YOUNG, error=OperationError("INTERNAL", "broken")), True),
-        (replace(YOUNG_MADE, cancel_time=PUBLISHED + MINUTE), True),
-        (YOUNG_MADE, False),
-        (replace(YOUNG, end_time=PUBLISHED + HOUR, unexplained=True), False),
-    ],
-)
-def test_what_began_just_after_and_is_complete_is_nobody_s_to_stop(young: Operation, *, found: bool) -> None:
-    """Had the command meant it, a delivery would have cancelled it."""
-    assert find.choose([young], PUBLISHED).pool == ((young,) if found else ())
+def test_a_follow_means_nothing_that_began_just_after_and_is_complete() -> None:
+    """It is nobody's to stop; a cancel means it, and doubt keeps it."""
+    assert find.newest([YOUNG], PUBLISHED) == YOUNG
+    assert find.newest([YOUNG_MADE], PUBLISHED) is None
+    assert find.choose([YOUNG_MADE], PUBLISHED).pool == (YOUNG_MADE,)
 
 
 @pytest.mark.parametrize(("after", "found"), [(SECOND - MICROSECOND, True), (SECOND, False)])

@@ -66,7 +66,7 @@ class Stage:
                 return stage.world.now
 
         main.datetime = Clock
-        main._ports = lambda: stage.world.ports  # noqa: SLF001 the test's world stands for Google
+        main._ports = lambda _: stage.world.ports  # noqa: SLF001 the test's world stands for Google
 
 
 @pytest.fixture(scope="module")

@@ -208,9 +208,8 @@ CREATED = "the backup that has its name now was created at 2026-11-22T02:00:00"
 
 
 def test_a_backup_that_lost_its_race_may_be_deleted() -> None:
-    """Nothing speaks for it, before it has been read and after."""
+    """Nothing speaks for it."""
     assert reason_to_keep(LOST) is None
-    assert reason_to_keep(replace(LOST, found=None)) is None
 
 
 @pytest.mark.parametrize(

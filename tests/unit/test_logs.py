@@ -72,7 +72,7 @@ def test_a_line_has_all_that_is_known_of_a_delivery() -> None:
         "message": "It is COMPLETED.",
         "logging.googleapis.com/trace": "projects/p/traces/t",
         "command": "look",
-        "outcome": "COMPLETED",
+        "outcomes": ["COMPLETED"],
         "state": "SUCCEEDED",
         "operation": MISSING,
         "backup": NIGHTLY,
@@ -100,7 +100,6 @@ def test_an_operation_is_taken_from_the_outcome_if_the_report_names_none() -> No
     document = line(Report("sweep", (result(Outcome.CANCEL_REQUESTED), result(Outcome.COMPLETED_THEN_DELETED))))
 
     assert (document["operation"], document["backup"], document["database"]) == (MISSING, NIGHTLY, ORDERS)
-    assert document["outcome"] == "COMPLETED_THEN_DELETED"
     assert document["outcomes"] == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
 
 

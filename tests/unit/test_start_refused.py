@@ -28,7 +28,7 @@ from tests.unit.told import LOSES, of_command
 
 if TYPE_CHECKING:
     from datetime import timedelta
-SLOT = "; of the database runs {operation} since 2026-11-22T02:00:00+00:00"
+SLOT = "; the database's slot is held by {operation}, started at 2026-11-22T02:00:00+00:00"
 NAME = "; the name is held by the backup of {operation}"
 NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
 
