@@ -154,7 +154,7 @@ DEFECTS = (
     ),
     _edits(
         "a backup that is not found once counts as gone",
-        ("backstop.deletion:delete_if_earned", 'verdict.missing and look.missing != "backup"', "False"),
+        ("backstop.deletion:judge", 'passing=look.missing != "backup"', "passing=False"),
     ),
     _edits(
         "whatever has the name now is deleted",
@@ -172,8 +172,8 @@ DEFECTS = (
         "a backup is deleted before anybody looks at it",
         (
             "backstop.deletion:judge",
-            "found = found or at.find_backup(operation.backup)",
-            "at.ports.spanner.delete_backup(operation.backup, 'x'); found = found or at.find_backup(operation.backup)",
+            "    keeps = look",
+            "    at.ports.spanner.delete_backup(operation.backup, 'x')\n    keeps = look",
         ),
     ),
     _edits(

@@ -11,7 +11,9 @@ from emulators.pubsub.model import Message
 from tests.simulation.record import command_key
 
 if TYPE_CHECKING:
-    from tests.simulation.record import Published, Record, Waiting
+    from collections.abc import Sequence
+
+    from tests.simulation.record import Delivery, Published, Record, Waiting
 
 
 def published_at(letter: Message) -> datetime:
@@ -50,3 +52,15 @@ def body_of(data: bytes) -> dict[str, object]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def delivery_of(letter: Message, deliveries: Sequence[Delivery]) -> Delivery:
+    """The last delivery of the message that became a dead letter, which has an id of its own and says the same."""
+    subscription = letter.attributes["CloudPubSubDeadLetterSourceSubscription"]
+    return next(
+        delivery
+        for delivery in reversed(deliveries)
+        if delivery.message.data == letter.data
+        and delivery.message.publish_time == published_at(letter)
+        and delivery.topic.endswith(f"/{subscription}")
+    )

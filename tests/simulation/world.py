@@ -41,7 +41,7 @@ from tests.simulation.history import (
     Person,
     database_name,
 )
-from tests.simulation.lost import body_of, lost_commands, published_at
+from tests.simulation.lost import body_of, delivery_of, lost_commands
 from tests.simulation.record import Delivery, Published, Record, command_key
 from tests.support.ports import QueuePort, ResultsPort, publish_of
 
@@ -369,7 +369,7 @@ class World:
         for lost in lost_commands(self.record):
             command = body_of(lost.message.data)
             if command.get("action") in {"cancel", "follow"} and not lost.odd:
-                self.record.republished[lost.key] = self._publish_now(lost.message.data)
+                self.record.republished[lost.key] = publish_now(self, lost.message.data)
 
     def _may_be_held_up(self) -> bool:
         """Whether something may go wrong until the faults stop, and not at given places alone."""
@@ -385,23 +385,16 @@ class World:
         """Has somebody clean up after the chains that were lost."""
         self._swept = True
         command = {"action": "sweep", "instance": INSTANCE, "if_created": "delete", "include_scheduled": True}
-        self.record.last_sweep = self._publish_now(json.dumps(command).encode())
-
-    def _publish_now(self, data: bytes) -> str:
-        return self.publish_command(len(self.history.steps) + self.next_number(), data)
+        self.record.last_sweep = publish_now(self, json.dumps(command).encode())
 
     def _notice_dead_letters(self) -> None:
         dead = self._pubsub.published(DEAD)
         for letter in dead[self._dead_seen :]:
-            # A dead letter has an id of its own, so it is recognised by what it says.
-            self.record.dead.append(
-                next(
-                    delivery
-                    for delivery in reversed(self.record.deliveries)
-                    if delivery.message.data == letter.data
-                    and delivery.message.publish_time == published_at(letter)
-                    and delivery.topic.endswith(f"/{letter.attributes['CloudPubSubDeadLetterSourceSubscription']}")
-                )
-            )
+            self.record.dead.append(delivery_of(letter, self.record.deliveries))
             self.record.counts["dead letter"] += 1
         self._dead_seen = len(dead)
+
+
+def publish_now(world: World, data: bytes) -> str:
+    """Publishes one more command, after those of the history."""
+    return world.publish_command(len(world.history.steps) + world.next_number(), data)
