@@ -184,12 +184,11 @@ def _own(
     published = at.trigger.publish_time
     # What is being cancelled and isn't marked is another's, unless its backup is gone.
     nothing = [one for one in same_name if one.response is None and (one.done or one is not same_name[0] or gone)]
-    since = [one for one in nothing if one.start_time >= published and one.done]
     near = [one for one in nothing if one.start_time >= published - CLOCK_MARGIN]
-    if near and not since:
-        why = f"{near[0].name} came to nothing, and it can't be told whether this message began it; publish it again"
-        raise NotStartedError(why, twin=near[0])
-    return since[-1] if since else None
+    if near and not (near[-1].done and near[-1].start_time >= published):
+        why = f"{near[-1].name} came to nothing, and it can't be told whether this message began it; publish it again"
+        raise NotStartedError(why, twin=near[-1])
+    return near[-1] if near else None
 
 
 def _twin(command: Start, operations: Sequence[Operation], found: Backup | None, at: At) -> Operation | None:
