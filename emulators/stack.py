@@ -18,6 +18,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
@@ -94,6 +95,7 @@ class Function:
     lines: list[dict[str, Any]] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
     _reader: threading.Thread | None = None
+    _runtime: TemporaryDirectory[str] | None = None
 
     def start(self) -> None:
         """Starts it and waits until it answers.
@@ -103,7 +105,9 @@ class Function:
         """
         command = [sys.executable, "-m", "functions_framework", "--target", "on_message", "--host", HOST]
         command += ["--source", str(self.source), "--port", str(self.port)]
-        environ = {**os.environ, **self.environ, "PYTHONUNBUFFERED": "1"}
+        # Gunicorn's control sockets have one name in there, and those that share it take it from one another.
+        self._runtime = TemporaryDirectory()
+        environ = {**os.environ, **self.environ, "PYTHONUNBUFFERED": "1", "XDG_RUNTIME_DIR": self._runtime.name}
         self._process = subprocess.Popen(  # noqa: S603 our own program
             command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -128,6 +132,8 @@ class Function:
             self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        if self._runtime is not None:
+            self._runtime.cleanup()
         self._process = None
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:

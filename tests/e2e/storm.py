@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from emulators.errors import Code
 from emulators.faults import Fault, Trouble, When
 from emulators.spanner.records import Status
-from tests.e2e.lab import ENDLESS, STUBBORN, quick
+from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, quick, seconds
 from tests.e2e.wire import CODES, READS
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ FATES = {
     "fail": Fate(quick(error=Status(Code.INTERNAL, "bad sector")), START, {"FAILED"}, kept=False),
     "dry": Fate(quick(), {**START, "dry_run": True}, {"DRY_RUN"}, kept=False),
     "halt": Fate(ENDLESS, CANCEL, {"CANCELLED"}, kept=False, theirs="person"),
-    "race": Fate(STUBBORN, CANCEL, DELETED, kept=False, theirs="person"),
+    "race": Fate(replace(DEAF, outrun_duration=seconds(11)), CANCEL, DELETED, kept=False, theirs="person"),
     "plan": Fate(ENDLESS, CANCEL, {"REJECTED"}, kept=True, theirs="schedule", count=3),
 }
-"""By the beginning of the databases' names."""
+"""By the beginning of the databases' names. What ends 10 s after a cancel by database was surely meant by it."""
 
 
 def faults(random: Random, method: str, rate: float, resource: str = "") -> list[Fault]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from emulators.errors import Code
 from emulators.faults import Fault, Trouble
 from emulators.spanner.history import What
-from tests.e2e.lab import STUBBORN, Deployment, Lab, lifetime, played, quick, seconds, wait_until
+from tests.e2e.lab import DEAF, Deployment, Lab, lifetime, played, quick, seconds, wait_until
 from tests.e2e.wire import Cell, cells, counted, grid
 from tests.e2e.wire_lives import (
     PUSH_AGAIN,
@@ -144,13 +144,15 @@ def test_a_role_that_goes_away_as_the_answer_to_a_cancel_is_lost_leaves_nothing_
 
     A storm found that the adapter repeated the call by itself, and so made one delivery of two attempts.
     """
-    lab.foreign(STUBBORN)
+    operation, _ = lab.foreign(DEAF)
     with lab.stack.spanner.lock:
         lab.stack.spanner.faults.plan(
             Fault("CancelOperation", Code.UNAVAILABLE, "after", resource=lab.instance),
             Fault("CancelOperation", Code.PERMISSION_DENIED, resource=lab.instance, skip=1),
         )
     message_id = lab.publish("cancel", database=f"{lab.instance}/databases/orders")
+    wait_until(lambda: lab.follow_ups(message_id))
+    lab.stack.spanner.finish(operation)
 
     assert lab.ends(message_id)[-1] == "COMPLETED_THEN_DELETED"
     assert len(lab.history(What.CANCEL_RECEIVED)) == 1

@@ -74,6 +74,7 @@ class Deployed:
                 spanner.set_plan(target, BackupPlan(duration=BACKUP_LASTS))
             environment = {
                 "PATH": os.environ["PATH"],
+                "XDG_RUNTIME_DIR": str(self._directory),
                 **environment_of(self._plan),
                 **LOOKS,
                 "SPANNER_EMULATOR_HOST": spanner.address,
