@@ -246,8 +246,8 @@ def _untrue_kept(command: Command, attempt: Attempt, facts: Facts, at: datetime)
         return ""
     if attempt.backup in facts.record.misread or not entitlement.is_within(command, attempt):
         return ""
-    if attempt.start > command.at and "operation" not in command.body:
-        return ""  # By these clocks it began after the command, so whether it is meant is in doubt.
     if attempt.gone_at is not None and attempt.gone_at <= at:
         return "its backup was gone"
-    return "it was to be deleted" if entitlement.must_delete(command, attempt) else ""
+    # By these clocks it began after the command, so whether it is meant is in doubt.
+    in_doubt = command.action == "cancel" and "operation" not in command.body and attempt.start > command.at
+    return "it was to be deleted" if entitlement.must_delete(command, attempt) and not in_doubt else ""

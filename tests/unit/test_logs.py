@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from backstop.context import Report
@@ -122,6 +123,13 @@ def test_a_look_that_is_due_at_once_is_not_taken_for_none() -> None:
 def test_the_severity_says_whether_somebody_should_look(report: Report, severity: str) -> None:
     """An error wants a person, a warning may want one, and the rest doesn't."""
     assert line(report)["severity"] == severity
+
+
+def test_an_outcome_s_own_severity_counts() -> None:
+    """An equal command that came twice is rejected, and nobody needs to get up for it."""
+    report = Report(results=(msgspec.structs.replace(result(Outcome.REJECTED), severity="WARNING"),))
+
+    assert line(report)["severity"] == "WARNING"
 
 
 def test_every_outcome_has_a_severity() -> None:
