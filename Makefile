@@ -2,10 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --no-strip-extras
-# These test the tests of the Terraform module, and take a plan for each mistake.
-MISTAKES := tests/terraform/test_terraform_mistakes.py
 
-.PHONY: demo test test-busy check lint coverage simulate mistakes soak mutate bench diagram format lock clean
+.PHONY: demo test test-busy check lint coverage simulate soak mutate bench diagram format lock clean
 
 .venv/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Backstop needs Python 3.11 or later, and this is " + sys.version.split()[0] + "; try make PYTHON=python3.13")'
@@ -18,15 +16,12 @@ demo: .venv/installed
 	@$(BIN)/python -m emulators.demo --svg docs/demo.svg
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore $(MISTAKES)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-busy: .venv/installed
 	$(BIN)/python -m tools.soak_tests $(or $(RUNS),20)
 
-mistakes: .venv/installed
-	$(BIN)/python -m pytest -n 2 -q $(MISTAKES)
-
-check: lint coverage simulate mistakes test
+check: lint coverage simulate test
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

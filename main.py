@@ -17,6 +17,7 @@ from backstop.gcp.calls import Budget
 from backstop.gcp.pubsub import PubSubResults
 from backstop.gcp.spanner import SpannerBackups
 from backstop.gcp.tasks import TasksQueue
+from backstop.messages import trace_name
 from backstop.ports import Ports
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def on_message(request: flask.Request) -> tuple[str, int]:
         return "Backstop takes Pub/Sub's pushes.", WELL if request.method in {"GET", "HEAD"} else NOT_ALLOWED
     started_s = time.monotonic()
     headers = {name.lower(): value for name, value in request.headers.items()}
-    trace = logs.trace_name(headers, ENVIRONMENT.tasks_queue.split("/")[1])
+    trace = trace_name(headers, ENVIRONMENT.tasks_queue.split("/")[1])
     try:
         now, body = datetime.now(UTC), request.get_data()
     except Exception as error:  # noqa: BLE001 each server has its own for a body that breaks off, which no push does

@@ -191,6 +191,16 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
     )
 
 
+def trace_name(headers: Mapping[str, str], project: str) -> str:
+    """The full name of the trace that Cloud Run started for a request; empty without one.
+
+    https://cloud.google.com/trace/docs/trace-context (documented)
+    """
+    context = headers.get("x-cloud-trace-context", "")
+    trace = context.partition("/")[0] or headers.get("traceparent", "").partition("-")[2].partition("-")[0]
+    return f"projects/{project}/traces/{trace}" if trace and project else ""
+
+
 def parse_command(data: bytes) -> Command:
     """Reads a command.
 

@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     from backstop.names import DatabaseName
     from backstop.ports import Operation
 
+LOOK_SHORTEST = timedelta(seconds=1)
+"""A delay of less than this is lost in the time that a message takes anyway."""
+
+LOOK_LONGEST = timedelta(days=1)
+"""The queue remembers a follow-up's name for a day, and a chain that sleeps longer could fork.
+
+https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
+"""
+
 LOOK_WORTH = timedelta(seconds=2.5)
 """How much lag one look less is worth. It sets the scale of everything here, and the benchmark shows what it buys."""
 

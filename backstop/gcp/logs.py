@@ -94,15 +94,5 @@ def write(text: bytes) -> None:
     sys.__stdout__.buffer.flush()
 
 
-def trace_name(headers: Mapping[str, str], project: str) -> str:
-    """The full name of the trace that Cloud Run started for a request; empty without one.
-
-    https://cloud.google.com/trace/docs/trace-context (documented)
-    """
-    context = headers.get("x-cloud-trace-context", "")
-    trace = context.partition("/")[0] or headers.get("traceparent", "").partition("-")[2].partition("-")[0]
-    return f"projects/{project}/traces/{trace}" if trace and project else ""
-
-
 def _encode(document: Mapping[str, object]) -> bytes:
     return msgspec.json.encode({key: value for key, value in document.items() if value is not None}, enc_hook=str)

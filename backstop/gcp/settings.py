@@ -13,6 +13,7 @@ import msgspec
 from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
 from backstop.durations import Duration, duration_text
 from backstop.names import QueueName, TopicName, unquoted
+from backstop.pacing import LOOK_LONGEST, LOOK_SHORTEST
 from backstop.policy import Policy
 from backstop.ports import Settings
 
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from backstop.names import Name
-
-LOOK_SHORTEST = timedelta(seconds=1)
-"""A delay of less than this is lost in the time that a message takes anyway."""
-
-LOOK_LONGEST = timedelta(days=1)
-"""The queue remembers a follow-up's name for a day, and a chain that sleeps longer could fork.
-
-https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
-"""
 
 EMULATORS = ("SPANNER_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
 ENDPOINTS = ("BACKSTOP_SPANNER_ENDPOINT", "BACKSTOP_PUBSUB_ENDPOINT", "BACKSTOP_TASKS_ENDPOINT")

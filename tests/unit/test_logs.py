@@ -13,7 +13,7 @@ from backstop.context import Report
 from backstop.follow_ups import Trigger
 from backstop.gcp import logs
 from backstop.lifecycle import Outcome, State
-from backstop.messages import Delivery
+from backstop.messages import Delivery, trace_name
 from backstop.names import DatabaseName
 from backstop.results import ErrorText, Result
 from tests.unit.handlers_world import COMMANDS, MISSING, NIGHTLY, ORDERS, START
@@ -187,5 +187,5 @@ def test_a_line_is_written_whole(capfdbinary: pytest.CaptureFixture[bytes]) -> N
 )
 def test_a_malformed_trace_header_is_no_trace_and_no_error(headers: dict[str, str], trace: str) -> None:
     """Cloud Run's header and the standard one are both understood, and anything else is left out."""
-    assert logs.trace_name(headers, "p") == (f"projects/p/traces/{trace}" if trace else "")
-    assert logs.trace_name(headers, "") == ""
+    assert trace_name(headers, "p") == (f"projects/p/traces/{trace}" if trace else "")
+    assert trace_name(headers, "") == ""
