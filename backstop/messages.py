@@ -239,7 +239,7 @@ def parse_follow_up(data: bytes) -> FollowUp:
     """
     document = documents.read(data, FOLLOW_UP_BYTES_MAX)
     version = document.get("v")
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise BadMessageError("v", version, f"must be {VERSION}, the version of follow-ups known here")
     follow_up: FollowUp = documents.convert(document, FollowUp)
     _check_figures(follow_up)
