@@ -39,7 +39,7 @@ class Duration(timedelta):
 
 def duration_text(duration: timedelta) -> str:
     """Writes a duration the way `Duration.parse` reads it; parts of a second are dropped."""
-    left = int(duration.total_seconds())
+    left = duration // timedelta(seconds=1)
     parts = []
     for unit, size in _UNITS:
         count, left = divmod(left, size)
