@@ -1,4 +1,4 @@
-"""Sends the HTTP POSTs that the Pub/Sub and Cloud Tasks emulators owe to their users' endpoints."""
+"""Sends the HTTP requests that the Pub/Sub and Cloud Tasks emulators owe to their users' endpoints."""
 
 from __future__ import annotations
 
@@ -48,14 +48,15 @@ class Dispatcher:
         self._open: set[http.client.HTTPConnection] = set()
         self._closed = False
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> int:
-        """Posts in the caller's thread and waits for the answer; redirects are not followed.
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float, method: str = "POST") -> int:
+        """Sends in the caller's thread and waits for the answer; redirects are not followed.
 
         Args:
             url: An `http` URL, see `is_sendable`.
             headers: Sent as they are; Host, Content-Length and Connection are added.
             body: The bytes.
             timeout_s: For connecting, and again for each silence of the peer.
+            method: The HTTP method.
 
         Returns:
             The HTTP status, or `NO_CONNECTION`.
@@ -75,7 +76,7 @@ class Dispatcher:
         try:
             connection.connect()
             self._leave_if_closed()
-            connection.request("POST", target, body, {**headers, "Connection": "close"})
+            connection.request(method, target, body or None, {**headers, "Connection": "close"})
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError):
             return NO_CONNECTION  # ValueError: a character that can't be in a request line or a header
@@ -90,13 +91,19 @@ class Dispatcher:
                 connection.close()
 
     def submit(
-        self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float, done: Callable[[int], None]
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout_s: float,
+        done: Callable[[int], None],
+        method: str = "POST",
     ) -> None:
-        """Posts in the pool and then calls `done` there with the status; after `close` it does neither."""
+        """Sends in the pool and then calls `done` there with the status; after `close` it does neither."""
 
         def run() -> None:
             try:
-                done(self.post(url, headers, body, timeout_s))
+                done(self.post(url, headers, body, timeout_s, method))
             except Exception:
                 logger.exception("the outcome of a request to %s could not be recorded", url)
 

@@ -168,7 +168,10 @@ def _cut(peer: str) -> None:
 
 
 def start_grpc(
-    register: Callable[[grpc.Server], None], port: int, options: tuple[tuple[str, int], ...] = ()
+    register: Callable[[grpc.Server], None],
+    port: int,
+    options: tuple[tuple[str, int], ...] = (),
+    interceptors: tuple[grpc.ServerInterceptor, ...] = (),
 ) -> tuple[grpc.Server, int]:
     """Starts a gRPC server on loopback.
 
@@ -176,13 +179,14 @@ def start_grpc(
         register: Adds the servicers.
         port: The port, 0 for any free one.
         options: gRPC's own settings for the server, by name.
+        interceptors: See the calls before the servicers do.
 
     Returns:
         The running server and its port.
     """
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=THREAD_COUNT_MAX),
-        interceptors=[_Troubles()],
+        interceptors=[_Troubles(), *interceptors],
         options=(("grpc.so_reuseport", 0), *options),
     )
     register(server)

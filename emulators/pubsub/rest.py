@@ -8,45 +8,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from google.protobuf import json_format
 
-from emulators.errors import ApiError, Code
-from emulators.faults import TroubleError
 from emulators.pubsub.service import RPCS
-from emulators.serving import HOST
+from emulators.web import invalid_json, no_such_page
 
 if TYPE_CHECKING:
     from emulators.pubsub.service import Rpc, Service
-
-BODY_BYTES_MAX = 10_485_760
-"""Of a request; seen in https://github.com/standard-ai/hedwig-rust/issues/18."""
-
-IDLE_S_MAX = 60.0
-"""A kept connection that is silent this long is closed."""
-
-# https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto (documented)
-_HTTP_STATUS = {
-    Code.CANCELLED: 499,
-    Code.UNKNOWN: 500,
-    Code.INVALID_ARGUMENT: 400,
-    Code.DEADLINE_EXCEEDED: 504,
-    Code.NOT_FOUND: 404,
-    Code.ALREADY_EXISTS: 409,
-    Code.PERMISSION_DENIED: 403,
-    Code.RESOURCE_EXHAUSTED: 429,
-    Code.FAILED_PRECONDITION: 400,
-    Code.ABORTED: 409,
-    Code.OUT_OF_RANGE: 400,
-    Code.UNIMPLEMENTED: 501,
-    Code.INTERNAL: 500,
-    Code.UNAVAILABLE: 503,
-    Code.DATA_LOSS: 500,
-    Code.UNAUTHENTICATED: 401,
-}
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 
@@ -115,7 +86,7 @@ def answer(service: Service, verb: str, target: str, body: bytes) -> bytes:
                 fields[outer] = match["name"]
             response = service.call(route.rpc, _parse(route.rpc, fields))
             return b"{}" if response is None else json_format.MessageToJson(type(response).pb(response)).encode()
-    raise ApiError(Code.NOT_FOUND, f"The requested URL {parts.path} was not found on this server.")
+    raise no_such_page(parts.path)
 
 
 def _fields(query: str, body: bytes) -> dict[str, object]:
@@ -125,9 +96,9 @@ def _fields(query: str, body: bytes) -> dict[str, object]:
         try:
             fields = json.loads(body)
         except ValueError as error:
-            raise _invalid(str(error)) from None
+            raise invalid_json(str(error)) from None
         if not isinstance(fields, dict):
-            raise _invalid("the root element must be an object")
+            raise invalid_json("the root element must be an object")
     asked = parse_qs(query)
     fields |= {name: asked[name][-1] for name in ("pageSize", "pageToken") if name in asked}
     return fields
@@ -138,7 +109,7 @@ def _parse(rpc: Rpc, fields: dict[str, object]) -> object:
     try:
         return rpc.request(json_format.ParseDict(fields, rpc.request.pb()()))
     except json_format.ParseError as error:
-        raise _invalid(str(error)) from None
+        raise invalid_json(str(error)) from None
 
 
 def _check_base64(messages: object) -> None:
@@ -146,76 +117,4 @@ def _check_base64(messages: object) -> None:
     for index, message in enumerate(messages if isinstance(messages, list) else ()):
         data = message.get("data") if isinstance(message, dict) else None
         if isinstance(data, str) and _BASE64.fullmatch(data) is None:
-            raise _invalid(f"Invalid value at 'messages[{index}].data' (TYPE_BYTES), Base64 decoding failed.")
-
-
-def _invalid(why: str) -> ApiError:
-    return ApiError(Code.INVALID_ARGUMENT, f"Invalid JSON payload received. {why}")
-
-
-class RestServer(ThreadingHTTPServer):
-    """The inner HTTP/1.1 server; each connection has a thread, which ends with it."""
-
-    daemon_threads = False
-    request_queue_size = 128
-
-    def __init__(self, service: Service) -> None:
-        super().__init__((HOST, 0), _Handler)
-        self.service = service
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server_version = "backstop-pubsub"
-    timeout = IDLE_S_MAX
-    server: RestServer
-
-    def _do(self) -> None:
-        if self.command == "GET" and self.path == "/":
-            self._send(200, "text/plain", b"Ok\n")  # what Google's own emulator answers to a health check
-            return
-        try:
-            body = answer(self.server.service, self.command, self.path, self._body())
-        except ApiError as error:
-            status = _HTTP_STATUS[error.code]
-            shown = {"error": {"code": status, "message": error.message, "status": error.code.name}}
-            self._send(status, "application/json; charset=UTF-8", json.dumps(shown).encode())
-        except TroubleError:
-            self.close_connection = True  # Whatever the trouble, who wants no more than a status gets none.
-        else:
-            self._send(200, "application/json; charset=UTF-8", body)
-
-    def do_GET(self) -> None:
-        self._do()
-
-    def do_PUT(self) -> None:
-        self._do()
-
-    def do_POST(self) -> None:
-        self._do()
-
-    def do_PATCH(self) -> None:
-        self._do()
-
-    def do_DELETE(self) -> None:
-        self._do()
-
-    def _body(self) -> bytes:
-        length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdecimal():
-            self.close_connection = True
-            raise _invalid("A body needs a Content-Length.")
-        if int(length) > BODY_BYTES_MAX:
-            self.close_connection = True
-            raise ApiError(Code.INVALID_ARGUMENT, f"Request payload size exceeds the limit: {BODY_BYTES_MAX} bytes.")
-        return self.rfile.read(int(length))
-
-    def _send(self, status: int, content_type: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_args: object) -> None:
-        """Says nothing: what was called is counted with the faults."""
+            raise invalid_json(f"Invalid value at 'messages[{index}].data' (TYPE_BYTES), Base64 decoding failed.")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
+from emulators.front import Front
 from emulators.pubsub import model
 from emulators.pubsub.dispatch import PushLoop
-from emulators.pubsub.rest import RestServer
+from emulators.pubsub.rest import answer
 from emulators.pubsub.service import Service
-from emulators.pubsub.serving import Front, register
+from emulators.pubsub.serving import register
 from emulators.pubsub.state import State
 from emulators.serving import HOST, Endpoint, start_grpc, wall_clock
+from emulators.web import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 
 GRPC_BYTES_MAX = 20_000_000
 """Of one gRPC message: twice the largest publish, so that the state refuses it and not the transport."""
-
-POLL_S = 0.05
-"""How often the inner HTTP server looks whether it is to stop."""
 
 
 class Policy(TypedDict, total=False):
@@ -67,9 +66,7 @@ class PubSubEmulator:
             0,
             (("grpc.max_receive_message_length", GRPC_BYTES_MAX), ("grpc.max_send_message_length", -1)),
         )
-        self._rest = RestServer(self._service)
-        self._rest_thread = threading.Thread(target=self._rest.serve_forever, args=(POLL_S,), name="pubsub-rest")
-        self._rest_thread.start()
+        self._rest = WebServer(partial(answer, self._service))
         self._pushes = PushLoop(self._service)
         self._pushes.start()
         self._front.start(grpc_port, self._rest.server_port)
@@ -86,9 +83,7 @@ class PubSubEmulator:
         self._grpc.stop(grace=0).wait()
         for thread in list(self._service.streams):
             thread.join()
-        self._rest.shutdown()
-        self._rest_thread.join()
-        self._rest.server_close()
+        self._rest.stop()
         self._pushes.stop()
 
     @property

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
         except ValueError as error:
             parser.error(f"argument --plan: {error}")
     hold_stop_signals()
-    with SpannerEmulator(options.port, state=state) as emulator:
+    with SpannerEmulator(options.port, state=state, behind=options.behind) as emulator:
         sys.stdout.write(f"The Spanner backup emulator listens on {emulator.address}. Stop it with Ctrl-C.\n")
         sys.stdout.write(f"export SPANNER_EMULATOR_HOST={emulator.address}\n")
         sys.stdout.flush()
@@ -41,7 +41,11 @@ def _parser() -> argparse.ArgumentParser:
         "--backup-seconds", type=float, default=60, metavar="S", help="how long a backup takes (%(default)s)"
     )
     parser.add_argument(
-        "--cancel-seconds", type=float, default=2, metavar="S", help="how long a cancel takes (%(default)s)"
+        "--cancel-seconds",
+        type=float,
+        default=0,
+        metavar="S",
+        help="how long a cancel takes (%(default)s: the next read shows its effect)",
     )
     parser.add_argument(
         "--plan",
@@ -56,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--database", action="append", default=[], metavar="NAME", help="a database to list; may be given several times"
+    )
+    parser.add_argument(
+        "--behind", default="", metavar="HOST:PORT", help="Google's emulator, for all calls but those about backups"
     )
     parser.add_argument("--strict", action="store_true", help="refuse databases that were not named with --database")
     return parser

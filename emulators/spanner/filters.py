@@ -8,7 +8,7 @@ at https://google.aip.dev/160. The rules that decide how a filter reads:
 or B,
   and an error".
 - Two terms side by side are joined by AND.
-- Nothing is case-sensitive but the words AND, OR and NOT.
+- Nothing is case-sensitive but the words AND, OR and NOT: neither the names of fields nor the values.
 - A comparison with a field that isn't there is false, `!=` included (inferred); NOT turns that round like any
 other.
 - `field:*` asks whether the field is there.
@@ -89,7 +89,7 @@ def compile_filter(text: str, fields: Mapping[str, Field[T]]) -> Callable[[T], b
 
     Args:
         text: The filter; blank matches everything.
-        fields: What may be named, by path.
+        fields: What may be named, by path in lower case.
 
     Returns:
         Whether an item matches.
@@ -156,7 +156,7 @@ class _Parser(Generic[T]):
         if match is None:
             raise FilterError(f"a field and an operator are expected at character {self._at}")
         path, sign = match.groups()
-        field = self._fields.get(path)
+        field = self._fields.get(path.casefold())
         if field is None:
             raise FilterError(f"unknown field '{path}'")
         value = _VALUE.match(self._text, match.end())

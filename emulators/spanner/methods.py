@@ -162,7 +162,7 @@ class Methods:
     def cancel_operation(self, request: rpc.CancelOperation) -> None:
         """Asks for an operation to be cancelled; one that has ended stays as it is."""
         work = self._work(request.name)
-        if work.kind is OperationKind.RESTORE_DATABASE:
+        if work.kind in {OperationKind.RESTORE_DATABASE, OperationKind.OPTIMIZE_RESTORED_DATABASE}:
             raise refusals.cancel_unsupported()
         if self.late_cancel_refused and work.end_time is not None:
             raise refusals.cancel_too_late(work.name)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STANDARD_SQL = "GOOGLE_STANDARD_SQL"
+"""The dialect of a database whose own nobody named."""
+
 
 class BackupState(enum.StrEnum):
     """Whether a backup can be restored yet."""
@@ -35,6 +38,7 @@ class OperationKind(enum.StrEnum):
     CREATE_BACKUP = "CreateBackup"
     COPY_BACKUP = "CopyBackup"
     RESTORE_DATABASE = "RestoreDatabase"
+    OPTIMIZE_RESTORED_DATABASE = "OptimizeRestoredDatabase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Backup:
     referencing_backups: tuple[str, ...] = ()
     backup_schedules: tuple[str, ...] = ()
     kms_key_names: tuple[str, ...] = ()
+    dialect: str = STANDARD_SQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,7 @@ class Database:
     version_retention: timedelta
     restore_info: RestoreInfo | None = None
     kms_key_names: tuple[str, ...] = ()
+    dialect: str = STANDARD_SQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,8 @@ class Operation:
         cancel_time: When a cancel was received, which says nothing about its success.
         error: How it failed; with `response`, None until it is done.
         response: What it made, as it was when the operation ended.
+        restore_info: What is restored; None where nothing is.
+        optimization: The operation that optimizes what was restored; empty until it has begun.
     """
 
     uid: int
@@ -138,6 +146,8 @@ class Operation:
     done: bool
     error: Status | None
     response: Backup | Database | None
+    restore_info: RestoreInfo | None = None
+    optimization: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,14 @@ def database_not_ready(name: str) -> ApiError:
     return ApiError(Code.FAILED_PRECONDITION, f"Database {name} is not ready.")
 
 
+def drop_blocked(name: str) -> ApiError:
+    """A backup of the database is being made.
+
+    The rule is documented at https://docs.cloud.google.com/spanner/docs/backup, the text is inferred.
+    """
+    return ApiError(Code.FAILED_PRECONDITION, f"Database {name} cannot be dropped while a backup of it is pending.")
+
+
 def cancel_unsupported() -> ApiError:
     """Restores can't be cancelled (observed: https://github.com/googleapis/java-spanner/issues/1713)."""
     return ApiError(Code.UNIMPLEMENTED, "Operation is not implemented, or supported, or enabled.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from emulators.serving import HOST, Endpoint, start_grpc, wall_clock
+from emulators.spanner.behind import Behind
 from emulators.spanner.service import Caller, register
 from emulators.spanner.state import State
 
@@ -37,6 +38,7 @@ class SpannerEmulator:
         clock: Callable[[], datetime] = wall_clock,
         state: State | None = None,
         faults: Faults | None = None,
+        behind: str = "",
     ) -> None:
         """Makes a server that does not listen yet.
 
@@ -45,17 +47,23 @@ class SpannerEmulator:
             clock: What time it is.
             state: What to serve; None for an empty state that accepts any database.
             faults: What to inject; None for nothing so far.
+            behind: The address of Google's emulator, which answers everything but backups; empty for none.
         """
         self._endpoint = Endpoint(clock, faults)
         self._port = port
         self._server: grpc.Server | None = None
         self.state = state or State()
         self.faults = self._endpoint.faults
+        self._behind_address = behind
+        self._behind: Behind | None = None
 
     def start(self) -> Self:
         """Starts to listen."""
         call = Caller(self._endpoint, self.state)
-        self._server, self._port = start_grpc(lambda server: register(server, call), self._port)
+        if self._behind_address:
+            self._behind = Behind(self._behind_address, self._endpoint, self.state)
+        more = () if self._behind is None else (self._behind,)
+        self._server, self._port = start_grpc(lambda server: register(server, call), self._port, interceptors=more)
         return self
 
     def close(self) -> None:
@@ -63,6 +71,9 @@ class SpannerEmulator:
         if self._server is not None:
             self._server.stop(grace=None).wait()
             self._server = None
+        if self._behind is not None:
+            self._behind.close()
+            self._behind = None
 
     def __enter__(self) -> Self:
         """Starts."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emulators.spanner.history import What
+from emulators.spanner.plans import Plan
 from emulators.spanner.records import (
     Backup,
     BackupState,
@@ -22,7 +23,6 @@ from emulators.spanner.work import Work
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from emulators.spanner.plans import Plan
     from emulators.spanner.world import World
 
 VERSION_RETENTION = timedelta(hours=1)
@@ -61,6 +61,7 @@ def start_backup(  # noqa: PLR0913 - each is a field of the backup, and they hav
         expire_time=expire_time,
         max_expire_time=world.now + RETENTION_MAX,
         backup_schedules=schedules,
+        dialect=world.databases[database].dialect,
         kms_key_names=kms_key_names,
     )
     work = _work(world, OperationKind.CREATE_BACKUP, backup, plan)
@@ -110,12 +111,26 @@ def start_restore(
         version_retention=VERSION_RETENTION,
         restore_info=info,
         kms_key_names=kms_key_names or source.kms_key_names,
+        dialect=source.dialect,
     )
     world.databases[name] = database
     world.refer(source, database=name)
     work = _work(world, OperationKind.RESTORE_DATABASE, database, plan, source.name)
+    work.restore_info = info
     world.begin(work)
     return work.seen(world.now)
+
+
+def start_optimization(world: World, restore: Work, database: Database) -> None:
+    """Starts the operation that optimizes a restored database, and shows its name in the restore's metadata.
+
+    That the service starts it by itself, and that nobody can cancel it, is documented at
+    https://docs.cloud.google.com/spanner/docs/reference/rest/v1/OptimizeRestoredDatabaseMetadata.
+    """
+    plan = Plan(duration=restore.plan.optimize_duration, progress=restore.plan.progress)
+    work = _work(world, OperationKind.OPTIMIZE_RESTORED_DATABASE, database, plan, restore.source_backup)
+    restore.optimization = work.name
+    world.begin(work)
 
 
 def _work(world: World, kind: OperationKind, made: Backup | Database, plan: Plan, source_backup: str = "") -> Work:

@@ -16,7 +16,7 @@ from emulators.spanner.history import Event, What
 from emulators.spanner.methods import ANSWERS, Methods
 from emulators.spanner.names import instance_of
 from emulators.spanner.plans import Plan, Plans
-from emulators.spanner.records import Backup, BackupState, Database, DatabaseState, Operation
+from emulators.spanner.records import STANDARD_SQL, Backup, BackupState, Database, DatabaseState, Operation
 from emulators.spanner.starts import VERSION_RETENTION, start_backup, start_copy, start_restore
 from emulators.spanner.world import World
 
@@ -129,10 +129,32 @@ class State:
         state: DatabaseState = DatabaseState.READY,
         create_time: datetime | None = None,
         version_retention: timedelta = VERSION_RETENTION,
+        dialect: str = STANDARD_SQL,
     ) -> None:
         """Makes a database known, or changes a known one."""
         self.add_instance(instance_of(name))
-        self._world.databases[name] = Database(self._world.next_uid(), name, state, create_time, version_retention)
+        self._world.databases[name] = Database(
+            self._world.next_uid(), name, state, create_time, version_retention, dialect=dialect
+        )
+
+    def find_database(self, name: str) -> Database | None:
+        """A known database; None for one that nobody made known."""
+        return self._world.databases.get(name)
+
+    def find_operation(self, name: str) -> Operation | None:
+        """An operation as of the last call or advance, without a line in the history; None if there is none."""
+        work = self._world.works.get(name)
+        return None if work is None else work.seen(self._world.now)
+
+    def is_being_backed_up(self, database: str) -> bool:
+        """Whether an unfinished backup of this database exists, by demand or by schedule."""
+        return any(
+            backup.database == database and backup.state is BackupState.CREATING for backup in self.backups.values()
+        )
+
+    def forget_database(self, name: str) -> None:
+        """Makes a database unknown that was dropped."""
+        self._world.databases.pop(name, None)
 
     def set_plan(self, resource: str, plan: Plan) -> None:
         """Decides how operations on a resource go, until another plan is set.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from google.cloud.spanner_admin_database_v1 import types as pb
 from google.longrunning import operations_pb2
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, empty_pb2
 from google.rpc import status_pb2
 
 from emulators.spanner import requests as rpc
@@ -16,14 +16,19 @@ from emulators.spanner.records import Backup, BackupState, DatabaseState, Operat
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from emulators.spanner.records import Database, Page
+    from emulators.spanner.records import Database, Page, RestoreInfo
 
 _EncryptionConfig: TypeAlias = (
     pb.CreateBackupEncryptionConfig | pb.CopyBackupEncryptionConfig | pb.RestoreDatabaseEncryptionConfig
 )
 
 _Message: TypeAlias = (
-    pb.Backup | pb.Database | pb.CreateBackupMetadata | pb.CopyBackupMetadata | pb.RestoreDatabaseMetadata
+    pb.Backup
+    | pb.Database
+    | pb.CreateBackupMetadata
+    | pb.CopyBackupMetadata
+    | pb.RestoreDatabaseMetadata
+    | pb.OptimizeRestoredDatabaseMetadata
 )
 
 _BACKUP_STATES = {BackupState.CREATING: pb.Backup.State.CREATING, BackupState.READY: pb.Backup.State.READY}
@@ -43,8 +48,8 @@ def create_backup(request: pb.CreateBackupRequest) -> rpc.CreateBackup:
         parent=request.parent,
         backup_id=request.backup_id,
         database=request.backup.database,
-        expire_time=_time(request.backup.expire_time),
-        version_time=_time(request.backup.version_time),
+        expire_time=plain_time(request.backup.expire_time),
+        version_time=plain_time(request.backup.version_time),
         kms_key_names=_keys(request.encryption_config),
     )
 
@@ -55,7 +60,7 @@ def copy_backup(request: pb.CopyBackupRequest) -> rpc.CopyBackup:
         parent=request.parent,
         backup_id=request.backup_id,
         source_backup=request.source_backup,
-        expire_time=_time(request.expire_time),
+        expire_time=plain_time(request.expire_time),
         kms_key_names=_keys(request.encryption_config),
     )
 
@@ -68,7 +73,7 @@ def restore_database(request: pb.RestoreDatabaseRequest) -> rpc.RestoreDatabase:
 def update_backup(request: pb.UpdateBackupRequest) -> rpc.UpdateBackup:
     """Reads UpdateBackup."""
     backup = request.backup
-    return rpc.UpdateBackup(backup.name, _time(backup.expire_time), tuple(request.update_mask.paths))
+    return rpc.UpdateBackup(backup.name, plain_time(backup.expire_time), tuple(request.update_mask.paths))
 
 
 def backup(record: Backup) -> pb.Backup:
@@ -88,7 +93,7 @@ def backup(record: Backup) -> pb.Backup:
         referencing_databases=record.referencing_databases,
         referencing_backups=record.referencing_backups,
         backup_schedules=record.backup_schedules,
-        database_dialect=pb.DatabaseDialect.GOOGLE_STANDARD_SQL,
+        database_dialect=pb.DatabaseDialect.__members__[record.dialect],
         encryption_info=_encryption(record.kms_key_names[:1]),
         encryption_information=[_encryption((key,)) for key in record.kms_key_names] or [_encryption(())],
     )
@@ -101,19 +106,11 @@ def database(record: Database) -> pb.Database:
         state=_DATABASE_STATES[record.state],
         create_time=record.create_time,
         version_retention_period=f"{int(record.version_retention.total_seconds())}s",
-        database_dialect=pb.DatabaseDialect.GOOGLE_STANDARD_SQL,
+        database_dialect=pb.DatabaseDialect.__members__[record.dialect],
     )
     info = record.restore_info
     if info is not None:
-        made.restore_info = pb.RestoreInfo(
-            source_type=pb.RestoreSourceType.BACKUP,
-            backup_info=pb.BackupInfo(
-                backup=info.backup,
-                create_time=info.create_time,
-                version_time=info.version_time,
-                source_database=info.source_database,
-            ),
-        )
+        made.restore_info = pb.RestoreInfo(source_type=pb.RestoreSourceType.BACKUP, backup_info=_backup_info(info))
     if record.kms_key_names:
         made.encryption_config = pb.EncryptionConfig(
             kms_key_name=record.kms_key_names[0], kms_key_names=record.kms_key_names
@@ -129,6 +126,8 @@ def operation(record: Operation) -> operations_pb2.Operation:
         made.error.CopyFrom(status_pb2.Status(code=int(record.error.code), message=record.error.message))
     elif isinstance(record.response, Backup):
         made.response.CopyFrom(_packed(backup(record.response)))
+    elif record.kind is OperationKind.OPTIMIZE_RESTORED_DATABASE and record.done:
+        made.response.Pack(empty_pb2.Empty())  # inferred: Google names no type
     elif record.response is not None:
         made.response.CopyFrom(_packed(database(record.response)))
     return made
@@ -177,8 +176,24 @@ def _restore_metadata(record: Operation) -> pb.RestoreDatabaseMetadata:
     return pb.RestoreDatabaseMetadata(
         name=record.target,
         source_type=pb.RestoreSourceType.BACKUP,
-        backup_info=pb.BackupInfo(backup=record.source_backup),
+        backup_info=_backup_info(record.restore_info),
         progress=_progress(record),
+        optimize_database_operation_name=record.optimization,
+    )
+
+
+def _optimize_metadata(record: Operation) -> pb.OptimizeRestoredDatabaseMetadata:
+    return pb.OptimizeRestoredDatabaseMetadata(name=record.target, progress=_progress(record))
+
+
+def _backup_info(info: RestoreInfo | None) -> pb.BackupInfo | None:
+    if info is None:
+        return None
+    return pb.BackupInfo(
+        backup=info.backup,
+        create_time=info.create_time,
+        version_time=info.version_time,
+        source_database=info.source_database,
     )
 
 
@@ -186,6 +201,7 @@ _METADATA: dict[OperationKind, Callable[[Operation], _Message]] = {
     OperationKind.CREATE_BACKUP: _create_metadata,
     OperationKind.COPY_BACKUP: _copy_metadata,
     OperationKind.RESTORE_DATABASE: _restore_metadata,
+    OperationKind.OPTIMIZE_RESTORED_DATABASE: _optimize_metadata,
 }
 
 
@@ -195,7 +211,7 @@ def _packed(message: _Message) -> any_pb2.Any:
     return packed
 
 
-def _time(value: object) -> datetime | None:
+def plain_time(value: object) -> datetime | None:
     """A plain time, whole microseconds as the service keeps them; None for a field that isn't set.
 
     The client library types the field as a Timestamp and makes a datetime of it.

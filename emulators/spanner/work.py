@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from emulators.spanner.agenda import Entry
     from emulators.spanner.plans import Plan
-    from emulators.spanner.records import Backup, Database, Status
+    from emulators.spanner.records import Backup, Database, RestoreInfo, Status
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +28,8 @@ class Work:
         end: The entry that ends it; dropped when something else does.
         stop: The entry at which a cancel takes effect.
         final: How it looks from its end on.
+        restore_info: What is restored.
+        optimization: The name of the operation that follows a restore.
     """
 
     uid: int
@@ -49,6 +51,8 @@ class Work:
     end: Entry | None = None
     stop: Entry | None = None
     final: Operation | None = None
+    restore_info: RestoreInfo | None = None
+    optimization: str = ""
 
     def seen(self, now: datetime) -> Operation:
         """The operation as a client sees it; what has ended no longer changes and is made once."""
@@ -66,6 +70,8 @@ class Work:
             done=self.end_time is not None,
             error=self.error,
             response=self.response,
+            restore_info=self.restore_info,
+            optimization=self.optimization,
         )
         if operation.done:
             self.final = operation

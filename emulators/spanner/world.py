@@ -31,6 +31,7 @@ from emulators.errors import Code
 from emulators.spanner.agenda import Agenda, Entry
 from emulators.spanner.history import Event, What
 from emulators.spanner.records import Backup, BackupState, Database, DatabaseState, OperationKind, Status
+from emulators.spanner.starts import start_optimization
 
 if TYPE_CHECKING:
     from emulators.spanner.work import Work
@@ -203,6 +204,8 @@ class World:
             self._failed(work, work.plan.error, "failure")
         elif work.kind is OperationKind.RESTORE_DATABASE:
             self._restored(work)
+        elif work.kind is OperationKind.OPTIMIZE_RESTORED_DATABASE:
+            self._optimized(work)
         else:
             self._made(work)
 
@@ -234,14 +237,12 @@ class World:
         database = replace(self.databases[work.target], state=state)
         self.databases[work.target] = work.response = database
         self._close(work, Code.OK)
-        if work.plan.optimize_duration:
-            due = self.now + work.plan.optimize_duration
-            self._agenda.add(due, _RANK_REST, partial(self._optimized, work))
-        else:
-            self._release(work.source_backup, work.target)
+        start_optimization(self, work, database)
 
     def _optimized(self, work: Work) -> None:
-        self.databases[work.target] = replace(self.databases[work.target], state=DatabaseState.READY)
+        database = replace(self.databases[work.target], state=DatabaseState.READY)
+        self.databases[work.target] = work.response = database
+        self._close(work, Code.OK)
         self._release(work.source_backup, work.target)
 
     def _failed(self, work: Work, error: Status, cause: str) -> None:

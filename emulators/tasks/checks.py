@@ -38,6 +38,9 @@ RATE_MAX = 500.0
 CONCURRENCY_MAX = 5000
 """https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#ratelimits, documented."""
 
+METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#httprequest, documented."""
+
 ATTEMPTS_UNLIMITED = -1
 
 _ON_THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])([:/?#]|$)")
@@ -100,8 +103,12 @@ def _check_http_request(request: HttpRequest) -> None:
         when=len(request.url) > URL_LENGTH_MAX,
         message=f"HttpRequest.url must be no more than {URL_LENGTH_MAX} characters.",  # The text is inferred.
     )
+    _refuse(
+        when=bool(request.body) and request.method not in METHODS_WITH_BODY,
+        message="HttpRequest.body is only allowed for POST, PUT and PATCH.",  # The text is inferred.
+    )
     # The refusal is seen in https://github.com/googleapis/nodejs-tasks/issues/353 . Emulators speak plain HTTP,
-    # so this one lets a token go to this machine, where no token is made in any case.
+    # so this one lets a token go to this machine, which can't be mistaken for one of Google's.
     _refuse(
         when=request.token is not None
         and not request.url.startswith("https://")

@@ -36,7 +36,7 @@ NO_ANSWER = 0
 
 @dataclass(frozen=True, slots=True)
 class OAuthToken:
-    """The access token that a task asks for; kept and shown, never made (the emulators have no credentials)."""
+    """The access token that a task asks for."""
 
     service_account_email: str
     scope: str = ""
@@ -44,7 +44,7 @@ class OAuthToken:
 
 @dataclass(frozen=True, slots=True)
 class OidcToken:
-    """The identity token that a task asks for; kept and shown, never made."""
+    """The identity token that a task asks for."""
 
     service_account_email: str
     audience: str = ""
@@ -52,19 +52,21 @@ class OidcToken:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """The POST that a task is.
+    """The HTTP request that a task is.
 
     Attributes:
         url: Where it goes.
         headers: Name to value, as stored.
         body: The bytes.
-        token: What the service would put into the Authorization header.
+        token: What the service puts into the Authorization header.
+        method: Which HTTP method.
     """
 
     url: str
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     token: OAuthToken | OidcToken | None = None
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)

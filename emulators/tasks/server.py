@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from emulators.dispatch import NO_CONNECTION, Dispatcher, is_sendable
 from emulators.errors import ApiError
+from emulators.front import Front
 from emulators.serving import HOST, Endpoint, start_grpc, wall_clock
 from emulators.tasks import model, service, statuses
 from emulators.tasks.requests import UpdateQueue
 from emulators.tasks.state import State
+from emulators.tokens import Signer
+from emulators.web import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -76,6 +79,7 @@ class TasksEmulator:
         self._port = port
         self._changed = threading.Condition(self.endpoint.lock)
         self._closing = False
+        self._signer = Signer()
         self._check_s = CLOCK_CHECK_S if clock is wall_clock else FOREIGN_CLOCK_CHECK_S
         self._dispatcher = Dispatcher(name="tasks-dispatch")
         self._timer = threading.Thread(target=self._dispatch_when_due, name="tasks-timer")
@@ -83,10 +87,13 @@ class TasksEmulator:
 
     def __enter__(self) -> Self:
         """Starts serving and dispatching."""
-        self._server, self._port = start_grpc(
-            partial(service.register, endpoint=self.endpoint, state=self.state, changed=self._changed.notify_all),
-            self._port,
+        self._front = Front(self._port)
+        self._port = self._front.port
+        self._server, grpc_port = start_grpc(
+            partial(service.register, endpoint=self.endpoint, state=self.state, changed=self._changed.notify_all), 0
         )
+        self._web = WebServer(self._signer.answer)
+        self._front.start(grpc_port, self._web.server_port)
         self._timer.start()
         return self
 
@@ -96,6 +103,8 @@ class TasksEmulator:
         """Stops; requests on their way are cut off, and no thread is left."""
         if self._server is not None:
             self._server.stop(GRPC_GRACE_S).wait()
+            self._front.stop()
+            self._web.stop()
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -104,7 +113,7 @@ class TasksEmulator:
 
     @property
     def address(self) -> str:
-        """Where it listens: the value for CLOUD_TASKS_EMULATOR_HOST."""
+        """Where it listens: the value for CLOUD_TASKS_EMULATOR_HOST; over HTTP it shows the keys of its tokens."""
         return f"{HOST}:{self._port}"
 
     @property
@@ -181,11 +190,23 @@ class TasksEmulator:
             return
         self._dispatcher.submit(
             url,
-            dispatch.headers,
+            dispatch.headers | self._authorization(task.http_request),
             task.http_request.body,
             task.dispatch_deadline.total_seconds(),
             partial(self._answered, dispatch),
+            task.http_request.method,
         )
+
+    def _authorization(self, request: model.HttpRequest) -> dict[str, str]:
+        """The header that proves who sends; it takes the place of one that the task itself has."""
+        now = self.endpoint.clock()
+        match request.token:
+            case model.OidcToken(email, audience):
+                return {"Authorization": self._signer.identity(now, email, audience or request.url)}
+            case model.OAuthToken(email, scope):
+                return {"Authorization": self._signer.access(now, email, scope)}
+            case _:
+                return {}
 
     def _answered(self, dispatch: model.Dispatch, status: int) -> None:
         """Takes note of an answer, in a thread of the pool; what was cut off by closing is not one."""

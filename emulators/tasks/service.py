@@ -29,6 +29,8 @@ _STATES = {
     model.QueueState.PAUSED: types.Queue.State.PAUSED,
 }
 
+_METHODS = {int(method): method.name for method in types.HttpMethod.__members__.values() if method}
+
 UNSUPPORTED_QUEUE_FIELDS = ("app_engine_routing_override", "http_target", "stackdriver_logging_config")
 
 
@@ -91,14 +93,13 @@ def _parse_create_task(request: types.CreateTaskRequest) -> requests.CreateTask:
 
 
 def _parse_http_request(request: types.HttpRequest) -> model.HttpRequest:
-    if request.http_method not in {types.HttpMethod.HTTP_METHOD_UNSPECIFIED, types.HttpMethod.POST}:
-        raise ApiError(Code.UNIMPLEMENTED, "This emulator sends POST requests only.")
+    method = _METHODS.get(int(request.http_method), "POST")  # documented: POST where it is unspecified
     token: model.OAuthToken | model.OidcToken | None = None
     if "oauth_token" in request:
         token = model.OAuthToken(request.oauth_token.service_account_email, request.oauth_token.scope)
     elif "oidc_token" in request:
         token = model.OidcToken(request.oidc_token.service_account_email, request.oidc_token.audience)
-    return model.HttpRequest(request.url, dict(request.headers), request.body, token)
+    return model.HttpRequest(request.url, dict(request.headers), request.body, token, method)
 
 
 def _time(message: Any, field: str) -> datetime | None:  # noqa: ANN401 - a proto-plus message
@@ -163,7 +164,10 @@ def show_task(task: model.Task, view: types.Task.View) -> types.Task:
     full = view == types.Task.View.FULL
     sent = task.http_request
     request = types.HttpRequest(
-        url=sent.url, http_method=types.HttpMethod.POST, headers=sent.headers, body=sent.body if full else b""
+        url=sent.url,
+        http_method=types.HttpMethod.__members__[sent.method],
+        headers=sent.headers,
+        body=sent.body if full else b"",
     )
     match sent.token:
         case model.OAuthToken(email, scope):

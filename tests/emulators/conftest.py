@@ -25,7 +25,7 @@ def pubsub() -> Iterator[PubSubEmulator]:
         pubsub.create_topic(TOPIC)
         pubsub.create_pull_subscription(PULL, TOPIC)
         yield pubsub
-    ours = [thread for thread in threading.enumerate() if thread.name.startswith("pubsub")]
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith(("pubsub", "emulator"))]
     assert set(ours) <= before
 
 

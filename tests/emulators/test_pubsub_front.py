@@ -10,7 +10,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
-from emulators.pubsub import serving
+from emulators import front as one_port
 from emulators.serving import HOST
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LINGER_S = 0.2
 def test_a_connection_that_ends_as_the_server_closes_leaves_no_socket_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut off while it was cleaning up after its client, a connection lost the socket to the inner server."""
     lingering = []
-    carry = serving._pump  # noqa: SLF001 there is no other way to make it slow
+    carry = one_port._pump  # noqa: SLF001 there is no other way to make it slow
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -32,11 +32,11 @@ def test_a_connection_that_ends_as_the_server_closes_leaves_no_socket_behind(mon
             lingering.append(writer.get_extra_info("peername"))
             await asyncio.sleep(LINGER_S)
 
-    monkeypatch.setattr(serving, "_pump", slow)
+    monkeypatch.setattr(one_port, "_pump", slow)
     with warnings.catch_warnings(record=True) as warned, socket.create_server((HOST, 0)) as inner:
         warnings.simplefilter("always")
         port = inner.getsockname()[1]
-        front = serving.Front(0)
+        front = one_port.Front(0)
         front.start(port, port)
         client = socket.create_connection((HOST, front.port))
         client.sendall(b"GET / HTTP/1.1\r\n")

@@ -16,7 +16,7 @@ import pytest
 from google.pubsub_v1 import PublisherClient
 from google.pubsub_v1 import SubscriberClient as LowLevelSubscriber
 
-from emulators.pubsub import serving
+from emulators import front
 from emulators.pubsub.rest import ROUTES
 from emulators.pubsub.service import RPCS
 from tests.emulators.pubsub_world import PULL, SOON_S, rest
@@ -162,7 +162,7 @@ def test_a_connection_that_says_nothing_or_too_little_is_harmless(pubsub: PubSub
 
 def test_connections_beyond_the_bound_are_closed(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that came first stays, and its place can be had again."""
-    monkeypatch.setattr(serving, "CONNECTION_COUNT_MAX", 1)
+    monkeypatch.setattr(front, "CONNECTION_COUNT_MAX", 1)
     host, port = pubsub.address.split(":")
     with socket.create_connection((host, int(port))) as first:
         first.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")

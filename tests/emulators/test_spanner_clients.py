@@ -213,8 +213,9 @@ def test_restore_and_copy(client: DatabaseAdminClient, clock: Clock) -> None:
     assert restore.metadata.progress.progress_percent == 100
     assert copy.result(timeout=60).state == pb.Backup.State.READY
     assert copy.metadata.source_backup == NIGHTLY
-    (listed,) = client.list_database_operations(parent=INSTANCE)
+    (optimization, listed) = client.list_database_operations(parent=INSTANCE)
     assert listed.name == restore.operation.name
+    assert optimization.name == restore.metadata.optimize_database_operation_name
 
 
 def test_keys_are_shown(client: DatabaseAdminClient, clock: Clock) -> None:

@@ -55,6 +55,24 @@ def test_the_command_serves_until_it_is_told_to_stop(command: subprocess.Popen[s
     assert codes == [Code.OK, Code.INTERNAL]
 
 
+def test_by_default_the_next_read_shows_what_a_cancel_did() -> None:
+    """A cancel took two seconds, longer than a test of Google's own waits."""
+    program = [sys.executable, "-m", "emulators.spanner", "--port=0"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().partition("listens on ")[2].partition(". ")[0]
+        with grpc.insecure_channel(address) as channel:
+            client = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
+            expire_time = datetime.now(UTC) + timedelta(days=1)
+            backup = pb.Backup(database=ORDERS, expire_time=expire_time)
+            operation = client.create_backup(parent=INSTANCE, backup_id="nightly", backup=backup)
+            operation.cancel()  # type: ignore[no-untyped-call]  # the library has no types
+            cancelled = operation.cancelled()  # type: ignore[no-untyped-call]  # the same
+        process.terminate()
+
+    assert cancelled
+
+
 @pytest.mark.parametrize("plan", ["orders", f"{ORDERS}=soon"])
 def test_a_bad_plan_stops_the_command(plan: str) -> None:
     """A plan that can't be understood is an error of use, said on standard error."""

@@ -69,7 +69,7 @@ CREATE_TASK = [
     ),
     (QUEUE, http(headers={"a": "b" * 80_000}), BAD, "HttpRequest.headers must be less than 80KB"),
     (QUEUE, http(body=b"x" * 1_048_570), BAD, "Task size too large"),
-    (QUEUE, http(http_method="GET"), UNABLE, "POST requests only"),
+    (QUEUE, http(http_method="GET", body=b"x"), BAD, "HttpRequest.body is only allowed for POST, PUT and PATCH"),
     (QUEUE, {"app_engine_http_request": {"relative_uri": "/"}}, UNABLE, "no App Engine targets"),
     (QUEUE, {"dispatch_deadline": timedelta(seconds=14), **http()}, BAD, "must be between [15s, 30m]."),
     (QUEUE, {"dispatch_deadline": timedelta(seconds=1801), **http()}, BAD, "must be between [15s, 30m]."),

@@ -47,6 +47,7 @@ class Receiver(ThreadingHTTPServer):
 
     Attributes:
         got: Arrival, path, headers and body of each request.
+        methods: The HTTP method of each.
         statuses: What it answers, in order; then 200.
         hold: While it is not set, no answer goes out.
     """
@@ -56,6 +57,7 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.got: list[tuple[datetime, str, dict[str, str], bytes]] = []
+        self.methods: list[str] = []
         self.statuses: list[int] = []
         self.hold = threading.Event()
         self.hold.set()
@@ -71,12 +73,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Keeps the request and answers."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.server.methods.append(self.command)
         self.server.got.append((wall_clock(), self.path, dict(self.headers), body))
         self.server.hold.wait(WAIT_S)
         self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    do_GET = do_PUT = do_DELETE = do_PATCH = do_HEAD = do_OPTIONS = do_POST  # noqa: N815 - http.server's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Nothing on the test's output."""
