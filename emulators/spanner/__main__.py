@@ -27,9 +27,11 @@ def main(arguments: list[str] | None = None) -> None:
         except ValueError as error:
             parser.error(f"argument --plan: {error}")
     hold_stop_signals()
-    with SpannerEmulator(options.port, state=state, behind=options.behind) as emulator:
+    with SpannerEmulator(options.port, state=state, behind=options.behind, rest_port=options.rest_port) as emulator:
         sys.stdout.write(f"The Spanner backup emulator listens on {emulator.address}. Stop it with Ctrl-C.\n")
         sys.stdout.write(f"export SPANNER_EMULATOR_HOST={emulator.address}\n")
+        if options.rest_port is not None:
+            sys.stdout.write(f"gcloud config set api_endpoint_overrides/spanner http://{emulator.rest_address}/\n")
         sys.stdout.flush()
         wait_for_stop_signal()
 
@@ -64,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--behind", default="", metavar="HOST:PORT", help="Google's emulator, for all calls but those about backups"
     )
+    parser.add_argument("--rest-port", type=int, metavar="PORT", help="where REST is, for gcloud; 0 for any free one")
     parser.add_argument("--strict", action="store_true", help="refuse databases that were not named with --database")
     return parser
 

@@ -157,9 +157,10 @@ class Behind(grpc.ServerInterceptor):
 
     def _CreateBackup(self, request: pb.CreateBackupRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
         source = self._known(request.backup.database)
+        dialect = pb.DatabaseDialect.__members__[source.dialect]
         operation = here()
         backup = self._state.backups[f"{request.parent}/backups/{request.backup_id}"]
-        copied = self._store.copy(backup.database, source.database_dialect, backup.version_time)
+        copied = self._store.copy(backup.database, dialect, backup.version_time)
         self._contents[backup.name, backup.create_time] = copied
         return operation
 
@@ -237,16 +238,14 @@ class Behind(grpc.ServerInterceptor):
     def _is_ours(self, name: str) -> bool:
         return "/backups/" in name or self._state.find_operation(name) is not None
 
-    def _known(self, name: str) -> pb.Database:
+    def _known(self, name: str) -> Database:
         """Google's database of that name, made known to the state as well; or Google's refusal."""
         theirs = self._store.database(name)
-        if self._state.find_database(name) is None:
-            self._state.add_database(
-                name,
-                create_time=wire.plain_time(theirs.create_time),
-                dialect=theirs.database_dialect.name,
-            )
-        return theirs
+        known = self._state.find_database(name)
+        if known is None:
+            create_time = wire.plain_time(theirs.create_time)
+            known = self._state.add_database(name, create_time=create_time, dialect=self._store.dialect(name).name)
+        return known
 
 
 _THEIRS = "google:"
@@ -263,6 +262,7 @@ def _with_origin(theirs: pb.Database, ours: Database) -> pb.Database:
     shown = wire.database(ours)
     if "restore_info" in shown:
         theirs.restore_info = shown.restore_info
+        theirs.database_dialect = shown.database_dialect
         theirs.state = shown.state
     return theirs
 

@@ -6,6 +6,7 @@ the moment of the copy, not that of the version time: Google's emulator shows no
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ https://docs.cloud.google.com/spanner/quotas#limits-for, documented.
 CALL_S_MAX = 60.0
 """For one call to Google's emulator, which answers from memory."""
 
+_DIALECT = "SELECT option_value FROM information_schema.database_options WHERE option_name = 'database_dialect'"
 _TABLES = """
 SELECT table_schema, table_name, parent_table_name FROM information_schema.tables
 WHERE table_type = 'BASE TABLE' AND LOWER(table_schema) NOT IN ('information_schema', 'spanner_sys', 'pg_catalog')
@@ -69,17 +71,21 @@ class Store:
         self._spanner = SpannerClient(transport=SpannerGrpcTransport(channel=channel))
 
     def database(self, name: str) -> pb.Database:
-        """The database of that name, or Google's refusal."""
+        """The database of that name, or Google's refusal; it doesn't say the dialect (observed on 2026-11-26)."""
         return self._admin.get_database(name=name, timeout=CALL_S_MAX)
+
+    def dialect(self, database: str) -> pb.DatabaseDialect:
+        """In which dialect the database is queried."""
+        with self._session(database) as session:
+            ((name,),) = self._texts(session, _DIALECT)
+        dialect: pb.DatabaseDialect = pb.DatabaseDialect.__members__[name]
+        return dialect
 
     def copy(self, database: str, dialect: pb.DatabaseDialect, version_time: datetime) -> Contents:
         """Reads everything as of that time."""
         ddl = self._admin.get_database_ddl(database=database, timeout=CALL_S_MAX)
-        session = self._spanner.create_session(database=database, timeout=CALL_S_MAX).name
-        try:
+        with self._session(database) as session:
             tables = tuple(self._tables(session, dialect, version_time))
-        finally:
-            self._spanner.delete_session(name=session, timeout=CALL_S_MAX)
         return Contents(dialect, tuple(ddl.statements), ddl.proto_descriptors, tables)
 
     def put(self, database: str, contents: Contents) -> None:
@@ -101,12 +107,19 @@ class Store:
             )
             changed = self._admin.update_database_ddl(request=ddl, timeout=CALL_S_MAX)
             changed.result(timeout=CALL_S_MAX)  # type: ignore[no-untyped-call]  # the same
+        once = sql.TransactionOptions(read_write=sql.TransactionOptions.ReadWrite())
+        with self._session(database) as session:
+            for mutations in _batches(contents.tables):
+                commit = sql.CommitRequest(session=session, single_use_transaction=once, mutations=mutations)
+                self._spanner.commit(request=commit, timeout=CALL_S_MAX)
+
+    @contextmanager
+    def _session(self, database: str) -> Iterator[str]:
         session = self._spanner.create_session(database=database, timeout=CALL_S_MAX).name
-        for mutations in _batches(contents.tables):
-            once = sql.TransactionOptions(read_write=sql.TransactionOptions.ReadWrite())
-            commit = sql.CommitRequest(session=session, single_use_transaction=once, mutations=mutations)
-            self._spanner.commit(request=commit, timeout=CALL_S_MAX)
-        self._spanner.delete_session(name=session, timeout=CALL_S_MAX)
+        try:
+            yield session
+        finally:
+            self._spanner.delete_session(name=session, timeout=CALL_S_MAX)
 
     def _tables(self, session: str, dialect: pb.DatabaseDialect, version_time: datetime) -> Iterator[Table]:
         columns: dict[str, list[str]] = {}

@@ -56,11 +56,7 @@ def _error_text(operation: Operation) -> str | None:
 
 
 def _response_type(operation: Operation) -> str | None:
-    if operation.response is None:
-        return None
-    if operation.kind is OperationKind.OPTIMIZE_RESTORED_DATABASE:
-        return "type.googleapis.com/google.protobuf.Empty"
-    return TYPE_PREFIX + type(operation.response).__name__
+    return None if operation.response is None else TYPE_PREFIX + type(operation.response).__name__
 
 
 _OPERATION_FIELDS: dict[str, Field[Operation]] = {

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Self
+
+import grpc
 
 from emulators.serving import HOST, Endpoint, start_grpc, wall_clock
 from emulators.spanner.behind import Behind
+from emulators.spanner.rest import answer
 from emulators.spanner.service import Caller, register
 from emulators.spanner.state import State
+from emulators.web import WebServer
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
     from datetime import datetime, timedelta
     from types import TracebackType
-
-    import grpc
 
     from emulators.faults import Faults
     from emulators.spanner.history import Event
@@ -39,6 +42,7 @@ class SpannerEmulator:
         state: State | None = None,
         faults: Faults | None = None,
         behind: str = "",
+        rest_port: int | None = None,
     ) -> None:
         """Makes a server that does not listen yet.
 
@@ -48,6 +52,7 @@ class SpannerEmulator:
             state: What to serve; None for an empty state that accepts any database.
             faults: What to inject; None for nothing so far.
             behind: The address of Google's emulator, which answers everything but backups; empty for none.
+            rest_port: Where to listen for REST; 0 for any free port, None for nowhere.
         """
         self._endpoint = Endpoint(clock, faults)
         self._port = port
@@ -56,6 +61,8 @@ class SpannerEmulator:
         self.faults = self._endpoint.faults
         self._behind_address = behind
         self._behind: Behind | None = None
+        self._rest_port = rest_port
+        self._rest: tuple[WebServer, grpc.Channel] | None = None
 
     def start(self) -> Self:
         """Starts to listen."""
@@ -64,10 +71,18 @@ class SpannerEmulator:
             self._behind = Behind(self._behind_address, self._endpoint, self.state)
         more = () if self._behind is None else (self._behind,)
         self._server, self._port = start_grpc(lambda server: register(server, call), self._port, interceptors=more)
+        if self._rest_port is not None:
+            channel = grpc.insecure_channel(self.address)
+            self._rest = WebServer(partial(answer, channel), self._rest_port), channel
+            self._rest_port = self._rest[0].server_port
         return self
 
     def close(self) -> None:
         """Stops listening and drops the calls under way; doing it twice does no harm."""
+        if self._rest is not None:
+            self._rest[0].stop()
+            self._rest[1].close()
+            self._rest = None
         if self._server is not None:
             self._server.stop(grace=None).wait()
             self._server = None
@@ -89,6 +104,11 @@ class SpannerEmulator:
     def address(self) -> str:
         """What `SPANNER_EMULATOR_HOST` should be."""
         return f"{HOST}:{self._port}"
+
+    @property
+    def rest_address(self) -> str:
+        """Where REST is, `host:port`."""
+        return f"{HOST}:{self._rest_port}"
 
     @property
     def lock(self) -> threading.RLock:

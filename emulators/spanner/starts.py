@@ -125,7 +125,8 @@ def start_optimization(world: World, restore: Work, database: Database) -> None:
     """Starts the operation that optimizes a restored database, and shows its name in the restore's metadata.
 
     That the service starts it by itself, and that nobody can cancel it, is documented at
-    https://docs.cloud.google.com/spanner/docs/reference/rest/v1/OptimizeRestoredDatabaseMetadata.
+    https://docs.cloud.google.com/spanner/docs/reference/rest/v1/OptimizeRestoredDatabaseMetadata; that it answers with
+    the database is inferred: Google's client for Python can't list operations that answer with anything else.
     """
     plan = Plan(duration=restore.plan.optimize_duration, progress=restore.plan.progress)
     work = _work(world, OperationKind.OPTIMIZE_RESTORED_DATABASE, database, plan, restore.source_backup)

@@ -130,12 +130,13 @@ class State:
         create_time: datetime | None = None,
         version_retention: timedelta = VERSION_RETENTION,
         dialect: str = STANDARD_SQL,
-    ) -> None:
+    ) -> Database:
         """Makes a database known, or changes a known one."""
         self.add_instance(instance_of(name))
-        self._world.databases[name] = Database(
+        self._world.databases[name] = made = Database(
             self._world.next_uid(), name, state, create_time, version_retention, dialect=dialect
         )
+        return made
 
     def find_database(self, name: str) -> Database | None:
         """A known database; None for one that nobody made known."""

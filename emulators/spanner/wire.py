@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from google.cloud.spanner_admin_database_v1 import types as pb
 from google.longrunning import operations_pb2
-from google.protobuf import any_pb2, empty_pb2
+from google.protobuf import any_pb2
 from google.rpc import status_pb2
 
 from emulators.spanner import requests as rpc
@@ -126,8 +126,6 @@ def operation(record: Operation) -> operations_pb2.Operation:
         made.error.CopyFrom(status_pb2.Status(code=int(record.error.code), message=record.error.message))
     elif isinstance(record.response, Backup):
         made.response.CopyFrom(_packed(backup(record.response)))
-    elif record.kind is OperationKind.OPTIMIZE_RESTORED_DATABASE and record.done:
-        made.response.Pack(empty_pb2.Empty())  # inferred: Google names no type
     elif record.response is not None:
         made.response.CopyFrom(_packed(database(record.response)))
     return made
