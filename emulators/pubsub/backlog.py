@@ -11,6 +11,10 @@ The service says of the push backoff only that it is exponential, 100 ms to 60 s
 doubles once for each pause that was followed by another refusal, and starts again after a success (inferred).
 The slow start of push concurrency is not modelled: `push_concurrency` deliveries are in flight from the start.
 
+Where the subscription orders, the copies of one ordering key stand in a line, and only its first is in one of the
+three places: the next comes once it is acknowledged. For push that is documented
+(https://cloud.google.com/pubsub/docs/ordering); for pull the service may hand several over at once, still in order.
+
 The heaps keep entries that are no longer true; they are dropped when they come to the top.
 """
 
@@ -22,6 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from emulators.pubsub.filters import compile_filter
 from emulators.pubsub.model import AT_ONCE, Delivery
 
 if TYPE_CHECKING:
@@ -62,7 +67,8 @@ class Backlog:
     """The copies that one subscription has not delivered yet.
 
     Attributes:
-        subscription: The settings; may be replaced at any time.
+        subscription: The settings; may be replaced at any time, but for what can't be changed.
+        matches: Whether a message with these attributes is for this subscription.
     """
 
     def __init__(
@@ -78,6 +84,8 @@ class Backlog:
         self._ready: deque[int] = deque()
         self._leases: list[tuple[datetime, int]] = []
         self._leased: set[int] = set()
+        self._lines: dict[str, deque[Copy]] = {}
+        self.matches = compile_filter(subscription.filter)
 
     def __len__(self) -> int:
         """How many copies have not been acknowledged."""
@@ -86,12 +94,26 @@ class Backlog:
     def add(self, copy: Copy) -> None:
         """Takes a copy in; it is delivered when it is due."""
         self._copies[copy.number] = copy
+        key = copy.message.ordering_key
+        if self.subscription.ordered and key:
+            line = self._lines.setdefault(key, deque())
+            line.append(copy)
+            if line[0] is not copy:
+                return
         heapq.heappush(self._waiting, (copy.due_at, copy.number))
 
     def remove(self, copy: Copy) -> None:
-        """Forgets a copy, wherever it is."""
+        """Forgets a copy, wherever it is; the next one of its ordering key may go."""
         del self._copies[copy.number]
         self._leased.discard(copy.number)
+        line = self._lines.get(copy.message.ordering_key)
+        if line is None or line[0] is not copy:
+            return
+        line.popleft()
+        if line:
+            heapq.heappush(self._waiting, (line[0].due_at, line[0].number))
+        else:
+            del self._lines[copy.message.ordering_key]
 
     def find(self, ack_id: str) -> Copy | None:
         """The copy whose latest attempt has this id, leased or not; None if it is gone or was sent again."""
@@ -142,6 +164,7 @@ class Backlog:
             ack_deadline=copy.ack_deadline,
             push_endpoint=self.subscription.push_endpoint,
             shows_attempt=self.subscription.dead_letter_policy is not None,
+            oidc_token=self.subscription.oidc_token,
         )
 
     def extend(self, copy: Copy, deadline: datetime) -> None:

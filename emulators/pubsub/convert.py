@@ -15,6 +15,7 @@ from emulators.pubsub.model import (
     RETENTION_DEFAULT,
     DeadLetterPolicy,
     Draft,
+    OidcToken,
     RetryPolicy,
     Subscription,
     Topic,
@@ -23,7 +24,7 @@ from emulators.pubsub.model import (
 if TYPE_CHECKING:
     from emulators.pubsub.model import Delivery
 
-# Labels, tags, expiration and OIDC tokens are accepted: without them a message arrives all the same.
+# Labels, tags and expiration are accepted: without them a message arrives all the same.
 _TOPIC_UNSUPPORTED = (
     "message_storage_policy",
     "kms_key_name",
@@ -37,8 +38,6 @@ _SUBSCRIPTION_UNSUPPORTED = (
     "cloud_storage_config",
     "bigtable_config",
     "retain_acked_messages",
-    "enable_message_ordering",
-    "filter",
     "enable_exactly_once_delivery",
     "message_transforms",
 )
@@ -50,6 +49,14 @@ def topic(given: types.Topic) -> Topic:
     """The settings that a client gave for a topic."""
     _refuse(given, _TOPIC_UNSUPPORTED)
     return Topic(given.name, dict(given.labels))
+
+
+def updated_topic(current: Topic, request: types.UpdateTopicRequest) -> Topic:
+    """The settings after an update, which is of the labels; other fields are refused as at the creation."""
+    given, merged = request.topic, shown_topic(current)
+    for path in _checked_paths(list(request.update_mask.paths), "Topic", set(types.Topic.meta.fields)):
+        setattr(merged, path, getattr(given, path) if path in given else None)
+    return topic(merged)
 
 
 def shown_topic(topic: Topic) -> types.Topic:
@@ -70,6 +77,9 @@ def subscription(given: types.Subscription) -> Subscription:
         name=given.name,
         topic=given.topic,
         push_endpoint=push_endpoint(given.push_config),
+        oidc_token=oidc_token(given.push_config),
+        filter=given.filter,
+        ordered=given.enable_message_ordering,
         ack_deadline=timedelta(seconds=given.ack_deadline_seconds) or ACK_DEADLINE_DEFAULT,
         retention=_duration(given, "message_retention_duration", RETENTION_DEFAULT),
         retry_policy=_retry_policy(retry) if "retry_policy" in given else None,
@@ -87,11 +97,17 @@ def shown_subscription(subscription: Subscription) -> types.Subscription:
         name=subscription.name,
         topic=subscription.topic,
         push_config=types.PushConfig(push_endpoint=subscription.push_endpoint),
+        filter=subscription.filter,
+        enable_message_ordering=subscription.ordered,
         ack_deadline_seconds=int(subscription.ack_deadline.total_seconds()),
         message_retention_duration=subscription.retention,
         labels=dict(subscription.labels),
         state=types.Subscription.State.ACTIVE,
     )
+    if (token := subscription.oidc_token) is not None:
+        shown.push_config.oidc_token = types.PushConfig.OidcToken(
+            service_account_email=token.service_account_email, audience=token.audience
+        )
     if (retry := subscription.retry_policy) is not None:
         shown.retry_policy = types.RetryPolicy(minimum_backoff=retry.minimum, maximum_backoff=retry.maximum)
     if (dead := subscription.dead_letter_policy) is not None:
@@ -102,29 +118,30 @@ def shown_subscription(subscription: Subscription) -> types.Subscription:
 
 
 def updated(current: Subscription, request: types.UpdateSubscriptionRequest) -> Subscription:
-    """The settings after an update; the refusals were observed on 2026-11-22 in Google's own emulator (0.8.20)."""
-    paths = list(request.update_mask.paths)
-    if not paths:
-        raise ApiError(
-            Code.INVALID_ARGUMENT,
-            "The update_mask in the UpdateSubscriptionRequest must be set, and must contain a non-empty paths list.",
-        )
+    """The settings after an update."""
     given, merged = request.subscription, shown_subscription(current)
+    for path in _checked_paths(list(request.update_mask.paths), "Subscription", set(types.Subscription.meta.fields)):
+        setattr(merged, path, getattr(given, path) if path in given else None)
+    return subscription(merged)
+
+
+def _checked_paths(paths: list[str], kind: str, fields: set[str]) -> list[str]:
+    """Refuses a mask of unknown or unchangeable fields; observed on 2026-11-22 in Google's own emulator (0.8.20)."""
+    rpc = f"Update{kind}Request"
+    if not paths:
+        message = f"The update_mask in the {rpc} must be set, and must contain a non-empty paths list."
+        raise ApiError(Code.INVALID_ARGUMENT, message)
     for path in paths:
-        if path not in types.Subscription.meta.fields:
+        if path not in fields:
             raise ApiError(
                 Code.INVALID_ARGUMENT,
-                f"Invalid update_mask provided in the UpdateSubscriptionRequest: {path} is not a known Subscription "
+                f"Invalid update_mask provided in the {rpc}: {path} is not a known {kind} "
                 "field. Note that field paths must be of the form 'push_config' rather than 'pushConfig'.",
             )
         if path in _IMMUTABLE:
-            raise ApiError(
-                Code.INVALID_ARGUMENT,
-                f"Invalid update_mask provided in the UpdateSubscriptionRequest: the {path} field in the "
-                "Subscription is not mutable.",
-            )
-        setattr(merged, path, getattr(given, path) if path in given else None)
-    return subscription(merged)
+            message = f"Invalid update_mask provided in the {rpc}: the {path} field in the {kind} is not mutable."
+            raise ApiError(Code.INVALID_ARGUMENT, message)
+    return paths
 
 
 def push_endpoint(config: types.PushConfig) -> str:
@@ -136,6 +153,12 @@ def push_endpoint(config: types.PushConfig) -> str:
             f"Invalid push endpoint given (endpoint={config.push_endpoint}). This emulator pushes to http URLs only.",
         )
     return config.push_endpoint
+
+
+def oidc_token(config: types.PushConfig) -> OidcToken | None:
+    """What a push is to prove its sender with."""
+    token = config.oidc_token
+    return OidcToken(token.service_account_email, token.audience) if "oidc_token" in config else None
 
 
 def received(delivery: Delivery) -> types.ReceivedMessage:

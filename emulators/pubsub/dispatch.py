@@ -56,7 +56,11 @@ class PushLoop:
     def _post(self, delivery: Delivery) -> None:
         done = functools.partial(self._done, delivery)
         timeout_s = delivery.ack_deadline.total_seconds()
-        self._sender.submit(delivery.push_endpoint, _HEADERS, push_body(delivery), timeout_s, done)
+        headers = dict(_HEADERS)
+        if (token := delivery.oidc_token) is not None:
+            now, audience = self._service.endpoint.clock(), token.audience or delivery.push_endpoint
+            headers["Authorization"] = self._service.signer.identity(now, token.service_account_email, audience)
+        self._sender.submit(delivery.push_endpoint, headers, push_body(delivery), timeout_s, done)
 
     def _done(self, delivery: Delivery, status: int) -> None:
         service = self._service

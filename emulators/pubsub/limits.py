@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from emulators.errors import ApiError, Code
+from emulators.pubsub.filters import compile_filter
 
 if TYPE_CHECKING:
     from emulators.pubsub.model import Draft, Publish, Subscription
@@ -80,6 +81,7 @@ def check_subscription(subscription: Subscription) -> None:
     Raises:
         ApiError: INVALID_ARGUMENT, for the delivery attempts OUT_OF_RANGE.
     """
+    compile_filter(subscription.filter)
     _check_between("ack_deadline_seconds", subscription.ack_deadline, ACK_DEADLINE_MIN, ACK_DEADLINE_MAX)
     _check_between("message_retention_duration", subscription.retention, RETENTION_MIN, RETENTION_MAX)
     if (retry := subscription.retry_policy) is not None:

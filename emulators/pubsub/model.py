@@ -34,7 +34,7 @@ NO_ANSWER = 0
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message as it is handed in; the ordering key is passed on and orders nothing."""
+    """A message as it is handed in; its ordering key orders where the subscription says so."""
 
     data: bytes = b""
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +69,14 @@ class DeadLetterPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class OidcToken:
+    """The identity token that a push carries; without an audience it is made for the endpoint (documented)."""
+
+    service_account_email: str
+    audience: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Subscription:
     """A subscription's settings.
 
@@ -81,6 +89,9 @@ class Subscription:
         retry_policy: The wait after a refusal; None for none but the push backoff.
         dead_letter_policy: None for deliveries without end.
         labels: Kept and shown.
+        filter: Which messages it gets at all; empty for all of them.
+        ordered: Whether messages of one ordering key come one after the other, as they were published.
+        oidc_token: What a push proves its sender with; None for nothing.
     """
 
     name: str
@@ -91,6 +102,9 @@ class Subscription:
     retry_policy: RetryPolicy | None = None
     dead_letter_policy: DeadLetterPolicy | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    filter: str = ""
+    ordered: bool = False
+    oidc_token: OidcToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +129,7 @@ class Delivery:
         push_endpoint: Where to POST `push_body`; empty when it was pulled.
         shows_attempt: Whether the receiver is told the attempt: only under a dead letter policy (documented,
             https://cloud.google.com/pubsub/docs/handling-failures#track-delivery-attempts).
+        oidc_token: What a push proves its sender with.
     """
 
     subscription: str
@@ -125,6 +140,7 @@ class Delivery:
     ack_deadline: timedelta
     push_endpoint: str
     shows_attempt: bool
+    oidc_token: OidcToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +160,13 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class CreateTopic:
     """Asks for a new topic."""
+
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateTopic:
+    """Asks for other settings, all given; the name stays."""
 
     topic: Topic
 
@@ -212,6 +235,7 @@ class ModifyAckDeadline:
 
 Request = (
     CreateTopic
+    | UpdateTopic
     | DeleteTopic
     | Publish
     | CreateSubscription

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from google.protobuf import json_format
 
 from emulators.pubsub.service import RPCS
-from emulators.web import invalid_json, no_such_page
+from emulators.web import invalid_json
 
 if TYPE_CHECKING:
     from emulators.pubsub.service import Rpc, Service
@@ -41,6 +41,7 @@ def _route(verb: str, path: str, rpc: str, field: str) -> Route:
 
 ROUTES = (
     _route("PUT", "{projects/*/topics/*}", "CreateTopic", "name"),
+    _route("PATCH", "{projects/*/topics/*}", "UpdateTopic", "topic.name"),
     _route("GET", "{projects/*/topics/*}", "GetTopic", "topic"),
     _route("GET", "{projects/*}/topics", "ListTopics", "project"),
     _route("GET", "{projects/*/topics/*}/subscriptions", "ListTopicSubscriptions", "topic"),
@@ -86,7 +87,7 @@ def answer(service: Service, verb: str, target: str, body: bytes) -> bytes:
                 fields[outer] = match["name"]
             response = service.call(route.rpc, _parse(route.rpc, fields))
             return b"{}" if response is None else json_format.MessageToJson(type(response).pb(response)).encode()
-    raise no_such_page(parts.path)
+    return service.signer.answer(verb, target, body)
 
 
 def _fields(query: str, body: bytes) -> dict[str, object]:

@@ -12,6 +12,7 @@ from google.pubsub_v1 import types
 
 from emulators.errors import ApiError, Code
 from emulators.pubsub import convert, model
+from emulators.tokens import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +70,7 @@ class Service:
         state: Read and changed under the endpoint's lock only.
         changed: Notified, under the same lock, whenever the state may have changed.
         closing: Set, under the lock, when nothing is to wait any more.
+        signer: Makes the tokens that pushes carry.
         streams: The threads that receive what clients send on their streams; each ends with its call.
     """
 
@@ -78,6 +80,7 @@ class Service:
         self.changed = threading.Condition(endpoint.lock)
         self.closing = False
         self.streams: set[threading.Thread] = set()
+        self.signer = Signer()
 
     def call(self, rpc: Rpc, request: proto.Message, alive: Callable[[], bool] = lambda: True) -> proto.Message | None:
         """Answers one RPC.
@@ -176,6 +179,12 @@ def _create_topic(service: Service, request: types.Topic) -> types.Topic:
     return convert.shown_topic(topic)
 
 
+def _update_topic(service: Service, request: types.UpdateTopicRequest) -> types.Topic:
+    topic = convert.updated_topic(service.state.topic(request.topic.name), request)
+    service.apply(model.UpdateTopic(topic))
+    return convert.shown_topic(topic)
+
+
 def _get_topic(service: Service, request: types.GetTopicRequest) -> types.Topic:
     return convert.shown_topic(service.state.topic(request.topic))
 
@@ -225,8 +234,8 @@ def _update_subscription(service: Service, request: types.UpdateSubscriptionRequ
 
 def _modify_push_config(service: Service, request: types.ModifyPushConfigRequest) -> None:
     current = service.state.subscription(request.subscription)
-    endpoint = convert.push_endpoint(request.push_config)
-    service.apply(model.UpdateSubscription(replace(current, push_endpoint=endpoint)))
+    endpoint, token = convert.push_endpoint(request.push_config), convert.oidc_token(request.push_config)
+    service.apply(model.UpdateSubscription(replace(current, push_endpoint=endpoint, oidc_token=token)))
 
 
 def _delete_subscription(service: Service, request: types.DeleteSubscriptionRequest) -> None:
@@ -257,6 +266,7 @@ RPCS = {
     rpc.name: rpc
     for rpc in (
         Rpc(_PUBLISHER, "CreateTopic", types.Topic, types.Topic, "name", _create_topic),
+        Rpc(_PUBLISHER, "UpdateTopic", types.UpdateTopicRequest, types.Topic, "topic", _update_topic),
         Rpc(_PUBLISHER, "GetTopic", types.GetTopicRequest, types.Topic, "topic", _get_topic),
         Rpc(_PUBLISHER, "ListTopics", types.ListTopicsRequest, types.ListTopicsResponse, "project", _list_topics),
         Rpc(

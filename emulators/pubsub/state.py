@@ -39,6 +39,7 @@ from emulators.pubsub.model import (
     Subscription,
     Topic,
     UpdateSubscription,
+    UpdateTopic,
     timestamp,
 )
 
@@ -106,8 +107,8 @@ class State:
                 self._acknowledge(subscription, ack_ids)
             case ModifyAckDeadline():
                 self._modify_ack_deadline(now, request)
-            case CreateTopic(topic):
-                self._create_topic(topic)
+            case CreateTopic() | UpdateTopic():
+                self._put_topic(request)
             case DeleteTopic(name):
                 self._delete_topic(name)
             case CreateSubscription(subscription):
@@ -246,7 +247,7 @@ class State:
 
     def _copy(self, topic: str, message: Message, due_at: datetime) -> None:
         for backlog in self._backlogs.values():
-            if backlog.subscription.topic == topic:
+            if backlog.subscription.topic == topic and backlog.matches(message.attributes):
                 backlog.add(Copy(next(self._copy_numbers), message, due_at))
 
     def _pull(self, now: datetime, request: Pull) -> tuple[Delivery, ...]:
@@ -308,9 +309,12 @@ class State:
         backlog.remove(copy)
         self._enqueue(now, policy.topic, _dead_letter(backlog.subscription, copy))
 
-    def _create_topic(self, topic: Topic) -> None:
+    def _put_topic(self, request: CreateTopic | UpdateTopic) -> None:
+        topic = request.topic
+        if isinstance(request, UpdateTopic):
+            self.topic(topic.name)
         names.check(topic.name, "topics")
-        if topic.name in self._topics:
+        if isinstance(request, CreateTopic) and topic.name in self._topics:
             raise names.taken(topic.name)
         self._topics[topic.name] = topic
 

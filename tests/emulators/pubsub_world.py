@@ -86,6 +86,7 @@ class Receiver:
         bodies: What came, in its order.
         statuses: The next answers; a None waits for `go_on`, and then answers 204.
         go_on: Lets the waiting answers go.
+        authorizations: The header of that name of each push.
     """
 
     def __init__(self, server: http.server.HTTPServer) -> None:
@@ -93,6 +94,7 @@ class Receiver:
         self.bodies: queue.Queue[tuple[str, str | None, dict[str, object]]] = queue.Queue()
         self.statuses: queue.Queue[int | None] = queue.Queue()
         self.go_on = threading.Event()
+        self.authorizations: list[str | None] = []
 
     def answer(self, path: str, content_type: str | None, body: bytes) -> int:
         """Notes a push and chooses the answer."""
@@ -114,6 +116,7 @@ def receiving() -> Iterator[Receiver]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.authorizations.append(self.headers["Authorization"])
             self.send_response(receiver.answer(self.path, self.headers["Content-Type"], body))
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -200,6 +200,21 @@ def test_settings_round_trip_through_the_official_client(subscriber: SubscriberC
     assert shown.labels == {"k": "v"}
 
 
+def test_the_labels_of_a_topic_can_be_changed(publisher: PublisherClient) -> None:
+    """UpdateTopic was not there; a field that is not emulated is refused there as at the creation."""
+    topic = {"name": TOPIC, "labels": {"k": "v"}}
+    updated = publisher.update_topic(request={"topic": topic, "update_mask": {"paths": ["labels"]}})
+    unsupported = {"topic": {"name": TOPIC, "kms_key_name": "k"}, "update_mask": {"paths": ["kms_key_name"]}}
+    missing = {"topic": {"name": TOPIC + "2"}, "update_mask": {"paths": ["labels"]}}
+
+    assert publisher.get_topic(topic=TOPIC) == updated
+    assert updated.labels == {"k": "v"}
+    with pytest.raises(exceptions.MethodNotImplemented, match="does not support"):
+        publisher.update_topic(request=unsupported)
+    with pytest.raises(exceptions.NotFound):
+        publisher.update_topic(request=missing)
+
+
 @pytest.mark.parametrize("paths", [[], ["topic"], ["nonsense"]])
 def test_an_update_needs_a_good_mask(subscriber: SubscriberClient, paths: list[str]) -> None:
     """Nothing is changed by guessing."""
@@ -210,8 +225,6 @@ def test_an_update_needs_a_good_mask(subscriber: SubscriberClient, paths: list[s
 @pytest.mark.parametrize(
     "setting",
     [
-        {"filter": 'attributes.a="b"'},
-        {"enable_message_ordering": True},
         {"enable_exactly_once_delivery": True},
         {"retain_acked_messages": True},
         {"bigquery_config": {"table": "t"}},

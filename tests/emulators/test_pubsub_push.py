@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import queue
 import socket
 import threading
@@ -20,7 +21,8 @@ from emulators.pubsub.model import (
 )
 from emulators.pubsub.server import PubSubEmulator
 from emulators.pubsub.state import PUSH_CONCURRENCY
-from tests.emulators.pubsub_world import DEAD, PULL, PUSH, SOON_S, TOPIC, receiving
+from emulators.tokens import KEYS_PATH
+from tests.emulators.pubsub_world import DEAD, PULL, PUSH, SOON_S, TOPIC, receiving, rest
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import SubscriberClient
@@ -51,6 +53,26 @@ def test_a_push_arrives_with_the_services_body(pubsub: PubSubEmulator) -> None:
     (outcome,) = pubsub.outcomes(PUSH)
     assert (outcome.status, outcome.delivery.attempt) == (204, 1)
     assert pubsub.outcomes("projects/p/subscriptions/other") == []
+
+
+@pytest.mark.parametrize(("audience", "shown"), [("", None), ("https://orders.example", "https://orders.example")])
+def test_a_push_with_an_oidc_token_proves_who_sends(
+    pubsub: PubSubEmulator, subscriber: SubscriberClient, audience: str, shown: str | None
+) -> None:
+    """Such a push came without a token; its keys are where REST is, its audience is by default the endpoint."""
+    with receiving() as receiver:
+        token = {"service_account_email": "push@p.iam", "audience": audience}
+        config = {"push_endpoint": receiver.url, "oidc_token": token}
+        made = subscriber.create_subscription(name=PUSH, topic=TOPIC, push_config=config)
+        pubsub.publish(TOPIC, b"hello")
+        assert pubsub.wait_until_idle(SOON_S)
+    header, claims, _ = (receiver.authorizations[0] or "").removeprefix("Bearer ").split(".")
+    _, keys = rest(pubsub, "GET", KEYS_PATH)
+
+    said = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    assert (said["aud"], said["email"]) == (shown or receiver.url, "push@p.iam")
+    assert json.loads(base64.urlsafe_b64decode(header + "=="))["kid"] in str(keys)
+    assert made.push_config.oidc_token.audience == audience
 
 
 def test_a_refused_push_is_tried_again_and_then_dead_lettered(
