@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 from google.api_core.exceptions import GoogleAPICallError
 from google.cloud.spanner_admin_database_v1 import types as pb
+from google.longrunning import operations_pb2
 
 from emulators.errors import ApiError
 from emulators.serving import abort
 from emulators.spanner import refusals, wire
 from emulators.spanner.contents import Store
+from emulators.spanner.planning import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,7 +51,15 @@ _OURS = frozenset(
     )
 )
 _SHARED = frozenset(
-    f"{_ADMIN}{name}" for name in ("GetDatabase", "ListDatabases", "ListDatabaseOperations", "DropDatabase")
+    f"{_ADMIN}{name}"
+    for name in (
+        "CreateDatabase",
+        "UpdateDatabaseDdl",
+        "GetDatabase",
+        "ListDatabases",
+        "ListDatabaseOperations",
+        "DropDatabase",
+    )
 ) | {f"{_OPERATIONS}{name}" for name in ("GetOperation", "CancelOperation", "ListOperations")}
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
@@ -67,6 +77,7 @@ class Behind(grpc.ServerInterceptor):
         self._state = state
         self._contents: dict[tuple[str, datetime], Contents] = {}
         self._restores: dict[str, tuple[str, Contents]] = {}
+        self._descriptors: dict[str, bytes] = {}
 
     def close(self) -> None:
         """Lets go of Google's emulator."""
@@ -147,6 +158,7 @@ class Behind(grpc.ServerInterceptor):
                     continue
                 try:
                     self._store.put(database, contents)
+                    self._note_descriptors(database, contents.proto_descriptors)
                 except GoogleAPICallError:
                     logger.exception("%s could not be restored", database)
             held = {(backup.name, backup.create_time) for backup in self._state.backups.values()}
@@ -160,7 +172,8 @@ class Behind(grpc.ServerInterceptor):
         dialect = pb.DatabaseDialect.__members__[source.dialect]
         operation = here()
         backup = self._state.backups[f"{request.parent}/backups/{request.backup_id}"]
-        copied = self._store.copy(backup.database, dialect, backup.version_time)
+        descriptors = self._descriptors.get(backup.database, b"")
+        copied = self._store.copy(backup.database, dialect, backup.version_time, descriptors)
         self._contents[backup.name, backup.create_time] = copied
         return operation
 
@@ -187,11 +200,29 @@ class Behind(grpc.ServerInterceptor):
             self._restores[operation.name] = (database, self._contents[source.name, source.create_time])
         return operation
 
+    def _CreateDatabase(self, request: pb.CreateDatabaseRequest, _: object, there: Callable[[], Any]) -> Any:  # noqa: ANN401
+        answer = there()
+        made = pb.CreateDatabaseMetadata.deserialize(operations_pb2.Operation.FromString(answer).metadata.value)
+        self._note_descriptors(made.database, request.proto_descriptors)
+        return answer
+
+    def _UpdateDatabaseDdl(self, request: pb.UpdateDatabaseDdlRequest, _: object, there: Callable[[], Any]) -> Any:  # noqa: ANN401
+        answer = there()
+        self._note_descriptors(request.database, request.proto_descriptors)
+        return answer
+
+    def _note_descriptors(self, database: str, descriptors: bytes) -> None:
+        """Remembers what Google's emulator takes and never shows again (observed on 2026-11-26)."""
+        if descriptors:
+            self._descriptors[database] = descriptors
+
     def _GetDatabase(self, request: pb.GetDatabaseRequest, here: Callable[[], Any], there: Callable[[], Any]) -> Any:  # noqa: ANN401
         ours = self._state.find_database(request.name)
         if request.name in {name for name, _ in self._restores.values()}:
             return here()
         theirs = pb.Database.deserialize(there())
+        kept_since = self._endpoint.clock() - parse_duration(theirs.version_retention_period or "1h")
+        theirs.earliest_version_time = max(kept_since, wire.plain_time(theirs.create_time) or kept_since)
         return theirs if ours is None else _with_origin(theirs, ours)
 
     def _ListDatabases(self, _: object, __: object, there: Callable[[], Any]) -> Any:  # noqa: ANN401
@@ -207,6 +238,7 @@ class Behind(grpc.ServerInterceptor):
             raise refusals.drop_blocked(request.database)
         answer = there()
         self._state.forget_database(request.database)
+        self._descriptors.pop(request.database, None)
         return answer
 
     def _ListDatabaseOperations(

@@ -81,12 +81,14 @@ class Store:
         dialect: pb.DatabaseDialect = pb.DatabaseDialect.__members__[name]
         return dialect
 
-    def copy(self, database: str, dialect: pb.DatabaseDialect, version_time: datetime) -> Contents:
-        """Reads everything as of that time."""
+    def copy(
+        self, database: str, dialect: pb.DatabaseDialect, version_time: datetime, proto_descriptors: bytes
+    ) -> Contents:
+        """Reads everything as of that time; the descriptors are given, as they can't be read."""
         ddl = self._admin.get_database_ddl(database=database, timeout=CALL_S_MAX)
         with self._session(database) as session:
             tables = tuple(self._tables(session, dialect, version_time))
-        return Contents(dialect, tuple(ddl.statements), ddl.proto_descriptors, tables)
+        return Contents(dialect, tuple(ddl.statements), proto_descriptors, tables)
 
     def put(self, database: str, contents: Contents) -> None:
         """Makes a new database with these contents."""
