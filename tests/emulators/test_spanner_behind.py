@@ -9,6 +9,7 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import spanner
 from google.cloud.spanner_admin_database_v1 import types as pb
+from google.protobuf import descriptor_pb2, duration_pb2
 
 from emulators.serving import wall_clock
 from emulators.spanner.plans import Plan
@@ -115,6 +116,35 @@ def test_a_restored_database_keeps_its_dialect(instance: Client) -> None:
 
     assert restored.database_dialect == postgres
     assert _rows(restored, 'SELECT "Id", name FROM herd') == [[1, "Babar"]]
+
+
+def test_a_restored_database_knows_its_proto_types(instance: Client) -> None:
+    """Google's emulator never shows the descriptors that it was given, so they are kept on their way there."""
+    described = descriptor_pb2.FileDescriptorSet(file=[_described()])
+    statements = ["CREATE PROTO BUNDLE (`google.protobuf.Duration`)"]
+    source = instance.database("typed", proto_descriptors=described.SerializeToString(), ddl_statements=statements)
+    source.create().result(WAIT_S)
+    backup = _backup(instance, source, "of-typed")
+    backup.create().result(WAIT_S)
+    restored = instance.database("typed-again")
+    restored.restore(backup).result(WAIT_S)
+    restored.reload()
+
+    assert next(iter(restored.ddl_statements)).startswith("CREATE PROTO BUNDLE")
+
+
+def _described() -> descriptor_pb2.FileDescriptorProto:
+    found = descriptor_pb2.FileDescriptorProto()
+    duration_pb2.DESCRIPTOR.CopyToProto(found)
+    return found
+
+
+def test_a_database_says_since_when_its_versions_are_kept(instance: Client) -> None:
+    """Google's own test for Python asks; its emulator leaves it out."""
+    database = _database(instance, "kept")
+    database.reload()
+
+    assert wall_clock() - timedelta(hours=2) < database.earliest_version_time <= wall_clock()
 
 
 def test_a_copy_restores_what_its_source_saw(instance: Client) -> None:
