@@ -18,6 +18,7 @@ from google.cloud.spanner_admin_database_v1 import types as pb
 from google.longrunning import operations_pb2
 
 from emulators.errors import ApiError
+from emulators.rpc import serialized
 from emulators.serving import abort
 from emulators.spanner import refusals, wire
 from emulators.spanner.contents import Store
@@ -62,6 +63,13 @@ _SHARED = frozenset(
     )
 ) | {f"{_OPERATIONS}{name}" for name in ("GetOperation", "CancelOperation", "ListOperations")}
 
+_THEIRS_ALONE: dict[str, Callable[[bytes], Any]] = {
+    f"{_ADMIN}CreateDatabase": pb.CreateDatabaseRequest.deserialize,
+    f"{_ADMIN}UpdateDatabaseDdl": pb.UpdateDatabaseDdlRequest.deserialize,
+    f"{_ADMIN}DropDatabase": pb.DropDatabaseRequest.deserialize,
+}
+"""Of the shared methods, those that this emulator alone doesn't have."""
+
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 logger = logging.getLogger(__name__)
@@ -93,11 +101,8 @@ class Behind(grpc.ServerInterceptor):
         if method not in _OURS | _SHARED:
             return grpc.stream_stream_rpc_method_handler(self._carrier(method))
         ours = continuation(handler_call_details)
-        if ours is None:
-            return None
-        return grpc.unary_unary_rpc_method_handler(
-            self._answerer(method, ours), ours.request_deserializer, _encoder(ours)
-        )
+        read = _THEIRS_ALONE[method] if ours is None else ours.request_deserializer
+        return grpc.unary_unary_rpc_method_handler(self._answerer(method, ours), read, _encoded)
 
     def _carrier(self, method: str) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
         """Carries any call, of one message or of a stream each way, which look the same on the wire."""
@@ -117,8 +122,8 @@ class Behind(grpc.ServerInterceptor):
 
         return carry
 
-    def _answerer(self, method: str, ours: Handler) -> Callable[[Any, grpc.ServicerContext], Any]:
-        work: Callable[..., Any] = ours.unary_unary or _no_answer
+    def _answerer(self, method: str, ours: Handler | None) -> Callable[[Any, grpc.ServicerContext], Any]:
+        work: Callable[..., Any] = (ours and ours.unary_unary) or _no_answer
         forward: Callable[..., bytes] = self._channel.unary_unary(method)
         change = getattr(self, f"_{method.rpartition('/')[2]}", None)
 
@@ -127,7 +132,7 @@ class Behind(grpc.ServerInterceptor):
                 return work(request, context)
 
             def there() -> Any:  # noqa: ANN401 any method's
-                return forward(_bytes(request), _seconds(context), _metadata(context))
+                return forward(serialized(request), _seconds(context), _metadata(context))
 
             try:
                 with self._endpoint.lock:
@@ -300,20 +305,12 @@ def _with_origin(theirs: pb.Database, ours: Database) -> pb.Database:
 
 
 def _no_answer(_: object, context: grpc.ServicerContext) -> NoReturn:
-    """For a method that has streams, of which these services have none."""
+    """For a method that only Google's emulator has."""
     context.abort(grpc.StatusCode.UNIMPLEMENTED, "Not supported by this emulator.")
 
 
-def _encoder(ours: Handler) -> Callable[[Any], bytes]:
-    serialize = ours.response_serializer or bytes
-    return lambda response: response if isinstance(response, bytes) else serialize(response)
-
-
-def _bytes(message: Any) -> bytes:  # noqa: ANN401 a message of either kind
-    made: bytes = (
-        message.SerializeToString() if hasattr(message, "SerializeToString") else type(message).serialize(message)
-    )
-    return made
+def _encoded(response: Any) -> bytes:  # noqa: ANN401 a message, or what came as bytes
+    return response if isinstance(response, bytes) else serialized(response)
 
 
 def _seconds(context: grpc.ServicerContext) -> float | None:

@@ -10,7 +10,7 @@ import grpc
 from emulators.serving import HOST, Endpoint, start_grpc, wall_clock
 from emulators.spanner.behind import Behind
 from emulators.spanner.rest import answer
-from emulators.spanner.service import Caller, register
+from emulators.spanner.service import register
 from emulators.spanner.state import State
 from emulators.web import WebServer
 
@@ -66,11 +66,12 @@ class SpannerEmulator:
 
     def start(self) -> Self:
         """Starts to listen."""
-        call = Caller(self._endpoint, self.state)
         if self._behind_address:
             self._behind = Behind(self._behind_address, self._endpoint, self.state)
         more = () if self._behind is None else (self._behind,)
-        self._server, self._port = start_grpc(lambda server: register(server, call), self._port, interceptors=more)
+        self._server, self._port = start_grpc(
+            lambda server: register(server, self._endpoint, self.state), self._port, interceptors=more
+        )
         if self._rest_port is not None:
             channel = grpc.insecure_channel(self.address)
             self._rest = WebServer(partial(answer, channel), self._rest_port), channel

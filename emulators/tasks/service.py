@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import grpc
 from google.cloud.tasks_v2 import types
 from google.protobuf import empty_pb2
 from google.rpc import status_pb2
 
+from emulators import rpc as table
 from emulators.errors import ApiError, Code
+from emulators.rpc import Method
 from emulators.tasks import model, requests, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import grpc
 
     from emulators.serving import Endpoint
     from emulators.tasks.state import State
@@ -46,30 +49,15 @@ def register(server: grpc.Server, endpoint: Endpoint, state: State, changed: Cal
         changed: Called with the lock held after every call that may have changed the state.
     """
 
-    def handler(name: str, request_type: Any, parse: Parse, show: Show) -> grpc.RpcMethodHandler[Any, Any]:  # noqa: ANN401 - proto-plus messages have no types
-        def call(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - the same
-            def work(now: datetime) -> Any:  # noqa: ANN401 - the same
-                response = state.apply(now, parse(request))
-                changed()
-                return show(request, response)
+    def apply(now: datetime, request: requests.Request) -> Any:  # noqa: ANN401 - one of many types
+        response = state.apply(now, request)
+        changed()
+        return response
 
-            return endpoint.answer(name, context, work, _resource(request))
-
-        return grpc.unary_unary_rpc_method_handler(
-            call, request_deserializer=request_type.deserialize, response_serializer=_serialize
-        )
-
-    handlers = {name: handler(name, *row) for name, row in METHODS.items()}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    table.register(server, SERVICE, METHODS, endpoint, apply, _resource)
 
 
-def _serialize(message: Any) -> bytes:  # noqa: ANN401 - a proto-plus message, or Empty
-    return bytes(
-        message.SerializeToString() if isinstance(message, empty_pb2.Empty) else type(message).serialize(message)
-    )
-
-
-def _resource(request: Any) -> str:  # noqa: ANN401 - a proto-plus message
+def _resource(_: Method, request: Any) -> str:  # noqa: ANN401 - a proto-plus message
     """The name that a fault is matched with: the task's or the queue's, else the parent's."""
     inner = getattr(request, "task", None) or getattr(request, "queue", None) or request
     return str(getattr(inner, "name", "") or getattr(request, "parent", ""))
@@ -253,27 +241,27 @@ def _by_name(request: Callable[[str], requests.Request]) -> Parse:
     return lambda message: request(message.name)
 
 
-METHODS: dict[str, tuple[Any, Parse, Show]] = {
-    "CreateTask": (types.CreateTaskRequest, _parse_create_task, _show_task),
-    "GetTask": (types.GetTaskRequest, _by_name(requests.GetTask), _show_task),
-    "RunTask": (types.RunTaskRequest, _by_name(requests.RunTask), _show_task),
-    "DeleteTask": (types.DeleteTaskRequest, _by_name(requests.DeleteTask), _show_nothing),
-    "ListTasks": (
+METHODS = {
+    "CreateTask": Method(types.CreateTaskRequest, _parse_create_task, _show_task),
+    "GetTask": Method(types.GetTaskRequest, _by_name(requests.GetTask), _show_task),
+    "RunTask": Method(types.RunTaskRequest, _by_name(requests.RunTask), _show_task),
+    "DeleteTask": Method(types.DeleteTaskRequest, _by_name(requests.DeleteTask), _show_nothing),
+    "ListTasks": Method(
         types.ListTasksRequest,
         lambda message: requests.ListTasks(message.parent, message.page_size, message.page_token),
         _show_task_page,
     ),
-    "CreateQueue": (
+    "CreateQueue": Method(
         types.CreateQueueRequest,
         lambda message: requests.CreateQueue(message.parent, _parse_queue(message.queue)),
         _show_queue,
     ),
-    "UpdateQueue": (types.UpdateQueueRequest, _parse_update_queue, _show_queue),
-    "GetQueue": (types.GetQueueRequest, _by_name(requests.GetQueue), _show_queue),
-    "ListQueues": (types.ListQueuesRequest, _parse_list_queues, _show_queue_page),
-    "DeleteQueue": (types.DeleteQueueRequest, _by_name(requests.DeleteQueue), _show_nothing),
-    "PauseQueue": (types.PauseQueueRequest, _by_name(requests.PauseQueue), _show_queue),
-    "ResumeQueue": (types.ResumeQueueRequest, _by_name(requests.ResumeQueue), _show_queue),
-    "PurgeQueue": (types.PurgeQueueRequest, _by_name(requests.PurgeQueue), _show_queue),
+    "UpdateQueue": Method(types.UpdateQueueRequest, _parse_update_queue, _show_queue),
+    "GetQueue": Method(types.GetQueueRequest, _by_name(requests.GetQueue), _show_queue),
+    "ListQueues": Method(types.ListQueuesRequest, _parse_list_queues, _show_queue_page),
+    "DeleteQueue": Method(types.DeleteQueueRequest, _by_name(requests.DeleteQueue), _show_nothing),
+    "PauseQueue": Method(types.PauseQueueRequest, _by_name(requests.PauseQueue), _show_queue),
+    "ResumeQueue": Method(types.ResumeQueueRequest, _by_name(requests.ResumeQueue), _show_queue),
+    "PurgeQueue": Method(types.PurgeQueueRequest, _by_name(requests.PurgeQueue), _show_queue),
 }
 """Each RPC that is served: the type of its request, how that is read, and how the answer is shown."""

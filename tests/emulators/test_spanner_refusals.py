@@ -283,19 +283,19 @@ ROWS: list[Row] = [
         "DeleteOperation",
         lambda world: world.client.delete_operation(operations_pb2.DeleteOperationRequest(name="x")),
         NOT_DONE_HERE,
-        "Not supported by this emulator.",
+        "Method not found!",
     ),
     (
         "DropDatabase",
         lambda world: world.client.drop_database(database=ORDERS),
         NOT_DONE_HERE,
-        "Not supported by this emulator.",
+        "Method not found!",
     ),
     (
         "ListBackupSchedules",
         lambda world: world.client.list_backup_schedules(parent=ORDERS),
         NOT_DONE_HERE,
-        "Not supported by this emulator.",
+        "Method not found!",
     ),
 ]
 
