@@ -262,74 +262,40 @@ def _page(items: Sequence[T], size: int, token: str) -> tuple[Sequence[T], str]:
 
 _PUBLISHER, _SUBSCRIBER = "Publisher", "Subscriber"
 
-RPCS = {
-    rpc.name: rpc
-    for rpc in (
-        Rpc(_PUBLISHER, "CreateTopic", types.Topic, types.Topic, "name", _create_topic),
-        Rpc(_PUBLISHER, "UpdateTopic", types.UpdateTopicRequest, types.Topic, "topic", _update_topic),
-        Rpc(_PUBLISHER, "GetTopic", types.GetTopicRequest, types.Topic, "topic", _get_topic),
-        Rpc(_PUBLISHER, "ListTopics", types.ListTopicsRequest, types.ListTopicsResponse, "project", _list_topics),
-        Rpc(
-            _PUBLISHER,
-            "ListTopicSubscriptions",
-            types.ListTopicSubscriptionsRequest,
-            types.ListTopicSubscriptionsResponse,
-            "topic",
-            _list_topic_subscriptions,
-        ),
-        Rpc(_PUBLISHER, "DeleteTopic", types.DeleteTopicRequest, None, "topic", _delete_topic),
-        Rpc(_PUBLISHER, "Publish", types.PublishRequest, types.PublishResponse, "topic", _publish),
-        Rpc(_SUBSCRIBER, "CreateSubscription", types.Subscription, types.Subscription, "name", _create_subscription),
-        Rpc(
-            _SUBSCRIBER,
-            "GetSubscription",
-            types.GetSubscriptionRequest,
-            types.Subscription,
-            "subscription",
-            _get_subscription,
-        ),
-        Rpc(
-            _SUBSCRIBER,
-            "ListSubscriptions",
-            types.ListSubscriptionsRequest,
-            types.ListSubscriptionsResponse,
-            "project",
-            _list_subscriptions,
-        ),
-        Rpc(
-            _SUBSCRIBER,
-            "UpdateSubscription",
-            types.UpdateSubscriptionRequest,
-            types.Subscription,
-            "subscription",
-            _update_subscription,
-        ),
-        Rpc(
-            _SUBSCRIBER,
-            "ModifyPushConfig",
-            types.ModifyPushConfigRequest,
-            None,
-            "subscription",
-            _modify_push_config,
-        ),
-        Rpc(
-            _SUBSCRIBER,
-            "DeleteSubscription",
-            types.DeleteSubscriptionRequest,
-            None,
-            "subscription",
-            _delete_subscription,
-        ),
-        Rpc(_SUBSCRIBER, "Acknowledge", types.AcknowledgeRequest, None, "subscription", _acknowledge),
-        Rpc(
-            _SUBSCRIBER,
-            "ModifyAckDeadline",
-            types.ModifyAckDeadlineRequest,
-            None,
-            "subscription",
-            _modify_ack_deadline,
-        ),
-        Rpc(_SUBSCRIBER, "Pull", types.PullRequest, types.PullResponse, "subscription", Service.pull),
+
+def _rpc(
+    service: str,
+    name: str,
+    resource: str,
+    work: Callable[..., proto.Message | None],
+    request: type[proto.Message] | None = None,
+    response: type[proto.Message] | None = None,
+) -> tuple[str, Rpc]:
+    """A row; the types that aren't given have the method's name, and an empty response has none."""
+    request = request or getattr(types, f"{name}Request")
+    return name, Rpc(service, name, request, response or getattr(types, f"{name}Response", None), resource, work)
+
+
+_TOPIC, _SUBSCRIPTION = types.Topic, types.Subscription
+
+RPCS = dict(
+    (
+        _rpc(_PUBLISHER, "CreateTopic", "name", _create_topic, _TOPIC, _TOPIC),
+        _rpc(_PUBLISHER, "UpdateTopic", "topic", _update_topic, response=_TOPIC),
+        _rpc(_PUBLISHER, "GetTopic", "topic", _get_topic, response=_TOPIC),
+        _rpc(_PUBLISHER, "ListTopics", "project", _list_topics),
+        _rpc(_PUBLISHER, "ListTopicSubscriptions", "topic", _list_topic_subscriptions),
+        _rpc(_PUBLISHER, "DeleteTopic", "topic", _delete_topic),
+        _rpc(_PUBLISHER, "Publish", "topic", _publish),
+        _rpc(_SUBSCRIBER, "CreateSubscription", "name", _create_subscription, _SUBSCRIPTION, _SUBSCRIPTION),
+        _rpc(_SUBSCRIBER, "GetSubscription", "subscription", _get_subscription, response=_SUBSCRIPTION),
+        _rpc(_SUBSCRIBER, "ListSubscriptions", "project", _list_subscriptions),
+        _rpc(_SUBSCRIBER, "UpdateSubscription", "subscription", _update_subscription, response=_SUBSCRIPTION),
+        _rpc(_SUBSCRIBER, "ModifyPushConfig", "subscription", _modify_push_config),
+        _rpc(_SUBSCRIBER, "DeleteSubscription", "subscription", _delete_subscription),
+        _rpc(_SUBSCRIBER, "Acknowledge", "subscription", _acknowledge),
+        _rpc(_SUBSCRIBER, "ModifyAckDeadline", "subscription", _modify_ack_deadline),
+        _rpc(_SUBSCRIBER, "Pull", "subscription", Service.pull),
     )
-}
+)
 """The methods with one answer, by name; StreamingPull is the only other one."""
