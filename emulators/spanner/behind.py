@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from emulators.serving import Endpoint
     from emulators.spanner.contents import Contents
-    from emulators.spanner.records import Database
+    from emulators.spanner.records import Backup, Database
     from emulators.spanner.state import State
 
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -141,9 +141,7 @@ class Behind(grpc.ServerInterceptor):
             except grpc.RpcError as error:
                 _abort_like(context, error)
             except GoogleAPICallError as error:
-                _abort_like(context, error.errors[0]) if error.errors else context.abort(
-                    grpc.StatusCode.INTERNAL, str(error)
-                )
+                _abort_like(context, error.errors[0])  # It is made of gRPC's own.
             except ApiError as error:
                 abort(context, error)
 
@@ -173,13 +171,9 @@ class Behind(grpc.ServerInterceptor):
     # What is done besides the answer, or in its place; each has the name of its method.
 
     def _CreateBackup(self, request: pb.CreateBackupRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
-        source = self._known(request.backup.database)
-        dialect = pb.DatabaseDialect.__members__[source.dialect]
+        self._known(request.backup.database)
         operation = here()
-        backup = self._state.backups[f"{request.parent}/backups/{request.backup_id}"]
-        descriptors = self._descriptors.get(backup.database, b"")
-        copied = self._store.copy(backup.database, dialect, backup.version_time, descriptors)
-        self._contents[backup.name, backup.create_time] = copied
+        self._contents_of(self._state.backups[f"{request.parent}/backups/{request.backup_id}"])
         return operation
 
     def _CopyBackup(self, request: pb.CopyBackupRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
@@ -187,7 +181,7 @@ class Behind(grpc.ServerInterceptor):
         operation = here()
         made = self._state.backups[f"{request.parent}/backups/{request.backup_id}"]
         if source is not None:
-            self._contents[made.name, made.create_time] = self._contents[source.name, source.create_time]
+            self._contents[made.name, made.create_time] = self._contents_of(source)
         return operation
 
     def _RestoreDatabase(self, request: pb.RestoreDatabaseRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
@@ -202,8 +196,17 @@ class Behind(grpc.ServerInterceptor):
         source = self._state.backups.get(request.backup)
         operation = here()
         if source is not None:
-            self._restores[operation.name] = (database, self._contents[source.name, source.create_time])
+            self._restores[operation.name] = (database, self._contents_of(source))
         return operation
+
+    def _contents_of(self, backup: Backup) -> Contents:
+        """What a backup holds; one that no client asked for, as a schedule's, is copied when it is first needed."""
+        key = backup.name, backup.create_time
+        if key not in self._contents:
+            dialect = pb.DatabaseDialect.__members__[backup.dialect]
+            descriptors = self._descriptors.get(backup.database, b"")
+            self._contents[key] = self._store.copy(backup.database, dialect, backup.version_time, descriptors)
+        return self._contents[key]
 
     def _CreateDatabase(self, request: pb.CreateDatabaseRequest, _: object, there: Callable[[], Any]) -> Any:  # noqa: ANN401
         answer = there()

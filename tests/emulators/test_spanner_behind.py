@@ -160,6 +160,19 @@ def test_a_copy_restores_what_its_source_saw(instance: Client) -> None:
     assert _rows(restored, "SELECT Id FROM Singers") == [[1]]
 
 
+def test_a_backup_that_a_schedule_made_can_be_restored(emulator: SpannerEmulator, instance: Client) -> None:
+    """It holds what the database held when it was made, although no client asked for it."""
+    source = _database(instance, "scheduled")
+    emulator.add_database(source.name)
+    emulator.start_scheduled_backup(source.name, f"{source.name}/backupSchedules/daily", "of-scheduled")
+    with source.batch() as batch:
+        batch.insert("Singers", ("Id",), [(2,)])
+    restored = instance.database("scheduled-again")
+    restored.restore(instance.backup("of-scheduled")).result(WAIT_S)
+
+    assert _rows(restored, "SELECT Id FROM Singers") == [[1]]
+
+
 def test_a_backup_of_a_database_that_google_does_not_know_is_refused(instance: Client) -> None:
     """Google's own NOT_FOUND comes through."""
     with pytest.raises(exceptions.NotFound, match="Database not found"):
