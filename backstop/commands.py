@@ -12,8 +12,7 @@ from backstop.durations import Duration, check_time, duration_text
 from backstop.errors import BadMessageError
 from backstop.names import BackupId, BackupName, DatabaseName, InstanceName, OperationName
 
-RETENTION_MIN = timedelta(hours=6)
-RETENTION_MAX = timedelta(days=366)
+RETENTION_MIN, RETENTION_MAX = timedelta(hours=6), timedelta(days=366)
 """Spanner's own window for a backup's expiry, from the time it processes the request.
 
 https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented)
@@ -25,23 +24,24 @@ OPERATION_KEPT = timedelta(days=7)
 https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list (documented)
 """
 
-START_WITHIN_MIN = timedelta(seconds=1)
-START_WITHIN_MAX = timedelta(days=31)
+START_WITHIN_MIN, START_WITHIN_MAX = timedelta(seconds=1), timedelta(days=31)
 """Pub/Sub keeps no message longer than 31 days, so a longer limit would say nothing.
 
 https://cloud.google.com/pubsub/docs/subscription-properties (documented)
 """
 
-PATTERN_COUNT_MAX = 100
-PATTERN_LENGTH_MAX = 60
+PATTERN_COUNT_MAX, PATTERN_LENGTH_MAX = 100, 60
 """An instance holds at most 100 databases by default and their ids have at most 30 characters.
 
 https://cloud.google.com/spanner/quotas (documented)
 """
 
+CLAIM_LENGTH_MAX = 200
+"""Of `requested_by` and `reason`, in characters: a name, a ticket, one sentence."""
+
 
 class IfCreated(enum.StrEnum):
-    """What becomes of a backup that completed although it was to be stopped."""
+    """What to do with a backup that finishes before the cancel takes effect."""
 
     DELETE = "delete"
     KEEP = "keep"
@@ -56,12 +56,7 @@ class EncryptionType(enum.StrEnum):
 
 
 class Encryption(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How the backup is to be encrypted.
-
-    Attributes:
-        type: Whose keys.
-        kms_key_names: Full key names, one per region of the instance; for customer-managed keys only.
-    """
+    """Whose keys encrypt the backup; customer-managed ones are named in full, one for each region of the instance."""
 
     type: EncryptionType
     kms_key_names: tuple[str, ...] = ()
@@ -69,22 +64,41 @@ class Encryption(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     def __post_init__(self) -> None:
         """Checks that keys are named exactly where they are used."""
         if (self.type is EncryptionType.CUSTOMER_MANAGED_ENCRYPTION) != bool(self.kms_key_names):
-            raise BadMessageError(
-                "encryption.kms_key_names",
-                list(self.kms_key_names),
-                "must name keys for CUSTOMER_MANAGED_ENCRYPTION, and must be absent otherwise",
-            )
+            reason = "must name keys for CUSTOMER_MANAGED_ENCRYPTION, and must be absent otherwise"
+            raise BadMessageError("encryption.kms_key_names", list(self.kms_key_names), reason)
 
 
-class Start(
-    Struct,
-    tag="start",
-    tag_field="action",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
+_Claim = Annotated[str, Meta(max_length=CLAIM_LENGTH_MAX)]
+
+
+class _Command(Struct, tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What every command may say.
+
+    Attributes:
+        dry_run: Say what would be done, and do nothing.
+        requested_by: Who asks, at most 200 characters. A claim: nothing checks it.
+        reason: Why, likewise.
+    """
+
+    dry_run: bool = False
+    requested_by: _Claim = ""
+    reason: _Claim = ""
+
+    @property
+    def action(self) -> str:
+        """The command's name, such as `start`."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def target(self) -> str:
+        """The full name of what the command is about."""
+        return next(str(name) for field in _TARGETS if (name := getattr(self, field, None)) is not None)
+
+
+_TARGETS = ("operation", "backup", "database", "instance")
+
+
+class Start(_Command, frozen=True, kw_only=True, tag="start"):
     """Start a backup of one database, or one of each database of an instance.
 
     Attributes:
@@ -97,9 +111,8 @@ class Start(
         version_time: The moment whose data the backup holds; None means the time of the request.
         encryption: None means as the database is.
         cancel_after: Stop the backup if it still runs this long after its start, 0 s to 7 d; None never does.
-        if_created: What becomes of it if that stop comes too late.
-        start_within: Refuse to start later than this after the message was published; None has no limit.
-        dry_run: Say what would be done, and do nothing.
+        if_created: What to do if the backup finishes before that stop takes effect.
+        start_within: Don't start if more than this has passed since publishing; None has no limit.
     """
 
     database: DatabaseName | None = None
@@ -112,7 +125,6 @@ class Start(
     cancel_after: Duration | None = None
     if_created: IfCreated = IfCreated.DELETE
     start_within: Duration | None = None
-    dry_run: bool = False
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
@@ -133,26 +145,15 @@ class Start(
                 raise BadMessageError("databases", pattern, f"must have 1 to {PATTERN_LENGTH_MAX} characters")
 
 
-class Cancel(
-    Struct,
-    tag="cancel",
-    tag_field="action",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
-    """Stop a backup that is being made; delete it if it completes all the same.
-
-    Exactly one of operation, backup and database is given.
+class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
+    """Stop a backup that is being made; delete it if it finishes before the cancel takes effect.
 
     Attributes:
-        operation: The one attempt.
+        operation: The one attempt. Exactly one of this and the next two is given.
         backup: The attempt that makes the backup of this name.
         database: The attempt that backs this database up.
-        if_created: What becomes of the backup if the stop comes too late.
+        if_created: What to do if the backup finishes first.
         include_scheduled: Also stop, and delete, what a native backup schedule made.
-        dry_run: Say what would be done, and do nothing.
     """
 
     operation: OperationName | None = None
@@ -160,34 +161,22 @@ class Cancel(
     database: DatabaseName | None = None
     if_created: IfCreated = IfCreated.DELETE
     include_scheduled: bool = False
-    dry_run: bool = False
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
         _exactly_one(self, "operation", "backup", "database")
 
 
-class Follow(
-    Struct,
-    tag="follow",
-    tag_field="action",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
-    """Report the end of an operation that somebody else started.
-
-    Exactly one of operation, backup and database is given.
+class Follow(_Command, frozen=True, kw_only=True, tag="follow"):
+    """Publish the end of an operation that somebody else started.
 
     Attributes:
-        operation: The one attempt.
+        operation: The one attempt. Exactly one of this and the next two is given.
         backup: The attempt that makes the backup of this name.
         database: The attempt that backs this database up.
         cancel_after: Stop it if it still runs this long after its start, 0 s to 7 d; None only watches.
-        if_created: What becomes of it if that stop comes too late.
+        if_created: What to do if the backup finishes before that stop takes effect.
         include_scheduled: Also stop, and delete, what a native backup schedule made.
-        dry_run: Say what would be done, and do nothing.
     """
 
     operation: OperationName | None = None
@@ -196,7 +185,6 @@ class Follow(
     cancel_after: Duration | None = None
     if_created: IfCreated = IfCreated.DELETE
     include_scheduled: bool = False
-    dry_run: bool = False
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
@@ -204,30 +192,20 @@ class Follow(
         _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
 
 
-class Sweep(
-    Struct,
-    tag="sweep",
-    tag_field="action",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
+class Sweep(_Command, frozen=True, kw_only=True, tag="sweep"):
     """Look after everything in an instance that slipped through.
 
     Attributes:
         instance: Where to look, at the operations of the last 7 days.
         cancel_after: Stop what has run longer than this, 0 s to 7 d; None stops nothing.
-        if_created: What becomes of a backup that completed although it was cancelled.
+        if_created: What to do with a backup that completed although it was cancelled.
         include_scheduled: Also stop, and delete, what native backup schedules made.
-        dry_run: Say what would be done, and do nothing.
     """
 
     instance: InstanceName
     cancel_after: Duration | None = None
     if_created: IfCreated = IfCreated.KEEP
     include_scheduled: bool = False
-    dry_run: bool = False
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from backstop.errors import UnhandledOperationError
 from backstop.names import BackupName, DatabaseName, Name, OperationName
-from backstop.ports import Backup, Listing, Operation, OperationError, Unhandled
+from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,7 +55,7 @@ def read_operation(
             end_time=_time_or_none(made.progress, "end_time"),
             percent=made.progress.progress_percent,
             cancel_time=_time_or_none(made, "cancel_time"),
-            error=OperationError(failed, described.error.message) if failed else None,
+            error=Failure(failed, described.error.message) if failed else None,
             response=backup,
             unexplained=described.done and not failed and backup is None,
         )

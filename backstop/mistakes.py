@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from backstop.commands import Command, Encryption, EncryptionType, IfCreated
 from backstop.errors import BadMessageError
-from backstop.follow_ups import FollowUp
-from backstop.lifecycle import Intent
+from backstop.followups import FollowUp, Intent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,7 @@ import msgspec
 from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
 from backstop.durations import Duration, duration_text
 from backstop.names import QueueName, TopicName, unquoted
-from backstop.pacing import LOOK_LONGEST, LOOK_SHORTEST
-from backstop.policy import Policy
+from backstop.polling import WAIT_LONGEST, WAIT_SHORTEST
 from backstop.ports import Settings
 
 if TYPE_CHECKING:
@@ -60,30 +59,24 @@ def read(environ: Mapping[str, str]) -> Environment:
     if unquoted(results_topic) == unquoted(follow_ups_topic):
         reason = "must be another topic than that of the follow-ups, or each outcome would be answered with one"
         raise _wrong("BACKSTOP_RESULTS_TOPIC", results_topic, reason)
-    look_min = _duration(environ, "BACKSTOP_LOOK_MIN", "10s", LOOK_SHORTEST, LOOK_LONGEST)
-    look_max = _duration(environ, "BACKSTOP_LOOK_MAX", "1h", look_min, LOOK_LONGEST)
+    poll_min = _duration(environ, "BACKSTOP_LOOK_MIN", "10s", WAIT_SHORTEST, WAIT_LONGEST)
+    poll_max = _duration(environ, "BACKSTOP_LOOK_MAX", "1h", poll_min, WAIT_LONGEST)
     return Environment(
         handlers=Settings(
             follow_ups_topic=follow_ups_topic,
             retention=_duration(environ, "BACKSTOP_RETENTION", "14d", RETENTION_MIN, RETENTION_MAX),
-            look_min=look_min,
-            look_max=look_max,
-            give_up_after=_duration(environ, "BACKSTOP_GIVE_UP_AFTER", "3d", look_min, OPERATION_KEPT),
+            poll_min=poll_min,
+            poll_max=poll_max,
+            give_up_after=_duration(environ, "BACKSTOP_GIVE_UP_AFTER", "3d", poll_min, OPERATION_KEPT),
             allow_delete=_truth(environ, "BACKSTOP_ALLOW_DELETE", default=True),
-            policy=_policy(environ),
+            allow_scheduled=_truth(environ, "BACKSTOP_ALLOW_SCHEDULED", default=False),
+            allow_weaker_key=_truth(environ, "BACKSTOP_ALLOW_WEAKER_KEY", default=False),
+            cancel_after_min=_duration(environ, "BACKSTOP_CANCEL_AFTER_MIN", "1h", timedelta(0), OPERATION_KEPT),
+            instances=_instances(environ, "BACKSTOP_INSTANCES"),
         ),
         results_topic=results_topic,
         tasks_queue=_name(environ, "BACKSTOP_TASKS_QUEUE", QueueName),
         tasks_service_account=_account(environ, "BACKSTOP_TASKS_SERVICE_ACCOUNT", required=not emulated),
-    )
-
-
-def _policy(environ: Mapping[str, str]) -> Policy:
-    return Policy(
-        allow_scheduled=_truth(environ, "BACKSTOP_ALLOW_SCHEDULED", default=False),
-        allow_weaker_key=_truth(environ, "BACKSTOP_ALLOW_WEAKER_KEY", default=False),
-        cancel_after_min=_duration(environ, "BACKSTOP_CANCEL_AFTER_MIN", "1h", timedelta(0), OPERATION_KEPT),
-        instances=_instances(environ, "BACKSTOP_INSTANCES"),
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from backstop.errors import CallError, TransientError
 from backstop.gcp.calls import Budget, Service
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,4 +53,6 @@ class TasksQueue:
             _service.call("create_task", {"parent": self._queue, "task": task}, self._budget)
         except CallError as error:
             if error.code != "ALREADY_EXISTS":
-                raise TransientError(error.code, f"could not schedule the follow-up: {error.message}") from error
+                raise TransientError(
+                    error.code, f"could not schedule the follow-up: {error.failure.message}"
+                ) from error

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from backstop.commands import Cancel, Follow, Start, Sweep
+from backstop.events import Outcome
 from backstop.gcp import settings
-from backstop.lifecycle import Outcome
-from backstop.messages import parse_command
+from backstop.wire import parse_command
 from emulators.demo.scenarios import SCENARIOS, Scenario
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ import pytest
 from google.api_core.exceptions import NotFound
 from google.cloud.spanner_admin_database_v1.services.database_admin import DatabaseAdminClient
 
-from backstop.lifecycle import ON_THE_WAY, Outcome
+from backstop.events import ON_THE_WAY, Outcome
 from emulators.serving import HOST
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan

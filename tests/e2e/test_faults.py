@@ -98,7 +98,7 @@ def test_quota_means_later(lab: Lab) -> None:
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
     (line,) = lab.lines(message_id)
     assert line["message"].startswith("Put back: RESOURCE_EXHAUSTED")
-    assert line["next_look_s"] == 1.0
+    assert line["next_poll_s"] == 1.0
     kinds = [(follow_up["kind"], follow_up["step"]) for _, follow_up in lab.follow_ups(message_id)]
     assert kinds[:2] == [("put-back", 1), ("put-back", 2)]
 

@@ -30,7 +30,7 @@ LINE_FIELDS = {
     "backup": str,
     "database": str,
     "step": int,
-    "next_look_s": float,
+    "next_poll_s": float,
     "duration_ms": float,
     "message_id": str,
     "delivery_attempt": int,
@@ -70,7 +70,7 @@ def test_each_delivery_prints_one_line_and_each_outcome_and_deletion_one_of_its_
         assert all(isinstance(value, LINE_FIELDS[name]) for name, value in line.items())
         assert line["severity"] in {"INFO", "WARNING", "ERROR"}
         assert "Traceback" not in line["message"]
-        assert ("next_look_s" in line) != bool({*line.get("outcomes", [])} & {*_last_words(lab), "REJECTED"})
+        assert ("next_poll_s" in line) != bool({*line.get("outcomes", [])} & {*_last_words(lab), "REJECTED"})
 
 
 def _last_words(lab: Lab) -> set[str]:
@@ -87,7 +87,7 @@ def test_a_line_says_what_was_done(lab: Lab) -> None:
     assert line["outcomes"] == ["STARTED"]
     assert (line["operation"], line["backup"]) == (operation, backup)
     assert line["database"] == f"{lab.instance}/databases/orders"
-    assert (line["state"], line["step"], line["next_look_s"]) == ("RUNNING", 0, 1.0)
+    assert (line["state"], line["step"], line["next_poll_s"]) == ("RUNNING", 0, 1.0)
     assert 0 < line["duration_ms"] < 60_000
     assert lab.ends(lab.publish("cancel", operation=operation)) == ["CANCEL_REQUESTED", "CANCELLED"]
 

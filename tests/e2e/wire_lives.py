@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from backstop.lifecycle import ON_THE_WAY
+from backstop.events import ON_THE_WAY
 from emulators.spanner.history import What
 from tests.e2e.lab import WAIT_S_MAX, Lab, wait_until
 from tests.e2e.wire import LIVES, Cell

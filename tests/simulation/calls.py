@@ -7,19 +7,21 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backstop.errors import UnhandledOperationError
-from backstop.ports import Backup, Listing, Operation, Unhandled
+from backstop.operations import Backup, Listing, Operation, Unhandled
 from emulators.errors import ApiError, Code
 from emulators.faults import Faults as PlannedFaults
 from emulators.spanner import refusals
 from tests.simulation.chance import CALL, READ
 from tests.simulation.record import Call, Logged, Told, Waiting
-from tests.support.ports import SpannerPort
+from tests.support.ports import EventsPort, SpannerPort
 
 if TYPE_CHECKING:
+    from backstop.events import Event
     from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
     from emulators.faults import When
     from tests.simulation.chance import Site
     from tests.simulation.record import Delivery
+    from emulators.pubsub.state import State as PubSub
     from tests.simulation.world import World
 
 LATENCY = timedelta(microseconds=80_139)
@@ -197,16 +199,25 @@ class WorldSpanner(SpannerPort):
             return backup
         return replace(backup, create_time=backup.create_time + timedelta(microseconds=1))
 
-    def delete_backup(self, name: BackupName, why: str) -> None:
-        """Writes to the log why, then deletes."""
-        record = self._world.record
-        record.logged.append(Logged(self._world.working[-1].delivery.number, name, why, len(record.calls)))
-        super().delete_backup(name, why)
-
     def _brief(self, operation: Operation) -> Operation:
         if operation.response is None or not self._world.history.deployment.brief_answers:
             return operation
         return replace(operation, response=replace(operation.response, schedules=()))
+
+
+class WorldEvents(EventsPort):
+    """The results topic, and the log's lines about deletions."""
+
+    def __init__(self, world: World, topic: str, pubsub: PubSub, faults: CallFaults) -> None:
+        super().__init__(pubsub, lambda: world.pubsub_now, topic, faults)
+        self._world = world
+
+    def announce_deletion(self, event: Event) -> None:
+        """Records what is about to be deleted and why."""
+        record = self._world.record
+        assert event.backup is not None
+        number = self._world.working[-1].delivery.number
+        record.logged.append(Logged(number, event.backup, event.detail, len(record.calls)))
 
 
 def _unreadable(operation: Operation) -> Unhandled:

@@ -7,19 +7,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from backstop.context import Report
 from backstop.errors import TransientError
-from backstop.find import derived_backup_id
-from backstop.ports import Listing
+from backstop.execute import Report
+from backstop.operations import Listing
+from backstop.selection import derived_backup_id
 from tests.simulation.planting import Defect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backstop.follow_ups import Trigger
+    from backstop.events import Trigger
     from backstop.lifecycle import Guard
     from backstop.names import DatabaseName
-    from backstop.ports import Operation
+    from backstop.operations import Operation
     from emulators.spanner import records
     from tests.simulation.planting import Make
 
@@ -121,27 +121,29 @@ DEFECTS = (
         ),
     ),
     _swap("an operation that can't be read is overlooked", f"{SPANNER}.list_operations", _unread),
-    _swap("a start takes any backup of its name for its own", "backstop.find:is_marked", _answers(value=True)),
+    _swap("a start takes any backup of its name for its own", "backstop.selection:is_marked", _answers(value=True)),
     _swap("a cancel that Spanner refuses as too late is an error", "backstop.looks:TOO_LATE", lambda _: frozenset()),
-    _swap("a cancel finds nothing that started since by any clock", "backstop.find:CLOCK_MARGIN", lambda _: NO_TIME),
-    _swap("a derived name is looked for with the time in it", "backstop.find:derived_attempt", _by_whole_name),
-    _edits("a chain's names leave the topic out", ("backstop.follow_ups:identity", "{follow_up.trigger.topic}\\n", "")),
+    _swap(
+        "a cancel finds nothing that started since by any clock", "backstop.selection:CLOCK_MARGIN", lambda _: NO_TIME
+    ),
+    _swap("a derived name is looked for with the time in it", "backstop.selection:derived_attempt", _by_whole_name),
+    _edits("a chain's names leave the topic out", ("backstop.followups:identity", "{follow_up.trigger.topic}\\n", "")),
     _edits(
         "a chain's names leave the command's message id out",
-        ("backstop.follow_ups:identity", "{follow_up.trigger.message_id}\\n", ""),
+        ("backstop.followups:identity", "{follow_up.trigger.message_id}\\n", ""),
     ),
     _edits(
         "a look is named for its backup and not for its operation",
-        ("backstop.follow_ups:identity", "look {operation}", "look {operation.backup}"),
+        ("backstop.followups:identity", "look {operation}", "look {operation.backup}"),
     ),
     _edits(
         "the topic that a body names is believed",
-        ("backstop.messages:parse_delivery", "if source and not _is_topic(topic) else topic", "or topic"),
-        ("backstop.messages:_envelope", "(_EVENTARC_SOURCE + source if", "(source if"),
+        ("backstop.wire:parse_delivery", "if source and not _is_topic(topic) else topic", "or topic"),
+        ("backstop.wire:_envelope", "(_EVENTARC_SOURCE + source if", "(source if"),
     ),
     _swap(
         "a publish time that can't be is believed",
-        "backstop.messages:_publish_time",
+        "backstop.wire:_publish_time",
         lambda _: lambda text, now: datetime.fromisoformat(text) if text else now,
     ),
     _swap("a backup doesn't say which copies need it", "tests.support.ports:_backup", _unused),
@@ -178,10 +180,10 @@ DEFECTS = (
     ),
     _edits(
         "a look is put back under its old step",
-        ("backstop.deliver:_put_back", "step=message.step + 1, failures", "step=message.step, failures"),
+        ("backstop.dispatch:_put_back", "step=message.step + 1, failures", "step=message.step, failures"),
     ),
     _edits(
-        "a delivery that must be retried is answered 2xx", ("backstop.deliver:_refuse", "retry=True", "retry=False")
+        "a delivery that must be retried is answered 2xx", ("backstop.dispatch:_refuse", "retry=True", "retry=False")
     ),
     _swap("a follow-up that can't be scheduled is forgotten", "tests.support.ports:QueuePort.schedule", _silent),
     _edits(
@@ -215,19 +217,19 @@ DEFECTS = (
         ),
     ),
     _edits("a dry run of a cancel cancels", ("backstop.handlers:_act_or_say", "not command.dry_run", "True")),
-    _edits("a dry run of a start starts", ("backstop.starts:start", "command.dry_run", "False")),
-    _swap("a start doesn't look for what it has started before", "backstop.starts:_own", _answers(value=None)),
+    _edits("a dry run of a start starts", ("backstop.start:start", "command.dry_run", "False")),
+    _swap("a start doesn't look for what it has started before", "backstop.start:_own", _answers(value=None)),
     _edits(
         "a cancel means what was started after it",
         (
-            "backstop.find:choose",
+            "backstop.selection:choose",
             "published < one.start_time <= published + CLOCK_MARGIN",
             "published < one.start_time",
         ),
     ),
     _edits(
         "a cancel means what ended long ago, and deletes it",
-        ("backstop.find:choose", "last.end_time >= published - GRACE", "True"),
+        ("backstop.selection:choose", "last.end_time >= published - GRACE", "True"),
         swaps=(_without_guard(_ASKED),),
     ),
     _edits(
@@ -237,20 +239,20 @@ DEFECTS = (
     ),
     _edits(
         "a follow-up is believed wherever it comes from",
-        ("backstop.deliver:_understood", "delivery.topic != unquoted(settings.follow_ups_topic)", "False"),
+        ("backstop.dispatch:_understood", "delivery.topic != unquoted(settings.follow_ups_topic)", "False"),
     ),
     Defect("backups are deleted where that is switched off", (_without_guard("the deployment keeps everything"),)),
     Defect("if_created: keep is overlooked", (_without_guard("the command keeps it"),)),
     _edits(
         "too many calls mean never, and not later",
-        ("backstop.deliver:_after_error", "isinstance(error, RefusedError)\n", "isinstance(error, CallError)\n"),
+        ("backstop.dispatch:_after_error", "isinstance(error, RefusedError)\n", "isinstance(error, CallError)\n"),
     ),
     _edits(
         "a look that Google refuses is dropped",
         (
-            "backstop.deliver:_put_back",
-            "    said = ErrorText(error.code, error.message)\n",
-            "    said = ErrorText(error.code, error.message)\n    if isinstance(message, Look): return Report()\n",
+            "backstop.dispatch:_put_back",
+            "    said = Failure(error.code, error.message)\n",
+            "    said = Failure(error.code, error.message)\n    if isinstance(message, Poll): return Report()\n",
         ),
     ),
     _edits(
@@ -259,7 +261,7 @@ DEFECTS = (
     ),
     _edits(
         "a backup that can't be looked at counts as gone",
-        ("backstop.context:At.find_backup", 'error.code != "NOT_FOUND"', "False"),
+        ("backstop.execute:At.find_backup", 'error.code != "NOT_FOUND"', "False"),
     ),
     _edits(
         "a blocked delete is not tried again",
@@ -274,13 +276,13 @@ DEFECTS = (
     _edits(
         "the next of many starts is put back under a name of its own",
         (
-            "backstop.deliver:_put_back",
+            "backstop.dispatch:_put_back",
             "later = replace(message, failures",
             "later = replace(message, step=message.step + 1, failures",
         ),
-        ("backstop.deliver:_put_back", '"" if isinstance(later, Look) else _period(at, wait)', '""'),
+        ("backstop.dispatch:_put_back", '"" if isinstance(later, Poll) else _period(at, wait)', '""'),
     ),
-    _swap("a start that comes too late is carried out", "backstop.starts:_too_late", _answers(value="")),
+    _swap("a start that comes too late is carried out", "backstop.start:_too_late", _answers(value="")),
     _edits(
         "a sweep stops what is not old enough",
         (
@@ -291,7 +293,7 @@ DEFECTS = (
     ),
     _edits(
         "a command that was begun is rejected when a role is missing",
-        ("backstop.deliver:_may_have_begun", "return attempt != 1 or not is_first", "return False"),
+        ("backstop.dispatch:_may_have_begun", "return attempt != 1 or not is_first", "return False"),
     ),
     _edits(
         "an operation that is named is too young for the command by another's clock",
@@ -303,17 +305,17 @@ DEFECTS = (
     ),
     _swap(
         "a command means what runs when it arrives, and not when it was published",
-        "backstop.find:ran",
+        "backstop.selection:ran",
         lambda _: lambda operation, _: not operation.done,
     ),
     _edits(
         "a clock that is behind makes every look due at once",
-        ("backstop.deliver:deliver", "now = max(now, delivery.publish_time)", "pass"),
+        ("backstop.dispatch:deliver", "now = max(now, delivery.publish_time)", "pass"),
     ),
     _edits(
         "what hangs is looked at as if it were about to end",
         (
-            "backstop.pacing:wait_running",
+            "backstop.polling:wait_running",
             "max(guess.spread, math.log(max(elapsed_s, 1.0) / length_s) / SURPRISE_MAX)",
             "guess.spread",
         ),
@@ -324,42 +326,42 @@ DEFECTS = (
     ),
     _edits(
         "an outcome's id differs with each telling",
-        ("backstop.results:Result.event_id", "{self.outcome}", "{self.outcome}{self.steps}"),
+        ("backstop.events:Result.event_id", "{self.outcome}", "{self.outcome}{self.steps}"),
     ),
     _swap(
         "a message that is no command is refused for ever",
-        "backstop.deliver:_not_understood",
+        "backstop.dispatch:_not_understood",
         lambda _: lambda *_: Report(retry=True),
     ),
     _edits(
         "a start of many forgets those that are left",
         (
-            "backstop.starts:fan_out_step",
+            "backstop.start:fan_out_step",
             "at.schedule(replace(later, started=(*fan_out.started, database_id)), timedelta(0))",
             "pass",
         ),
     ),
     _edits(
         "a message that can't be handled is refused until it is a dead letter",
-        ("backstop.deliver:_after_error", "(attempt is None or attempt < PUT_BACK_FROM_ATTEMPT)", "True"),
+        ("backstop.dispatch:_after_error", "(attempt is None or attempt < RETRY_FROM_ATTEMPT)", "True"),
     ),
     _edits(
         "a look's name differs with the time at which it is made",
-        ("backstop.context:At.schedule", "identity(follow_up, again)", "identity(follow_up, again + str(self.now))"),
+        ("backstop.execute:At.schedule", "identity(follow_up, again)", "identity(follow_up, again + str(self.now))"),
     ),
     _edits(
         "a derived name has the time of the delivery in it",
         (
-            "backstop.starts:backup_name",
-            "find.derived_backup_id(database, at.trigger)",
-            "find.derived_backup_id(database, replace(at.trigger, publish_time=at.now))",
+            "backstop.start:backup_name",
+            "selection.derived_backup_id(database, at.trigger)",
+            "selection.derived_backup_id(database, replace(at.trigger, publish_time=at.now))",
         ),
     ),
     _edits(
         "one operation that runs counts as several",
         ("backstop.handlers:_meant", "len(meant) == 1 and (", "False and ("),
     ),
-    _edits("a follow means the operation that was started first", ("backstop.find:newest", "max(", "min(")),
+    _edits("a follow means the operation that was started first", ("backstop.selection:newest", "max(", "min(")),
     _edits(
         "a sweep overlooks what was left behind",
         (
@@ -375,6 +377,6 @@ DEFECTS = (
 )
 
 ONLY_IN_CASES = (
-    _swap("what a start of many carries has no bound", "backstop.starts:_reason_bytes", _answers(value=10_000)),
+    _swap("what a start of many carries has no bound", "backstop.start:_reason_bytes", _answers(value=10_000)),
 )
 """Those that take a history which is too large for the random ones."""

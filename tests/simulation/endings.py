@@ -30,7 +30,7 @@ REAL_ENDS = frozenset(
 SAFE_AFTER_CANCEL = frozenset({"COMPLETED_KEPT", "GAVE_UP", "REJECTED"})
 """What may be said of a backup that was to be stopped and is still there."""
 
-PUT_BACK_FROM_ATTEMPT = 4
+RETRY_FROM_ATTEMPT = 4
 """From this attempt on a message is put back, and not refused, where it could become a dead letter (after 5, at the
 earliest)."""
 
@@ -97,7 +97,7 @@ def _refused_without_need(facts: Facts) -> Iterator[str]:
         if healed is not None and delivery.begin > healed:
             yield f"delivery {delivery.number} was refused, and nothing stood in its way"
         stuck = {"CreateTask", "Publish"}.intersection(method for method, _ in delivery.refused)
-        if may_die and delivery.attempt >= PUT_BACK_FROM_ATTEMPT and not stuck:
+        if may_die and delivery.attempt >= RETRY_FROM_ATTEMPT and not stuck:
             yield f"delivery {delivery.number} was refused for the {delivery.attempt}th time, and not put back"
 
 

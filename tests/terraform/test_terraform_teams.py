@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backstop.follow_ups import Look, Trigger
+from backstop.events import Trigger
+from backstop.followups import Intent, Poll
 from backstop.gcp import settings
-from backstop.lifecycle import Intent
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, encode_follow_up
 from backstop.names import DatabaseName, InstanceName, OperationName
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, encode_follow_up
 from tests.terraform.facts import FUNCTION, environment_of
 from tests.terraform.grants import grants
 from tests.unit.handlers_world import START, World
@@ -92,7 +92,7 @@ def test_a_team_can_not_forge_a_follow_up_for_the_other(teams: dict[str, Plan], 
     world = World(databases=[database], settings=settings_of(theirs))
     world.send(action="start", database=database)
     look = encode_follow_up(
-        Look(
+        Poll(
             trigger=Trigger("16", START, topics[0]),
             step=1,
             operation=OperationName(world.results[0]["operation"]),

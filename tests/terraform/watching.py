@@ -8,8 +8,9 @@ import re
 from typing import TYPE_CHECKING
 
 from backstop.commands import Start, Sweep
-from backstop.lifecycle import Outcome, State
-from backstop.messages import parse_command
+from backstop.events import Outcome
+from backstop.lifecycle import State
+from backstop.wire import parse_command
 from tests.terraform.subjects import SUBJECTS
 
 if TYPE_CHECKING:

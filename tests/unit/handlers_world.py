@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from backstop.deliver import deliver
-from backstop.messages import Delivery
+from backstop.dispatch import deliver
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.ports import Ports, Settings
+from backstop.wire import Delivery
 from emulators.errors import ApiError
 from emulators.faults import Faults
 from emulators.pubsub.model import CreateTopic, Draft, Publish, Topic
@@ -21,13 +21,13 @@ from emulators.spanner.state import State as SpannerState
 from emulators.tasks.model import Queue
 from emulators.tasks.requests import CreateQueue
 from emulators.tasks.state import State as TasksState
-from tests.support.ports import QueuePort, ResultsPort, SpannerPort, publish_of
+from tests.support.ports import EventsPort, QueuePort, SpannerPort, publish_of
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable
 
-    from backstop.context import Report
+    from backstop.execute import Report
     from emulators.pubsub.model import Message
     from emulators.spanner.plans import Plan
     from emulators.spanner.records import Backup
@@ -86,7 +86,7 @@ class World:
         return Ports(
             self.port(self.spanner, self.clock, self.faults),
             QueuePort(self.tasks, self.clock, _QUEUE, FOLLOW_UPS, self.faults),
-            ResultsPort(self.pubsub, self.clock, RESULTS, self.faults),
+            EventsPort(self.pubsub, self.clock, RESULTS, self.faults),
         )
 
     def clock(self) -> datetime:

@@ -22,8 +22,8 @@ from backstop.commands import (
     Sweep,
 )
 from backstop.durations import Duration
-from backstop.follow_ups import FanOut, FollowUp, Look, PutBack, Trigger
-from backstop.lifecycle import Intent
+from backstop.events import Trigger
+from backstop.followups import FanOut, FollowUp, Intent, Poll, Retry
 from backstop.names import BackupId, BackupName, DatabaseName, InstanceName, OperationName
 
 instances = st.from_regex(r"projects/demo-project/instances/[a-z][a-z0-9-]{0,5}[a-z]", fullmatch=True).map(InstanceName)
@@ -85,7 +85,7 @@ commands: st.SearchStrategy[Command] = starts_of_one | starts_of_many | cancels 
 
 _steps = st.integers(0, 10_000)
 looks = st.builds(
-    Look,
+    Poll,
     trigger=triggers,
     step=_steps,
     operation=operations,
@@ -101,7 +101,7 @@ looks = st.builds(
     blocked=st.booleans(),
     failures=_steps,
 )
-put_backs = st.builds(PutBack, trigger=triggers, step=_steps, command=commands, failures=_steps)
+put_backs = st.builds(Retry, trigger=triggers, step=_steps, command=commands, failures=_steps)
 fan_outs = st.builds(
     FanOut,
     trigger=triggers,

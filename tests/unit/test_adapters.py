@@ -15,7 +15,7 @@ from backstop.gcp import spanner
 from backstop.gcp.calls import SHARED, Budget
 from backstop.gcp.spanner import SpannerBackups
 from backstop.names import BackupName
-from backstop.ports import Backup, Operation, OperationError
+from backstop.operations import Backup, Failure, Operation
 from emulators.spanner.plans import Plan
 from emulators.spanner.server import SpannerEmulator
 from emulators.spanner.state import State
@@ -94,8 +94,8 @@ def test_how_an_operation_ended_is_what_it_says(wire: Wire, port: SpannerBackups
     succeeded, stopped, odd, nothing, not_read = (port.get_operation(OPERATION) for _ in range(5))
 
     assert succeeded.response == port.get_backup(NIGHTLY)
-    assert stopped.error == OperationError("CANCELLED", "stopped")
-    assert odd.error == OperationError("UNKNOWN", "what?")
+    assert stopped.error == Failure("CANCELLED", "stopped")
+    assert odd.error == Failure("UNKNOWN", "what?")
     assert [one.unexplained for one in (succeeded, stopped, odd, nothing, not_read)] == [*3 * [False], True, True]
     assert all(one.done for one in (succeeded, stopped, odd, nothing, not_read))
 

@@ -15,12 +15,10 @@ from google.pubsub_v1.types import PublishRequest, PublishResponse
 
 from backstop.commands import Encryption, EncryptionType
 from backstop.errors import RefusedError, TransientError
-from backstop.follow_ups import Trigger
+from backstop.events import ATTRIBUTE_BYTES_MAX, TEXT_BYTES_MAX, Databases, Outcome, Result, Trigger
 from backstop.gcp.calls import Budget
-from backstop.gcp.pubsub import PubSubResults
+from backstop.gcp.pubsub import PubSubEvents
 from backstop.gcp.tasks import TasksQueue
-from backstop.lifecycle import Outcome
-from backstop.results import ATTRIBUTE_BYTES_MAX, TEXT_BYTES_MAX, Databases, Result
 from tests.unit.adapters_wire import OPERATION, TOPIC, Wire, at, operation
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, RESULTS, START
 
@@ -107,9 +105,9 @@ HUGE = Result(
 )
 
 
-def publish(result: Result) -> None:
+def publish(result: Event) -> None:
     """Tells an outcome."""
-    PubSubResults(RESULTS, "", Budget()).publish(result)
+    PubSubEvents(RESULTS, "", Budget()).publish(result)
 
 
 def test_an_outcome_that_pub_sub_refuses_for_its_size_is_shortened_and_published(

@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backstop.context import At, Report
-from backstop.deliver import deliver
-from backstop.find import derived_backup_id
-from backstop.follow_ups import Trigger
+from backstop.dispatch import deliver
+from backstop.events import Trigger
+from backstop.execute import Context, Report
 from backstop.handlers import is_scheduled
-from backstop.ports import Listing
-from backstop.results import ErrorText
+from backstop.operations import Failure, Listing
+from backstop.selection import derived_backup_id
 from emulators.errors import Code
 from emulators.faults import Fault
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import INSTANCE, MINUTE, NIGHTLY, ORDERS, START, World
 
 if TYPE_CHECKING:
-    from backstop.messages import Delivery
     from backstop.names import BackupId, BackupName
-    from backstop.ports import Backup
+    from backstop.operations import Backup
+    from backstop.wire import Delivery
 
 
 class Listening(SpannerPort):
@@ -99,7 +98,7 @@ def test_a_start_whose_operation_is_not_listed_yet_comes_again() -> None:
         "start",
         retry=True,
         note=f"To be delivered again: UNAVAILABLE: {said}.",
-        error=ErrorText("UNAVAILABLE", said),
+        error=Failure("UNAVAILABLE", said),
     )
 
 
@@ -117,7 +116,7 @@ def test_a_schedule_s_backup_that_is_written_down_late_is_left_alone_all_the_sam
     operation = world.ports.spanner.get_operation(world.start_scheduled())
     spanner = Late(world)
 
-    at = At(world.now, Trigger("17", START), replace(world.ports, spanner=spanner), world.settings)
+    at = Context(world.now, Trigger("17", START), replace(world.ports, spanner=spanner), world.settings)
     assert is_scheduled(operation, at)
     assert spanner.asked == [{"instance": INSTANCE, "backup": operation.backup}]
 

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import msgspec.structs
 import pytest
+from backstop.chain import following, next_wait
 
-from backstop import pacing
-from backstop.chain import following, give_up_at, limit, next_wait
-from backstop.context import At
-from backstop.follow_ups import Look, Trigger
-from backstop.lifecycle import Intent
+from backstop import polling
+from backstop.events import Trigger
+from backstop.execute import Context
+from backstop.followups import Intent, Poll
+from backstop.handlers import give_up_at, limit
 from backstop.names import OperationName
-from backstop.pacing import Expectation, Sighting
-from backstop.ports import Operation, Settings
+from backstop.operations import Operation
+from backstop.polling import Expectation, Sighting
+from backstop.ports import Settings
 from tests.unit.handlers_world import (
     DAY,
     FOLLOW_UPS,
@@ -35,13 +37,13 @@ if TYPE_CHECKING:
 ZERO = START - START
 TRIGGER = Trigger("17", START)
 RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START, percent=40)
-LOOK = Look(trigger=TRIGGER, step=3, operation=RUNNING.name, intent=Intent.KEEP, give_up_at=START + 3 * DAY, failures=2)
-WANTED_BOUNDS = Settings(FOLLOW_UPS, look_min=SECOND, look_max=DAY)
+LOOK = Poll(trigger=TRIGGER, step=3, operation=RUNNING.name, intent=Intent.KEEP, give_up_at=START + 3 * DAY, failures=2)
+WANTED_BOUNDS = Settings(FOLLOW_UPS, poll_min=SECOND, poll_max=DAY)
 
 
 def at(now: datetime, settings: Settings = WANTED_BOUNDS) -> At:
     """A delivery then."""
-    return At(now, TRIGGER, World().ports, settings)
+    return Context(now, TRIGGER, World().ports, settings)
 
 
 def paced(
@@ -51,8 +53,8 @@ def paced(
     since_cancel: timedelta | None = None,
 ) -> timedelta:
     """The pacing's wait at 40 %, spread by the look's name."""
-    wait = pacing.wait_running(Sighting(40, elapsed), before, expected, since_cancel)
-    return pacing.bounded(wait, f"{RUNNING.name} 3", low=SECOND, high=DAY)
+    wait = polling.wait_running(Sighting(40, elapsed), before, expected, since_cancel)
+    return polling.bounded(wait, f"{RUNNING.name} 3", low=SECOND, high=DAY)
 
 
 BEFORE = {"percent": 20, "percent_seconds": 1800}

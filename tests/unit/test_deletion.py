@@ -62,10 +62,10 @@ def test_the_looks_at_a_blocked_backup_come_at_growing_times() -> None:
     first, second = world.look(), world.look()
 
     assert world.results[-1]["expire_time"] == "2026-11-24T02:00:00Z"
-    assert first.next_look is not None
-    assert second.next_look is not None
-    assert 13.5 * MINUTE <= first.next_look <= 16.5 * MINUTE
-    assert 0.45 * (world.now - START - HOUR) <= second.next_look <= 0.55 * (world.now - START - HOUR)
+    assert first.next_poll is not None
+    assert second.next_poll is not None
+    assert 13.5 * MINUTE <= first.next_poll <= 16.5 * MINUTE
+    assert 0.45 * (world.now - START - HOUR) <= second.next_poll <= 0.55 * (world.now - START - HOUR)
 
 
 def test_a_backup_that_was_seen_again_takes_two_polls_anew_to_be_gone() -> None:

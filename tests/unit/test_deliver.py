@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from backstop.context import Report
-from backstop.deliver import receive
-from backstop.messages import Delivery
-from backstop.results import ErrorText
+from backstop.dispatch import receive
+from backstop.execute import Report
+from backstop.operations import Failure
+from backstop.wire import Delivery
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
@@ -47,15 +47,15 @@ def test_quota_means_later_and_never_failed(command: Command, method: str) -> No
     second, third = world.look(), world.look()
     done = world.look()
 
-    assert first.next_look is not None
-    assert third.next_look is not None
-    said = ErrorText("RESOURCE_EXHAUSTED", "slow down")
+    assert first.next_poll is not None
+    assert third.next_poll is not None
+    said = Failure("RESOURCE_EXHAUSTED", "slow down")
     put_back = Report("", step=1, note="Put back: RESOURCE_EXHAUSTED: slow down.", error=said)
-    assert first == replace(put_back, command=str(command["action"]), next_look=first.next_look)
-    assert second == replace(put_back, command="put-back", step=2, next_look=second.next_look)
+    assert first == replace(put_back, command=str(command["action"]), next_poll=first.next_poll)
+    assert second == replace(put_back, command="put-back", step=2, next_poll=second.next_poll)
     assert (third.retry, done.retry) == (False, False)
-    assert 0.9 * MINUTE <= first.next_look <= 1.1 * MINUTE
-    assert third.next_look >= 3.5 * MINUTE
+    assert 0.9 * MINUTE <= first.next_poll <= 1.1 * MINUTE
+    assert third.next_poll >= 3.5 * MINUTE
     assert (third.step, done.step) == (3, 3)
     assert not done.note.startswith("Put back")
     assert world.faults.injected[method, Code.RESOURCE_EXHAUSTED, "before"] == 3
@@ -129,7 +129,7 @@ def test_a_transient_fault_is_pub_sub_s_to_repeat(command: Command, method: str,
 
     report = world.deliver(replace(world.publish(command), delivery_attempt=attempt))
 
-    note, error = "To be delivered again: UNAVAILABLE: try again.", ErrorText("UNAVAILABLE", "try again")
+    note, error = "To be delivered again: UNAVAILABLE: try again.", Failure("UNAVAILABLE", "try again")
     assert report == Report(str(command["action"]), retry=True, note=note, error=error)
     assert not world.tasks.pending()
     assert world.outcomes == []
@@ -162,7 +162,7 @@ def test_a_command_that_google_refuses_for_good_is_rejected_in_its_words(command
     (result,) = world.results
     assert (result["outcome"], result["detail"]) == ("REJECTED", "Google refused: no such thing")
     assert result["error"] == {"code": "INVALID_ARGUMENT", "message": "no such thing"}
-    error = ErrorText("INVALID_ARGUMENT", "no such thing")
+    error = Failure("INVALID_ARGUMENT", "no such thing")
     assert replace(report, results=()) == Report(str(command["action"]), error=error)
     assert not world.tasks.pending()
 
@@ -175,7 +175,7 @@ def test_a_look_that_can_t_be_put_back_is_refused(code: Code) -> None:
     world.faults.plan(Fault("GetOperation", Code.RESOURCE_EXHAUSTED), Fault("CreateTask", code))
 
     assert world.look().retry
-    assert world.again().next_look is not None
+    assert world.again().next_poll is not None
 
 
 @EVERY_KIND
@@ -239,8 +239,8 @@ def test_a_look_that_succeeds_again_forgets_its_failures() -> None:
 
     report = world.look()
 
-    assert report.next_look is not None
-    assert report.next_look <= 1.1 * MINUTE
+    assert report.next_poll is not None
+    assert report.next_poll <= 1.1 * MINUTE
 
 
 def test_a_missing_role_is_told_at_the_first_delivery_of_a_command() -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backstop.commands import Start
-from backstop.deliver import receive
+from backstop.dispatch import receive
 from backstop.errors import BadMessageError
-from backstop.messages import (
+from backstop.ports import Settings
+from backstop.wire import (
     KIND_ATTRIBUTE,
     KIND_FOLLOW_UP,
     NO_PUSH,
@@ -22,7 +23,6 @@ from backstop.messages import (
     parse_delivery,
     parse_follow_up,
 )
-from backstop.ports import Settings
 from tests.unit.handlers_world import (
     COMMANDS,
     DAY,

@@ -28,8 +28,8 @@ def test_what_is_not_chosen_has_its_default() -> None:
     assert environment.handlers == Settings(
         follow_ups_topic=REQUIRED["BACKSTOP_FOLLOW_UPS_TOPIC"],
         retention=timedelta(days=14),
-        look_min=timedelta(seconds=10),
-        look_max=timedelta(hours=1),
+        poll_min=timedelta(seconds=10),
+        poll_max=timedelta(hours=1),
         give_up_after=timedelta(days=3),
         allow_delete=True,
         policy=environment.handlers.policy,
@@ -57,8 +57,8 @@ def test_every_choice_is_taken() -> None:
     assert environment.handlers == Settings(
         REQUIRED["BACKSTOP_FOLLOW_UPS_TOPIC"],
         retention=timedelta(days=30),
-        look_min=timedelta(seconds=1),
-        look_max=timedelta(days=1),
+        poll_min=timedelta(seconds=1),
+        poll_max=timedelta(days=1),
         give_up_after=timedelta(days=7),
         allow_delete=False,
         policy=environment.handlers.policy,

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backstop.context import Report
-from backstop.deliver import deliver
+from backstop.dispatch import deliver
 from backstop.errors import TransientError
-from backstop.follow_ups import FanOut
+from backstop.execute import Report
+from backstop.followups import FanOut
 from backstop.lifecycle import State
-from backstop.messages import parse_follow_up
+from backstop.wire import parse_follow_up
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.history import What
@@ -45,7 +45,7 @@ def started(world: World) -> list[str]:
 def run_chain(world: World) -> list[Report]:
     """Delivers the chain's steps only, up to its summary; the looks at what was started come much later."""
     reports: list[Report] = []
-    while not reports or reports[-1].command != "fan-out" or reports[-1].next_look is not None:
+    while not reports or reports[-1].command != "fan-out" or reports[-1].next_poll is not None:
         reports.append(world.look())
     return reports
 
@@ -85,7 +85,7 @@ def test_a_start_that_matches_no_database_is_rejected() -> None:
     databases = {"started": [], "not_started": {"order": NO_MATCH, "x*": NO_MATCH}}
     assert world.results == [of_command(world, "REJECTED", why, INSTANCE, databases=databases)]
     note = f"The databases of {INSTANCE} are listed next."
-    assert first == Report("start", step=0, next_look=NO_TIME, note=note)
+    assert first == Report("start", step=0, next_poll=NO_TIME, note=note)
     assert replace(listed, results=()) == Report("fan-out", step=1)
     assert not world.tasks.pending()
 
@@ -118,14 +118,14 @@ def test_one_that_is_refused_does_not_keep_the_others_from_starting() -> None:
     assert world.results[1:] == [
         of_command(world, "STARTED", "Started 1 backups. Not started: x, y, orders.", INSTANCE, databases=databases)
     ]
-    assert listed == Report("fan-out", step=1, next_look=NO_TIME, note="Starting the backups of 2 databases.")
+    assert listed == Report("fan-out", step=1, next_poll=NO_TIME, note="Starting the backups of 2 databases.")
     assert refused.note.startswith(f"Did not start {INSTANCE}/backups/orders-20261122-020000-")
     assert refused.note.endswith(": INVALID_ARGUMENT: bad.")
-    assert replace(refused, note="") == Report("fan-out", database=ORDERS, step=2, next_look=NO_TIME)
+    assert replace(refused, note="") == Report("fan-out", database=ORDERS, step=2, next_poll=NO_TIME)
     assert isinstance(next_one, FanOut)
     assert (next_one.step, next_one.left, next_one.failures) == (3, ("users",), 0)
     operation = world.results[0]["operation"]
-    assert replace(second, results=(), next_look=None) == Report("fan-out", (), operation, USERS, State.RUNNING, step=3)
+    assert replace(second, results=(), next_poll=None) == Report("fan-out", (), operation, USERS, State.RUNNING, step=3)
     assert replace(summed_up, results=()) == Report("fan-out", step=4)
 
 
@@ -160,8 +160,8 @@ def test_quota_in_the_middle_pauses_the_chain_and_loses_nothing() -> None:
 
     assert {report.note for report in paused} == {"Put back: RESOURCE_EXHAUSTED: slow down."}
     for report, minutes in zip(paused, (1, 2, 1), strict=True):
-        assert report.next_look is not None
-        assert abs(report.next_look - minutes * MINUTE) <= 0.1 * minutes * MINUTE
+        assert report.next_poll is not None
+        assert abs(report.next_poll - minutes * MINUTE) <= 0.1 * minutes * MINUTE
     assert started(world) == list(IDS)
     assert summary(world)["databases"] == {"started": list(IDS), "not_started": {}}
 

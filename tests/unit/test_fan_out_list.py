@@ -95,8 +95,8 @@ def test_a_list_that_is_made_at_last_forgets_its_failures() -> None:
 
     report = world.look()
 
-    assert report.next_look is not None
-    assert report.next_look <= 1.1 * MINUTE
+    assert report.next_poll is not None
+    assert report.next_poll <= 1.1 * MINUTE
 
 
 def test_a_list_that_meets_quota_to_the_end_gives_up_and_says_so() -> None:

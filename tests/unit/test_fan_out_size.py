@@ -13,10 +13,14 @@ from msgspec.structs import replace
 
 from backstop import starts
 from backstop.commands import Start
-from backstop.deliver import deliver
+from backstop.dispatch import deliver
 from backstop.errors import QuotaError, RefusedError
-from backstop.follow_ups import FanOut, Trigger
-from backstop.messages import (
+from backstop.events import Trigger
+from backstop.followups import FanOut
+from backstop.names import DatabaseName, OperationName
+from backstop.operations import Listing, Operation
+from backstop.ports import Ports, Settings
+from backstop.wire import (
     COMMAND_BYTES_MAX,
     FOLLOW_UP_BYTES_MAX,
     KIND_ATTRIBUTE,
@@ -24,8 +28,6 @@ from backstop.messages import (
     Delivery,
     encode_follow_up,
 )
-from backstop.names import DatabaseName, OperationName
-from backstop.ports import Listing, Operation, Ports, Settings
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import COMMANDS, DAY, FOLLOW_UPS, INSTANCE, START, World
 
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from backstop.errors import CallError
+    from backstop.events import Databases, Result
     from backstop.names import BackupName
-    from backstop.results import Databases, Result
 
 ODD = "Zu viele Sicherungen \N{RIGHTWARDS ARROW} \N{DROMEDARY CAMEL} \x01 " * 200
 
@@ -77,7 +79,7 @@ class Chain:
             self.next_step = data
             self.sizes.append(len(data))
 
-    def publish(self, result: Result) -> None:
+    def publish(self, result: Event) -> None:
         """Keeps the last outcome."""
         self.last = result
 

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backstop.follow_ups import Look, Trigger
+from backstop.events import Trigger
+from backstop.followups import Intent, Poll
 from backstop.gcp import logs
-from backstop.lifecycle import Intent
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
 from emulators.errors import Code
 from emulators.faults import Fault
 from tests.unit import strategies as own
@@ -177,7 +177,7 @@ def nested(depth: int, opening: bytes) -> bytes:
 
 def a_look(operation: OperationName) -> dict[str, object]:
     """A follow-up that would cancel what runs, if it were believed."""
-    look = Look(trigger=Trigger("1", START), step=1, operation=operation, intent=Intent.CANCEL, give_up_at=START + DAY)
+    look = Poll(trigger=Trigger("1", START), step=1, operation=operation, intent=Intent.CANCEL, give_up_at=START + DAY)
     written: dict[str, object] = json.loads(encode_follow_up(look))
     return written
 

@@ -10,17 +10,15 @@ import pytest
 
 from backstop import lifecycle
 from backstop.commands import IfCreated
-from backstop.follow_ups import Look, Trigger
+from backstop.events import ON_THE_WAY, Outcome, Trigger
+from backstop.followups import Intent, Poll
 from backstop.lifecycle import (
     CLOCK_MARGIN,
     GRACE,
     GUARDS,
-    ON_THE_WAY,
     TABLE,
     Action,
     Case,
-    Intent,
-    Outcome,
     State,
     intent_now,
     reason_to_keep,
@@ -28,7 +26,7 @@ from backstop.lifecycle import (
     was_asked_in_time,
 )
 from backstop.names import BackupName, OperationName
-from backstop.ports import Backup, Operation, OperationError
+from backstop.operations import Backup, Failure, Operation
 from emulators.errors import Code
 from emulators.spanner.plans import Plan
 from emulators.spanner.records import Status
@@ -49,8 +47,8 @@ STATES = {
     State.RUNNING: RUNNING,
     State.CANCELLING: replace(RUNNING, cancel_time=START),
     State.SUCCEEDED: SUCCEEDED,
-    State.CANCELLED: replace(RUNNING, end_time=END, error=OperationError("CANCELLED", "cancelled")),
-    State.FAILED: replace(RUNNING, end_time=END, error=OperationError("INTERNAL", "broken")),
+    State.CANCELLED: replace(RUNNING, end_time=END, error=Failure("CANCELLED", "cancelled")),
+    State.FAILED: replace(RUNNING, end_time=END, error=Failure("INTERNAL", "broken")),
     State.UNEXPLAINED: replace(RUNNING, end_time=END, unexplained=True),
     State.GONE: None,
 }
@@ -183,7 +181,7 @@ def test_a_limit_is_compared_with_the_end_of_the_operation_and_not_with_a_late_l
     assert intent_now(intent, cancel_at, operation, now) is expected
 
 
-LOOK = Look(
+LOOK = Poll(
     trigger=Trigger("17", END),
     step=1,
     operation=RUNNING.name,
@@ -194,7 +192,7 @@ LOOK = Look(
 COMPLETE = f"it was complete at {END.isoformat()}"
 
 
-def look(**said: object) -> Look:
+def look(**said: object) -> Poll:
     """The poll of a cancel that was published at the end, with something else about it."""
     return msgspec.structs.replace(LOOK, **said)
 

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from backstop.context import Report
-from backstop.follow_ups import Trigger
+from backstop.events import Outcome, Result, Trigger
+from backstop.execute import Report
 from backstop.gcp import logs
-from backstop.lifecycle import Outcome, State
-from backstop.messages import Delivery, trace_name
+from backstop.lifecycle import State
 from backstop.names import DatabaseName
-from backstop.results import ErrorText, Result
+from backstop.operations import Failure
+from backstop.wire import Delivery, trace_name
 from tests.unit.handlers_world import COMMANDS, MISSING, NIGHTLY, ORDERS, START
 
 DELIVERY = Delivery(b"{}", message_id="17", publish_time=START, topic=COMMANDS, delivery_attempt=2)
@@ -79,7 +79,7 @@ def test_a_line_has_all_that_is_known_of_a_delivery() -> None:
         "backup": NIGHTLY,
         "database": ORDERS,
         "step": 3,
-        "next_look_s": 90.0,
+        "next_poll_s": 90.0,
         "duration_ms": 12.3,
         "message_id": "17",
         "delivery_attempt": 2,
@@ -106,7 +106,7 @@ def test_an_operation_is_taken_from_the_outcome_if_the_report_names_none() -> No
 
 def test_a_look_that_is_due_at_once_is_not_taken_for_none() -> None:
     """Zero seconds are said."""
-    assert line(Report(next_look=timedelta(0)))["next_look_s"] == 0
+    assert line(Report(next_poll=timedelta(0)))["next_poll_s"] == 0
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_look_that_is_due_at_once_is_not_taken_for_none() -> None:
         *((Report(results=(result(outcome),)), severity) for outcome, severity in SEVERITIES.items()),
         (Report(retry=True), "WARNING"),
         (Report(warning=True), "WARNING"),
-        (Report(error=ErrorText("UNAVAILABLE", "later")), "WARNING"),
+        (Report(error=Failure("UNAVAILABLE", "later")), "WARNING"),
         (Report(results=(result(Outcome.GAVE_UP), result(Outcome.CANCELLED))), "ERROR"),
     ],
 )
@@ -139,7 +139,7 @@ def test_every_outcome_has_a_severity() -> None:
 
 def test_google_s_words_are_in_the_line() -> None:
     """A delivery that is put back or refused says why."""
-    document = line(Report(note="Put back.", error=ErrorText("RESOURCE_EXHAUSTED", "slow down")))
+    document = line(Report(note="Put back.", error=Failure("RESOURCE_EXHAUSTED", "slow down")))
 
     assert document["message"] == "Put back."
     assert document["error"] == {"code": "RESOURCE_EXHAUSTED", "message": "slow down"}

@@ -7,17 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from backstop.looks import act
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstop.commands import IfCreated
-from backstop.context import At, Report
 from backstop.errors import RefusedError
-from backstop.follow_ups import Look, Trigger
-from backstop.lifecycle import Case, Intent, reason_to_keep
-from backstop.looks import act
+from backstop.events import Trigger
+from backstop.execute import Context, Report
+from backstop.followups import Intent, Poll
+from backstop.lifecycle import Case, reason_to_keep
 from backstop.names import OperationName
-from backstop.ports import Backup, Operation, OperationError, Ports, Settings
+from backstop.operations import Backup, Failure, Operation
+from backstop.ports import Ports, Settings
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
@@ -107,11 +109,11 @@ def test_an_operation_is_followed_to_its_end_whatever_its_progress_shows(progres
 
 def test_the_waits_stay_within_the_operator_s_bounds() -> None:
     """Neither an anxious nor a sleepy guess gets past the settings."""
-    chosen = Settings(FOLLOW_UPS, look_min=7 * MINUTE, look_max=8 * MINUTE)
+    chosen = Settings(FOLLOW_UPS, poll_min=7 * MINUTE, poll_max=8 * MINUTE)
     world = World(Plan(duration=3 * HOUR), settings=chosen)
     world.send(action="start", database=ORDERS)
 
-    waits = [report.next_look for report in world.looks() if report.next_look is not None]
+    waits = [report.next_poll for report in world.looks() if report.next_poll is not None]
 
     assert len(waits) > 20
     assert all(7 * MINUTE <= wait <= 8 * MINUTE for wait in waits)
@@ -173,7 +175,7 @@ def test_a_look_that_google_refuses_is_put_back_less_and_less_often_until_the_ro
     world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="1h")
     world.faults.plan(Fault("GetOperation", Code.PERMISSION_DENIED, times=8, message="no role"))
 
-    waits = [world.look().next_look for _ in range(8)]
+    waits = [world.look().next_poll for _ in range(8)]
     world.looks()
 
     assert all(wait is not None for wait in waits)
@@ -223,7 +225,7 @@ _backups = st.builds(
     schedules=mostly((), (SCHEDULE,)),
     referenced_by=mostly((), (ORDERS,)),
 )
-_errors = st.sampled_from(["CANCELLED", "INTERNAL"]).map(lambda code: OperationError(code, "text"))
+_errors = st.sampled_from(["CANCELLED", "INTERNAL"]).map(lambda code: Failure(code, "text"))
 _names = st.just(OperationName(f"{NIGHTLY}/operations/a"))
 _operations = st.builds(
     Operation,
@@ -239,7 +241,7 @@ _others = st.tuples(_operations, st.none() | _errors).map(
     lambda drawn: replace(drawn[0], response=None, error=drawn[1])
 )
 _looks = st.builds(
-    Look,
+    Poll,
     trigger=st.just(Trigger("17", START)),
     step=st.integers(0, 5),
     operation=_names,
@@ -289,12 +291,12 @@ class Watched:
 @settings(max_examples=NEAR_MISS_COUNT)
 @given(_looks, st.none() | _others | _operations | _operations | _operations, _found, _refusals, _times)
 def test_a_look_never_deletes_a_backup_that_anything_speaks_for(
-    look: Look, operation: Operation | None, found: Backup | None, refusal: str | None, now: datetime
+    look: Poll, operation: Operation | None, found: Backup | None, refusal: str | None, now: datetime
 ) -> None:
     """For every operation and every look: no delete without its being earned, seen right before."""
     watched = Watched(found, refusal)
     ports = Ports(watched, watched, watched)  # type: ignore[arg-type]  # only the calls that a look makes
-    at = At(now, look.trigger, ports, Settings(FOLLOW_UPS))
+    at = Context(now, look.trigger, ports, Settings(FOLLOW_UPS))
 
     report = act(at, look, operation)
 
@@ -316,11 +318,11 @@ def test_a_look_never_deletes_a_backup_that_anything_speaks_for(
 
 
 @given(_looks, _operations, _backups)
-def test_a_deployment_that_may_not_delete_deletes_nothing(look: Look, operation: Operation, found: Backup) -> None:
+def test_a_deployment_that_may_not_delete_deletes_nothing(look: Poll, operation: Operation, found: Backup) -> None:
     """BACKSTOP_ALLOW_DELETE=false holds for every look."""
     watched = Watched(found, None)
     ports = Ports(watched, watched, watched)  # type: ignore[arg-type]  # only the calls that a look makes
 
-    act(At(START, look.trigger, ports, Settings(FOLLOW_UPS, allow_delete=False)), look, operation)
+    act(Context(START, look.trigger, ports, Settings(FOLLOW_UPS, allow_delete=False)), look, operation)
 
     assert watched.deleted == []

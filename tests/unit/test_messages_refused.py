@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backstop.errors import BadMessageError
-from backstop.messages import COMMAND_BYTES_MAX, Delivery, parse_command
+from backstop.wire import COMMAND_BYTES_MAX, Delivery, parse_command
 from tests.unit.handlers_world import COMMANDS, INSTANCE, MISSING, NIGHTLY, ORDERS, START, World
 
 FORM = "must have the form projects/PROJECT/instances/INSTANCE"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from backstop.commands import Command, Start
-from backstop.follow_ups import FollowUp, Look, PutBack, Trigger, identity, target
-from backstop.lifecycle import Intent
-from backstop.messages import encode_follow_up, parse_command, parse_follow_up
+from backstop.events import Trigger
+from backstop.followups import FollowUp, Intent, Poll, Retry, identity, target
 from backstop.names import OperationName
+from backstop.wire import encode_follow_up, parse_command, parse_follow_up
 from tests.unit import strategies as own
 from tests.unit.handlers_world import HOUR, MISSING, ORDERS, START
 
@@ -48,7 +48,7 @@ def test_a_follow_up_that_is_written_reads_the_same(follow_up: FollowUp) -> None
 
 
 @given(own.put_backs)
-def test_a_command_that_is_put_back_keeps_its_durations_readable(put_back: PutBack) -> None:
+def test_a_command_that_is_put_back_keeps_its_durations_readable(put_back: Retry) -> None:
     """A follow-up writes durations the way people do, as one format is enough."""
     durations = {"retention", "cancel_after", "start_within"}
     command = json.loads(encode_follow_up(put_back))["command"]
@@ -58,14 +58,14 @@ def test_a_command_that_is_put_back_keeps_its_durations_readable(put_back: PutBa
 
 def test_a_follow_up_carries_its_version() -> None:
     """A later revision can tell what it reads."""
-    look = Look(trigger=Trigger("17", START), step=1, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
+    look = Poll(trigger=Trigger("17", START), step=1, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
 
     assert json.loads(encode_follow_up(look))["v"] == 1
 
 
 def test_a_field_of_a_newer_revision_is_ignored_in_a_follow_up() -> None:
     """A roll-out may write what the older revision reads."""
-    look = Look(trigger=Trigger("17", START), step=1, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
+    look = Poll(trigger=Trigger("17", START), step=1, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
     document = {**json.loads(encode_follow_up(look)), "colour": "blue"}
 
     assert parse_follow_up(json.dumps(document).encode()) == look
@@ -74,9 +74,9 @@ def test_a_field_of_a_newer_revision_is_ignored_in_a_follow_up() -> None:
 def subject(follow_up: FollowUp) -> tuple[object, ...]:
     """What a follow-up's identity should stand for; a put-back's step is bookkeeping, as its period tells it apart."""
     message = follow_up.trigger.topic, follow_up.trigger.message_id
-    if isinstance(follow_up, Look):
+    if isinstance(follow_up, Poll):
         return "look", message, follow_up.operation, follow_up.step
-    if isinstance(follow_up, PutBack):
+    if isinstance(follow_up, Retry):
         return "put-back", message, target(follow_up.command)
     return "fan-out", message, follow_up.instance, follow_up.step
 
@@ -99,7 +99,7 @@ def test_the_identity_changes_with_the_command_with_the_step_and_with_the_period
     later = replace(follow_up, step=follow_up.step + further)
 
     assert identity(replace(follow_up, trigger=trigger)) != identity(follow_up)
-    assert (identity(later) == identity(follow_up)) is isinstance(follow_up, PutBack)
+    assert (identity(later) == identity(follow_up)) is isinstance(follow_up, Retry)
     assert identity(follow_up, "a period") != identity(follow_up)
     assert identity(replace(follow_up, failures=follow_up.failures + 1)) == identity(follow_up)
 
@@ -107,8 +107,8 @@ def test_the_identity_changes_with_the_command_with_the_step_and_with_the_period
 def test_the_identities_of_nearby_follow_ups_all_differ() -> None:
     """Kinds, operations, steps and commands that share most of their text still differ."""
     trigger = Trigger("1", START)
-    look = Look(trigger=trigger, step=1, operation=MISSING, intent=Intent.KEEP, give_up_at=START + HOUR)
-    put_back = PutBack(trigger=trigger, step=1, command=Start(database=ORDERS))
+    look = Poll(trigger=trigger, step=1, operation=MISSING, intent=Intent.KEEP, give_up_at=START + HOUR)
+    put_back = Retry(trigger=trigger, step=1, command=Start(database=ORDERS))
     other = OperationName(f"{MISSING}1")
     nearby: list[FollowUp] = [
         look,

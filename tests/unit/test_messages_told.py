@@ -9,8 +9,8 @@ import pytest
 from backstop.commands import Encryption, EncryptionType, Start
 from backstop.errors import BadMessageError
 from backstop.gcp import logs
-from backstop.messages import FOLLOW_UP_BYTES_MAX, KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
 from backstop.names import DatabaseName
+from backstop.wire import FOLLOW_UP_BYTES_MAX, KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, MISSING, NIGHTLY, ORDERS, RESULTS, START, World
 
 

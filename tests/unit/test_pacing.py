@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstop import pacing
+from backstop import polling
 from backstop.names import OperationName
-from backstop.pacing import Expectation, Sighting
-from backstop.ports import Backup, Operation, OperationError
+from backstop.operations import Backup, Failure, Operation
+from backstop.polling import Expectation, Sighting
 from tests.unit.handlers_world import DAY, HOUR, MINUTE, NIGHTLY, ORDERS, SECOND, START, USERS
 
 LOW, HIGH = 10 * SECOND, HOUR
@@ -32,8 +32,8 @@ def wait(
     since_cancel: timedelta | None = None,
 ) -> timedelta:
     """How long to wait with this progress."""
-    guess = None if expected is None else Expectation(expected, pacing.HISTORY_SPREAD)
-    return pacing.wait_running(Sighting(percent, elapsed), before, guess, since_cancel)
+    guess = None if expected is None else Expectation(expected, polling.HISTORY_SPREAD)
+    return polling.wait_running(Sighting(percent, elapsed), before, guess, since_cancel)
 
 
 @given(sightings, st.none() | earlier, st.none() | expectations, st.none() | spans)
@@ -41,26 +41,26 @@ def test_whatever_is_known_there_is_a_wait(
     seen: Sighting, before: Sighting | None, expected: Expectation | None, since_cancel: timedelta | None
 ) -> None:
     """No progress, however odd, makes the pacing fail or look back in time."""
-    assert pacing.wait_running(seen, before, expected, since_cancel) >= NOTHING
+    assert polling.wait_running(seen, before, expected, since_cancel) >= NOTHING
 
 
 @given(spans, st.text(max_size=50))
 def test_a_wait_stays_within_its_bounds_and_within_a_tenth_of_what_was_asked(span: timedelta, name: str) -> None:
     """Jitter spreads a wait but never over the operator's bounds."""
-    bounded = pacing.bounded(span, name, low=LOW, high=HIGH)
+    bounded = polling.bounded(span, name, low=LOW, high=HIGH)
 
     assert LOW <= bounded <= HIGH
     if LOW * 1.2 <= span <= HIGH / 1.2:
-        assert abs(bounded - span) <= span * (pacing.JITTER + 0.001)
+        assert abs(bounded - span) <= span * (polling.JITTER + 0.001)
 
 
 def test_operations_that_were_started_together_are_not_looked_at_together() -> None:
     """The jitter depends on the name, and on nothing else."""
-    waits = {pacing.bounded(10 * MINUTE, f"operation {number}", low=LOW, high=HIGH) for number in range(50)}
+    waits = {polling.bounded(10 * MINUTE, f"operation {number}", low=LOW, high=HIGH) for number in range(50)}
 
     assert len(waits) == 50
     assert max(waits) - min(waits) > MINUTE
-    assert pacing.bounded(MINUTE, "a", low=LOW, high=HIGH) == pacing.bounded(MINUTE, "a", low=LOW, high=HIGH)
+    assert polling.bounded(MINUTE, "a", low=LOW, high=HIGH) == polling.bounded(MINUTE, "a", low=LOW, high=HIGH)
 
 
 @given(sightings, st.none() | earlier, st.none() | expectations, spans)
@@ -68,9 +68,9 @@ def test_a_cancel_never_makes_the_next_look_later(
     seen: Sighting, before: Sighting | None, expected: Expectation | None, since_cancel: timedelta
 ) -> None:
     """Somebody waits for what a cancel comes to."""
-    without = pacing.wait_running(seen, before, expected, None)
+    without = polling.wait_running(seen, before, expected, None)
 
-    assert pacing.wait_running(seen, before, expected, since_cancel) <= without
+    assert polling.wait_running(seen, before, expected, since_cancel) <= without
 
 
 def test_looks_after_a_cancel_come_at_growing_times() -> None:
@@ -89,10 +89,10 @@ def test_looks_stay_close_for_the_first_minutes_after_a_cancel() -> None:
 def test_a_look_that_is_due_at_once_is_not_put_off_by_a_cancel() -> None:
     """What is about to end is looked at as if nobody had asked to stop it."""
     sure = Expectation(MINUTE, 0.01)
-    without = pacing.wait_running(Sighting(0, MINUTE), None, sure, None)
+    without = polling.wait_running(Sighting(0, MINUTE), None, sure, None)
 
     assert without < 10 * SECOND
-    assert pacing.wait_running(Sighting(0, MINUTE), None, sure, 9 * MINUTE) == without
+    assert polling.wait_running(Sighting(0, MINUTE), None, sure, 9 * MINUTE) == without
 
 
 def test_earlier_lengths_let_the_function_sleep_until_shortly_before_the_end() -> None:
@@ -158,20 +158,20 @@ def test_a_database_that_takes_a_second_is_looked_at_within_seconds() -> None:
     """Where even the end of the guess isn't worth a look of its own, the wait is a few times the guess."""
     vague = Expectation(SECOND, 3.0)
 
-    assert 4 * SECOND <= pacing.wait_running(Sighting(0, NOTHING), None, vague, None) < 5 * SECOND
+    assert 4 * SECOND <= polling.wait_running(Sighting(0, NOTHING), None, vague, None) < 5 * SECOND
 
 
 def test_an_end_that_is_all_but_certain_is_not_slept_past() -> None:
     """A guess that is very sure makes the next look fall right behind the end, and not far beyond it."""
     sure = Expectation(timedelta(seconds=1.07), 0.01)
 
-    assert SECOND < pacing.wait_running(Sighting(0, NOTHING), None, sure, None) < 1.5 * SECOND
+    assert SECOND < polling.wait_running(Sighting(0, NOTHING), None, sure, None) < 1.5 * SECOND
 
 
 def test_refusals_in_a_row_double_the_wait_up_to_where_the_bounds_take_over() -> None:
     """A minute, two, four; and no number of failures overflows."""
-    assert [pacing.wait_refused(failures) for failures in (1, 2, 3)] == [MINUTE, 2 * MINUTE, 4 * MINUTE]
-    assert pacing.wait_refused(21) == pacing.wait_refused(10_000) == 2**20 * MINUTE
+    assert [polling.wait_refused(failures) for failures in (1, 2, 3)] == [MINUTE, 2 * MINUTE, 4 * MINUTE]
+    assert polling.wait_refused(21) == polling.wait_refused(10_000) == 2**20 * MINUTE
 
 
 MADE = Operation(
@@ -188,22 +188,22 @@ def test_the_expected_length_is_the_median_of_the_same_database_s_successes() ->
     """Failures, cancels, other databases and what still runs say nothing."""
     longer = replace(MADE, end_time=START + 3 * HOUR)
     longest = replace(MADE, end_time=START + 30 * HOUR)
-    failed = replace(MADE, end_time=START + SECOND, response=None, error=OperationError("INTERNAL", "broken"))
+    failed = replace(MADE, end_time=START + SECOND, response=None, error=Failure("INTERNAL", "broken"))
     elsewhere = replace(MADE, database=USERS, end_time=START + SECOND)
     running = replace(MADE, end_time=None, response=None)
 
     operations = [MADE, longer, longest, failed, elsewhere, running]
-    expected = pacing.expectation(operations, ORDERS)
+    expected = polling.expectation(operations, ORDERS)
     assert expected is not None
     assert expected.length == 3 * HOUR
-    assert pacing.expectation([failed, elsewhere, running], ORDERS) is None
+    assert polling.expectation([failed, elsewhere, running], ORDERS) is None
 
 
 def test_a_following_of_two_hours_takes_few_looks() -> None:
     """From start to end, with nothing known but the clock, the whole chain is some dozen calls."""
     elapsed, looks = NOTHING, 0
     while elapsed < 2 * HOUR:
-        elapsed += pacing.bounded(wait(0, elapsed), str(looks), low=LOW, high=HIGH)
+        elapsed += polling.bounded(wait(0, elapsed), str(looks), low=LOW, high=HIGH)
         looks += 1
 
     assert looks < 40

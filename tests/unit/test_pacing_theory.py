@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from backstop import pacing
-from backstop.pacing import Expectation, Sighting
+from backstop import polling
+from backstop.polling import Expectation, Sighting
 from tests.unit.handlers_world import DAY, HOUR, MINUTE, ORDERS, SECOND, START
 from tests.unit.test_pacing import MADE
 
@@ -59,7 +59,7 @@ def test_a_wait_is_the_shortest_whose_lag_would_cost_more_than_a_look(
     elapsed: timedelta, expected: Expectation | None
 ) -> None:
     """Without progress and without a cancel the theory alone decides."""
-    wait = pacing.wait_running(Sighting(0, elapsed), None, expected, None)
+    wait = polling.wait_running(Sighting(0, elapsed), None, expected, None)
 
     assert wait.total_seconds() == pytest.approx(best(elapsed, expected or LOG_NORMAL), rel=1e-6)
 
@@ -104,7 +104,7 @@ def test_progress_is_believed_as_far_as_it_is_steady(
     seen: Sighting, before: Sighting | None, believed: Expectation | None
 ) -> None:
     """What it says of the length replaces any other guess that is less sure."""
-    wait = pacing.wait_running(seen, before, None, None)
+    wait = polling.wait_running(seen, before, None, None)
 
     assert wait.total_seconds() == pytest.approx(best(seen.elapsed, believed or LOG_NORMAL), rel=1e-6)
 
@@ -115,7 +115,7 @@ def test_progress_must_be_surer_than_the_history(spread: float) -> None:
     history = Expectation(10 * HOUR, spread)
     progress = Expectation(HOUR * 100 / 50.5, math.hypot(0.5, 6) / 50)
 
-    wait = pacing.wait_running(Sighting(50, HOUR), None, history, None)
+    wait = polling.wait_running(Sighting(50, HOUR), None, history, None)
 
     assert wait.total_seconds() == pytest.approx(
         best(HOUR, progress if progress.spread < spread else history), rel=1e-6
@@ -127,7 +127,7 @@ def test_earlier_lengths_say_how_much_they_vary() -> None:
     lengths = [1.5, 3.0, 12.0]
     operations = [replace(MADE, end_time=START + timedelta(seconds=length)) for length in lengths]
 
-    expected = pacing.expectation(operations, ORDERS)
+    expected = polling.expectation(operations, ORDERS)
 
     squares = [math.log(length / 3.0) ** 2 for length in lengths]
     variance = (sum(squares) + 0.2**2 + 0.2**2) / 5
@@ -141,7 +141,7 @@ def test_a_length_below_a_second_counts_as_one(length_s: float, taken_s: float) 
     """Its logarithm would say that everything else is far off."""
     quick = replace(MADE, end_time=START + timedelta(seconds=length_s))
 
-    expected = pacing.expectation([quick], ORDERS)
+    expected = polling.expectation([quick], ORDERS)
 
     assert expected is not None
     assert expected.length == timedelta(seconds=taken_s)
@@ -154,6 +154,6 @@ def test_a_wait_is_spread_by_a_tenth_either_way_as_its_name_has_it(name: str) ->
     fraction = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0x100000000
     spread = 10 * MINUTE * (0.9 + 0.2 * fraction)
 
-    assert pacing.bounded(10 * MINUTE, name, low=ZERO, high=DAY) / SECOND == pytest.approx(spread / SECOND)
-    assert pacing.bounded(10 * MINUTE, name, low=spread + SECOND, high=DAY) == spread + SECOND
-    assert pacing.bounded(10 * MINUTE, name, low=ZERO, high=spread - SECOND) == spread - SECOND
+    assert polling.bounded(10 * MINUTE, name, low=ZERO, high=DAY) / SECOND == pytest.approx(spread / SECOND)
+    assert polling.bounded(10 * MINUTE, name, low=spread + SECOND, high=DAY) == spread + SECOND
+    assert polling.bounded(10 * MINUTE, name, low=ZERO, high=spread - SECOND) == spread - SECOND

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from backstop.follow_ups import Trigger
+from backstop.events import Trigger
 from backstop.gcp import settings
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
 from backstop.policy import Policy, refusal
 from backstop.ports import Settings
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
 from emulators.errors import Code
 from emulators.faults import Fault
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, START, World

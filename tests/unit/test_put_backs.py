@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from backstop.commands import Follow, Start
-from backstop.context import Report
-from backstop.deliver import LAST_LOOK_MARGIN
+from backstop.dispatch import LAST_POLL_MARGIN
 from backstop.errors import QuotaError
-from backstop.follow_ups import FanOut, Look, PutBack, Trigger, identity
-from backstop.lifecycle import Intent
-from backstop.messages import parse_follow_up
+from backstop.events import Trigger
+from backstop.execute import Report
+from backstop.followups import FanOut, Intent, Poll, Retry, identity
 from backstop.ports import Settings
+from backstop.wire import parse_follow_up
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
@@ -38,12 +38,12 @@ from tests.unit.handlers_world import (
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from backstop.follow_ups import FollowUp
+    from backstop.followups import FollowUp
 
 NOT_NOW = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None)
 
 
-def waiting(world: World) -> tuple[str, Look | PutBack | FanOut]:
+def waiting(world: World) -> tuple[str, Poll | Retry | FanOut]:
     """The one follow-up that waits, and the identity that its task is named by."""
     (task,) = world.tasks.pending()
     (draft,) = publish_of(task).messages
@@ -56,13 +56,13 @@ def waiting(world: World) -> tuple[str, Look | PutBack | FanOut]:
 )
 def test_a_put_back_is_named_by_the_period_in_which_it_is_due(look_max: timedelta, period: str) -> None:
     """The period is the longest power of two that is no longer than half the wait, counted from the epoch."""
-    world = World(settings=Settings(FOLLOW_UPS, look_min=SECOND, look_max=look_max))
+    world = World(settings=Settings(FOLLOW_UPS, poll_min=SECOND, poll_max=look_max))
     world.faults.plan(NOT_NOW)
 
     world.send(action="cancel", database=ORDERS)
 
     name, follow_up = waiting(world)
-    assert isinstance(follow_up, PutBack)
+    assert isinstance(follow_up, Retry)
     assert name == identity(follow_up, period)
 
 
@@ -87,7 +87,7 @@ def test_a_look_that_is_put_back_has_the_name_of_any_look() -> None:
     world.look()
 
     name, follow_up = waiting(world)
-    assert isinstance(follow_up, Look)
+    assert isinstance(follow_up, Poll)
     assert name == identity(follow_up)
 
 
@@ -113,13 +113,13 @@ def test_a_delay_that_google_asked_for_was_cut_short(
 
     report = world.send(action="cancel", database=ORDERS)
 
-    assert report.next_look is not None
-    assert low <= report.next_look <= high
+    assert report.next_poll is not None
+    assert low <= report.next_poll <= high
 
 
 @pytest.mark.parametrize(
     ("code", "last"),
-    [(Code.PERMISSION_DENIED, START + 3 * DAY), (Code.RESOURCE_EXHAUSTED, START + 3 * DAY + LAST_LOOK_MARGIN)],
+    [(Code.PERMISSION_DENIED, START + 3 * DAY), (Code.RESOURCE_EXHAUSTED, START + 3 * DAY + LAST_POLL_MARGIN)],
 )
 def test_a_look_that_fails_at_the_give_up_time_is_the_last(code: Code, last: datetime) -> None:
     """What passes by itself is waited for a little longer, as the last look bounds what a backup costs."""
@@ -134,7 +134,7 @@ def test_a_look_that_fails_at_the_give_up_time_is_the_last(code: Code, last: dat
     world.now = last
     given_up = world.deliver(world.last)
 
-    assert put_back.next_look is not None
+    assert put_back.next_poll is not None
     assert world.outcomes == ["GAVE_UP"]
     assert world.detail == f"Stopped following {operation} after 1 looks: {code.name}: no. It needs a person now."
     assert replace(given_up, results=()) == Report("look", step=1)
@@ -147,7 +147,7 @@ def test_a_command_that_fails_at_its_give_up_time_is_the_last() -> None:
     delivery = world.publish({"action": "cancel", "database": ORDERS})
 
     world.now = START + 3 * DAY - MICROSECOND
-    assert world.deliver(delivery).next_look is not None
+    assert world.deliver(delivery).next_poll is not None
     world.now = START + 3 * DAY
     world.deliver(delivery)
 
@@ -155,7 +155,7 @@ def test_a_command_that_fails_at_its_give_up_time_is_the_last() -> None:
 
 
 TRIGGER = Trigger("17", START, "t")
-LOOK = Look(trigger=TRIGGER, step=3, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
+LOOK = Poll(trigger=TRIGGER, step=3, operation=MISSING, intent=Intent.KEEP, give_up_at=START)
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ LOOK = Look(trigger=TRIGGER, step=3, operation=MISSING, intent=Intent.KEEP, give
     [
         (LOOK, "", f"t\n17\nlook {MISSING}\n3\n"),
         (FanOut(trigger=TRIGGER, step=2, command=Start(instance=INSTANCE)), "x", f"t\n17\nfan-out {INSTANCE}\n2\nx"),
-        (PutBack(trigger=TRIGGER, step=1, command=Start(instance=INSTANCE)), "", f"t\n17\nput-back {INSTANCE}\n"),
-        (PutBack(trigger=TRIGGER, step=1, command=Start(database=ORDERS)), "x", f"t\n17\nput-back {ORDERS}\nx"),
-        (PutBack(trigger=TRIGGER, step=1, command=Follow(backup=NIGHTLY)), "x", f"t\n17\nput-back {NIGHTLY}\nx"),
+        (Retry(trigger=TRIGGER, step=1, command=Start(instance=INSTANCE)), "", f"t\n17\nput-back {INSTANCE}\n"),
+        (Retry(trigger=TRIGGER, step=1, command=Start(database=ORDERS)), "x", f"t\n17\nput-back {ORDERS}\nx"),
+        (Retry(trigger=TRIGGER, step=1, command=Follow(backup=NIGHTLY)), "x", f"t\n17\nput-back {NIGHTLY}\nx"),
     ],
     ids=["look", "fan-out", "put-back of many", "put-back of one", "put-back of a follow"],
 )

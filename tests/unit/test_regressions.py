@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from backstop.deliver import deliver, receive
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
-from backstop.ports import Listing, Operation
+from backstop.dispatch import deliver, receive
+from backstop.operations import Listing, Operation
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan

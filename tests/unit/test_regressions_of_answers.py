@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
-from backstop.ports import Listing, Settings
+from backstop.operations import Listing
+from backstop.ports import Settings
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from backstop.names import BackupName, OperationName
-    from backstop.ports import Backup, Operation
+    from backstop.operations import Backup, Operation
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
@@ -274,7 +275,7 @@ def test_a_second_start_attached_to_the_first_one_s_cancelled_operation() -> Non
 @pytest.mark.parametrize("tick", [count * SECOND for count in range(8)])
 def test_a_put_back_was_swallowed_when_the_queue_dispatched_the_one_before_it_early(tick: timedelta) -> None:
     """Its name must be another whenever less than half of the wait was cut off."""
-    world = World(settings=Settings(FOLLOW_UPS, look_min=10 * SECOND, look_max=10 * SECOND))
+    world = World(settings=Settings(FOLLOW_UPS, poll_min=10 * SECOND, poll_max=10 * SECOND))
     world.tick(tick)
     world.faults.plan(Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None))
     world.send(**CANCEL)

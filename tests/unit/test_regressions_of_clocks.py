@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backstop.ports import Listing
+from backstop.operations import Listing
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, RESULTS, SECOND, World

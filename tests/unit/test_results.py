@@ -8,12 +8,10 @@ from dataclasses import replace
 import pytest
 
 from backstop.commands import Sweep
-from backstop.follow_ups import Trigger
-from backstop.lifecycle import Outcome
-from backstop.messages import encode_result
+from backstop.events import Billed, Outcome, Result, Trigger, of_command, of_operation
 from backstop.names import OperationName
-from backstop.ports import Backup, Operation, OperationError
-from backstop.results import Billed, Result, of_command, of_operation
+from backstop.operations import Backup, Failure, Operation
+from backstop.wire import encode_event
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, HOUR, INSTANCE, NIGHTLY, ORDERS, START
 
 TRIGGER = Trigger("17", START, COMMANDS)
@@ -36,7 +34,7 @@ def told(outcome: Outcome = Outcome.COMPLETED, trigger: Trigger = TRIGGER, opera
 
 def test_an_outcome_is_a_cloud_event_in_pub_sub_s_binary_mode() -> None:
     """The context is in the attributes, the data is JSON."""
-    data, attributes = encode_result(told(), START + 2 * HOUR)
+    data, attributes = encode_event(told(), START + 2 * HOUR)
 
     assert attributes == {
         "content-type": "application/json",
@@ -73,7 +71,7 @@ def test_an_outcome_about_no_instance_has_the_service_as_its_source() -> None:
     """A message that can't be understood is about its topic."""
     result = Result(outcome=Outcome.REJECTED, detail="What?", trigger=TRIGGER, subject=COMMANDS)
 
-    _, attributes = encode_result(result, START)
+    _, attributes = encode_event(result, START)
 
     assert (attributes["ce-source"], attributes["ce-subject"]) == ("//spanner.googleapis.com/", COMMANDS)
 
@@ -104,7 +102,7 @@ def test_another_outcome_another_operation_and_another_command_have_ids_of_their
 
 def test_what_google_said_of_the_operation_is_told_unless_there_is_something_newer_to_tell() -> None:
     """An operation's own error is its outcome's."""
-    failed = Operation(MADE.name, NIGHTLY, ORDERS, START, error=OperationError("INTERNAL", "broken"))
+    failed = Operation(MADE.name, NIGHTLY, ORDERS, START, error=Failure("INTERNAL", "broken"))
 
     result = told(Outcome.FAILED, operation=failed)
 

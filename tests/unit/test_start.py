@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backstop.context import Report
-from backstop.deliver import deliver
-from backstop.follow_ups import Look
-from backstop.lifecycle import Intent, State
-from backstop.messages import parse_follow_up
-from backstop.pacing import HISTORY_SPREAD
-from backstop.ports import Listing, Settings
+from backstop.dispatch import deliver
+from backstop.execute import Report
+from backstop.followups import Intent, Poll
+from backstop.lifecycle import State
+from backstop.operations import Listing
+from backstop.polling import HISTORY_SPREAD
+from backstop.ports import Settings
+from backstop.wire import parse_follow_up
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner import requests as rpc
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from backstop.messages import Delivery
     from backstop.names import BackupName
-    from backstop.ports import Backup
+    from backstop.operations import Backup
+    from backstop.wire import Delivery
     from emulators.faults import When
 
 NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
@@ -58,10 +59,10 @@ def test_a_start_starts_a_backup_and_says_so() -> None:
 
     assert world.results == [of_nightly(world, "STARTED", "Started {backup} of " + f"{ORDERS}.")]
     operation = world.results[0]["operation"]
-    assert replace(report, results=(), next_look=None) == Report("start", (), operation, ORDERS, State.RUNNING, 0)
+    assert replace(report, results=(), next_poll=None) == Report("start", (), operation, ORDERS, State.RUNNING, 0)
     (task,) = world.tasks.pending()
     look = parse_follow_up(publish_of(task).messages[0].data)
-    assert isinstance(look, Look)
+    assert isinstance(look, Poll)
     assert (look.step, look.operation, look.database, look.intent) == (1, operation, ORDERS, Intent.KEEP)
     assert (look.cancel_at, look.if_created, look.give_up_at) == (START + HOUR, "keep", START + 3 * DAY)
     assert (look.expected_seconds, look.expected_spread) == (None, HISTORY_SPREAD)
@@ -266,7 +267,7 @@ def test_an_expiry_that_was_changed_after_the_end_takes_no_proof_away() -> None:
     world.tick(2 * HOUR)
     world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + DAY, ("expire_time",)))
 
-    assert world.again().next_look == 0 * SECOND
+    assert world.again().next_poll == 0 * SECOND
     world.look()
 
     assert world.outcomes == ["STARTED", "COMPLETED"]
@@ -359,9 +360,9 @@ def test_history_tells_when_a_backup_should_end() -> None:
 
     second = world.send(action="start", database=ORDERS)
 
-    assert first.next_look is not None
-    assert second.next_look is not None
-    assert first.next_look < HOUR / 2 < second.next_look
+    assert first.next_poll is not None
+    assert second.next_poll is not None
+    assert first.next_poll < HOUR / 2 < second.next_poll
 
 
 @pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
@@ -380,5 +381,5 @@ def test_a_start_carries_along_how_long_its_backup_should_take(*, many: bool) ->
         world.send(action="start", database=ORDERS)
 
     waiting = [parse_follow_up(publish_of(task).messages[0].data) for task in world.tasks.pending()]
-    (look,) = (one for one in waiting if isinstance(one, Look))
+    (look,) = (one for one in waiting if isinstance(one, Poll))
     assert (look.expected_seconds, look.expected_spread) == (7200, 0.231)

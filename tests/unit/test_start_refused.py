@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from backstop.context import Report
 from backstop.errors import RefusedError
-from backstop.results import ErrorText
+from backstop.execute import Report
+from backstop.operations import Failure
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
@@ -112,7 +112,7 @@ def test_a_start_that_somebody_stands_in_the_way_of_is_told_in_full(backup_id: s
     assert world.results == [
         of_command(world, "REJECTED", f"Google refused: {held}", ORDERS, database=ORDERS, error=error)
     ]
-    assert replace(report, results=()) == Report("start", database=ORDERS, error=ErrorText(code, held))
+    assert replace(report, results=()) == Report("start", database=ORDERS, error=Failure(code, held))
     assert not world.tasks.pending()
 
 

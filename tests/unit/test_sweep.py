@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backstop.context import Report
-from backstop.deliver import deliver
+from backstop.dispatch import deliver
+from backstop.execute import Report
 from backstop.lifecycle import CLOCK_MARGIN
-from backstop.ports import Listing, Settings
+from backstop.operations import Listing
+from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner import requests as rpc

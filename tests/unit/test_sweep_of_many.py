@@ -6,14 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from backstop.sweep import OPERATIONS_MAX
 
-from backstop.deliver import deliver
+from backstop.dispatch import deliver
+from backstop.handlers import COPIES_MAX
 from backstop.lifecycle import CLOCK_MARGIN
-from backstop.sweep import COPIES_MAX, OPERATIONS_MAX
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
-from tests.support.ports import ResultsPort, SpannerPort
+from tests.support.ports import EventsPort, SpannerPort
 from tests.unit.handlers_world import (
     HOUR,
     INSTANCE,
@@ -26,9 +27,9 @@ from tests.unit.handlers_world import (
 from tests.unit.told import LOSES
 
 if TYPE_CHECKING:
+    from backstop.events import Result
     from backstop.names import BackupName, OperationName
     from backstop.ports import Settings
-    from backstop.results import Result
 
 RUNS_LONG = Plan(duration=9 * HOUR, cancel_duration=MINUTE)
 MANY = [f"{INSTANCE}/databases/orders-{number:02d}" for number in range(OPERATIONS_MAX + 8)]
@@ -152,7 +153,7 @@ def test_a_sweep_that_meets_quota_in_the_middle_goes_on_later() -> None:
     put_back = world.send(action="sweep", instance=INSTANCE, cancel_after="6h")
     world.looks()
 
-    assert put_back.next_look is not None
+    assert put_back.next_poll is not None
     assert all(world.cancelled(operation) for operation in operations)
     assert {result["operation"] for result in world.results} == set(operations)
     assert set(world.outcomes) == {"CANCEL_REQUESTED"}
@@ -178,7 +179,7 @@ class Diary(SpannerPort):
     def __init__(self, world: World) -> None:
         """Begins with nothing."""
         super().__init__(world.spanner, world.clock, world.faults)
-        self.results = ResultsPort(world.pubsub, world.clock, RESULTS, world.faults)
+        self.results = EventsPort(world.pubsub, world.clock, RESULTS, world.faults)
         self.entries: list[str] = []
 
     def delete_backup(self, name: BackupName, why: str) -> None:
@@ -187,7 +188,7 @@ class Diary(SpannerPort):
         assert "completed all the same" in why
         self.entries.append(f"deleted {name}")
 
-    def publish(self, result: Result) -> None:
+    def publish(self, result: Event) -> None:
         """Tells an outcome."""
         self.results.publish(result)
         self.entries.append(f"told {result.subject}" if result.outcome == "COMPLETED_THEN_DELETED" else result.outcome)

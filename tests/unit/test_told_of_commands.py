@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from backstop.context import Report
-from backstop.messages import Delivery
+from backstop.execute import Report
 from backstop.ports import Settings
+from backstop.wire import Delivery
 from emulators.errors import Code
 from emulators.faults import Fault
 from tests.unit.handlers_world import (

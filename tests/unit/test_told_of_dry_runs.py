@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from backstop.context import Report
+from backstop.execute import Report
 from backstop.lifecycle import CLOCK_MARGIN, State
 from tests.unit.handlers_world import HOUR, MINUTE, MISSING, NIGHTLY, ORDERS, World
 from tests.unit.told import COMPLETE, LOSES, of_nightly

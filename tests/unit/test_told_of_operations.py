@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from backstop.context import Report
-from backstop.lifecycle import Outcome, State
+from backstop.events import Outcome
+from backstop.execute import Report
+from backstop.lifecycle import State
 from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
@@ -135,9 +136,9 @@ def test_a_blocked_delete_is_told_in_full() -> None:
         )
     ]
     operation = world.results[0]["operation"]
-    assert report.next_look is not None
+    assert report.next_poll is not None
     assert [result.outcome for result in report.results] == [Outcome.DELETE_BLOCKED]
-    assert replace(report, results=(), next_look=None) == Report("look", (), operation, ORDERS, State.SUCCEEDED, 1)
+    assert replace(report, results=(), next_poll=None) == Report("look", (), operation, ORDERS, State.SUCCEEDED, 1)
 
 
 def test_a_delete_that_stays_blocked_is_told_in_full() -> None:

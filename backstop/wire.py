@@ -1,4 +1,4 @@
-"""Bytes to frozen types and back.
+"""Bytes to frozen types and back: the only code that reads JSON.
 
 Two layers. A *delivery* is what Pub/Sub or Eventarc posts; the *message* is what somebody wrote into it. What can't be
 understood ends in a `BadMessageError` that names the field and the value, and never in anything else.
@@ -24,25 +24,26 @@ https://cloud.google.com/eventarc/docs/cloudevents (documented: binary mode, pos
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
-from backstop import documents
 from backstop.commands import Command
-from backstop.durations import check_time, duration_text
+from backstop.durations import Duration, check_time, duration_text
 from backstop.errors import BadMessageError, shortened
-from backstop.follow_ups import VERSION, FollowUp
-from backstop.mistakes import FIELDS
-from backstop.names import BackupName, DatabaseName, InstanceName, OperationName, TopicName, unquoted
+from backstop.events import ATTRIBUTE_BYTES_MAX
+from backstop.followups import VERSION, FollowUp
+from backstop.mistakes import FIELDS, broken_json, explained
+from backstop.names import BackupName, DatabaseName, InstanceName, Name, OperationName, TopicName, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from backstop.results import Result
+    from backstop.events import Event
 
 COMMAND_BYTES_MAX = 10_000
 """A command is a few lines that a person wrote; more than this is a mistake or an attack."""
@@ -52,6 +53,9 @@ FOLLOW_UP_BYTES_MAX = 250_000
 
 https://cloud.google.com/tasks/docs/quotas (documented)
 """
+
+NESTING_MAX = 20
+"""Objects and lists within each other: what we read has six at most, and a reader's own limit isn't a fixed one."""
 
 NUMBER_MAX = 1_000_000_000
 """Of a count or of seconds in a follow-up: 31 years, which added to any time that is taken still is a time."""
@@ -65,17 +69,12 @@ KEPT_MAX, AHEAD_MAX = timedelta(days=31), timedelta(days=1)
 https://cloud.google.com/pubsub/docs/topic-properties (documented: 31 days)
 """
 
-ATTRIBUTE_BYTES_MAX = 1024
-"""https://cloud.google.com/pubsub/quotas#resource_limits (documented)"""
-
-KIND_ATTRIBUTE = "backstop-kind"
-KIND_FOLLOW_UP = "follow-up"
-
-TYPE_ATTRIBUTE = "ce-type"
-TYPE_PREFIX = "backstop.backup."
+KIND_ATTRIBUTE, KIND_FOLLOW_UP = "backstop-kind", "follow-up"
+TYPE_ATTRIBUTE, TYPE_PREFIX = "ce-type", "backstop.backup."
 
 _EVENTARC_SOURCE = "//pubsub.googleapis.com/"
 _METADATA = "x-goog-pubsub-"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _CLAIM = re.compile(r"""["']?\b(action|operation|backup|database|instance)["']?\s*:\s*["']([^"']*)["']""")
 """A field and its text, in JSON or in what was meant to be JSON."""
@@ -84,6 +83,8 @@ NO_PUSH = (
     "must be a push of Pub/Sub's or an event of Eventarc's; a subscription with payload unwrapping must write its "
     "metadata (noWrapper.writeMetadata), or a message has neither an id nor a time"
 )
+
+_N = TypeVar("_N", bound=Name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ class Delivery:
         return self.attributes.get(KIND_ATTRIBUTE) == KIND_FOLLOW_UP
 
     @property
-    def is_outcome(self) -> bool:
-        """Whether it is an outcome of this function's or of another one's: to answer it with one would never end."""
+    def is_event(self) -> bool:
+        """Whether it is an event of this function's or of another one's: to answer it with one would never end."""
         return self.attributes.get(TYPE_ATTRIBUTE, "").startswith(TYPE_PREFIX)
 
 
@@ -164,7 +165,7 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
     Returns:
         The message. What is wrong with the envelope, whoever set the subscription up should correct. Such a delivery
         has the message's id all the same, if there is one, and otherwise a hash: of the body, so that it is the same
-        when it is brought again; and where there is no envelope that tells two equal messages apart, of the time too.
+        when it is delivered again; and where no envelope tells two equal messages apart, of the time too.
     """
     topic = shortened(unquoted(path.strip("/")), ATTRIBUTE_BYTES_MAX)
     try:
@@ -185,7 +186,7 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
         message.attributes,
         message_id,
         publish_time or now,
-        source if source and not _is_topic(topic) else topic,
+        source if source and _named(TopicName, topic) is None else topic,
         envelope.delivery_attempt,
         mistake,
     )
@@ -207,7 +208,7 @@ def parse_command(data: bytes) -> Command:
     Raises:
         BadMessageError: It is no command. Whoever published it should correct the field that is named.
     """
-    command: Command = documents.convert(documents.read(data, COMMAND_BYTES_MAX, by_hand=True), Command)
+    command: Command = _convert(_read(data, COMMAND_BYTES_MAX, by_hand=True), Command)
     return command
 
 
@@ -220,10 +221,10 @@ def claims(data: bytes) -> Claims:
     action = found.get("action")
     return Claims(
         action if action in FIELDS else None,
-        documents.name(OperationName, found.get("operation")),
-        documents.name(BackupName, found.get("backup")),
-        documents.name(DatabaseName, found.get("database")),
-        documents.name(InstanceName, found.get("instance")),
+        _named(OperationName, found.get("operation")),
+        _named(BackupName, found.get("backup")),
+        _named(DatabaseName, found.get("database")),
+        _named(InstanceName, found.get("instance")),
     )
 
 
@@ -237,40 +238,45 @@ def parse_follow_up(data: bytes) -> FollowUp:
     Raises:
         BadMessageError: It is no follow-up of a version that this revision knows.
     """
-    document = documents.read(data, FOLLOW_UP_BYTES_MAX)
+    document = _read(data, FOLLOW_UP_BYTES_MAX)
     version = document.get("v")
     if type(version) is not int or version != VERSION:
         raise BadMessageError("v", version, f"must be {VERSION}, the version of follow-ups known here")
-    follow_up: FollowUp = documents.convert(document, FollowUp)
+    follow_up: FollowUp = _convert(document, FollowUp)
     _check_figures(follow_up)
     return follow_up
 
 
 def encode_follow_up(follow_up: FollowUp) -> bytes:
     """Writes a follow-up the way `parse_follow_up` reads it."""
-    document = msgspec.to_builtins(follow_up, enc_hook=str)
-    return msgspec.json.encode({**document, "v": VERSION})
+    return msgspec.json.encode({**msgspec.to_builtins(follow_up, enc_hook=str), "v": VERSION})
 
 
-def encode_result(result: Result, now: datetime) -> tuple[bytes, dict[str, str]]:
-    """Writes an outcome as a CloudEvent in Pub/Sub's binary mode.
+def encode_event(event: Event, now: datetime) -> tuple[bytes, dict[str, str]]:
+    """Writes an event as a CloudEvent in Pub/Sub's binary mode.
 
     https://github.com/google/knative-gcp/blob/main/docs/spec/pubsub-protocol-binding.md (documented)
 
     Returns:
         The data and the attributes of the message.
     """
-    source = re.match(r"projects/[^/]+/instances/[^/]+", result.subject)
+    source = re.match(r"projects/[^/]+/instances/[^/]+", event.subject)
     attributes = {
         "content-type": "application/json",
         "ce-specversion": "1.0",
-        "ce-id": result.event_id,
-        "ce-type": result.event_type,
+        "ce-id": event.event_id,
+        TYPE_ATTRIBUTE: TYPE_PREFIX + event.outcome.lower().replace("_", "-"),
         "ce-source": "//spanner.googleapis.com/" + (source.group() if source else ""),
-        "ce-subject": shortened(result.subject, ATTRIBUTE_BYTES_MAX),
+        "ce-subject": event.subject,
         "ce-time": now.isoformat(),
     }
-    return msgspec.json.encode(result, enc_hook=str), attributes
+    document = msgspec.to_builtins(event, enc_hook=str)
+    for claim in ("requested_by", "reason"):
+        if (said := document["trigger"].pop(claim, None)) is not None:
+            document[claim] = said
+    return msgspec.json.encode(document), {
+        name: shortened(text, ATTRIBUTE_BYTES_MAX) for name, text in attributes.items()
+    }
 
 
 def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
@@ -279,18 +285,18 @@ def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
         message_id, publish_time = (headers.get(_METADATA + name, "") for name in ("message-id", "publish-time"))
         return _Envelope(_Message(body, dict(headers), message_id, publish_time)), ""
     source = headers.get("ce-source", "").removeprefix(_EVENTARC_SOURCE)
-    topic = source if _is_topic(source) else ""
+    topic = _named(TopicName, source) or ""
     try:
-        document = documents.read(body)
+        document = _read(body)
         if "specversion" in document and "message" not in document:
             source = str(document.get("source")).removeprefix(_EVENTARC_SOURCE)
             # With its prefix it is no topic's name, and so not the one of the follow-ups either.
-            topic = topic or (_EVENTARC_SOURCE + source if _is_topic(source) else "")
+            topic = topic or (_EVENTARC_SOURCE + source if _named(TopicName, source) else "")
             document = _event_data(document)
         document["message"]  # without one it is no push
     except (BadMessageError, KeyError) as error:
         raise BadMessageError("data", body.decode(errors="replace"), NO_PUSH) from error
-    envelope: _Envelope = documents.convert(document, _Envelope)
+    envelope: _Envelope = _convert(document, _Envelope)
     return envelope, topic
 
 
@@ -301,7 +307,7 @@ def _event_data(event: dict[str, object]) -> dict[str, object]:
     """
     if isinstance(data := event.get("data"), dict):
         return data
-    return documents.read(documents.convert(event.get("data_base64"), bytes))
+    return _read(_convert(event.get("data_base64"), bytes))
 
 
 def _publish_time(text: str, now: datetime) -> datetime | None:
@@ -313,12 +319,83 @@ def _publish_time(text: str, now: datetime) -> datetime | None:
     return time.astimezone(UTC) if now - KEPT_MAX <= time <= now + AHEAD_MAX else None
 
 
-def _is_topic(text: str) -> bool:
-    return documents.name(TopicName, text) is not None
-
-
 def _hashed(data: bytes) -> str:
     return f"body-{hashlib.sha256(data).hexdigest()[:16]}"
+
+
+def _read(data: bytes, bytes_max: int | None = None, *, by_hand: bool = False) -> dict[str, object]:
+    """Reads a JSON object, without the fields that are null and without a byte order mark.
+
+    What a person may have written is read twice, as no program names one field twice.
+    """
+    data = data.removeprefix(_BYTE_ORDER_MARK)
+    if not data:
+        raise BadMessageError("data", "", "must not be empty")
+    if bytes_max is not None and len(data) > bytes_max:
+        raise BadMessageError("data", f"{len(data)} bytes", f"must have at most {bytes_max} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise BadMessageError("data", repr(data), "must be UTF-8") from error
+    try:
+        # A strict reader: it knows no NaN, and no half of a surrogate pair, which no event could quote.
+        document = _without_nulls(msgspec.json.decode(text))
+        if by_hand:
+            json.loads(text, object_pairs_hook=_without_doubles)
+    except msgspec.DecodeError as error:
+        raise BadMessageError("data", text, broken_json(text)) from error
+    except RecursionError as error:
+        raise BadMessageError("data", text, f"must not be nested more than {NESTING_MAX} deep") from error
+    if not isinstance(document, dict):
+        raise BadMessageError("data", text, "must be a JSON object")
+    return document
+
+
+def _without_nulls(value: object, depth: int = 0) -> object:
+    """Drops every field that is null, which says the same as none; and refuses what is nested beyond all sense."""
+    if depth > NESTING_MAX:
+        raise RecursionError
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner, depth + 1) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(inner, depth + 1) for inner in value]
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuses an object that names one field twice: which of the two was meant, nobody can know."""
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise BadMessageError(doubled, [value for name, value in pairs if name == doubled], "is given twice")
+    return document
+
+
+def _convert(document: object, into: Any) -> Any:  # noqa: ANN401 a union is no type to mypy; the callers say it again
+    """Makes what was read a value of a type; where it is none, the field that is wrong is named."""
+    try:
+        return msgspec.convert(document, into, dec_hook=_decode_own_type)
+    except msgspec.ValidationError as error:
+        raise explained(str(error), document) from error
+
+
+def _decode_own_type(into: type, value: object) -> object:
+    if not isinstance(value, str):
+        # msgspec's own words for the same mistake.
+        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")  # noqa: TRY004 msgspec adds the path to it
+    if issubclass(into, Name):
+        return into(value)
+    assert into is Duration  # noqa: S101 there is no third type of ours
+    return Duration.parse(value)
+
+
+def _named(kind: type[_N], text: str | None) -> _N | None:
+    """A name, if a text is one."""
+    try:
+        return kind(text or "")
+    except ValueError:
+        return None
 
 
 def _check_figures(message: msgspec.Struct, path: str = "") -> None:

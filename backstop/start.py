@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from backstop import find, pacing
-from backstop.chain import following, give_up_at, limit, next_wait
+from backstop import polling, selection
 from backstop.commands import RETENTION_MAX, RETENTION_MIN, Start
-from backstop.context import At, Report
-from backstop.deletion import EXPIRY_MARGIN
 from backstop.durations import duration_text
-from backstop.errors import CallError, RefusedError, TransientError
-from backstop.follow_ups import FanOut, Look
-from backstop.lifecycle import CLOCK_MARGIN, GRACE, Intent, Outcome, state_of
+from backstop.errors import RefusedError, TransientError
+from backstop.events import Databases, Outcome, of_command, of_operation
+from backstop.execute import Context, Report
+from backstop.followups import FanOut, Intent, Poll
+from backstop.handlers import give_up_at, limit
+from backstop.lifecycle import CLOCK_MARGIN, EXPIRY_MARGIN, GRACE, Action, Case, Decision, state_of
 from backstop.names import DatabaseName
-from backstop.results import Databases, ErrorText, of_command, of_operation
+from backstop.operations import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from backstop.names import BackupName
-    from backstop.pacing import Expectation
-    from backstop.ports import Backup, Operation
+    from backstop.operations import Backup, Operation
+    from backstop.polling import Expectation
 
 FAN_OUT_BYTES_MAX = 200_000
 """What a chain of starts may carry along of its databases, in bytes of JSON: their ids, and why some were not started.
@@ -55,7 +55,7 @@ class NotStartedError(Exception):
     """
 
     def __init__(
-        self, why: str, said: ErrorText | None = None, twin: Operation | None = None, field: str | None = None
+        self, why: str, said: Failure | None = None, twin: Operation | None = None, field: str | None = None
     ) -> None:
         super().__init__(why)
         self.said = said
@@ -63,38 +63,40 @@ class NotStartedError(Exception):
         self.field = field
 
 
-def start(command: Start, at: At) -> Report:
+def start(command: Start, context: Context) -> Report:
     """Starts a backup and follows it, or attaches to the one that this message has already started.
 
     For a whole instance it only has the chain begin that does so for each database.
     """
     if command.database is None:
-        wait = at.schedule(FanOut(trigger=at.trigger, step=1, command=command), timedelta(0))
-        return Report(step=0, next_look=wait, note=f"The databases of {command.instance} are listed next.")
+        wait = context.schedule(FanOut(trigger=context.trigger, step=1, command=command), timedelta(0))
+        return Report(step=0, next_poll=wait, note=f"The databases of {command.instance} are listed next.")
     database = command.database
-    backup = backup_name(command, database, at)
+    backup = _backup_name(command, database, context)
     if command.dry_run:
-        return _dry_start(command, database, backup, at)
+        return _rehearse(command, database, backup, context)
     try:
-        operation, expected = attempt(command, database, backup, at)
+        operation, expected = _attempt(command, database, backup, context)
     except NotStartedError as error:
         why = f"Google refused: {error.said.message}" if error.said else f"Did not start {backup}: {error}."
-        rejected = replace(of_command(Outcome.REJECTED, why, at.trigger, command, error.said), field=error.field)
+        rejected = replace(of_command(Outcome.REJECTED, why, context.trigger, command, error.said), field=error.field)
         if error.twin is not None:
             if error.said is not None:
                 why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it."
             rejected = replace(rejected, detail=why, operation=error.twin.name, severity="WARNING")
-        at.tell(rejected)
+        context.publish(rejected)
         return Report(database=database, error=error.said)
-    return follow_new(command, operation, expected, at)
+    return _follow(command, operation, expected, context)
 
 
-def backup_name(command: Start, database: DatabaseName, at: At) -> BackupName:
+def _backup_name(command: Start, database: DatabaseName, context: Context) -> BackupName:
     """The name of the backup that this command makes of this database."""
-    return database.instance.backup(command.backup_id or find.derived_backup_id(database, at.trigger))
+    return database.instance.backup(command.backup_id or selection.derived_backup_id(database, context.trigger))
 
 
-def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) -> tuple[Operation, Expectation | None]:
+def _attempt(
+    command: Start, database: DatabaseName, backup: BackupName, context: Context
+) -> tuple[Operation, Expectation | None]:
     """The operation that this message started, started now if no earlier delivery did it.
 
     Returns:
@@ -105,61 +107,57 @@ def attempt(command: Start, database: DatabaseName, backup: BackupName, at: At) 
             database's one slot, say.
         RefusedError: Google doesn't let us see whether an earlier delivery started it.
     """
-    operations = at.ports.spanner.list_operations(database.instance, database=database).operations
-    expected = pacing.expectation(operations, database)
-    mine = _own(command, operations, database, backup, at)
+    spanner = context.ports.spanner
+    operations = spanner.list_operations(database.instance, database=database).operations
+    expected = polling.expectation(operations, database)
+    mine = _own(command, operations, database, backup, context)
     if mine is not None:
         return mine, expected
-    if late := _too_late(command, at):
+    if late := _too_late(command, context):
         raise NotStartedError(late)
     try:
-        operation = at.ports.spanner.create_backup(
+        operation = spanner.create_backup(
             database,
             backup,
-            expire_time=_expire_time(command, at),
+            expire_time=_expire_time(command, context),
             version_time=command.version_time,
             encryption=command.encryption,
         )
     except RefusedError as error:
         if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
-            what = ErrorText(error.code, said(error))
-            raise NotStartedError(f"{what.code}: {what.message}", what, field=error.field) from error
+            said = Failure(error.code, error.explained)
+            raise NotStartedError(f"{said.code}: {said.message}", said, field=error.field) from error
         # A delivery of the same message may have been faster than this one.
-        operations = at.ports.spanner.list_operations(database.instance, database=database).operations
-        mine = _own(command, operations, database, backup, at)
+        operations = spanner.list_operations(database.instance, database=database).operations
+        mine = _own(command, operations, database, backup, context)
         if mine is None:
-            raise _refused(command, error, operations, backup, at) from error
+            raise _refused(command, error, operations, backup, context) from error
         operation = mine
     return operation, expected
 
 
 def _refused(
-    command: Start, error: RefusedError, operations: Sequence[Operation], backup: BackupName, at: At
+    command: Start, error: RefusedError, operations: Sequence[Operation], backup: BackupName, context: Context
 ) -> Exception:
     """What it means that Spanner's one slot or the name is taken, and no operation in the list is ours."""
-    found = at.find_backup(backup)
-    if found is not None and (command.backup_id is None or find.is_marked(found, at.trigger)):
+    found = context.find_backup(backup)
+    if found is not None and (command.backup_id is None or selection.is_marked(found, context.trigger)):
         return TransientError("UNAVAILABLE", f"{backup} is ours, and its operation is not listed yet")
-    held = error.message + _holder(operations, backup, error.code)
-    twin = _twin(command, operations, found, at)
-    return NotStartedError(f"{error.code}: {held}", ErrorText(error.code, held), twin)
+    held = error.failure.message + _holder(operations, backup, error.code)
+    twin = _twin(command, operations, found, context)
+    return NotStartedError(f"{error.code}: {held}", Failure(error.code, held), twin)
 
 
-def _too_late(command: Start, at: At) -> str:
+def _too_late(command: Start, context: Context) -> str:
     """Why a start is not to begin any more; empty if it may."""
-    late = at.now - at.trigger.publish_time
+    late = context.now - context.trigger.publish_time
     if command.start_within is None or late <= command.start_within:
         return ""
     return f"the message came {duration_text(late)} after it was published, more than {command.start_within}"
 
 
-def said(error: CallError) -> str:
-    """Google's words, and the fields of the request that it objects to."""
-    return "; ".join([error.message, *(f"{field}: {what}" for field, what in error.violations)])
-
-
 def _own(
-    command: Start, operations: Sequence[Operation], database: DatabaseName, backup: BackupName, at: At
+    command: Start, operations: Sequence[Operation], database: DatabaseName, backup: BackupName, context: Context
 ) -> Operation | None:
     """The operation that an earlier delivery of this message started; None if none did.
 
@@ -169,19 +167,19 @@ def _own(
     start that somebody has cancelled begin anew.
     """
     if command.backup_id is None:
-        return find.derived_attempt(operations, database, at.trigger)
+        return selection.derived_attempt(operations, database, context.trigger)
     same_name = [one for one in operations if one.backup == backup]
     gone = False
     for one in reversed(same_name):
         made = one.response
         if made is None and one.error is None and one is same_name[0]:
-            made = at.find_backup(backup)
+            made = context.find_backup(backup)
             gone = made is None or made.database != database
             if made is None and not one.done and one.cancel_time is None:
                 raise TransientError("NOT_FOUND", f"{one.name} runs, and its backup can't be found")
-        if made is not None and find.is_marked(made, at.trigger):
+        if made is not None and selection.is_marked(made, context.trigger):
             return one
-    published = at.trigger.publish_time
+    published = context.trigger.publish_time
     # What is being cancelled and isn't marked is another's, unless its backup is gone.
     nothing = [one for one in same_name if one.response is None and (one.done or one is not same_name[0] or gone)]
     near = [one for one in nothing if one.start_time >= published - CLOCK_MARGIN]
@@ -191,131 +189,126 @@ def _own(
     return near[-1] if near else None
 
 
-def _twin(command: Start, operations: Sequence[Operation], found: Backup | None, at: At) -> Operation | None:
+def _twin(command: Start, operations: Sequence[Operation], found: Backup | None, context: Context) -> Operation | None:
     """The operation of an equal command that came just before: a publisher may have published twice.
 
     Under a name that both give, the backup's expiry tells it from one that a person began.
     """
     for one in operations:
-        if one.done or abs(one.start_time - at.trigger.publish_time) > GRACE:
+        if one.done or abs(one.start_time - context.trigger.publish_time) > GRACE:
             continue
         named = found is not None and one.backup == found.name and found.expire_time.microsecond % 1000 != 0
-        if named if command.backup_id is not None else find.is_derived(one):
+        if named if command.backup_id is not None else selection.is_derived(one):
             return one
     return None
 
 
-def follow_new(command: Start, operation: Operation, expected: Expectation | None, at: At) -> Report:
+def _follow(command: Start, operation: Operation, expected: Expectation | None, context: Context) -> Report:
     """Schedules the first poll of an operation that a start made, and publishes that it has started."""
-    look = Look(
-        trigger=at.trigger,
+    poll = Poll(
+        trigger=context.trigger,
         step=0,
         operation=operation.name,
         database=operation.database,
         intent=Intent.KEEP,
-        cancel_at=limit(command.cancel_after, operation, at.trigger.publish_time),
+        unwanted_from=limit(command.cancel_after, operation, context.trigger.publish_time),
         if_created=command.if_created,
-        give_up_at=give_up_at(operation, at),
+        give_up_at=give_up_at(operation, context),
         expected_seconds=int(expected.length.total_seconds()) if expected else None,
-        expected_spread=round(expected.spread, 3) if expected else pacing.HISTORY_SPREAD,
+        expected_spread=round(expected.spread, 3) if expected else 0.0,
     )
-    wait = timedelta(0) if operation.done else next_wait(at, look, operation)
-    at.schedule(following(at, look, operation), wait)
+    case = Case(poll, context.now, operation)
+    later, wait = polling.after(case, Decision(state_of(case), Action.POLL, Outcome.STARTED), context.settings)
+    wait = context.schedule(later, timedelta(0) if operation.done else wait)
     detail = f"Started {operation.backup} of {operation.database}."
-    at.tell(of_operation(Outcome.STARTED, detail, at.trigger, operation))
-    return Report(
-        operation=operation.name, database=operation.database, state=state_of(operation), step=0, next_look=wait
-    )
+    context.publish(of_operation(Outcome.STARTED, detail, context.trigger, operation))
+    return Report(operation=operation.name, database=operation.database, state=state_of(case), step=0, next_poll=wait)
 
 
-def fan_out_step(fan_out: FanOut, at: At) -> Report:
+def fan_out(message: FanOut, context: Context) -> Report:
     """Lists the databases, starts the backup of the next one, or tells what became of them all."""
-    if fan_out.left is None:
-        return _list(fan_out, at)
-    if not fan_out.left:
-        return _sum_up(fan_out, at)
-    database_id = fan_out.left[0]
-    database = DatabaseName(f"{fan_out.instance}/databases/{database_id}")
-    backup = backup_name(fan_out.command, database, at)
-    later = replace(fan_out, step=fan_out.step + 1, left=fan_out.left[1:], failures=0)
+    if message.left is None:
+        return _list(message, context)
+    if not message.left:
+        return _sum_up(message, context)
+    database_id = message.left[0]
+    database = DatabaseName(f"{message.instance}/databases/{database_id}")
+    backup = _backup_name(message.command, database, context)
+    later = replace(message, step=message.step + 1, left=message.left[1:], failures=0)
     try:
-        operation, expected = attempt(fan_out.command, database, backup, at)
+        operation, expected = _attempt(message.command, database, backup, context)
     except NotStartedError as error:
-        refused = {**fan_out.refused, database_id: reason(fan_out, str(error))}
-        wait = at.schedule(replace(later, refused=refused), timedelta(0))
-        return Report(database=database, step=fan_out.step, next_look=wait, note=f"Did not start {backup}: {error}.")
-    at.schedule(replace(later, started=(*fan_out.started, database_id)), timedelta(0))
-    return replace_report(follow_new(fan_out.command, operation, expected, at), step=fan_out.step)
+        refused = {**message.refused, database_id: reason(message, str(error))}
+        wait = context.schedule(replace(later, refused=refused), timedelta(0))
+        return Report(database=database, step=message.step, next_poll=wait, note=f"Did not start {backup}: {error}.")
+    context.schedule(replace(later, started=(*message.started, database_id)), timedelta(0))
+    return replace_report(_follow(message.command, operation, expected, context), step=message.step)
 
 
-def _list(fan_out: FanOut, at: At) -> Report:
-    command = fan_out.command
-    databases = at.ports.spanner.list_databases(fan_out.instance)
-    found, idle = find.matching(databases, command.databases)
+def _list(message: FanOut, context: Context) -> Report:
+    command = message.command
+    found, idle = selection.matching(context.ports.spanner.list_databases(message.instance), command.databases)
     refused = dict.fromkeys(idle, "no database of the instance matches")
-    later = replace(fan_out, step=fan_out.step + 1, left=tuple(found), refused=refused, failures=0)
-    why = ""
-    if not found:
-        why = f"no database of {fan_out.instance} matches"
-    elif _reason_bytes(later) < REASON_BYTES_MIN:
-        why = f"{len(found)} databases are more than one start can keep account of; name fewer of them"
-        refused = {}
+    later = replace(message, step=message.step + 1, left=tuple(found), refused=refused, failures=0)
+    why = "" if found else f"no database of {message.instance} matches"
+    if found and _reason_bytes(later) < REASON_BYTES_MIN:
+        why, refused = f"{len(found)} databases are more than one start can keep account of; name fewer of them", {}
     if why:
-        rejected = of_command(Outcome.REJECTED, f"Started nothing, as {why}.", at.trigger, command)
-        at.tell(replace(rejected, databases=Databases((), refused)))
-        return Report(step=fan_out.step)
+        rejected = of_command(Outcome.REJECTED, f"Started nothing, as {why}.", context.trigger, command)
+        context.publish(replace(rejected, databases=Databases((), refused)))
+        return Report(step=message.step)
     if command.dry_run:
         would = f"Would start a backup of each of {len(found)} databases: {', '.join(found)}."
-        at.tell(of_command(Outcome.DRY_RUN, would, at.trigger, command))
-        return Report(step=fan_out.step)
-    wait = at.schedule(later, timedelta(0))
-    return Report(step=fan_out.step, next_look=wait, note=f"Starting the backups of {len(found)} databases.")
+        context.publish(of_command(Outcome.DRY_RUN, would, context.trigger, command))
+        return Report(step=message.step)
+    wait = context.schedule(later, timedelta(0))
+    return Report(step=message.step, next_poll=wait, note=f"Starting the backups of {len(found)} databases.")
 
 
-def _reason_bytes(fan_out: FanOut) -> int:
+def _reason_bytes(message: FanOut) -> int:
     """How many bytes each reason may have, so that the follow-up stays within its bound; the same at every step."""
-    ids = [*(fan_out.left or ()), *fan_out.started, *fan_out.refused]
+    ids = [*(message.left or ()), *message.started, *message.refused]
     quoted = len(msgspec.json.encode(ids)) + 2 * len(ids)
     return min((FAN_OUT_BYTES_MAX - quoted) // max(len(ids), 1), REASON_BYTES_MAX)
 
 
-def reason(fan_out: FanOut, why: str) -> str:
+def reason(message: FanOut, why: str) -> str:
     """As much of why a backup was not started as the account of them all has room for, counted as JSON."""
-    bytes_max = _reason_bytes(fan_out)
+    bytes_max = _reason_bytes(message)
     while (over := len(msgspec.json.encode(why)) - bytes_max) > 0:
         # A character has at most 6 bytes in JSON.
         why = why[: -max(over // 6, 1)]
     return why
 
 
-def _sum_up(fan_out: FanOut, at: At) -> Report:
-    outcome = Outcome.STARTED if fan_out.started else Outcome.REJECTED
-    detail = f"Started {len(fan_out.started)} backups."
-    if fan_out.refused:
-        detail += f" Not started: {', '.join(fan_out.refused)}."
-    result = of_command(outcome, detail, at.trigger, fan_out.command)
-    at.tell(replace(result, databases=Databases(fan_out.started, fan_out.refused)))
-    return Report(step=fan_out.step)
+def _sum_up(message: FanOut, context: Context) -> Report:
+    outcome = Outcome.STARTED if message.started else Outcome.REJECTED
+    detail = f"Started {len(message.started)} backups."
+    if message.refused:
+        detail += f" Not started: {', '.join(message.refused)}."
+    event = of_command(outcome, detail, context.trigger, message.command)
+    context.publish(replace(event, databases=Databases(message.started, message.refused)))
+    return Report(step=message.step)
 
 
-def _dry_start(command: Start, database: DatabaseName, backup: BackupName, at: At) -> Report:
-    operations = at.ports.spanner.list_operations(database.instance, database=database).operations
-    expire_time = _expire_time(command, at)
+def _rehearse(command: Start, database: DatabaseName, backup: BackupName, context: Context) -> Report:
+    operations = context.ports.spanner.list_operations(database.instance, database=database).operations
+    expire_time = _expire_time(command, context)
     detail = f"Would start {backup} of {database}, to expire at {expire_time:%Y-%m-%d %H:%M} UTC"
-    if late := _too_late(command, at):
+    if late := _too_late(command, context):
         detail = f"Would not start {backup} of {database}, as {late}"
-    elif at.find_backup(backup) is not None:
+    elif context.find_backup(backup) is not None:
         detail = f"Would not start {backup} of {database}, as a backup of that name is there"
-    would = of_command(Outcome.DRY_RUN, f"{detail}{_holder(operations, backup)}.", at.trigger, command)
-    at.tell(replace(would, backup=backup))
+    would = of_command(Outcome.DRY_RUN, f"{detail}{_holder(operations, backup)}.", context.trigger, command)
+    context.publish(replace(would, backup=backup))
     return Report(database=database)
 
 
-def _expire_time(command: Start, at: At) -> datetime:
+def _expire_time(command: Start, context: Context) -> datetime:
     """When the backup is to expire: its retention from now, kept off the edges of what Spanner accepts, and marked."""
-    retention = command.retention or at.settings.retention
-    expire_time = at.now + min(max(retention, RETENTION_MIN + EXPIRY_MARGIN), RETENTION_MAX - EXPIRY_MARGIN)
-    return expire_time.replace(microsecond=find.fingerprint(at.trigger))
+    retention = command.retention or context.settings.retention
+    expire_time = context.now + min(max(retention, RETENTION_MIN + EXPIRY_MARGIN), RETENTION_MAX - EXPIRY_MARGIN)
+    return expire_time.replace(microsecond=selection.fingerprint(context.trigger))
 
 
 def _holder(operations: Sequence[Operation], backup: BackupName, code: str = "") -> str:

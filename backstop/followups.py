@@ -1,48 +1,53 @@
-"""The function's messages to itself. They carry intent and bookkeeping; what is true, Spanner says at every look."""
+"""The function's messages to itself. They carry intent and bookkeeping; what is true, Spanner says at every poll."""
 
 from __future__ import annotations
 
+import enum
 import hashlib
 from datetime import datetime
 from typing import Literal, assert_never
 
 from msgspec import Struct
 
-from backstop.commands import Cancel, Command, Follow, IfCreated, Start, Sweep
+from backstop.commands import Cancel, Follow, IfCreated, Start, Sweep
 from backstop.errors import BadMessageError
-from backstop.lifecycle import Intent
+from backstop.events import Outcome, Trigger
 from backstop.names import DatabaseName, InstanceName, OperationName
-from backstop.pacing import HISTORY_SPREAD
 
-VERSION: Literal[1] = 1
+VERSION = 1
 """The version of the format. A revision reads its own and must know the former one while messages are under way."""
 
 
-class Trigger(Struct, frozen=True):
-    """The command that started it all.
+class Intent(enum.StrEnum):
+    """Whether the backup is wanted."""
 
-    Attributes:
-        message_id: Pub/Sub's id of the command's message, unique within its topic.
-        publish_time: When Pub/Sub accepted it, by Google's clock; the time that decides what the command can mean.
-        topic: The topic's full name; empty if the push didn't say.
-    """
-
-    message_id: str
-    publish_time: datetime
-    topic: str = ""
+    KEEP = "KEEP"
+    CANCEL = "CANCEL"
 
 
-class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
-    """Look at this operation again.
+class _FollowUp(Struct, tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
+    """What every follow-up says.
 
     Attributes:
         trigger: The command on whose behalf.
-        step: How many looks came before, this one included.
+        step: How many follow-ups there were, this one included.
+        failures: How often in a row Google has refused what it asks for.
+    """
+
+    trigger: Trigger
+    step: int
+    failures: int = 0
+
+
+class Poll(_FollowUp, frozen=True, kw_only=True, tag="poll"):
+    """Poll this operation.
+
+    Attributes:
         operation: The attempt.
-        database: What it backs up; None where Spanner could not be asked.
+        database: The database; None where Spanner could not be asked.
         intent: Whether the backup is wanted.
-        cancel_at: An end no earlier than this, by Spanner's clock, is one of an unwanted backup; None: it is wanted.
-        if_created: What becomes of a backup that is not wanted and completed all the same.
+        unwanted_from: An end no earlier than this, by Spanner's clock, is one of an unwanted backup; None: no end is.
+        if_created: What to do with a backup that is not wanted and completed all the same.
         include_scheduled: Whether one made by a native schedule may be stopped and deleted.
         give_up_at: When the chain ends, whatever has become of the operation.
         expected_seconds: How long it should take from its start, judging by earlier ones; None: nothing is known.
@@ -51,71 +56,45 @@ class Look(Struct, tag="look", tag_field="kind", frozen=True, kw_only=True, omit
         percent_seconds: How long after the operation's start it was first seen.
         seen_running: Whether a delivery of this command has seen the operation run.
         missing: What the last poll did not find.
-        blocked: Whether `DELETE_BLOCKED` has been reported.
-        failures: How many looks in a row Google has refused.
-        v: The version of the format.
+        told: The outcomes on the way that this chain has published.
     """
 
-    trigger: Trigger
-    step: int
     operation: OperationName
     intent: Intent
     give_up_at: datetime
     database: DatabaseName | None = None
-    cancel_at: datetime | None = None
+    unwanted_from: datetime | None = None
     if_created: IfCreated = IfCreated.DELETE
     include_scheduled: bool = False
     expected_seconds: int | None = None
-    expected_spread: float = HISTORY_SPREAD
+    expected_spread: float = 0.0
     percent: int | None = None
     percent_seconds: int = 0
     seen_running: bool = False
     missing: Literal["operation", "backup"] | None = None
-    blocked: bool = False
-    failures: int = 0
-    v: Literal[1] = VERSION
+    told: tuple[Outcome, ...] = ()
 
 
-class PutBack(Struct, tag="put-back", tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
-    """Carry out this command, which could not be carried out before.
+class Retry(_FollowUp, frozen=True, kw_only=True, tag="retry"):
+    """Carry out this command, as it was given, which could not be carried out before."""
 
-    Attributes:
-        trigger: The message that the command came in.
-        step: How often it has been put back, this time included.
-        command: The command as it was given.
-        failures: How often in a row.
-        v: The version of the format.
-    """
-
-    trigger: Trigger
-    step: int
     command: Start | Cancel | Follow | Sweep
-    failures: int = 0
-    v: Literal[1] = VERSION
 
 
-class FanOut(Struct, tag="fan-out", tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
+class FanOut(_FollowUp, frozen=True, kw_only=True, tag="fan-out"):
     """List an instance's databases, then start the backups of those that are left, one a delivery.
 
     Attributes:
-        trigger: The message that the command came in.
-        step: How many deliveries came before, this one included.
         command: The command as it was given, for the whole instance.
         left: The ids of the databases still to be started, in order; None: they are still to be listed.
         started: The ids of those whose backup was started.
         refused: For each id whose backup was not started, why not.
-        failures: How often in a row Google has refused to list them or to look at the next one.
-        v: The version of the format.
     """
 
-    trigger: Trigger
-    step: int
     command: Start
     left: tuple[str, ...] | None = None
     started: tuple[str, ...] = ()
     refused: dict[str, str] = {}
-    failures: int = 0
-    v: Literal[1] = VERSION
 
     def __post_init__(self) -> None:
         """Checks what a follow-up of ours always holds, as whoever may publish to its topic can write another."""
@@ -134,7 +113,7 @@ class FanOut(Struct, tag="fan-out", tag_field="kind", frozen=True, kw_only=True,
         return self.command.instance
 
 
-FollowUp = Look | PutBack | FanOut
+FollowUp = Poll | Retry | FanOut
 
 
 def identity(follow_up: FollowUp, again: str = "") -> str:
@@ -147,35 +126,20 @@ def identity(follow_up: FollowUp, again: str = "") -> str:
 
     Args:
         follow_up: What is to be named.
-        again: For what is put back: the period in which it is due. A put-back of the same that still waits has the
-            same name, however many deliveries make one, and one that has come and gone hasn't.
+        again: For what is retried: the period in which it is due. A retry of the same that still waits has the same
+            name, however many deliveries make one, and one that has come and gone hasn't.
 
     Returns:
         64 hexadecimal digits: a valid task id.
     """
     match follow_up:
-        case Look(operation=operation, step=step):
-            about = f"look {operation}\n{step}"
-        case PutBack(command=command):
-            about = f"put-back {target(command)}"
+        case Poll(operation=operation, step=step):
+            about = f"poll {operation}\n{step}"
+        case Retry(command=command):
+            about = f"retry {command.target}"
         case FanOut(instance=instance, step=step):
             about = f"fan-out {instance}\n{step}"
         case _:
             assert_never(follow_up)
     text = f"{follow_up.trigger.topic}\n{follow_up.trigger.message_id}\n{about}\n{again}"
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def target(command: Command) -> str:
-    """The full name of what a command is about."""
-    match command:
-        case Start(database=database, instance=instance):
-            return str(database or instance)
-        case Cancel(operation=operation, backup=backup, database=database):
-            return str(operation or backup or database)
-        case Follow(operation=operation, backup=backup, database=database):
-            return str(operation or backup or database)
-        case Sweep(instance=instance):
-            return str(instance)
-        case _:
-            assert_never(command)

@@ -1,4 +1,4 @@
-"""Which operation a command means. Spanner's list is the record; nothing here asks it, the caller did."""
+"""Which operation a command means. Spanner's list is the record; nothing here reads it, the caller did."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from backstop.lifecycle import CLOCK_MARGIN, GRACE
 from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId, backup_stem
+from backstop.sentences import when
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from backstop.follow_ups import Trigger
+    from backstop.commands import Cancel
+    from backstop.events import Trigger
     from backstop.names import DatabaseName
-    from backstop.ports import Backup, Operation
+    from backstop.operations import Backup, Listing, Operation, Unhandled
 
 ID_DIGITS = 8
 """Hexadecimal digits of a derived id that stand for the message: two of one database and second differ, but for one
@@ -37,7 +39,7 @@ def derived_backup_id(database: DatabaseName, trigger: Trigger) -> BackupId:
 def derived_attempt(operations: Sequence[Operation], database: DatabaseName, trigger: Trigger) -> Operation | None:
     """The operation that an earlier delivery of a start without a `backup_id` made; None if none did.
 
-    Its id tells, by the message's digits. The time in it doesn't count, as Pub/Sub may bring a message again with
+    Its id tells, by the message's digits. The time in it doesn't count, as Pub/Sub may deliver a message again with
     another publish time. https://github.com/googleapis/google-cloud-go/issues/1174 (seen)
     """
     pattern = _derived_form(database, _digest(trigger).hex()[:ID_DIGITS])
@@ -101,7 +103,7 @@ class Choice:
 def choose(operations: Sequence[Operation], published: datetime) -> Choice:
     """What a command published then can mean.
 
-    How things stood then decides, and not how they stand when the message arrives: brought again hours later, it must
+    How things stood then decides, and not how they stand when the message arrives: delivered again hours later, it must
     not turn to another operation, nor act after it was turned down. Pub/Sub's clock and Spanner's may differ, and the
     publish time comes in whole milliseconds, cut; so a command that finds nothing that ran may mean what began just
     after it. https://cloud.google.com/pubsub/docs/push#receive_push (documented: the time's form)
@@ -123,6 +125,41 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
     )
 
 
+def meant(command: Cancel, listing: Listing, choice: Choice, published: datetime) -> Operation | str | None:
+    """The operation that a cancel by database or backup means, or why none is to be touched; None if none is there.
+
+    Whatever is turned down here is turned down whenever the message comes again: it is decided by what ran when it was
+    published, and never by what has become of it since. An operation that has come to nothing since is left out only
+    where it can't have been one of several that ran.
+    """
+    # A copy is nobody's backup of a database. What can't be read may be anything.
+    unhandled = [one for one in listing.unhandled if command.backup is not None or not one.is_copy]
+    alive = [one for one in choice.pool if one.error is None]
+    stopped = [one for one in choice.pool if one.cancel_time is not None and one.cancel_time >= published]
+    found = choice.pool if command.include_scheduled else (alive or stopped or choice.pool)[: max(len(alive), 1)]
+    doubtful = [*(one.name for one in choice.rivals), *(one.name for one in unhandled)]
+    if len(found) == 1 and (not found[0].done or (found[0].error and found[0] in stopped) or not doubtful):
+        return found[0]
+    if found:
+        names = ", ".join([*(one.name for one in found), *doubtful])
+        return f"Cancelled nothing, as any of these may be meant: {names}. Name the operation."
+    if any(not one.done or one.backup == command.backup for one in unhandled):
+        return f"Cancelled nothing. {left_alone(unhandled)}"
+    late = choice.late if command.backup is not None else None
+    doubtful = [*(one.name for one in choice.younger), *(one.name for one in unhandled)]
+    if late is None or not doubtful:
+        return late
+    return (
+        f"Deleted nothing, as it is in doubt which operation is meant: {late.name} ended at {when(late.end_time)}, and"
+        f" there is {', '.join(doubtful)}. Name the operation."
+    )
+
+
+def left_alone(unhandled: Iterable[Unhandled]) -> str:
+    """Which operations Backstop leaves alone, and why."""
+    return " ".join(f"{one.name} is left alone: {one.why}." for one in unhandled)
+
+
 def newest(operations: Sequence[Operation], published: datetime) -> Operation | None:
     """The operation that a `follow` published then means: the newest that ran, or else the one that began last."""
     # What is complete, and by these clocks began after the command, is nobody's to stop.
@@ -131,38 +168,11 @@ def newest(operations: Sequence[Operation], published: datetime) -> Operation | 
     return pool[0] if pool else max(before, key=lambda one: one.start_time, default=None)
 
 
-def _asked_for_later(operation: Operation, published: datetime) -> bool:
-    """Whether a start that was published after the command made the operation; its backup's derived name says when.
-
-    Both times are Pub/Sub's, so no difference of clocks comes in.
-    """
-    if not is_derived(operation):
-        return False
-    _, day, time, _ = operation.backup.backup_id.rsplit("-", 3)
-    return f"{day}-{time}" > f"{published:%Y%m%d-%H%M%S}"
-
-
-def _ended_at_once(operation: Operation, published: datetime) -> bool:
-    """Whether an operation was cancelled and ended within the clocks' margin before a command."""
-    end, cancel, since = operation.end_time, operation.cancel_time, published - CLOCK_MARGIN
-    return cancel is not None and end is not None and since <= cancel <= end <= published
-
-
 def ran(operation: Operation, published: datetime) -> bool:
     """Whether an operation ran when a command was published; one that ended nobody knows when didn't."""
     if operation.start_time > published:
         return False
     return operation.end_time > published if operation.end_time is not None else not operation.done
-
-
-def is_over(operation: Operation) -> bool:
-    """Whether an operation has ended without a backup, so that nothing can be done about it."""
-    return operation.error is not None
-
-
-def is_scheduled(operation: Operation) -> bool:
-    """Whether the operation's result says that a native schedule made it; while it runs, only the backup says so."""
-    return operation.response is not None and bool(operation.response.schedules)
 
 
 def matching(databases: Sequence[DatabaseName], patterns: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -180,3 +190,20 @@ def matching(databases: Sequence[DatabaseName], patterns: Sequence[str]) -> tupl
     found = [database_id for database_id in ids if any(fnmatch.fnmatchcase(database_id, p) for p in wanted)]
     idle = [pattern for pattern in patterns if not any(fnmatch.fnmatchcase(name, pattern) for name in ids)]
     return found, idle
+
+
+def _asked_for_later(operation: Operation, published: datetime) -> bool:
+    """Whether a start that was published after the command made the operation; its backup's derived name says when.
+
+    Both times are Pub/Sub's, so no difference of clocks comes in.
+    """
+    if not is_derived(operation):
+        return False
+    _, day, time, _ = operation.backup.backup_id.rsplit("-", 3)
+    return f"{day}-{time}" > f"{published:%Y%m%d-%H%M%S}"
+
+
+def _ended_at_once(operation: Operation, published: datetime) -> bool:
+    """Whether an operation was cancelled and ended within the clocks' margin before a command."""
+    end, cancel, since = operation.end_time, operation.cancel_time, published - CLOCK_MARGIN
+    return cancel is not None and end is not None and since <= cancel <= end <= published

@@ -1,15 +1,15 @@
-"""When to look again.
+"""When to poll again.
 
-Theory. A look costs one call; a late look costs lag. If an operation ends within the next second with probability
-h, looking every s seconds costs 1/s looks and h·s/2 seconds of lag each second, and the sum, with one look worth
-`LOOK_WORTH` of lag, is least for s = √(2 · LOOK_WORTH / h). So all that is needed is h, the hazard, and it comes from
+Theory. A poll costs one call; a late poll costs lag. If an operation ends within the next second with probability h,
+polling every s seconds costs 1/s polls and h·s/2 seconds of lag each second, and the sum, with one poll worth
+`POLL_WORTH` of lag, is least for s = √(2 · POLL_WORTH / h). So all that is needed is h, the hazard, and it comes from
 what is known of the operation's length: a log-normal distribution around the best guess at hand.
 
 1. Progress, if it has moved the way a steady operation's would: elapsed time over the part done.
 2. Otherwise the lengths of the same database's earlier operations.
 3. Otherwise what Spanner's documentation says of all of them.
 
-A cancel usually takes effect within seconds and may take forever, so after one the looks come at times that grow in
+A cancel usually takes effect within seconds and may take forever, so after one the polls come at times that grow in
 proportion to the time since the cancel, but stay close for the first minutes, and never later than without it.
 """
 
@@ -23,23 +23,31 @@ from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from backstop.followups import Intent
+from backstop.lifecycle import State, intent_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from backstop.followups import Poll
+    from backstop.lifecycle import Case, Decision
     from backstop.names import DatabaseName
-    from backstop.ports import Operation
+    from backstop.operations import Operation
+    from backstop.ports import Settings
 
-LOOK_SHORTEST = timedelta(seconds=1)
+WAIT_SHORTEST = timedelta(seconds=1)
 """A delay of less than this is lost in the time that a message takes anyway."""
 
-LOOK_LONGEST = timedelta(days=1)
+WAIT_LONGEST = timedelta(days=1)
 """The queue remembers a follow-up's name for a day, and a chain that sleeps longer could fork.
 
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
 """
 
-LOOK_WORTH = timedelta(seconds=2.5)
-"""How much lag one look less is worth. It sets the scale of everything here, and the benchmark shows what it buys."""
+POLL_WORTH = timedelta(seconds=2.5)
+"""How much lag one poll less is worth. It sets the scale of everything here, and the benchmark shows what it buys."""
 
 HISTORY_SPREAD = 0.2
 """How far backups of one database usually differ in length, as a standard deviation of the logarithm."""
@@ -58,17 +66,15 @@ STUCK_PERCENT = 2.0
 
 SURPRISE_MAX = 2.5
 """What lasts longer than its guess shows that the guess was bad, so it is never taken to be further off than this many
-standard deviations; otherwise an operation that hangs would be looked at thousands of times. Fewer, and a first backup
-of half a day would be told later than by those who poll every five minutes."""
+standard deviations; otherwise an operation that hangs would be polled thousands of times. Fewer, and a first backup of
+half a day would be told later than by those who poll every five minutes."""
 
 CANCEL_GROWTH = 0.5
-"""Each look after a cancel waits this part of the time since the cancel, or of the time it has been blocked."""
+"""Each poll after a cancel waits this part of the time since the cancel, or of the time it has been blocked."""
 
-CANCEL_WAIT_MAX = timedelta(seconds=40)
-"""The longest wait in the first minutes after a cancel. All who poll every 45 s would be told sooner otherwise."""
-
-CANCEL_SOON = timedelta(minutes=10)
-"""How long that is. A cancel has nearly always taken effect by then if it ever does, and looks cost quota."""
+CANCEL_WAIT_MAX, CANCEL_SOON = timedelta(seconds=40), timedelta(minutes=10)
+"""The longest wait in the first minutes after a cancel, and how long that is. A cancel has nearly always taken effect by
+then if it ever does; all who poll every 45 s would be told sooner otherwise."""
 
 RETRY_FIRST = timedelta(minutes=1)
 """The first wait after Google refused a follow-up; it doubles with each refusal in a row."""
@@ -77,17 +83,12 @@ WAIT_STEP = 1.15
 """Waits are told apart no finer than by this factor, as the jitter is a tenth either way."""
 
 JITTER = 0.1
-"""The part of a wait by which operations are spread, so that those started together aren't looked at together."""
+"""The part of a wait by which operations are spread, so that those started together aren't polled together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """How long an operation should take.
-
-    Attributes:
-        length: From its start to its end.
-        spread: How far off that may be, as a standard deviation of the logarithm.
-    """
+    """How long an operation should take, and how far off that may be, as a standard deviation of the logarithm."""
 
     length: timedelta
     spread: float
@@ -102,12 +103,7 @@ https://cloud.google.com/spanner/docs/backup#performance (documented: the 1 to 4
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A progress that was seen.
-
-    Attributes:
-        percent: 0 to 100.
-        elapsed: The time since the operation's start, when it was seen.
-    """
+    """A progress of 0 to 100 that was seen, and how long after the operation's start."""
 
     percent: int
     elapsed: timedelta
@@ -129,10 +125,52 @@ def expectation(operations: Sequence[Operation], database: DatabaseName) -> Expe
     return Expectation(timedelta(seconds=middle_s), math.sqrt(variance * (1 + 1 / len(squares))))
 
 
+def after(case: Case, decision: Decision, settings: Settings) -> tuple[Poll, timedelta]:
+    """The poll that comes after this one, and how long it waits.
+
+    It remembers what this one has seen: the highest progress and when that was first seen, what was missing, and which
+    outcomes on the way have been published.
+    """
+    poll, operation = case.poll, case.operation
+    told = (*poll.told, decision.outcome) if decision.outcome and decision.outcome not in poll.told else poll.told
+    later = replace(poll, step=poll.step + 1, failures=0, told=told, missing=None)
+    if operation is None:
+        return replace(later, missing="operation"), _bounded(case, timedelta(0), settings)
+    if decision.guard is not None:
+        return replace(later, missing=None if case.found else "backup"), _bounded(case, timedelta(0), settings)
+    elapsed = max(case.now - operation.start_time, timedelta(0))
+    if poll.percent is None or operation.percent > poll.percent:
+        later = replace(later, percent=operation.percent, percent_seconds=int(elapsed.total_seconds()))
+    if decision.state is State.BLOCKED:
+        since = case.now - operation.end_time if operation.end_time else timedelta(0)
+        return later, _bounded(case, max(since, timedelta(0)) * CANCEL_GROWTH, settings)
+    seen_running = poll.seen_running or not operation.done
+    return replace(later, seen_running=seen_running), wait_of(case, operation, settings)
+
+
+def wait_of(case: Case, operation: Operation, settings: Settings) -> timedelta:
+    """How long until the next poll of an operation that runs; never past the moment at which it becomes unwanted."""
+    poll = case.poll
+    seen = Sighting(operation.percent, max(case.now - operation.start_time, timedelta(0)))
+    before = expected = since_cancel = None
+    if poll.percent is not None and poll.percent_seconds:
+        before = Sighting(poll.percent, timedelta(seconds=poll.percent_seconds))
+    if poll.expected_seconds:
+        expected = Expectation(timedelta(seconds=poll.expected_seconds), poll.expected_spread or HISTORY_SPREAD)
+    if operation.cancel_time is not None:
+        since_cancel = max(case.now - operation.cancel_time, timedelta(0))
+    elif intent_of(case) is Intent.CANCEL:
+        since_cancel = timedelta(0)
+    wait = _bounded(case, wait_running(seen, before, expected, since_cancel), settings)
+    if poll.intent is Intent.KEEP and poll.unwanted_from is not None and poll.unwanted_from > case.now:
+        wait = min(wait, poll.unwanted_from - case.now)
+    return wait
+
+
 def wait_running(
     seen: Sighting, before: Sighting | None, expected: Expectation | None, since_cancel: timedelta | None
 ) -> timedelta:
-    """How long to wait before looking at an operation that runs.
+    """How long to wait before polling an operation that runs.
 
     Args:
         seen: Its progress now.
@@ -149,13 +187,8 @@ def wait_running(
     wait = _best_interval(elapsed_s, length_s, spread)
     if since_cancel is None:
         return wait
-    soon = wait_growing(since_cancel)
+    soon = since_cancel * CANCEL_GROWTH
     return min(wait, soon, CANCEL_WAIT_MAX) if since_cancel < CANCEL_SOON else min(wait, soon)
-
-
-def wait_growing(since: timedelta) -> timedelta:
-    """How long to wait for something that happens soon or perhaps never, `since` the time it could first happen."""
-    return since * CANCEL_GROWTH
 
 
 def wait_refused(failures: int) -> timedelta:
@@ -167,6 +200,12 @@ def bounded(wait: timedelta, name: str, *, low: timedelta, high: timedelta) -> t
     """A wait within its bounds, longer or shorter by up to a tenth in a way that depends on the name only."""
     fraction = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) / 2**32
     return min(max(wait * (1 + JITTER * (2 * fraction - 1)), low), high)
+
+
+def _bounded(case: Case, wait: timedelta, settings: Settings) -> timedelta:
+    """A wait within the operator's bounds, spread by the poll's own name."""
+    name = f"{case.poll.operation} {case.poll.step}"
+    return bounded(wait, name, low=settings.poll_min, high=settings.poll_max)
 
 
 def _doubt(seen: Sighting, before: Sighting | None) -> float:
@@ -192,7 +231,7 @@ def _best_interval(elapsed_s: float, length_s: float, spread: float) -> timedelt
     that the formula gives for each moment slept through. It is found among the powers of `WAIT_STEP` by halving, as a
     hazard falls more slowly than time passes, so that the longer the wait, the more its lag is sure to cost.
     """
-    longest_s, worth_s = 4 * max(length_s, elapsed_s), 2 * LOOK_WORTH.total_seconds()
+    longest_s, worth_s = 4 * max(length_s, elapsed_s), 2 * POLL_WORTH.total_seconds()
 
     def lag_s(power: int) -> float:
         wait_s: float = WAIT_STEP**power
