@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-
-from backstop.events import Trigger
 from backstop import lifecycle, polling
+from backstop.events import Trigger
 from backstop.followups import Intent, Poll
 from backstop.names import DatabaseName, OperationName
 from backstop.operations import Backup, Operation

@@ -78,17 +78,11 @@ def write(text: bytes) -> None:
     sys.__stdout__.buffer.flush()
 
 
-def _on_behalf_of(trigger: Trigger | None) -> dict[str, str | None]:
+def _on_behalf_of(trigger: Trigger | None) -> dict[str, object]:
     """Which command it was, and who claims to have asked for it, why."""
-    if trigger is None:
-        return {}
-    return {
-        "asked_by_message": trigger.message_id,
-        "asked_for": trigger.action or None,
-        "topic": trigger.topic or None,
-        "requested_by": trigger.requested_by or None,
-        "reason": trigger.reason or None,
-    }
+    said = msgspec.to_builtins(trigger) if trigger else {}
+    claims = {claim: said.pop(claim, None) for claim in ("requested_by", "reason")}
+    return {"trigger": said or None, **claims}
 
 
 def _encode(trace: str, **fields: object) -> bytes:

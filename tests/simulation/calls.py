@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from backstop.events import Event
     from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
     from emulators.faults import When
+    from emulators.pubsub.state import State as PubSub
     from tests.simulation.chance import Site
     from tests.simulation.record import Delivery
-    from emulators.pubsub.state import State as PubSub
     from tests.simulation.world import World
 
 LATENCY = timedelta(microseconds=80_139)

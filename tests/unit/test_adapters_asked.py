@@ -15,7 +15,7 @@ from google.pubsub_v1.types import PublishRequest, PublishResponse
 
 from backstop.commands import Encryption, EncryptionType
 from backstop.errors import RefusedError, TransientError
-from backstop.events import ATTRIBUTE_BYTES_MAX, TEXT_BYTES_MAX, Databases, Outcome, Result, Trigger
+from backstop.events import ATTRIBUTE_BYTES_MAX, TEXT_BYTES_MAX, Databases, Event, Outcome, Trigger
 from backstop.gcp.calls import Budget
 from backstop.gcp.pubsub import PubSubEvents
 from backstop.gcp.tasks import TasksQueue
@@ -96,7 +96,7 @@ def test_a_follow_up_s_task_publishes_to_its_topic_whatever_that_is_called(
 
 
 LONG = "ü" * 10_000
-HUGE = Result(
+HUGE = Event(
     outcome=Outcome.REJECTED,
     detail=LONG,
     trigger=Trigger("17", START, "projects/p/topics/commands"),

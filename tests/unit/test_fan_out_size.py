@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from backstop.errors import CallError
-    from backstop.events import Databases, Result
+    from backstop.events import Databases, Event
     from backstop.names import BackupName
 
 ODD = "Zu viele Sicherungen \N{RIGHTWARDS ARROW} \N{DROMEDARY CAMEL} \x01 " * 200
@@ -71,7 +71,7 @@ class Chain:
 
     next_step: bytes = b""
     sizes: list[int] = field(default_factory=list)
-    last: Result | None = None
+    last: Event | None = None
 
     def schedule(self, _identity: str, data: bytes, _due: datetime) -> None:
         """Keeps the chain's own next step."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from backstop.events import Outcome, Result, Trigger
+from backstop.events import Event, Outcome, Trigger
 from backstop.execute import Report
 from backstop.gcp import logs
 from backstop.lifecycle import State
@@ -42,7 +42,7 @@ SEVERITIES = {
 
 def result(outcome: Outcome) -> Result:
     """An outcome about one operation."""
-    return Result(
+    return Event(
         outcome=outcome,
         detail=f"It is {outcome}.",
         trigger=Trigger("17", START),

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from backstop.commands import Command, Start
 from backstop.events import Trigger
-from backstop.followups import FollowUp, Intent, Poll, Retry, identity, target
+from backstop.followups import FollowUp, Intent, Poll, Retry, identity
 from backstop.names import OperationName
 from backstop.wire import encode_follow_up, parse_command, parse_follow_up
 from tests.unit import strategies as own

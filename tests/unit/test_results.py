@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from backstop.commands import Sweep
-from backstop.events import Billed, Outcome, Result, Trigger, of_command, of_operation
+from backstop.events import Billed, Event, Outcome, Trigger, of_command, of_operation
 from backstop.names import OperationName
 from backstop.operations import Backup, Failure, Operation
 from backstop.wire import encode_event
@@ -69,7 +69,7 @@ def test_an_event_s_type_is_its_outcome_in_lower_case_words(outcome: Outcome) ->
 
 def test_an_outcome_about_no_instance_has_the_service_as_its_source() -> None:
     """A message that can't be understood is about its topic."""
-    result = Result(outcome=Outcome.REJECTED, detail="What?", trigger=TRIGGER, subject=COMMANDS)
+    result = Event(outcome=Outcome.REJECTED, detail="What?", trigger=TRIGGER, subject=COMMANDS)
 
     _, attributes = encode_event(result, START)
 

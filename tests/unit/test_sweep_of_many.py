@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from backstop.sweep import OPERATIONS_MAX
+from backstop.handlers import SWEPT_MAX
 
 from backstop.dispatch import deliver
 from backstop.handlers import COPIES_MAX
@@ -27,12 +27,12 @@ from tests.unit.handlers_world import (
 from tests.unit.told import LOSES
 
 if TYPE_CHECKING:
-    from backstop.events import Result
+    from backstop.events import Event
     from backstop.names import BackupName, OperationName
     from backstop.ports import Settings
 
 RUNS_LONG = Plan(duration=9 * HOUR, cancel_duration=MINUTE)
-MANY = [f"{INSTANCE}/databases/orders-{number:02d}" for number in range(OPERATIONS_MAX + 8)]
+MANY = [f"{INSTANCE}/databases/orders-{number:02d}" for number in range(SWEPT_MAX + 8)]
 LATE = "{backup} was complete before its cancel took effect, and "
 
 
@@ -107,7 +107,7 @@ def test_a_sweep_acts_on_a_dozen_operations_and_leaves_the_rest_to_the_next() ->
     world, operations = running(len(MANY))
 
     first = world.send(action="sweep", instance=INSTANCE, cancel_after="6h")
-    assert sum(world.cancelled(operation) for operation in operations) == OPERATIONS_MAX
+    assert sum(world.cancelled(operation) for operation in operations) == SWEPT_MAX
     assert first.note == "8 operations are left for the next sweep."
     world.tick(CLOCK_MARGIN + SECOND)
     second = world.send(action="sweep", instance=INSTANCE, cancel_after="6h")
@@ -125,7 +125,7 @@ def test_which_come_first_differs_from_sweep_to_sweep() -> None:
     seen = [[result.operation for result in world.send(**command).results] for _ in range(6)]
     again = [result.operation for result in world.again().results]
 
-    assert {len(order) for order in seen} == {OPERATIONS_MAX}
+    assert {len(order) for order in seen} == {SWEPT_MAX}
     assert len({tuple(order) for order in seen}) == 6
     assert {name for order in seen for name in order} == set(operations)
     assert again == seen[-1]
