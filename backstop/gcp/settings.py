@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
 from backstop.durations import Duration, duration_text
-from backstop.names import QueueName, TopicName, unquoted
+from backstop.names import Name, QueueName, TopicName, unquoted
 from backstop.polling import WAIT_LONGEST, WAIT_SHORTEST
 from backstop.ports import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from backstop.names import Name
 
 EMULATORS = ("SPANNER_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
 ENDPOINTS = ("BACKSTOP_SPANNER_ENDPOINT", "BACKSTOP_PUBSUB_ENDPOINT", "BACKSTOP_TASKS_ENDPOINT")
