@@ -36,7 +36,7 @@ def of_poll(outcome: Outcome, detail: str, poll: Poll, error: Failure | None = N
     )
 
 
-def sentence(case: Case, decision: Decision) -> str:
+def sentence(case: Case, decision: Decision) -> str:  # noqa: C901 a row for each outcome
     """What happened: a sentence for each outcome that a case can have."""
     name, backup, operation = case.poll.operation, case.poll.operation.backup, case.operation
     error = operation.error if operation else None
