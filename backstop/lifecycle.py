@@ -304,7 +304,9 @@ def state_of(case: Case) -> State:
     """The one state that a case is in."""
     operation, poll = case.operation, case.poll
     if operation is None:
-        return State.GONE if poll.missing == "operation" or case.is_late else State.MISSING
+        # Whoever names one that isn't there is told so at once; a chain makes sure.
+        missed = poll.missing == "operation" or poll.step == 0
+        return State.GONE if missed or case.is_late else State.MISSING
     if operation.error is not None:
         return State.CANCELLED if operation.error.code == "CANCELLED" else State.FAILED
     if operation.unexplained and case.found is None:
