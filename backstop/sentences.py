@@ -36,7 +36,7 @@ def of_poll(outcome: Outcome, detail: str, poll: Poll, error: Failure | None = N
     )
 
 
-def sentence(case: Case, decision: Decision) -> str:  # noqa: C901 a row for each outcome
+def sentence(case: Case, decision: Decision) -> str:
     """What happened: a sentence for each outcome that a case can have."""
     name, backup, operation = case.poll.operation, case.poll.operation.backup, case.operation
     error = operation.error if operation else None
@@ -87,8 +87,8 @@ def would(case: Case, decision: Decision) -> str:
     """What a dry run says."""
     if decision.rule.action is Action.DELETE:
         return f"{case.poll.operation.backup} was complete before it could be stopped, and would be deleted."
-    if decision.guard is not None:
-        return sentence(case, decision)
+    if decision.rule.action is Action.REPORT:
+        return f"Would publish {decision.rule.outcome}: {sentence(case, decision)}"
     return f"Would {decision.rule.action.value}: {case.poll.operation} is {decision.state}."
 
 

@@ -135,10 +135,14 @@ class CallFaults(PlannedFaults):
             raise refusals.backup_missing(backup)
 
     def _overlook(self, work: Work, operation: str) -> None:
-        """Lets an operation that is there not be found by a follow-up, once of each."""
+        """Lets an operation that is there not be found by a poll, once of each."""
         world = self._world
         fault = world.chance.at((READ, *work.site, work.delivery.calls))
-        begun = {event.operation for event in world.spanner.history} if fault == "missing" and work.site[1] else set()
+        begun = (
+            {event.operation for event in world.spanner.history}
+            if fault == "missing" and b'"kind":"poll"' in work.delivery.message.data
+            else set()
+        )
         if operation in begun - world.missed:
             world.record.counts["an operation was not found once"] += 1
             world.missed.add(operation)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from backstop import handlers, start, wire
+from backstop import start, wire
 from backstop.errors import RefusedError, TransientError
 from backstop.events import Outcome
 from backstop.execute import Report, execute
@@ -28,8 +28,11 @@ from tests.simulation.planting import Defect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from backstop.commands import Cancel
+    from backstop.execute import Context
     from backstop.followups import FollowUp
     from backstop.lifecycle import Guard
+    from backstop.selection import Choice
     from emulators.spanner import records
     from tests.simulation.planting import Make
 
@@ -150,7 +153,7 @@ def _believing(parse: Any_) -> Any_:
 def _late(meant: Any_) -> Any_:
     """A cancel by database may be late by the grace."""
 
-    def chosen(command: Any, listing: Any, choice: Any, published: datetime) -> object:
+    def chosen(command: Cancel, listing: Listing, choice: Choice, published: datetime) -> object:
         return meant(command, listing, choice, published) or choice.late
 
     return chosen
@@ -179,13 +182,17 @@ def _by_the_poll(intent_of: Any_) -> Any_:
 
 def _deaf(act: Any_) -> Any_:
     """A blocked delete counts as done."""
-    return lambda context, case, decision: None if act(context, case, decision) else None
+
+    def acted(*args: object) -> None:
+        act(*args)
+
+    return acted
 
 
 def _too_young(get: Any_) -> Any_:
     """An operation that is named is too young for the command by another's clock."""
 
-    def got(name: OperationName, context: Any) -> object:
+    def got(name: OperationName, context: Context) -> object:
         found = get(name, context)
         return found if found is None or found.start_time <= context.trigger.publish_time else None
 
@@ -195,7 +202,7 @@ def _too_young(get: Any_) -> Any_:
 def _over_and_over(get: Any_) -> Any_:
     """An operation that can't be read is read twenty times in one delivery."""
 
-    def got(name: OperationName, context: Any) -> object:
+    def got(name: OperationName, context: Context) -> object:
         for _ in range(20):
             with suppress(RefusedError):
                 return get(name, context)
