@@ -226,7 +226,7 @@ SEEN: dict[str, tuple[tuple[str, Make], ...]] = {
     # A backup that a schedule made isn't followed, so that its guard is asked only where the first check failed.
     GUARDS[7].name: (_IS_SCHEDULED,),
     # These two see the same backup from two sides; only without both it is deleted.
-    TAKEN: (_without(TAKEN, USED),),
+    TAKEN: (_without(USED),),
     USED: (),
     # Nobody asks about what is complete already.
     ASKED: (("backstop.selection:meant", _late),),
@@ -365,7 +365,11 @@ SEAMS = (
         "the next of many starts is retried under a name of its own",
         "backstop.followups:identity",
         lambda identity: (
-            lambda one, again="": identity(one, f"{again}{one.failures}" if isinstance(one, FanOut) else again)
+            lambda one, again="": (
+                identity(structs.replace(one, step=one.step + 1))
+                if isinstance(one, FanOut) and one.failures
+                else identity(one, again)
+            )
         ),
     ),
     _swap("a start that comes too late is carried out", "backstop.start:_too_late", _answers(value="")),
