@@ -134,12 +134,19 @@ def test_no_attempt_begins_in_the_second_half_of_a_call(
     monkeypatch.setattr(calls, "PAUSE_S_FIRST", 0.02)
     monkeypatch.setattr(calls, "PAUSE_S_MAX", 0.02)
     spanner.faults.plan(Fault(RPC, Code.UNAVAILABLE, times=None))
+    ended = threading.Event()
+
+    def hang() -> None:
+        with spanner.lock:
+            ended.wait(5.0)
+
     if hangs_after_s is not None:
-        threading.Timer(hangs_after_s, lambda: spanner.lock.acquire(timeout=5.0)).start()
+        threading.Timer(hangs_after_s, hang).start()
     began_s = time.monotonic()
 
     assert isinstance(call(), TransientError)
 
+    ended.set()
     assert (hangs_after_s or 0.0) < time.monotonic() - began_s < 2.5
     assert spanner.faults.calls[RPC] >= 2
 
