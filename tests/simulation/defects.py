@@ -93,7 +93,7 @@ def _by_whole_name(_: Method) -> Method:
 
     def found(operations: Sequence[Operation], database: DatabaseName, trigger: Trigger) -> object:
         wanted = derived_backup_id(database, trigger)
-        return next((one for one in operations if one.backup.backup_id == wanted), None)
+        return next((one for one in operations if one.backup.id == wanted), None)
 
     return found
 
