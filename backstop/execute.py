@@ -121,12 +121,15 @@ def execute(context: Context, case: Case, *, follows: bool = True) -> Report:
     )
 
 
-def rehearse(context: Context, case: Case, operation: Operation) -> Report:
+def rehearse(context: Context, case: Case) -> Report:
     """Publishes what would be done about a case, and does nothing."""
-    decision = decide(case)
+    decision, poll, operation = decide(case), case.poll, case.operation
     would = sentences.would(case, decision)
-    context.publish(of_operation(Outcome.DRY_RUN, would, context.trigger, operation))
-    return Report(operation=operation.name, database=operation.database, state=decision.state)
+    if operation is None:
+        context.publish(sentences.of_poll(Outcome.DRY_RUN, would, poll))
+    else:
+        context.publish(of_operation(Outcome.DRY_RUN, would, poll.trigger, operation))
+    return Report(operation=poll.operation, database=poll.database, state=decision.state)
 
 
 def _act(context: Context, case: Case, decision: Decision) -> Failure | None:

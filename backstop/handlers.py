@@ -133,7 +133,7 @@ def _look_after(command: Sweep, operation: Operation, context: Context) -> None:
     )
     case = Case(poll, context.now, operation, found, context.settings.allow_delete)
     if command.dry_run:
-        rehearse(context, case, operation)
+        rehearse(context, case)
     else:
         execute(context, case, follows=False)
 
@@ -161,10 +161,10 @@ def _handle(command: Cancel | Follow, name: OperationName, operation: Operation 
         unwanted_from=_unwanted_from(command, operation, published) if operation else None,
         if_created=command.if_created,
         include_scheduled=command.include_scheduled,
-        give_up_at=give_up_at(operation, context) if operation else published,
+        give_up_at=give_up_at(operation, context),
     )
     case = case_of(context, poll, operation)
-    return rehearse(context, case, operation) if command.dry_run and operation else execute(context, case)
+    return rehearse(context, case) if command.dry_run else execute(context, case)
 
 
 def _unwanted_from(command: Cancel | Follow, operation: Operation, published: datetime) -> datetime | None:
@@ -182,9 +182,10 @@ def limit(cancel_after: timedelta | None, operation: Operation, asked: datetime)
     return None if cancel_after is None else max(operation.start_time + cancel_after, asked)
 
 
-def give_up_at(operation: Operation, context: Context) -> datetime:
+def give_up_at(operation: Operation | None, context: Context) -> datetime:
     """When a chain ends: counted from the later of the operation's start and the command."""
-    return max(operation.start_time, context.trigger.publish_time) + context.settings.give_up_after
+    asked = context.trigger.publish_time
+    return (max(operation.start_time, asked) if operation else asked) + context.settings.give_up_after
 
 
 def _nothing(command: Cancel, last: Operation | None, context: Context) -> Report:

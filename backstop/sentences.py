@@ -36,18 +36,16 @@ def of_poll(outcome: Outcome, detail: str, poll: Poll, error: Failure | None = N
     )
 
 
-def sentence(case: Case, decision: Decision) -> str:  # noqa: C901 a row for each outcome
+def sentence(case: Case, decision: Decision) -> str:
     """What happened: a sentence for each outcome that a case can have."""
     name, backup, operation = case.poll.operation, case.poll.operation.backup, case.operation
     error = operation.error if operation else None
-    said = f"failed with {error.code}: {error.message.rstrip('.')}" if error else ""
+    said = "is not there: its operation has ended, and Spanner gives neither an error nor a backup"
+    if error is not None:
+        said = f"failed with {error.code}: {error.message.rstrip('.')}"
     match decision.state, decision.rule.outcome:
         case _, Outcome.GAVE_UP:
             return gave_up(case.poll, operation.percent if operation else None, _why_not_ended(case, decision))
-        case State.UNEXPLAINED, _:
-            what = "is there and stays, as Spanner does not say what its operation made"
-        case State.EMPTY, _:
-            what = "is not there: its operation has ended, and Spanner gives neither an error nor a backup"
         case _, Outcome.CANCEL_REQUESTED:
             return f"Spanner has been asked to stop {name}; the backup may complete all the same."
         case _, Outcome.GONE:
@@ -89,8 +87,8 @@ def would(case: Case, decision: Decision) -> str:
     """What a dry run says."""
     if decision.rule.action is Action.DELETE:
         return f"{case.poll.operation.backup} was complete before it could be stopped, and would be deleted."
-    if decision.guard is not None:
-        return sentence(case, decision)
+    if decision.rule.action is Action.REPORT:
+        return f"Would publish {decision.rule.outcome}: {sentence(case, decision)}"
     return f"Would {decision.rule.action.value}: {case.poll.operation} is {decision.state}."
 
 
@@ -100,6 +98,8 @@ def when(moment: datetime | None) -> str:
 
 
 def _complete(case: Case) -> str:
+    if case.operation is not None and case.operation.response is None:
+        return "is there and stays; Spanner does not say what its operation made"
     if case.found is None:
         return f"was complete at {when(case.end_time)}, and was not found just now"
     if case.found.create_time != case.made.create_time:
@@ -110,7 +110,8 @@ def _complete(case: Case) -> str:
 def _why_not_ended(case: Case, decision: Decision) -> str:
     if decision.state is State.OVERDUE:
         refused = case.refused.get(Action.CANCEL)
-        return f"Spanner refuses to cancel it: {refused.message}" if refused else "it has not ended"
+        running = "it has not ended" if case.operation else "Spanner could not find it just now"
+        return f"Spanner refuses to cancel it: {refused.message}" if refused else running
     blocked, refused = (
         f"its backup can't be deleted, as {_users_of(case)} still needs it",
         case.refused.get(Action.SHORTEN),
