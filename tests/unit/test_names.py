@@ -95,7 +95,7 @@ def test_names_know_what_they_belong_to() -> None:
 
     assert operation.backup == f"{INSTANCE}/backups/nightly"
     assert operation.backup.instance == database.instance == INSTANCE
-    assert (operation.backup.backup_id, database.database_id) == ("nightly", "orders")
+    assert (operation.backup.id, database.id) == ("nightly", "orders")
     assert database.instance.backup(BackupId("nightly")) == operation.backup
 
 
