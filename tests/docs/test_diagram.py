@@ -33,4 +33,6 @@ def test_every_state_and_every_outcome_is_shown() -> None:
     drawing, table = (generate() for generate in PAGES.values())
 
     assert {line.split()[0] for line in drawing.splitlines() if "-->" in line} >= set(TRANSITIONS)
+    page = next(iter(PAGES)).read_text(encoding="utf-8")
+    assert {line.split("|")[1].strip() for line in page.splitlines() if line.startswith("|")} >= set(TRANSITIONS)
     assert {line.split("`")[1] for line in table.splitlines() if "`" in line} == set(Outcome)
