@@ -22,9 +22,9 @@ def diagram() -> str:
     ends = sorted({target for _, target in labels if target.startswith("END_")})
     lines = ["```mermaid", "stateDiagram-v2", "    direction LR"]
     lines += [f'    state "{end.removeprefix("END_")}" as {end}' for end in ends]
-    for (state, target), said in labels.items():
+    for (begin, target), said in labels.items():
         text = "<br/>".join(f"{' or '.join(intents)} - {what}" for what, intents in said.items())
-        lines.append(f"    {state} --> {target}: {text}")
+        lines.append(f"    {begin} --> {target}: {text}")
     lines += [f"    {end} --> [*]" for end in ends]
     return "\n".join([*lines, "```", ""])
 

@@ -16,7 +16,7 @@ from backstop.wire import Delivery, parse_command
 from tests.unit.handlers_world import COMMANDS, INSTANCE, MISSING, NIGHTLY, ORDERS, RESULTS, START, World
 
 
-def command(action: str = "start", **fields: object) -> bytes:
+def command(action: str = "start", /, **fields: object) -> bytes:
     """A command as its publisher writes it."""
     return json.dumps({"action": action, **fields}).encode()
 
