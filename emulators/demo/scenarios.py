@@ -60,13 +60,7 @@ class Scenario:
 NEVER = None
 
 SCENARIOS = (
-    Scenario(
-        "orders",
-        "completes",
-        Plan(duration=_s(12)),
-        (("STARTED", "COMPLETED"),),
-        left_behind=True,
-    ),
+    Scenario("orders", "completes", Plan(duration=_s(12)), (("STARTED", "COMPLETED"),), left_behind=True),
     Scenario(
         "search",
         "cancelled in time",
@@ -92,10 +86,7 @@ SCENARIOS = (
         "stock",
         "a restore blocks the delete",
         Plan(duration=_s(7), cancel_duration=NEVER),
-        (
-            ("STARTED", "COMPLETED_DESPITE_CANCEL"),
-            ("CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED"),
-        ),
+        (("STARTED", "COMPLETED_DESPITE_CANCEL"), ("CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED")),
         cancel_after_s=4,
         restore_s=6,
     ),

@@ -95,10 +95,7 @@ def test_a_start_whose_operation_is_not_listed_yet_comes_again() -> None:
 
     said = f"{INSTANCE}/backups/{backup_id} is ours, and its operation is not listed yet"
     assert report == Report(
-        "start",
-        retry=True,
-        note=f"To be delivered again: UNAVAILABLE: {said}.",
-        error=Failure("UNAVAILABLE", said),
+        "start", retry=True, note=f"To be delivered again: UNAVAILABLE: {said}.", error=Failure("UNAVAILABLE", said)
     )
 
 

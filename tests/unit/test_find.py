@@ -15,17 +15,7 @@ from backstop.lifecycle import CLOCK_MARGIN, GRACE
 from backstop.names import DatabaseName, OperationName
 from backstop.operations import Backup, Failure, Operation
 from tests.unit import strategies as own
-from tests.unit.handlers_world import (
-    DAY,
-    HOUR,
-    INSTANCE,
-    MICROSECOND,
-    MINUTE,
-    NIGHTLY,
-    ORDERS,
-    SECOND,
-    START,
-)
+from tests.unit.handlers_world import DAY, HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SECOND, START
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta

@@ -9,16 +9,7 @@ from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
-from tests.unit.handlers_world import (
-    DAY,
-    HOUR,
-    MICROSECOND,
-    MINUTE,
-    NIGHTLY,
-    ORDERS,
-    START,
-    World,
-)
+from tests.unit.handlers_world import DAY, HOUR, MICROSECOND, MINUTE, NIGHTLY, ORDERS, START, World
 
 
 @pytest.mark.parametrize("by", ["operation", "backup", "database"])

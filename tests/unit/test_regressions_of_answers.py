@@ -15,16 +15,7 @@ from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from emulators.spanner.state import State
 from tests.support.ports import SpannerPort, publish_of
-from tests.unit.handlers_world import (
-    FOLLOW_UPS,
-    HOUR,
-    MICROSECOND,
-    MINUTE,
-    NIGHTLY,
-    ORDERS,
-    SECOND,
-    World,
-)
+from tests.unit.handlers_world import FOLLOW_UPS, HOUR, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SECOND, World
 from tests.unit.told import LOSES
 
 if TYPE_CHECKING:

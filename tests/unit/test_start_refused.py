@@ -14,16 +14,7 @@ from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import (
-    HOUR,
-    MINUTE,
-    NIGHTLY,
-    ORDERS,
-    SECOND,
-    START,
-    USERS,
-    World,
-)
+from tests.unit.handlers_world import HOUR, MINUTE, NIGHTLY, ORDERS, SECOND, START, USERS, World
 from tests.unit.told import LOSES, of_command
 
 if TYPE_CHECKING:

@@ -6,24 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from backstop.handlers import SWEPT_MAX
 
 from backstop.dispatch import deliver
-from backstop.handlers import COPIES_MAX
+from backstop.handlers import COPIES_MAX, SWEPT_MAX
 from backstop.lifecycle import CLOCK_MARGIN
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from tests.support.ports import EventsPort, SpannerPort
-from tests.unit.handlers_world import (
-    HOUR,
-    INSTANCE,
-    MINUTE,
-    NIGHTLY,
-    RESULTS,
-    SECOND,
-    World,
-)
+from tests.unit.handlers_world import HOUR, INSTANCE, MINUTE, NIGHTLY, RESULTS, SECOND, World
 from tests.unit.told import LOSES
 
 if TYPE_CHECKING:

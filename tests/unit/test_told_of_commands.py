@@ -11,18 +11,7 @@ from backstop.ports import Settings
 from backstop.wire import Delivery
 from emulators.errors import Code
 from emulators.faults import Fault
-from tests.unit.handlers_world import (
-    COMMANDS,
-    FOLLOW_UPS,
-    HOUR,
-    INSTANCE,
-    MINUTE,
-    NIGHTLY,
-    ORDERS,
-    START,
-    USERS,
-    World,
-)
+from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, USERS, World
 from tests.unit.told import LOSES, of_command
 
 

@@ -62,12 +62,7 @@ def test_a_cancel_that_loses_is_told_in_full() -> None:
 
     assert world.results[1:] == [
         of_nightly(
-            world,
-            "COMPLETED_THEN_DELETED",
-            LATE + "has been deleted.",
-            **COMPLETE,
-            steps=len(reports),
-            **DELETED,
+            world, "COMPLETED_THEN_DELETED", LATE + "has been deleted.", **COMPLETE, steps=len(reports), **DELETED
         )
     ]
     operation = world.results[0]["operation"]
@@ -108,11 +103,7 @@ def test_a_backup_that_is_kept_is_told_in_full() -> None:
 
     assert world.results[1:] == [
         of_nightly(
-            world,
-            "COMPLETED_KEPT",
-            LATE + "is left alone: the command says if_created: keep.",
-            **COMPLETE,
-            steps=steps,
+            world, "COMPLETED_KEPT", LATE + "is left alone: the command says if_created: keep.", **COMPLETE, steps=steps
         )
     ]
 

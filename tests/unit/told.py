@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
 WINS = Plan(duration=2 * HOUR, cancel_duration=5 * SECOND)
 LOSES = Plan(duration=2 * HOUR, cancel_duration=None)
-COMPLETE = {
-    "end_time": "2026-11-22T04:00:00Z",
-    "expire_time": "2026-12-06T02:00:00Z",
-    "size_bytes": 5_000_000_000,
-}
+COMPLETE = {"end_time": "2026-11-22T04:00:00Z", "expire_time": "2026-12-06T02:00:00Z", "size_bytes": 5_000_000_000}
 DAY_BILLED = {"hours_min": 24, "size_bytes": 5_000_000_000}
 CANCELLED_ERROR = {"code": "CANCELLED", "message": "The operation was cancelled."}
 
