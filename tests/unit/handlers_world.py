@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from backstop.dispatch import deliver
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.ports import Ports, Settings
-from backstop.wire import Delivery
+from backstop.wire import Delivery, parse_follow_up
 from emulators.errors import ApiError
 from emulators.faults import Faults
 from emulators.pubsub.model import CreateTopic, Draft, Publish, Topic
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from backstop.execute import Report
+    from backstop.followups import FollowUp
     from emulators.pubsub.model import Message
     from emulators.spanner.plans import Plan
     from emulators.spanner.records import Backup
@@ -48,7 +49,7 @@ _LOCATION = f"{PROJECT}/locations/europe-west1"
 _QUEUE = f"{_LOCATION}/queues/backstop"
 
 LOOK_COUNT_MAX = 1000
-"""Looks of one test: far more than any chain takes, so a chain that doesn't end is seen."""
+"""Polls of one test: far more than any chain takes, so a chain that doesn't end is seen."""
 
 
 class World:
@@ -158,6 +159,24 @@ class World:
     def detail(self) -> str:
         """What the last outcome says."""
         return str(self.results[-1]["detail"])
+
+    @property
+    def ends(self) -> list[tuple[str, str]]:
+        """The outcomes, each with the name of its operation."""
+        return [(result["outcome"], result.get("operation", "")) for result in self.results]
+
+    @property
+    def event_ids(self) -> list[str]:
+        """The id of each event, by which its readers drop doubles."""
+        return [message.attributes["ce-id"] for message in self.pubsub.published(RESULTS)]
+
+    @property
+    def waiting(self) -> list[tuple[str, FollowUp]]:
+        """The follow-ups that wait, each with the name of its task."""
+        return [
+            (task.name.rpartition("/")[2], parse_follow_up(publish_of(task).messages[0].data))
+            for task in self.tasks.pending()
+        ]
 
     @property
     def calls(self) -> Counter[str]:
