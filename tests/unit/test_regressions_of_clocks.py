@@ -10,7 +10,7 @@ import pytest
 from backstop.operations import Listing
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, RESULTS, SECOND, World
+from tests.unit.handlers_world import HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SECOND, World
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -83,20 +83,6 @@ def test_what_began_just_after_a_command_is_deleted_only_if_it_was_seen_running(
     assert world.outcomes[-1] == outcome
     assert world.exists() is not seen
     assert seen or "its operation began within 10 s after the command" in world.detail
-
-
-def test_a_cancel_that_names_its_operation_is_put_in_doubt_by_no_clock() -> None:
-    """Who knows the operation's name can only mean that one, although Spanner says that it began later."""
-    world = World(Plan(duration=HOUR))
-    world.tick(4 * SECOND)
-    operation = world.start_by_hand()
-    world.now -= 3 * SECOND
-    delivery = world.publish({"action": "cancel", "operation": operation})
-    world.tick(2 * HOUR)
-
-    world.deliver(delivery)
-
-    assert world.outcomes == ["COMPLETED_THEN_DELETED"]
 
 
 @pytest.mark.parametrize("after", [-SECOND, 5 * SECOND])
@@ -320,5 +306,5 @@ def test_two_commands_that_found_nothing_to_cancel_were_one_event() -> None:
     world.send(action="cancel", operation=operation)
     world.again()
 
-    first, second, again = (message.attributes["ce-id"] for message in world.pubsub.published(RESULTS))
+    first, second, again = world.event_ids
     assert first != second == again
