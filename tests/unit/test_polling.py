@@ -1,171 +1,141 @@
-"""When to look again: bounds that always hold, and what each kind of knowledge changes."""
+"""When to poll again: what each kind of knowledge changes, in seconds, and bounds that always hold."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
+import msgspec.structs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backstop import polling
+from backstop.events import Trigger
+from backstop.execute import Context
+from backstop.followups import Intent, Poll
+from backstop.handlers import give_up_at, limit
+from backstop.lifecycle import Case, decide
 from backstop.names import OperationName
 from backstop.operations import Backup, Failure, Operation
 from backstop.polling import Expectation, Sighting
-from tests.unit.handlers_world import DAY, HOUR, MINUTE, NIGHTLY, ORDERS, SECOND, START, USERS
+from backstop.ports import Settings
+from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, MINUTE, NIGHTLY, ORDERS, SECOND, START, USERS, World
 
-LOW, HIGH = 10 * SECOND, HOUR
-NOTHING = timedelta(0)
+if TYPE_CHECKING:
+    from datetime import datetime
 
-spans = st.timedeltas(NOTHING, 40 * DAY)
+ZERO = timedelta(0)
+spans = st.timedeltas(ZERO, 40 * DAY)
 sightings = st.builds(Sighting, st.integers(0, 100), spans)
 earlier = st.builds(Sighting, st.integers(0, 100), st.timedeltas(SECOND, 40 * DAY))
 expectations = st.builds(Expectation, st.timedeltas(SECOND, 40 * DAY), st.floats(0.01, 3.0))
 
 
-def wait(
-    percent: int,
-    elapsed: timedelta,
-    before: Sighting | None = None,
-    expected: timedelta | None = None,
-    since_cancel: timedelta | None = None,
-) -> timedelta:
-    """How long to wait with this progress."""
-    guess = None if expected is None else Expectation(expected, polling.HISTORY_SPREAD)
-    return polling.wait_running(Sighting(percent, elapsed), before, guess, since_cancel)
-
-
-@given(sightings, st.none() | earlier, st.none() | expectations, st.none() | spans)
-def test_whatever_is_known_there_is_a_wait(
-    seen: Sighting, before: Sighting | None, expected: Expectation | None, since_cancel: timedelta | None
-) -> None:
-    """No progress, however odd, makes the pacing fail or look back in time."""
-    assert polling.wait_running(seen, before, expected, since_cancel) >= NOTHING
-
-
-@given(spans, st.text(max_size=50))
-def test_a_wait_stays_within_its_bounds_and_within_a_tenth_of_what_was_asked(span: timedelta, name: str) -> None:
-    """Jitter spreads a wait but never over the operator's bounds."""
-    bounded = polling.bounded(span, name, low=LOW, high=HIGH)
-
-    assert LOW <= bounded <= HIGH
-    if LOW * 1.2 <= span <= HIGH / 1.2:
-        assert abs(bounded - span) <= span * (polling.JITTER + 0.001)
-
-
-def test_operations_that_were_started_together_are_not_looked_at_together() -> None:
-    """The jitter depends on the name, and on nothing else."""
-    waits = {polling.bounded(10 * MINUTE, f"operation {number}", low=LOW, high=HIGH) for number in range(50)}
-
-    assert len(waits) == 50
-    assert max(waits) - min(waits) > MINUTE
-    assert polling.bounded(MINUTE, "a", low=LOW, high=HIGH) == polling.bounded(MINUTE, "a", low=LOW, high=HIGH)
-
-
 @given(sightings, st.none() | earlier, st.none() | expectations, spans)
-def test_a_cancel_never_makes_the_next_look_later(
+def test_whatever_is_known_there_is_a_wait_and_a_cancel_never_makes_it_longer(
     seen: Sighting, before: Sighting | None, expected: Expectation | None, since_cancel: timedelta
 ) -> None:
-    """Somebody waits for what a cancel comes to."""
+    """No progress, however odd, makes the polling fail or look back in time; somebody waits for a cancel's end."""
     without = polling.wait_running(seen, before, expected, None)
 
-    assert polling.wait_running(seen, before, expected, since_cancel) <= without
-
-
-def test_looks_after_a_cancel_come_at_growing_times() -> None:
-    """At once at first, then less and less often, in proportion to the time since the cancel."""
-    assert wait(0, MINUTE, since_cancel=NOTHING) == NOTHING
-    assert wait(0, MINUTE, since_cancel=20 * SECOND) == 10 * SECOND
-    assert wait(0, MINUTE, since_cancel=10 * MINUTE) == 5 * MINUTE
-
-
-def test_looks_stay_close_for_the_first_minutes_after_a_cancel() -> None:
-    """Somebody waits for what becomes of it, and most cancels take effect within minutes."""
-    assert wait(0, MINUTE, since_cancel=2 * MINUTE) == 40 * SECOND
-    assert wait(0, MINUTE, since_cancel=10 * MINUTE - SECOND) == 40 * SECOND
-
-
-def test_a_look_that_is_due_at_once_is_not_put_off_by_a_cancel() -> None:
-    """What is about to end is looked at as if nobody had asked to stop it."""
-    sure = Expectation(MINUTE, 0.01)
-    without = polling.wait_running(Sighting(0, MINUTE), None, sure, None)
-
-    assert without < 10 * SECOND
-    assert polling.wait_running(Sighting(0, MINUTE), None, sure, 9 * MINUTE) == without
-
-
-def test_earlier_lengths_let_the_function_sleep_until_shortly_before_the_end() -> None:
-    """With a history of two hours there is little to see in the first, and much around the end."""
-    early, late = wait(0, NOTHING, expected=2 * HOUR), wait(0, 2 * HOUR, expected=2 * HOUR)
-
-    assert early > 45 * MINUTE
-    assert late < 10 * MINUTE
-    assert early + NOTHING < 2 * HOUR
-
-
-def test_without_history_the_looks_are_spread_over_the_usual_hours() -> None:
-    """Most backups take one to four hours, so the first looks are minutes apart, not seconds and not hours."""
-    assert 5 * MINUTE < wait(0, NOTHING) < HOUR
-    assert MINUTE < wait(0, 2 * HOUR) < 40 * MINUTE
-
-
-def test_steady_progress_is_believed_over_history() -> None:
-    """At half the way after three hours the end is three hours off, whatever earlier ones took."""
-    steady = Sighting(25, 90 * MINUTE)
-
-    assert wait(50, 3 * HOUR, steady, HOUR) > 2 * wait(0, 3 * HOUR, None, HOUR)
-
-
-def test_a_small_operation_that_has_nearly_ended_is_looked_at_soon() -> None:
-    """At 99 % the next look is near."""
-    assert wait(99, 99 * MINUTE, Sighting(50, 50 * MINUTE)) < 3 * MINUTE
+    assert ZERO <= polling.wait_running(seen, before, expected, since_cancel) <= without
 
 
 @pytest.mark.parametrize(
-    ("percent", "before"),
+    ("elapsed", "expected", "seconds"),
     [
-        (50, Sighting(50, 90 * MINUTE)),  # stuck
-        (40, Sighting(50, 90 * MINUTE)),  # going back
-        (0, Sighting(25, 90 * MINUTE)),  # lost
-        (100, Sighting(50, 90 * MINUTE)),  # done, it says, yet it runs
-        (90, Sighting(25, 90 * MINUTE)),  # jumping
-        (26, Sighting(25, 90 * MINUTE)),  # slowing down
+        # Without history: most take one to four hours, so the first polls are minutes apart.
+        (ZERO, None, 712),
+        (2 * HOUR, None, 203),
+        (DAY, None, 407),
+        (7 * DAY, None, 1433),
+        # With it there is little to see before the end, and much around it.
+        (ZERO, Expectation(2 * HOUR, 0.2), 3812),
+        (2 * HOUR, Expectation(2 * HOUR, 0.2), 101),
+        (3 * HOUR, Expectation(2 * HOUR, 0.2), 76),
+        # The surer, the closer behind the end; the vaguer, the sooner.
+        (ZERO, Expectation(2 * HOUR, 0.01), 7668),
+        (ZERO, Expectation(4 * HOUR, 0.0001), 15422),
+        (ZERO, Expectation(2 * HOUR, 3.0), 101),
+        # What takes a second, and what should long have ended.
+        (ZERO, Expectation(SECOND / 2, 0.2), 1),
+        (ZERO, Expectation(SECOND, 3.0), 4),
+        (7 * DAY, Expectation(MINUTE, 0.2), 2180),
     ],
+    ids=str,
 )
-def test_progress_that_is_not_steady_is_not_believed(percent: int, before: Sighting | None) -> None:
-    """A progress that sticks, jumps or goes back changes nothing; history does."""
-    assert wait(percent, 3 * HOUR, before, 2 * HOUR) == wait(0, 3 * HOUR, None, 2 * HOUR)
+def test_the_clock_and_earlier_lengths_say_when_to_poll(
+    elapsed: timedelta, expected: Expectation | None, seconds: int
+) -> None:
+    """A poll is worth 2.5 s of lag, and the end is somewhere around the guess."""
+    wait = polling.wait_running(Sighting(0, elapsed), None, expected, None)
+
+    assert wait.total_seconds() == pytest.approx(seconds, abs=0.6)
 
 
-def test_progress_that_has_just_stuck_was_believed_and_slept_on() -> None:
-    """A progress that has stood still since the last look, near as that was, is no line to the end."""
-    stuck, before = 162 * MINUTE, Sighting(50, 150 * MINUTE)
-
-    assert wait(50, stuck, before) == wait(0, stuck)
-    assert wait(49, 150 * MINUTE, before) > wait(0, 150 * MINUTE)
+NOT_BELIEVED = 233
+"""The wait after an hour of which nothing is known."""
 
 
-def test_what_should_long_have_ended_is_looked_at_less_and_less_often() -> None:
-    """Far beyond every guess the waits grow with the time that has passed, and stay finite."""
-    overdue = [wait(0, elapsed, expected=MINUTE) for elapsed in (10 * MINUTE, HOUR, DAY, 7 * DAY)]
+@pytest.mark.parametrize(
+    ("seen", "before", "seconds"),
+    [
+        # Nobody knows the line, so a progress says little, and below 31 % less than the documentation.
+        (Sighting(50, HOUR), None, 1246),
+        (Sighting(31, HOUR), None, 2507),
+        (Sighting(30, HOUR), None, NOT_BELIEVED),
+        (Sighting(99, HOUR), Sighting(0, MINUTE), 38),
+        # On the line, and off it by a few percent.
+        (Sighting(50, HOUR), Sighting(25, HOUR / 2), 3315),
+        (Sighting(10, HOUR), Sighting(5, HOUR / 2), 26974),
+        (Sighting(3, HOUR), Sighting(1, HOUR / 3), 47177),
+        (Sighting(2, HOUR), Sighting(1, HOUR / 2), NOT_BELIEVED),
+        (Sighting(60, HOUR), Sighting(25, HOUR / 2), 407),
+        (Sighting(45, HOUR), Sighting(25, HOUR / 2), 1895),
+        (Sighting(51, 55 * MINUTE), Sighting(50, 50 * MINUTE), 1648),
+        # Nothing, or all that there is, or gone back.
+        (Sighting(0, HOUR), Sighting(25, HOUR / 2), NOT_BELIEVED),
+        (Sighting(100, HOUR), Sighting(50, HOUR / 2), NOT_BELIEVED),
+        (Sighting(24, HOUR), Sighting(25, HOUR / 2), NOT_BELIEVED),
+    ],
+    ids=str,
+)
+def test_progress_is_believed_as_far_as_it_is_steady(seen: Sighting, before: Sighting | None, seconds: int) -> None:
+    """What it says of the length replaces any other guess that is less sure."""
+    wait = polling.wait_running(seen, before, None, None)
 
-    assert overdue == sorted(overdue)
-    assert NOTHING < overdue[-1] < HOUR
+    assert wait.total_seconds() == pytest.approx(seconds, abs=0.6)
 
 
-def test_a_database_that_takes_a_second_is_looked_at_within_seconds() -> None:
-    """Where even the end of the guess isn't worth a look of its own, the wait is a few times the guess."""
-    vague = Expectation(SECOND, 3.0)
+@pytest.mark.parametrize(("spread", "seconds"), [(0.12, 20396), (0.121, 1246)])
+def test_progress_must_be_surer_than_the_history(spread: float, seconds: int) -> None:
+    """Half the way after an hour says two hours, give or take a fraction of 0.1204; the history says ten."""
+    wait = polling.wait_running(Sighting(50, HOUR), None, Expectation(10 * HOUR, spread), None)
 
-    assert 4 * SECOND <= polling.wait_running(Sighting(0, NOTHING), None, vague, None) < 5 * SECOND
+    assert wait.total_seconds() == pytest.approx(seconds, abs=0.6)
 
 
-def test_an_end_that_is_all_but_certain_is_not_slept_past() -> None:
-    """A guess that is very sure makes the next look fall right behind the end, and not far beyond it."""
-    sure = Expectation(timedelta(seconds=1.07), 0.01)
+@pytest.mark.parametrize(("stands", "seconds"), [(2 * MINUTE, 2180), (2.1 * MINUTE, 233), (10 * MINUTE, 233)])
+def test_progress_that_has_just_stuck_was_believed_and_slept_on(stands: timedelta, seconds: int) -> None:
+    """Whole percents stand still for a while; longer, and they are no line to the end."""
+    wait = polling.wait_running(Sighting(50, 50 * MINUTE + stands), Sighting(50, 50 * MINUTE), None, None)
 
-    assert SECOND < polling.wait_running(Sighting(0, NOTHING), None, sure, None) < 1.5 * SECOND
+    assert wait.total_seconds() == pytest.approx(seconds, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("since_cancel", "seconds"),
+    [(ZERO, 0), (20 * SECOND, 10), (2 * MINUTE, 40), (10 * MINUTE - SECOND, 40), (10 * MINUTE, 300), (DAY, 712)],
+)
+def test_polls_after_a_cancel_come_at_growing_times(since_cancel: timedelta, seconds: int) -> None:
+    """At once at first, close for the first minutes, then in proportion, and never later than without it."""
+    wait = polling.wait_running(Sighting(0, MINUTE), None, None, since_cancel)
+
+    assert wait.total_seconds() == pytest.approx(seconds, abs=0.6)
 
 
 def test_refusals_in_a_row_double_the_wait_up_to_where_the_bounds_take_over() -> None:
@@ -174,37 +144,128 @@ def test_refusals_in_a_row_double_the_wait_up_to_where_the_bounds_take_over() ->
     assert polling.wait_refused(21) == polling.wait_refused(10_000) == 2**20 * MINUTE
 
 
-MADE = Operation(
-    OperationName(f"{NIGHTLY}/operations/a"),
-    NIGHTLY,
-    ORDERS,
-    start_time=START,
-    end_time=START + HOUR,
-    response=Backup(NIGHTLY, ORDERS, create_time=START, expire_time=START + DAY),
-)
+@pytest.mark.parametrize("name", ["a", "b", "operation 7"])
+def test_a_wait_is_spread_by_a_tenth_either_way_as_its_name_has_it(name: str) -> None:
+    """By the first eight digits of the name's hash, as a fraction; never over the operator's bounds."""
+    fraction = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 0x100000000
+    spread = 10 * MINUTE * (0.9 + 0.2 * fraction)
+
+    assert polling.bounded(10 * MINUTE, name, low=ZERO, high=DAY) / SECOND == pytest.approx(spread / SECOND)
+    assert polling.bounded(10 * MINUTE, name, low=spread + SECOND, high=DAY) == spread + SECOND
+    assert polling.bounded(10 * MINUTE, name, low=ZERO, high=spread - SECOND) == spread - SECOND
+
+
+RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START, percent=40)
+MADE = replace(RUNNING, end_time=START + HOUR, response=Backup(NIGHTLY, ORDERS, START, START + DAY))
+
+
+def lasted(seconds: float) -> Operation:
+    """A backup that took so long."""
+    return replace(MADE, end_time=START + timedelta(seconds=seconds))
 
 
 def test_the_expected_length_is_the_median_of_the_same_database_s_successes() -> None:
     """Failures, cancels, other databases and what still runs say nothing."""
-    longer = replace(MADE, end_time=START + 3 * HOUR)
-    longest = replace(MADE, end_time=START + 30 * HOUR)
     failed = replace(MADE, end_time=START + SECOND, response=None, error=Failure("INTERNAL", "broken"))
-    elsewhere = replace(MADE, database=USERS, end_time=START + SECOND)
-    running = replace(MADE, end_time=None, response=None)
+    elsewhere, running = replace(MADE, database=USERS, end_time=START + SECOND), RUNNING
 
-    operations = [MADE, longer, longest, failed, elsewhere, running]
-    expected = polling.expectation(operations, ORDERS)
+    expected = polling.expectation([MADE, lasted(3 * 3600), lasted(30 * 3600), failed, elsewhere, running], ORDERS)
+
     assert expected is not None
     assert expected.length == 3 * HOUR
     assert polling.expectation([failed, elsewhere, running], ORDERS) is None
 
 
-def test_a_following_of_two_hours_takes_few_looks() -> None:
-    """From start to end, with nothing known but the clock, the whole chain is some dozen calls."""
-    elapsed, looks = NOTHING, 0
-    while elapsed < 2 * HOUR:
-        elapsed += polling.bounded(wait(0, elapsed), str(looks), low=LOW, high=HIGH)
-        looks += 1
+@pytest.mark.parametrize(
+    ("lengths", "length", "spread"),
+    [
+        ([1.5, 3.0, 12.0], 3.0, math.sqrt((math.log(2) ** 2 + math.log(4) ** 2 + 2 * 0.04) / 5 * 4 / 3)),
+        ([0.25], 1.0, math.sqrt(2 * 0.04 / 3 * 2)),
+        ([0.0], 1.0, math.sqrt(2 * 0.04 / 3 * 2)),
+    ],
+)
+def test_earlier_lengths_say_how_much_they_vary(lengths: list[float], length: float, spread: float) -> None:
+    """The usual spread counts as two more lengths; one below a second counts as a second."""
+    expected = polling.expectation([lasted(seconds) for seconds in lengths], ORDERS)
 
-    assert looks < 40
-    assert elapsed - 2 * HOUR < 20 * MINUTE
+    assert expected is not None
+    assert expected.length == length * SECOND
+    assert expected.spread == pytest.approx(spread, rel=1e-9)
+
+
+# From one poll to the next.
+
+ANY = Settings(FOLLOW_UPS, poll_min=SECOND, poll_max=DAY)
+POLL = Poll(
+    trigger=Trigger("17", START),
+    step=3,
+    operation=RUNNING.name,
+    intent=Intent.KEEP,
+    give_up_at=START + 3 * DAY,
+    failures=2,
+)
+BEFORE = {"percent": 20, "percent_seconds": 1800}
+EXPECTED = {"expected_seconds": 9000, "expected_spread": 0.05}
+CANCEL = {"intent": Intent.CANCEL}
+
+
+@pytest.mark.parametrize(
+    ("known", "seen", "seconds"),
+    [
+        ({}, {}, 1737),
+        (BEFORE, {}, 4621),
+        ({"percent": 20}, {}, 1737),
+        (EXPECTED, {}, 3494),
+        (CANCEL, {}, 1),
+        ({"unwanted_from": START + HOUR}, {}, 1),
+        ({"unwanted_from": START + 2 * DAY}, {}, 1737),
+        ({"unwanted_from": START + HOUR + 7 * SECOND}, {}, 7),
+        ({}, {"cancel_time": START + HOUR}, 1),
+        ({}, {"cancel_time": START + 58 * MINUTE}, 37),
+        ({}, {"cancel_time": START + 2 * HOUR}, 1),
+    ],
+    ids=str,
+)
+def test_all_that_a_poll_knows_says_when_the_next_one_comes(
+    known: dict[str, object], seen: dict[str, datetime], seconds: int
+) -> None:
+    """Each thing changes the wait; the limit of a backup is never slept past, and no clock that is ahead matters."""
+    case = Case(msgspec.structs.replace(POLL, **known), START + HOUR, replace(RUNNING, **seen))
+
+    wait = polling.wait_of(case, replace(RUNNING, **seen), ANY)
+
+    assert wait.total_seconds() == pytest.approx(seconds, abs=0.6)
+
+
+@pytest.mark.parametrize(
+    ("known", "percent", "seen"),
+    [
+        ((None, 0), 0, (0, 3600)),
+        ((None, 0), 40, (40, 3600)),
+        ((39, 1800), 40, (40, 3600)),
+        ((40, 1800), 40, (40, 1800)),
+        ((41, 1800), 40, (41, 1800)),
+    ],
+)
+def test_the_highest_progress_is_remembered_with_when_it_was_first_seen(
+    known: tuple[int | None, int], percent: int, seen: tuple[int, int]
+) -> None:
+    """One that stands still or goes back is not news."""
+    poll = msgspec.structs.replace(POLL, percent=known[0], percent_seconds=known[1], missing="operation")
+    case = Case(poll, START + HOUR, replace(RUNNING, percent=percent))
+
+    later, _ = polling.after(case, decide(case), ANY)
+
+    remembered = {"percent": seen[0], "percent_seconds": seen[1], "seen_running": True, "missing": None}
+    assert later == msgspec.structs.replace(poll, step=4, failures=0, **remembered)
+
+
+@pytest.mark.parametrize("published", [START - HOUR, START + HOUR])
+def test_a_chain_counts_from_the_later_of_the_operation_and_the_command(published: datetime) -> None:
+    """What is unwanted was never so before the command was there to say it."""
+    later = max(published, START)
+    here = Context(START + DAY, Trigger("17", published), World().ports, ANY)
+
+    assert give_up_at(RUNNING, here) == later + 3 * DAY
+    assert limit(None, RUNNING, published) is None
+    assert limit(MINUTE, RUNNING, published) == max(START + MINUTE, published)
