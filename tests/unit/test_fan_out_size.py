@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from backstop import starts
+from backstop import start
 from backstop.commands import Start
 from backstop.dispatch import deliver
 from backstop.errors import QuotaError, RefusedError
@@ -79,9 +79,13 @@ class Chain:
             self.next_step = data
             self.sizes.append(len(data))
 
-    def publish(self, result: Event) -> None:
+    def publish(self, event: Event) -> None:
         """Keeps the last outcome."""
-        self.last = result
+        self.last = event
+
+    def announce_deletion(self, event: Event) -> None:
+        """Never comes."""
+        raise AssertionError(event)
 
 
 def run(ids: list[str], error: CallError | None = None, now: datetime = START) -> tuple[Chain, Databases]:
@@ -164,7 +168,7 @@ def test_a_step_stays_within_its_bound_whatever_the_databases_and_the_reasons(
         started=tuple(ids[low:high]),
         refused=dict.fromkeys([*patterns, *ids[high:]], ""),
     )
-    reason = starts.reason(step, why)
+    reason = start.reason(step, why)
 
     longest = replace(step, refused=dict.fromkeys(step.refused, reason))
 
