@@ -40,6 +40,10 @@ CLAIM_LENGTH_MAX = 200
 """Of `requested_by` and `reason`, in characters: a name, a ticket, one sentence."""
 
 
+TARGETS = ("operation", "backup", "database", "instance")
+"""The fields that name what a command is about."""
+
+
 class IfCreated(enum.StrEnum):
     """What to do with a backup that finishes before the cancel takes effect."""
 
@@ -56,10 +60,10 @@ class EncryptionType(enum.StrEnum):
 
 
 class Encryption(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Whose keys encrypt the backup; customer-managed ones are named in full, one for each region of the instance."""
+    """Whose keys encrypt the backup."""
 
     type: EncryptionType
-    kms_key_names: tuple[str, ...] = ()
+    kms_key_names: tuple[str, ...] = ()  # In full, one for each region of the instance.
 
     def __post_init__(self) -> None:
         """Checks that keys are named exactly where they are used."""
@@ -68,21 +72,15 @@ class Encryption(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
             raise BadMessageError("encryption.kms_key_names", list(self.kms_key_names), reason)
 
 
-_Claim = Annotated[str, Meta(max_length=CLAIM_LENGTH_MAX)]
+Claim = Annotated[str, Meta(max_length=CLAIM_LENGTH_MAX)]
 
 
 class _Command(Struct, tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What every command may say.
+    """What every command may say."""
 
-    Attributes:
-        dry_run: Say what would be done, and do nothing.
-        requested_by: Who asks, at most 200 characters. A claim: nothing checks it.
-        reason: Why, likewise.
-    """
-
-    dry_run: bool = False
-    requested_by: _Claim = ""
-    reason: _Claim = ""
+    dry_run: bool = False  # Say what would be done, and do nothing.
+    requested_by: Claim = ""  # Who asks. Nothing checks it.
+    reason: Claim = ""  # Why. Nothing checks it.
 
     @property
     def action(self) -> str:
@@ -92,39 +90,24 @@ class _Command(Struct, tag_field="action", frozen=True, kw_only=True, forbid_unk
     @property
     def target(self) -> str:
         """The full name of what the command is about."""
-        return next(str(name) for field in _TARGETS if (name := getattr(self, field, None)) is not None)
-
-
-_TARGETS = ("operation", "backup", "database", "instance")
+        return next(str(name) for field in TARGETS if (name := getattr(self, field, None)) is not None)
 
 
 class Start(_Command, frozen=True, kw_only=True, tag="start"):
-    """Start a backup of one database, or one of each database of an instance.
+    """Start a backup of one database, or one of each database of an instance."""
 
-    Attributes:
-        database: The one database; None when `instance` is given.
-        instance: The instance whose databases are meant; None when `database` is given.
-        databases: Shell-style patterns for the ids of the instance's databases. Left out it means all; an empty list is
-            refused, as a program that found none to name would start every one.
-        backup_id: The backup's id; None derives one from the message.
-        retention: How long the backup is kept, 6 h to 366 d; None takes the setting.
-        version_time: The moment whose data the backup holds; None means the time of the request.
-        encryption: None means as the database is.
-        cancel_after: Stop the backup if it still runs this long after its start, 0 s to 7 d; None never does.
-        if_created: What to do if the backup finishes before that stop takes effect.
-        start_within: Don't start if more than this has passed since publishing; None has no limit.
-    """
-
-    database: DatabaseName | None = None
-    instance: InstanceName | None = None
+    database: DatabaseName | None = None  # Either this
+    instance: InstanceName | None = None  # or this is given.
+    # Shell-style patterns for the ids of the instance's databases. Left out it means all; an empty list is refused, as
+    # a program that found none to name would start every one.
     databases: Annotated[tuple[str, ...], Meta(min_length=1)] = ()
-    backup_id: BackupId | None = None
-    retention: Duration | None = None
-    version_time: Annotated[datetime, Meta(tz=True)] | None = None
-    encryption: Encryption | None = None
-    cancel_after: Duration | None = None
-    if_created: IfCreated = IfCreated.DELETE
-    start_within: Duration | None = None
+    backup_id: BackupId | None = None  # None: derived from the message.
+    retention: Duration | None = None  # How long the backup is kept; None: as the setting says.
+    version_time: Annotated[datetime, Meta(tz=True)] | None = None  # Whose data it holds; None: that of the request.
+    encryption: Encryption | None = None  # None: as the database is.
+    cancel_after: Duration | None = None  # Stop it if it still runs this long after its start; None: never.
+    if_created: IfCreated = IfCreated.DELETE  # What to do if it finishes before that stop takes effect.
+    start_within: Duration | None = None  # Don't start if more than this has passed since publishing.
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
@@ -145,67 +128,42 @@ class Start(_Command, frozen=True, kw_only=True, tag="start"):
                 raise BadMessageError("databases", pattern, f"must have 1 to {PATTERN_LENGTH_MAX} characters")
 
 
-class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
-    """Stop a backup that is being made; delete it if it finishes before the cancel takes effect.
-
-    Attributes:
-        operation: The one attempt. Exactly one of this and the next two is given.
-        backup: The attempt that makes the backup of this name.
-        database: The attempt that backs this database up.
-        if_created: What to do if the backup finishes first.
-        include_scheduled: Also stop, and delete, what a native backup schedule made.
-    """
+class _OfOneAttempt(_Command, frozen=True, kw_only=True):
+    """Exactly one of the first three is given: the attempt itself, or what it makes, or what it backs up."""
 
     operation: OperationName | None = None
     backup: BackupName | None = None
     database: DatabaseName | None = None
-    if_created: IfCreated = IfCreated.DELETE
-    include_scheduled: bool = False
+    if_created: IfCreated = IfCreated.DELETE  # What to do if the backup finishes before the cancel takes effect.
+    include_scheduled: bool = False  # Also stop, and delete, what a native backup schedule made.
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
         _exactly_one(self, "operation", "backup", "database")
 
 
-class Follow(_Command, frozen=True, kw_only=True, tag="follow"):
-    """Publish the end of an operation that somebody else started.
+class Cancel(_OfOneAttempt, frozen=True, kw_only=True, tag="cancel"):
+    """Stop a backup that is being made; delete it if it finishes before the cancel takes effect."""
 
-    Attributes:
-        operation: The one attempt. Exactly one of this and the next two is given.
-        backup: The attempt that makes the backup of this name.
-        database: The attempt that backs this database up.
-        cancel_after: Stop it if it still runs this long after its start, 0 s to 7 d; None only watches.
-        if_created: What to do if the backup finishes before that stop takes effect.
-        include_scheduled: Also stop, and delete, what a native backup schedule made.
-    """
 
-    operation: OperationName | None = None
-    backup: BackupName | None = None
-    database: DatabaseName | None = None
-    cancel_after: Duration | None = None
-    if_created: IfCreated = IfCreated.DELETE
-    include_scheduled: bool = False
+class Follow(_OfOneAttempt, frozen=True, kw_only=True, tag="follow"):
+    """Publish the end of an operation that somebody else started."""
+
+    cancel_after: Duration | None = None  # Stop it if it still runs this long after its start; None: only watch.
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
-        _exactly_one(self, "operation", "backup", "database")
+        super().__post_init__()
         _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
 
 
 class Sweep(_Command, frozen=True, kw_only=True, tag="sweep"):
-    """Look after everything in an instance that slipped through.
-
-    Attributes:
-        instance: Where to look, at the operations of the last 7 days.
-        cancel_after: Stop what has run longer than this, 0 s to 7 d; None stops nothing.
-        if_created: What to do with a backup that completed although it was cancelled.
-        include_scheduled: Also stop, and delete, what native backup schedules made.
-    """
+    """Look after everything in an instance that slipped through, among the operations of the last 7 days."""
 
     instance: InstanceName
-    cancel_after: Duration | None = None
-    if_created: IfCreated = IfCreated.KEEP
-    include_scheduled: bool = False
+    cancel_after: Duration | None = None  # Stop what has run longer than this; None: nothing.
+    if_created: IfCreated = IfCreated.KEEP  # What to do with a backup that completed although it was cancelled.
+    include_scheduled: bool = False  # Also stop, and delete, what native backup schedules made.
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
@@ -215,7 +173,7 @@ class Sweep(_Command, frozen=True, kw_only=True, tag="sweep"):
 Command = Start | Cancel | Follow | Sweep
 
 
-def _exactly_one(command: Start | Cancel | Follow, *fields: str) -> None:
+def _exactly_one(command: _Command, *fields: str) -> None:
     given = [field for field in fields if getattr(command, field) is not None]
     if len(given) != 1:
         found = ", ".join(given) or "none of them"

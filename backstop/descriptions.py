@@ -7,15 +7,13 @@ taken for one another by that: one is deleted before the next is created, and th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from backstop.errors import UnhandledOperationError
 from backstop.names import BackupName, DatabaseName, Name, OperationName
 from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 TIME_MIN, TIME_MAX = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """No backup has a time outside of these, and a sum with one could be more than Python can hold."""

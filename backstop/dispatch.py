@@ -13,26 +13,22 @@ own: under its old one the queue would take it for a duplicate, and the chain wo
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace as replace_report
-from datetime import timedelta
-from typing import TYPE_CHECKING, assert_never
+from datetime import datetime, timedelta
+from typing import assert_never
 
 from msgspec.structs import replace
 
 from backstop import handlers, policy, polling, sentences, start, wire
-from backstop.commands import Cancel, Command, Follow, Start, Sweep
+from backstop.commands import TARGETS, Cancel, Command, Follow, Start, Sweep
 from backstop.errors import BadMessageError, CallError, RefusedError, TransientError, UnhandledOperationError
 from backstop.events import Databases, Event, Outcome, Trigger, of_command
 from backstop.execute import Context, Report
 from backstop.followups import FanOut, FollowUp, Poll, Retry
 from backstop.names import unquoted
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from backstop.ports import Ports, Settings
-    from backstop.wire import Delivery
+from backstop.ports import Ports, Settings
+from backstop.wire import Delivery
 
 RETRY_FROM_ATTEMPT = 4
 """From this delivery attempt on, a message that meets a transient fault is retried through the queue.
@@ -51,11 +47,7 @@ ROLE_MISSING = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"})
 def receive(
     body: bytes, path: str, headers: Mapping[str, str], now: datetime, ports: Ports, settings: Settings
 ) -> tuple[Delivery, Report]:
-    """Does what one HTTP request asks for, whatever it holds.
-
-    Returns:
-        The message, as far as there is one, and what came of it.
-    """
+    """Does what one HTTP request asks for; returns the message, as far as there is one, and what came of it."""
     delivery = wire.parse_delivery(body, path, headers, now)
     if delivery.is_event:
         note = (
@@ -68,63 +60,53 @@ def receive(
 
 
 def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings) -> Report:
-    """Does what one delivery asks for.
+    """Does what one delivery asks for, at a time by the function's clock.
 
-    Args:
-        delivery: What arrived.
-        now: When it arrived, by the function's clock.
-        ports: The outside world.
-        settings: What the operator chose.
-
-    Returns:
-        What it came to. A delivery whose report says `retry` must be refused, every other one acknowledged.
+    A delivery whose report says `retry` must be refused, every other one acknowledged.
     """
     # It can't be earlier than the message; a clock that is behind would have every poll due at once, again and again.
-    now = max(now, delivery.publish_time)
+    now, sender = max(now, delivery.publish_time), _sender(delivery)
     try:
         message = _understood(delivery, settings)
     except BadMessageError as error:
         if delivery.is_follow_up and error.field == "v":
             # A newer revision wrote it and was taken back. It waits for one that knows it, or becomes a dead letter.
             return Report(retry=True, note=f"To be delivered again: {error}.")
-        return _not_understood(error, delivery, Context(now, _sender(delivery), ports, settings))
-    trigger = message.trigger if isinstance(message, FollowUp) else _asked(message, delivery)
-    context = Context(now, trigger, ports, settings)
+        return _not_understood(error, delivery, Context(now, sender, ports, settings))
+    if isinstance(message, Command):
+        asked = {"requested_by": message.requested_by, "reason": message.reason}
+        context = Context(now, replace(sender, action=message.action, **asked), ports, settings)
+    else:
+        context = Context(now, message.trigger, ports, settings)
     try:
         report = _handled(message, context)
     except CallError as error:
         report = _after_error(message, error, delivery.delivery_attempt, context)
     kind = str(message.__struct_config__.tag)
-    return replace_report(report, command=kind, trigger=trigger, events=tuple(context.published))
+    return replace_report(report, command=kind, trigger=context.trigger, events=tuple(context.published))
 
 
 def _sender(delivery: Delivery) -> Trigger:
     return Trigger(delivery.message_id, delivery.publish_time, delivery.topic)
 
 
-def _asked(command: Command, delivery: Delivery) -> Trigger:
-    sender = _sender(delivery)
-    return replace(sender, action=command.action, requested_by=command.requested_by, reason=command.reason)
-
-
 def _not_understood(error: BadMessageError, delivery: Delivery, context: Context) -> Report:
     """Publishes that a message can't be understood; it is acknowledged, as no retry can help."""
     read = wire.claims(delivery.data)
+    action, instance = read.pop("action", "unknown"), read.pop("instance", None)
     event = Event(
         outcome=Outcome.REJECTED,
         detail=f"Could not understand message {delivery.message_id or '(no id)'}: {error}.",
         trigger=context.trigger,
-        subject=read.operation or read.backup or read.database or read.instance or delivery.topic or "unknown",
+        subject=next((read[name] for name in TARGETS if name in read), instance or delivery.topic or "unknown"),
         field=error.field,
-        operation=read.operation,
-        backup=read.backup,
-        database=read.database,
+        **read,  # type: ignore[arg-type]  # they are names of their kinds
     )
     try:
         context.publish(event)
     except TransientError as fault:
         return _refuse(fault)
-    return Report(read.action or "unknown", context.trigger, tuple(context.published), instance=read.instance)
+    return Report(action, context.trigger, tuple(context.published), instance=instance)
 
 
 def _understood(delivery: Delivery, settings: Settings) -> Command | FollowUp:
@@ -142,8 +124,7 @@ def _understood(delivery: Delivery, settings: Settings) -> Command | FollowUp:
 def _handled(message: Command | FollowUp, context: Context) -> Report:  # noqa: PLR0911 one line for each kind of message
     if isinstance(message, Command) and (forbidden := policy.refusal(message, context.settings)):
         field, why = forbidden
-        rejected = of_command(Outcome.REJECTED, f"Refused: {why}", context.trigger, message)
-        context.publish(replace(rejected, field=field))
+        context.publish(of_command(Outcome.REJECTED, f"Refused: {why}", context.trigger, message, field=field))
         return Report()
     match message:
         case Start():
@@ -195,18 +176,19 @@ def _may_have_begun(message: Command | Retry | FanOut, attempt: int | None) -> b
 
 def _reject(message: Command | Retry | FanOut, error: RefusedError, context: Context) -> Report:
     ours = isinstance(error, UnhandledOperationError)
-    why = f"Did nothing: {error.failure.message}." if ours else f"Google refused: {error.explained}"
-    context.publish(replace(_ended(message, Outcome.REJECTED, why, error, context), field=error.field))
+    why = f"Did nothing: {error.explained}." if ours else f"Google refused: {error.explained}"
+    context.publish(_ended(message, Outcome.REJECTED, why, error, context))
     return Report(error=error.failure)
 
 
 def _ended(message: Command | Retry | FanOut, outcome: Outcome, why: str, error: CallError, context: Context) -> Event:
     """The last word on a command that could not be carried out, or not to its end."""
-    event = of_command(outcome, why, context.trigger, _command(message), error.failure)
+    databases = None
     if isinstance(message, FanOut) and message.left is not None:
         not_started = {**message.refused, **dict.fromkeys(message.left, start.reason(message, str(error)))}
-        return replace(event, databases=Databases(message.started, not_started))
-    return event
+        databases = Databases(message.started, not_started)
+    said = {"error": error.failure, "field": error.field, "databases": databases}
+    return of_command(outcome, why, context.trigger, _command(message), **said)
 
 
 def _retry(message: Command | FollowUp, error: CallError, context: Context) -> Report:
@@ -224,12 +206,13 @@ def _retry(message: Command | FollowUp, error: CallError, context: Context) -> R
             why += " A backup that it may have started, and that no outcome tells of, is followed by nobody."
         context.publish(_ended(message, Outcome.GAVE_UP, why, error, context))
         return Report()
-    if isinstance(message, Poll | Retry):
-        later: FollowUp = replace(message, step=message.step + 1, failures=message.failures + 1)
-    elif isinstance(message, FanOut):
-        later = replace(message, failures=message.failures + 1)
-    else:
+    later: FollowUp
+    if isinstance(message, Command):
         later = Retry(trigger=context.trigger, step=1, command=message, failures=1)
+    else:
+        # A chain of starts goes on at its step: those that are left are the same.
+        step = message.step + (not isinstance(message, FanOut))
+        later = replace(message, step=step, failures=message.failures + 1)
     settings = context.settings
     spread_by = f"{context.trigger.message_id} {later.failures}"
     low = min(max(error.retry_after or timedelta(0), settings.poll_min), settings.poll_max)

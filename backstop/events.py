@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from backstop.commands import Command
 from backstop.errors import shortened
 from backstop.names import BackupName, DatabaseName, OperationName
-from backstop.operations import Failure
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from backstop.commands import Command
-    from backstop.operations import Backup, Operation
+from backstop.operations import Backup, Failure, Operation
 
 BILLED_HOURS_MIN = 24
 """A backup that completed is billed for at least this long, and one that was cancelled for nothing.
@@ -54,63 +50,32 @@ class Outcome(enum.StrEnum):
 
 
 class About(NamedTuple):
-    """What an outcome means, and how it is told.
+    """What is the same for each event of an outcome."""
 
-    Attributes:
-        severity: The log's: INFO; WARNING, somebody may want to look; ERROR, somebody must.
-        meaning: What has happened.
-        to_do: What the reader can do.
-    """
-
-    severity: str
+    severity: str  # The log's: INFO; WARNING, somebody may want to look; ERROR, somebody must.
     meaning: str
     to_do: str
 
 
-OUTCOMES: Mapping[Outcome, About] = {
-    Outcome.STARTED: About(
-        "INFO", "Spanner accepted the backup, and Backstop follows it; or: of many, these were started", "wait"
-    ),
-    Outcome.CANCEL_REQUESTED: About(
-        "INFO", "Spanner accepted the cancel; the backup may complete all the same", "wait"
-    ),
-    Outcome.COMPLETED: About("INFO", "the backup exists and is kept", "nothing"),
-    Outcome.CANCELLED: About("INFO", "the cancel won: there is no backup, and nothing is billed", "nothing"),
-    Outcome.COMPLETED_THEN_DELETED: About(
-        "INFO", "the cancel came too late, and the backup is deleted; a day of it is billed", "nothing"
-    ),
-    Outcome.COMPLETED_KEPT: About(
-        "WARNING", "the cancel came too late, and the backup stays; `detail` says why", "decide about the backup"
-    ),
-    Outcome.COMPLETED_DESPITE_CANCEL: About(
-        "WARNING",
-        "someone else's cancel came too late; that cancel's outcome says what became of the backup",
-        "see there",
-    ),
-    Outcome.FAILED: About("WARNING", "Spanner gave up; `error` has its words", "read them, start again"),
-    Outcome.GONE: About("WARNING", "Spanner doesn't know the operation, or no longer", "check the name"),
-    Outcome.DELETE_BLOCKED: About(
-        "WARNING", "a restore or a copy still needs the backup; published once, then tried again", "wait"
-    ),
-    Outcome.GAVE_UP: About(
-        "ERROR",
-        "the time is up: `detail` says what stood in the way; a backup that could not be deleted expires as early as"
-        " Spanner allows",
-        "look into it",
-    ),
-    Outcome.NOTHING_TO_CANCEL: About(
-        "INFO",
-        "nothing ran when the command was published; `detail` says what ended last and how to delete it",
-        "check the name",
-    ),
-    Outcome.REJECTED: About(
-        "ERROR",
-        "the message is invalid, several operations may be meant, or Google refused; `detail` and `error` say why",
-        "correct it, publish again",
-    ),
-    Outcome.DRY_RUN: About("INFO", "what would have been done", "nothing"),
-}
-"""Everything that is the same for each outcome; the table of the README is made of it."""
+# fmt: off
+OUTCOMES: Mapping[Outcome, About] = {outcome: About(*about) for outcome, about in {
+    Outcome.STARTED: ("INFO", "Spanner accepted the backup, and Backstop follows it; or: of many, these were started", "wait"),
+    Outcome.CANCEL_REQUESTED: ("INFO", "Spanner accepted the cancel; the backup may complete all the same", "wait"),
+    Outcome.COMPLETED: ("INFO", "the backup exists and is kept", "nothing"),
+    Outcome.CANCELLED: ("INFO", "the cancel won: there is no backup, and nothing is billed", "nothing"),
+    Outcome.COMPLETED_THEN_DELETED: ("INFO", "the cancel came too late, and the backup is deleted; a day of it is billed", "nothing"),
+    Outcome.COMPLETED_KEPT: ("WARNING", "the cancel came too late, and the backup stays; `detail` says why", "decide about the backup"),
+    Outcome.COMPLETED_DESPITE_CANCEL: ("WARNING", "someone else's cancel came too late; that cancel's outcome says what became of the backup", "see there"),
+    Outcome.FAILED: ("WARNING", "Spanner gave up; `error` has its words", "read them, start again"),
+    Outcome.GONE: ("WARNING", "Spanner doesn't know the operation, or no longer", "check the name"),
+    Outcome.DELETE_BLOCKED: ("WARNING", "a restore or a copy still needs the backup; published once, then tried again", "wait"),
+    Outcome.GAVE_UP: ("ERROR", "the time is up; `detail` says what stood in the way, and when a backup that could not be deleted expires", "look into it"),
+    Outcome.NOTHING_TO_CANCEL: ("INFO", "nothing ran when the command was published; `detail` says what ended last and how to delete it", "check the name"),
+    Outcome.REJECTED: ("ERROR", "the message is invalid, several operations may be meant, or Google refused; `detail` and `error` say why", "correct it, publish again"),
+    Outcome.DRY_RUN: ("INFO", "what would have been done", "nothing"),
+}.items()}
+# fmt: on
+"""The table of outcomes; the README's is made of it."""
 
 ON_THE_WAY = frozenset({Outcome.STARTED, Outcome.CANCEL_REQUESTED, Outcome.DELETE_BLOCKED})
 """The outcomes after which another one follows; every other one is the last word on its command."""
@@ -120,81 +85,51 @@ OF_COMMANDS = frozenset({Outcome.DRY_RUN, Outcome.REJECTED, Outcome.NOTHING_TO_C
 
 
 class Trigger(Struct, frozen=True, omit_defaults=True):
-    """The command on whose behalf something is done.
+    """The command on whose behalf something is done."""
 
-    Attributes:
-        message_id: Pub/Sub's id of the command's message, unique within its topic.
-        publish_time: When Pub/Sub accepted it, by Google's clock; the time that decides what the command can mean.
-        topic: The topic's full name; empty if the push didn't say.
-        action: What the command asks for, such as `start`; empty of a message that can't be understood.
-        requested_by: Who asked, as the command claims.
-        reason: Why, likewise.
-    """
-
-    message_id: str
-    publish_time: datetime
-    topic: str = ""
-    action: str = ""
-    requested_by: str = ""
-    reason: str = ""
+    message_id: str  # Pub/Sub's id of the command's message, unique within its topic.
+    publish_time: datetime  # When Pub/Sub accepted it, by Google's clock; it decides what the command can mean.
+    topic: str = ""  # The topic's full name; empty if the push didn't say.
+    action: str = ""  # What the command asks for, such as `start`; empty of a message that can't be understood.
+    requested_by: str = ""  # Who asked, as the command claims.
+    reason: str = ""  # Why, likewise.
 
 
 class Billed(Struct, frozen=True, omit_defaults=True):
-    """What Spanner will charge for at least: so many hours of so many bytes; no bytes if it is nothing, or unknown."""
+    """What Spanner will charge for at least: so many hours of so many bytes."""
 
     hours_min: int
-    size_bytes: int | None = None
+    size_bytes: int | None = None  # None if it is nothing, or unknown.
 
 
 class Databases(Struct, frozen=True):
-    """What a start of many came to: the ids of the databases that were started; of the others, each with why not."""
+    """What a start of many came to, by the databases' ids."""
 
     started: tuple[str, ...]
-    not_started: dict[str, str]
+    not_started: dict[str, str]  # Each with why not.
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One outcome, with all that is known.
-
-    Attributes:
-        outcome: What it is.
-        detail: One sentence that a person can act on.
-        trigger: The command on whose behalf.
-        subject: The full name of what the outcome is about.
-        field: Where the mistake is, in a message that could not be understood or a request that Google refuses.
-        operation: The attempt.
-        backup: The backup that it makes or made.
-        database: The database.
-        error: What Google said.
-        create_time: When the operation, and so the backup, was started.
-        end_time: When the operation ended.
-        expire_time: When Spanner deletes the backup by itself.
-        size_bytes: The backup's size, as Spanner says it now; None if it doesn't.
-        freed_bytes: What its deletion frees.
-        steps: How many polls it took.
-        billed: What it costs at least.
-        databases: For a start of many: what became of each.
-        severity: The log's, where it isn't the outcome's usual one.
-    """
+    """One outcome, with all that is known."""
 
     outcome: Outcome
-    detail: str
+    detail: str  # One sentence that a person can act on.
     trigger: Trigger
-    subject: str
-    field: str | None = None
+    subject: str  # The full name of what the outcome is about.
+    field: str | None = None  # Where the mistake is, in a message or in a request that Google refuses.
     operation: OperationName | None = None
     backup: BackupName | None = None
     database: DatabaseName | None = None
-    error: Failure | None = None
-    create_time: datetime | None = None
-    end_time: datetime | None = None
-    expire_time: datetime | None = None
-    size_bytes: int | None = None
-    freed_bytes: int | None = None
-    steps: int | None = None
-    billed: Billed | None = None
-    databases: Databases | None = None
-    severity: str | None = None
+    error: Failure | None = None  # What Google said.
+    create_time: datetime | None = None  # When the operation, and so the backup, was started.
+    end_time: datetime | None = None  # When the operation ended.
+    expire_time: datetime | None = None  # When Spanner deletes the backup by itself.
+    size_bytes: int | None = None  # The backup's size, as Spanner says it now.
+    freed_bytes: int | None = None  # What its deletion frees.
+    steps: int | None = None  # How many polls it took.
+    billed: Billed | None = None  # What it costs at least.
+    databases: Databases | None = None  # For a start of many.
+    severity: str | None = None  # The log's, where it isn't the outcome's usual one.
 
     @property
     def event_id(self) -> str:
@@ -216,22 +151,10 @@ def of_operation(
     detail: str,
     trigger: Trigger,
     operation: Operation,
-    *,
     found: Backup | None = None,
-    steps: int | None = None,
-    error: Failure | None = None,
+    **more: Any,  # noqa: ANN401 fields of an event
 ) -> Event:
-    """An outcome of one operation, as it was last seen.
-
-    Args:
-        outcome: What it is.
-        detail: One sentence.
-        trigger: The command on whose behalf.
-        operation: The operation.
-        found: Its backup as it was last seen; None takes the operation's response.
-        steps: How many polls it took.
-        error: What Google said, where it isn't the operation's own error.
-    """
+    """An outcome of one operation as it was last seen, with its backup as found, or else as the operation says."""
     backup, billed, freed_bytes = found or operation.response, None, None
     if outcome is Outcome.CANCELLED:
         billed = Billed(0)
@@ -246,31 +169,21 @@ def of_operation(
         operation=operation.name,
         backup=operation.backup,
         database=operation.database,
-        error=error or operation.error,
+        error=more.pop("error", None) or operation.error,
         create_time=operation.start_time,
         end_time=operation.end_time,
         expire_time=backup.expire_time if backup else None,
         size_bytes=(backup.size_bytes or None) if backup else None,
         freed_bytes=freed_bytes,
-        steps=steps,
         billed=billed,
+        **more,
     )
 
 
-def of_command(
-    outcome: Outcome, detail: str, trigger: Trigger, command: Command, error: Failure | None = None
-) -> Event:
+def of_command(outcome: Outcome, detail: str, trigger: Trigger, command: Command, **more: Any) -> Event:  # noqa: ANN401 as above
     """An outcome of a command that came to no operation."""
-    return Event(
-        outcome=outcome,
-        detail=detail,
-        trigger=trigger,
-        subject=command.target,
-        operation=getattr(command, "operation", None),
-        backup=getattr(command, "backup", None),
-        database=getattr(command, "database", None),
-        error=error,
-    )
+    named = {field: getattr(command, field, None) for field in ("operation", "backup", "database")}
+    return Event(outcome=outcome, detail=detail, trigger=trigger, subject=command.target, **{**named, **more})
 
 
 def cut(event: Event) -> Event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from datetime import datetime
-from typing import Literal, assert_never
+from typing import Literal
 
 from msgspec import Struct
 
@@ -26,53 +26,30 @@ class Intent(enum.StrEnum):
 
 
 class _FollowUp(Struct, tag_field="kind", frozen=True, kw_only=True, omit_defaults=True):
-    """What every follow-up says.
+    """What every follow-up says."""
 
-    Attributes:
-        trigger: The command on whose behalf.
-        step: How many follow-ups there were, this one included.
-        failures: How often in a row Google has refused what it asks for.
-    """
-
-    trigger: Trigger
-    step: int
-    failures: int = 0
+    trigger: Trigger  # The command on whose behalf.
+    step: int  # How many follow-ups there were, this one included.
+    failures: int = 0  # How often in a row Google has refused what it asks for.
 
 
 class Poll(_FollowUp, frozen=True, kw_only=True, tag="poll"):
-    """Poll this operation.
-
-    Attributes:
-        operation: The attempt.
-        database: The database; None where Spanner could not be asked.
-        intent: Whether the backup is wanted.
-        unwanted_from: An end no earlier than this, by Spanner's clock, is one of an unwanted backup; None: no end is.
-        if_created: What to do with a backup that is not wanted and completed all the same.
-        include_scheduled: Whether one made by a native schedule may be stopped and deleted.
-        give_up_at: When the chain ends, whatever has become of the operation.
-        expected_seconds: How long it should take from its start, judging by earlier ones; None: nothing is known.
-        expected_spread: How far off that may be, as a standard deviation of the logarithm.
-        percent: The highest progress seen, 0 to 100.
-        percent_seconds: How long after the operation's start it was first seen.
-        seen_running: Whether a delivery of this command has seen the operation run.
-        missing: What the last poll did not find.
-        told: The outcomes on the way that this chain has published.
-    """
+    """Poll this operation."""
 
     operation: OperationName
     intent: Intent
-    give_up_at: datetime
-    database: DatabaseName | None = None
-    unwanted_from: datetime | None = None
-    if_created: IfCreated = IfCreated.DELETE
-    include_scheduled: bool = False
-    expected_seconds: int | None = None
-    expected_spread: float = 0.0
-    percent: int | None = None
-    percent_seconds: int = 0
-    seen_running: bool = False
-    missing: Literal["operation", "backup"] | None = None
-    told: tuple[Outcome, ...] = ()
+    give_up_at: datetime  # When the chain ends, whatever has become of the operation.
+    database: DatabaseName | None = None  # None where Spanner could not be asked.
+    unwanted_from: datetime | None = None  # An end no earlier, by Spanner's clock, is one of an unwanted backup.
+    if_created: IfCreated = IfCreated.DELETE  # What to do with a backup that is not wanted and completed all the same.
+    include_scheduled: bool = False  # Whether one made by a native schedule may be stopped and deleted.
+    expected_seconds: int | None = None  # How long it should take from its start, judging by earlier ones.
+    expected_spread: float = 0.0  # How far off that may be, as a standard deviation of the logarithm.
+    percent: int | None = None  # The highest progress seen, 0 to 100.
+    percent_seconds: int = 0  # How long after the operation's start it was first seen.
+    seen_running: bool = False  # Whether a delivery of this command has seen the operation run.
+    missing: Literal["operation", "backup"] | None = None  # What the last poll did not find.
+    told: tuple[Outcome, ...] = ()  # The outcomes on the way that this chain has published.
 
 
 class Retry(_FollowUp, frozen=True, kw_only=True, tag="retry"):
@@ -82,19 +59,12 @@ class Retry(_FollowUp, frozen=True, kw_only=True, tag="retry"):
 
 
 class FanOut(_FollowUp, frozen=True, kw_only=True, tag="fan-out"):
-    """List an instance's databases, then start the backups of those that are left, one a delivery.
+    """List an instance's databases, then start the backups of those that are left, one a delivery."""
 
-    Attributes:
-        command: The command as it was given, for the whole instance.
-        left: The ids of the databases still to be started, in order; None: they are still to be listed.
-        started: The ids of those whose backup was started.
-        refused: For each id whose backup was not started, why not.
-    """
-
-    command: Start
-    left: tuple[str, ...] | None = None
-    started: tuple[str, ...] = ()
-    refused: dict[str, str] = {}
+    command: Start  # As it was given, for the whole instance.
+    left: tuple[str, ...] | None = None  # The ids of those still to be started, in order; None: still to be listed.
+    started: tuple[str, ...] = ()  # The ids of those whose backup was started.
+    refused: dict[str, str] = {}  # For each id whose backup was not started, why not.
 
     def __post_init__(self) -> None:
         """Checks what a follow-up of ours always holds, as whoever may publish to its topic can write another."""
@@ -102,7 +72,7 @@ class FanOut(_FollowUp, frozen=True, kw_only=True, tag="fan-out"):
             raise BadMessageError("command.instance", None, "must be given in a fan-out")
         for database_id in self.left or ():
             try:
-                DatabaseName(f"{self.command.instance}/databases/{database_id}")
+                self.database(database_id)
             except ValueError as error:
                 raise BadMessageError("left", database_id, "must be the ids of databases") from error
 
@@ -112,12 +82,16 @@ class FanOut(_FollowUp, frozen=True, kw_only=True, tag="fan-out"):
         assert self.command.instance is not None  # noqa: S101 a fan-out is only made of such commands
         return self.command.instance
 
+    def database(self, database_id: str) -> DatabaseName:
+        """The instance's database of that id."""
+        return DatabaseName(f"{self.instance}/databases/{database_id}")
+
 
 FollowUp = Poll | Retry | FanOut
 
 
 def identity(follow_up: FollowUp, again: str = "") -> str:
-    """The name under which a follow-up can exist only once.
+    """The name under which a follow-up can exist only once: 64 hexadecimal digits, a valid task id.
 
     It is a hash of the command's topic and message id, what the chain is about, and the step. Two deliveries of one
     message make the same follow-up; the chains of different commands never do. Hashed, as Cloud Tasks asks for, because
@@ -128,18 +102,13 @@ def identity(follow_up: FollowUp, again: str = "") -> str:
         follow_up: What is to be named.
         again: For what is retried: the period in which it is due. A retry of the same that still waits has the same
             name, however many deliveries make one, and one that has come and gone hasn't.
-
-    Returns:
-        64 hexadecimal digits: a valid task id.
     """
     match follow_up:
-        case Poll(operation=operation, step=step):
-            about = f"poll {operation}\n{step}"
-        case Retry(command=command):
-            about = f"retry {command.target}"
-        case FanOut(instance=instance, step=step):
-            about = f"fan-out {instance}\n{step}"
-        case _:
-            assert_never(follow_up)
+        case Poll():
+            about = f"poll {follow_up.operation} {follow_up.step}"
+        case Retry():
+            about = f"retry {follow_up.command.target}"
+        case FanOut():
+            about = f"fan-out {follow_up.instance} {follow_up.step}"
     text = f"{follow_up.trigger.topic}\n{follow_up.trigger.message_id}\n{about}\n{again}"
     return hashlib.sha256(text.encode()).hexdigest()

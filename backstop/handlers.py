@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
-
-from msgspec.structs import replace
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from backstop import selection
-from backstop.commands import Cancel, Follow, IfCreated
+from backstop.commands import Cancel, Follow, IfCreated, Sweep
 from backstop.errors import RefusedError, TransientError
 from backstop.events import Outcome, of_command
 from backstop.execute import Context, Report, case_of, execute, rehearse
 from backstop.followups import Intent, Poll
-from backstop.lifecycle import CLOCK_MARGIN, GRACE
+from backstop.lifecycle import CLOCK_MARGIN, GRACE, Case
+from backstop.names import OperationName
+from backstop.operations import Listing, Operation
 from backstop.sentences import when
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime, timedelta
-
-    from backstop.commands import Sweep
-    from backstop.names import OperationName
-    from backstop.operations import Listing, Operation
 
 CANDIDATES_MAX = 5
 """How many running operations of one database are looked at for the one that a cancel means.
@@ -48,7 +41,7 @@ def cancel(command: Cancel, context: Context) -> Report:
     """Stops the operation that the command means, or deals with the backup if the stop comes too late."""
     published = context.trigger.publish_time
     if command.operation is not None:
-        return _cancel_operation(command, command.operation, context)
+        return _of_operation(command, command.operation, context)
     listing = _list(command, context)
     kept = _scheduled(command, listing.operations, context)
     choice = selection.choose([one for one in listing.operations if one not in kept], published)
@@ -56,42 +49,26 @@ def cancel(command: Cancel, context: Context) -> Report:
     if isinstance(meant, str):
         return _reject(command, meant, context)
     if meant is not None:
-        return _handle(command, meant, context)
+        return _handle(command, meant.name, meant, context)
     if kept:
         return _reject(command, f"Did not cancel {kept[0].name}, as {SCHEDULED}.", context)
     return _nothing(command, selection.choose(listing.operations, published).last, context)
 
 
-def _cancel_operation(command: Cancel, name: OperationName, context: Context) -> Report:
-    """Cancels an operation that is named, so that no clock can put in doubt which one is meant."""
-    operation = _get(name, context)
-    if operation is None:
-        return _handle(command, name, context)
-    if not operation.done and not command.include_scheduled and is_scheduled(operation, context):
-        return _reject(command, f"Did not cancel {name}, as {SCHEDULED}.", context)
-    if operation.end_time is not None and operation.end_time < context.trigger.publish_time - GRACE:
-        return _nothing(command, operation, context)
-    return _handle(command, operation, context)
-
-
 def follow(command: Follow, context: Context) -> Report:
     """Follows an operation that somebody else started."""
     if command.operation is not None:
-        operation = _get(command.operation, context)
-        if operation is None:
-            return _handle(command, command.operation, context)
-    else:
-        listing = _list(command, context)
-        operation = selection.newest(listing.operations, context.trigger.publish_time)
-        if operation is None:
-            why = f"Found no operation of {command.target} to follow; Spanner keeps them for 7 days after their end."
-            if not listing.unhandled and not _exists(command, context):
-                why = f"Followed nothing, as there is no {command.target}."
-            return _reject(command, f"{why} {selection.left_alone(listing.unhandled)}".strip(), context)
-    is_limited = command.cancel_after is not None and not operation.done and not command.include_scheduled
-    if is_limited and is_scheduled(operation, context):
+        return _of_operation(command, command.operation, context)
+    listing = _list(command, context)
+    operation = selection.newest(listing.operations, context.trigger.publish_time)
+    if operation is None:
+        why = f"Found no operation of {command.target} to follow; Spanner keeps them for 7 days after their end."
+        if not listing.unhandled and not _exists(command, context):
+            why = f"Followed nothing, as there is no {command.target}."
+        return _reject(command, f"{why} {selection.left_alone(listing.unhandled)}".strip(), context)
+    if _is_forbidden(command, operation, context):
         return _reject(command, f"Did not follow {operation.name}, as {SCHEDULED}.", context)
-    return _handle(command, operation, context)
+    return _handle(command, operation.name, operation, context)
 
 
 def poll(message: Poll, context: Context) -> Report:
@@ -118,13 +95,12 @@ def sweep(command: Sweep, context: Context) -> Report:
     if refused is not None:
         raise refused
     left = len(due) - SWEPT_MAX
-    notes = [f"{left} operations are left for the next sweep."] if left > 0 else []
-    running = [one for one in listing.unhandled if not one.done]
-    note = " ".join([*notes, selection.left_alone(running[:COPIES_MAX])]).strip()
+    running = [one for one in listing.unhandled if not one.done][:COPIES_MAX]
+    note = f"{left} operations are left for the next sweep. " * (left > 0) + selection.left_alone(running)
     if not context.published:
         detail = f"Nothing to stop and nothing left behind in {command.instance}. {note}".strip()
         context.publish(of_command(Outcome.NOTHING_TO_CANCEL, detail, context.trigger, command))
-    return Report(note=note)
+    return Report(note=note.strip())
 
 
 def _is_due(command: Sweep, operation: Operation, context: Context) -> bool:
@@ -155,30 +131,40 @@ def _look_after(command: Sweep, operation: Operation, context: Context) -> None:
         include_scheduled=command.include_scheduled,
         give_up_at=context.now + context.settings.give_up_after,
     )
-    case = case_of(context, poll, operation, found)
+    case = Case(poll, context.now, operation, found, context.settings.allow_delete)
     if command.dry_run:
         rehearse(context, case)
     else:
         execute(context, case, follows=False)
 
 
-def _handle(command: Cancel | Follow, operation: Operation | OperationName, context: Context) -> Report:
-    """Begins the chain of a command about an operation; a mere name is one that Spanner doesn't know."""
-    read, name = (None, operation) if isinstance(operation, str) else (operation, operation.name)
+def _of_operation(command: Cancel | Follow, name: OperationName, context: Context) -> Report:
+    """Carries out a command that names its operation, so that no clock can put in doubt which one is meant."""
+    operation = _get(name, context)
+    if operation is not None and _is_forbidden(command, operation, context):
+        return _reject(command, f"Did not {command.action} {name}, as {SCHEDULED}.", context)
+    end = operation.end_time if operation else None
+    if isinstance(command, Cancel) and end is not None and end < context.trigger.publish_time - GRACE:
+        return _nothing(command, operation, context)
+    return _handle(command, name, operation, context)
+
+
+def _handle(command: Cancel | Follow, name: OperationName, operation: Operation | None, context: Context) -> Report:
+    """Begins the chain of a command about an operation, which Spanner may not know."""
     published = context.trigger.publish_time
     poll = Poll(
         trigger=context.trigger,
         step=0,
         operation=name,
-        database=read.database if read else None,
+        database=operation.database if operation else None,
         intent=Intent.CANCEL if isinstance(command, Cancel) else Intent.KEEP,
-        unwanted_from=_unwanted_from(command, read, published) if read else None,
+        unwanted_from=_unwanted_from(command, operation, published) if operation else None,
         if_created=command.if_created,
         include_scheduled=command.include_scheduled,
-        give_up_at=give_up_at(read, context) if read else published,
+        give_up_at=give_up_at(operation, context),
     )
-    case = case_of(context, poll, read)
-    return rehearse(context, case) if command.dry_run and read else execute(context, case)
+    case = case_of(context, poll, operation)
+    return rehearse(context, case) if command.dry_run else execute(context, case)
 
 
 def _unwanted_from(command: Cancel | Follow, operation: Operation, published: datetime) -> datetime | None:
@@ -196,9 +182,10 @@ def limit(cancel_after: timedelta | None, operation: Operation, asked: datetime)
     return None if cancel_after is None else max(operation.start_time + cancel_after, asked)
 
 
-def give_up_at(operation: Operation, context: Context) -> datetime:
+def give_up_at(operation: Operation | None, context: Context) -> datetime:
     """When a chain ends: counted from the later of the operation's start and the command."""
-    return max(operation.start_time, context.trigger.publish_time) + context.settings.give_up_after
+    asked = context.trigger.publish_time
+    return (max(operation.start_time, asked) if operation else asked) + context.settings.give_up_after
 
 
 def _nothing(command: Cancel, last: Operation | None, context: Context) -> Report:
@@ -206,14 +193,11 @@ def _nothing(command: Cancel, last: Operation | None, context: Context) -> Repor
     if last is None:
         if not _exists(command, context):
             return _reject(command, f"Cancelled nothing, as there is no {command.target}.", context)
-        detail = (
-            f"Nothing to cancel: Spanner knows no operation for {command.target} from the 7 days before the command."
-        )
+        why = f"Nothing to cancel: Spanner knows no operation for {command.target} from the 7 days before the command."
     else:
-        detail = f"Nothing to cancel for {command.target}: {last.name} ended last, at {when(last.end_time)}"
-        detail += f" with {last.error.code}." if last.error else f". {_how_to_delete(last, context)}"
-    event = of_command(Outcome.NOTHING_TO_CANCEL, detail, context.trigger, command)
-    context.publish(replace(event, severity="WARNING"))
+        why = f"Nothing to cancel for {command.target}: {last.name} ended last, at {when(last.end_time)}"
+        why += f" with {last.error.code}." if last.error else f". {_how_to_delete(last, context)}"
+    context.publish(of_command(Outcome.NOTHING_TO_CANCEL, why, context.trigger, command, severity="WARNING"))
     return Report()
 
 
@@ -224,8 +208,8 @@ def _how_to_delete(operation: Operation, context: Context) -> str:
         included = {"include_scheduled": True} if scheduled else {}
         publish = json.dumps({"action": "cancel", "backup": operation.backup, **included})
         return f"If its backup is to go, publish {publish} by {when(operation.end_time + GRACE)}."
-    instance = operation.backup.instance.rpartition("/")[2]
-    return f"If its backup is to go: gcloud spanner backups delete {operation.backup.backup_id} --instance={instance}"
+    backup = operation.backup
+    return f"If its backup is to go: gcloud spanner backups delete {backup.id} --instance={backup.instance.id}"
 
 
 def _get(name: OperationName, context: Context) -> Operation | None:
@@ -251,6 +235,12 @@ def _exists(command: Cancel | Follow, context: Context) -> bool:
     return database is None or database in context.ports.spanner.list_databases(database.instance)
 
 
+def _is_forbidden(command: Cancel | Follow, operation: Operation, context: Context) -> bool:
+    """Whether a command would stop a running operation that it may not, as a backup schedule made it."""
+    stops = isinstance(command, Cancel) or command.cancel_after is not None
+    return stops and not operation.done and not command.include_scheduled and is_scheduled(operation, context)
+
+
 def _scheduled(command: Cancel, operations: Iterable[Operation], context: Context) -> list[Operation]:
     """The operations near a command's publishing that it may not stop, as a backup schedule made them."""
     if command.include_scheduled:
@@ -266,20 +256,15 @@ def is_scheduled(operation: Operation, context: Context) -> bool:
     """Whether a native schedule makes the backup; only the backup itself says so while it is being made.
 
     If somebody has deleted it, a schedule may have taken over its name. That takes proof: a later operation of that
-    name. Without it a backup that says it is a schedule's is taken at its word, and left alone.
-
-    Raises:
-        TransientError: The operation runs, and its backup can't be found: an answer that passes. If it is being
-            cancelled, somebody has deleted the backup.
+    name. Without it a backup that says it is a schedule's is taken at its word, and left alone. A running operation
+    whose backup can't be found is an answer that passes; if it is being cancelled, somebody has deleted the backup.
     """
     if operation.done:
         return operation.response is not None and bool(operation.response.schedules)
     found = context.find_backup(operation.backup)
-    if found is None and operation.cancel_time is not None:
-        return False
-    if found is None:
+    if found is None and operation.cancel_time is None:
         raise TransientError("NOT_FOUND", f"{operation.name} runs, and its backup can't be found")
-    if not found.schedules:
+    if found is None or not found.schedules:
         return False
     same_name = context.ports.spanner.list_operations(operation.backup.instance, backup=operation.backup).operations
     return all(other.start_time <= operation.start_time for other in same_name)

@@ -39,20 +39,15 @@ Where two rules could apply
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from backstop.commands import RETENTION_MIN, IfCreated
 from backstop.events import ON_THE_WAY, Outcome
-from backstop.followups import Intent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from backstop.followups import Poll
-    from backstop.operations import Backup, Failure, Operation
+from backstop.followups import Intent, Poll
+from backstop.operations import Backup, Failure, Operation
 
 GRACE = timedelta(minutes=10)
 """How long before a cancel that names it an operation may have ended and still count as a lost race.
@@ -71,36 +66,19 @@ EXPIRY_MARGIN = timedelta(minutes=5)
 class State(enum.StrEnum):
     """What a case looks like."""
 
-    RUNNING = "RUNNING"
-    """Not done, and nobody has asked for a cancel."""
-    CANCELLING = "CANCELLING"
-    """Not done, and Spanner has received a cancel."""
-    ENDING = "ENDING"
-    """Not done when it was read, and Spanner refuses to cancel it, as it has ended since."""
-    MISSING = "MISSING"
-    """Spanner doesn't know the operation, which may be a mistake the first time."""
-    OVERDUE = "OVERDUE"
-    """None of the above has changed by the give-up time."""
-    COMPLETE = "COMPLETE"
-    """Done, with a backup."""
-    COMPLETE_DESPITE_CANCEL = "COMPLETE_DESPITE_CANCEL"
-    """Done, with a backup, although Spanner had received a cancel."""
-    BLOCKED = "BLOCKED"
-    """Done, with a backup that Spanner refuses to delete, as a restore or a copy needs it."""
-    UNDELETABLE = "UNDELETABLE"
-    """The same at the give-up time, and the backup may expire earlier than it will."""
-    LEFT_TO_EXPIRE = "LEFT_TO_EXPIRE"
-    """The same, and it expires as early as can be."""
-    CANCELLED = "CANCELLED"
-    """Done, with code CANCELLED: the cancel won and there is no backup."""
-    FAILED = "FAILED"
-    """Done, with any other code."""
-    UNEXPLAINED = "UNEXPLAINED"
-    """Done, and Spanner gives neither an error nor a backup; the backup is there."""
-    EMPTY = "EMPTY"
-    """The same, and no backup is there."""
-    GONE = "GONE"
-    """Spanner doesn't know the operation; it forgets them 7 days after their end."""
+    RUNNING = "RUNNING"  # Not done, and nobody has asked for a cancel.
+    CANCELLING = "CANCELLING"  # Not done, and Spanner has received a cancel.
+    ENDING = "ENDING"  # Not done when it was read, and Spanner refuses to cancel it, as it has ended since.
+    MISSING = "MISSING"  # Spanner doesn't know the operation, which may be a mistake the first time.
+    OVERDUE = "OVERDUE"  # It was to end by the give-up time, and hasn't.
+    COMPLETE = "COMPLETE"  # Done, with a backup, or with nothing where the backup is there.
+    COMPLETE_DESPITE_CANCEL = "COMPLETE_DESPITE_CANCEL"  # Done, with a backup, although Spanner had received a cancel.
+    BLOCKED = "BLOCKED"  # Done, and Spanner refuses to delete the backup, as a restore or a copy needs it.
+    UNDELETABLE = "UNDELETABLE"  # The same at the give-up time, and the backup may expire earlier than it will.
+    LEFT_TO_EXPIRE = "LEFT_TO_EXPIRE"  # The same, and it expires as early as can be.
+    CANCELLED = "CANCELLED"  # Done, with code CANCELLED: the cancel won and there is no backup.
+    FAILED = "FAILED"  # Done, with any other code, or with nothing where no backup is there.
+    GONE = "GONE"  # Spanner doesn't know the operation; it forgets them 7 days after their end.
 
 
 class Action(enum.Enum):
@@ -129,71 +107,41 @@ def _both(rule: Rule) -> dict[Intent, Rule]:
     return {Intent.KEEP: rule, Intent.CANCEL: rule}
 
 
+KEEP, CANCEL = Intent.KEEP, Intent.CANCEL
 TRANSITIONS: dict[State, dict[Intent, Rule]] = {
-    State.RUNNING: {
-        Intent.KEEP: Rule(Action.POLL),
-        Intent.CANCEL: Rule(Action.CANCEL, Outcome.CANCEL_REQUESTED),
-    },
-    State.CANCELLING: {
-        Intent.KEEP: Rule(Action.POLL),
-        Intent.CANCEL: Rule(Action.POLL, Outcome.CANCEL_REQUESTED),
-    },
-    State.ENDING: {
-        Intent.CANCEL: Rule(Action.POLL),
-    },
+    State.RUNNING: {KEEP: Rule(Action.POLL), CANCEL: Rule(Action.CANCEL, Outcome.CANCEL_REQUESTED)},
+    State.CANCELLING: {KEEP: Rule(Action.POLL), CANCEL: Rule(Action.POLL, Outcome.CANCEL_REQUESTED)},
+    State.ENDING: {CANCEL: Rule(Action.POLL)},
     State.MISSING: _both(Rule(Action.POLL)),
-    State.OVERDUE: {
-        Intent.KEEP: Rule(Action.REPORT, Outcome.GAVE_UP),
-        Intent.CANCEL: Rule(Action.CANCEL, Outcome.GAVE_UP),
-    },
+    State.OVERDUE: {KEEP: Rule(Action.REPORT, Outcome.GAVE_UP), CANCEL: Rule(Action.CANCEL, Outcome.GAVE_UP)},
     State.COMPLETE: {
-        Intent.KEEP: Rule(Action.REPORT, Outcome.COMPLETED),
-        Intent.CANCEL: Rule(Action.DELETE, Outcome.COMPLETED_THEN_DELETED),
+        KEEP: Rule(Action.REPORT, Outcome.COMPLETED),
+        CANCEL: Rule(Action.DELETE, Outcome.COMPLETED_THEN_DELETED),
     },
     State.COMPLETE_DESPITE_CANCEL: {
-        Intent.KEEP: Rule(Action.REPORT, Outcome.COMPLETED_DESPITE_CANCEL),
-        Intent.CANCEL: Rule(Action.DELETE, Outcome.COMPLETED_THEN_DELETED),
+        KEEP: Rule(Action.REPORT, Outcome.COMPLETED_DESPITE_CANCEL),
+        CANCEL: Rule(Action.DELETE, Outcome.COMPLETED_THEN_DELETED),
     },
-    State.BLOCKED: {
-        Intent.CANCEL: Rule(Action.POLL, Outcome.DELETE_BLOCKED),
-    },
-    State.UNDELETABLE: {
-        Intent.CANCEL: Rule(Action.SHORTEN, Outcome.GAVE_UP),
-    },
-    State.LEFT_TO_EXPIRE: {
-        Intent.CANCEL: Rule(Action.REPORT, Outcome.GAVE_UP),
-    },
+    State.BLOCKED: {CANCEL: Rule(Action.POLL, Outcome.DELETE_BLOCKED)},
+    State.UNDELETABLE: {CANCEL: Rule(Action.SHORTEN, Outcome.GAVE_UP)},
+    State.LEFT_TO_EXPIRE: {CANCEL: Rule(Action.REPORT, Outcome.GAVE_UP)},
     State.CANCELLED: _both(Rule(Action.REPORT, Outcome.CANCELLED)),
     State.FAILED: _both(Rule(Action.REPORT, Outcome.FAILED)),
-    State.UNEXPLAINED: {
-        Intent.KEEP: Rule(Action.REPORT, Outcome.COMPLETED),
-        Intent.CANCEL: Rule(Action.REPORT, Outcome.COMPLETED_KEPT),
-    },
-    State.EMPTY: _both(Rule(Action.REPORT, Outcome.FAILED)),
     State.GONE: _both(Rule(Action.REPORT, Outcome.GONE)),
 }
-"""A cell that isn't there can't be reached: only a backup that is to be deleted is refused to be."""
+"""A cell that isn't there can't be reached: Spanner refuses to cancel or to delete only what is to be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All that a decision is made of.
+    """All that a decision is made of."""
 
-    Attributes:
-        poll: On whose behalf, and what is known from earlier polls.
-        now: The time; it decides only while the operation runs.
-        operation: The operation as it is now; None if Spanner doesn't know it.
-        found: The backup that has the name now; None if there is none, or nobody needs it.
-        allow_delete: Whether the deployment may delete at all.
-        refused: What Spanner has refused to do in this case, and why.
-    """
-
-    poll: Poll
-    now: datetime
-    operation: Operation | None
-    found: Backup | None = None
-    allow_delete: bool = True
-    refused: Mapping[Action, Failure] = field(default_factory=dict)
+    poll: Poll  # On whose behalf, and what is known from earlier polls.
+    now: datetime  # It decides only while the operation runs.
+    operation: Operation | None  # As it is now; None if Spanner doesn't know it.
+    found: Backup | None = None  # What has the backup's name now; None if nothing has, or nobody needs to know.
+    allow_delete: bool = True  # Whether the deployment may delete at all.
+    refused: Mapping[Action, Failure] = field(default_factory=dict)  # What Spanner has refused to do in this case.
 
     @property
     def is_late(self) -> bool:
@@ -201,21 +149,27 @@ class Case:
         return self.now >= self.poll.give_up_at
 
     @property
-    def made(self) -> Backup:
-        """The backup that the operation made, as its answer says."""
-        assert self.operation is not None  # noqa: S101 that is what COMPLETE means
-        assert self.operation.response is not None  # noqa: S101 as above
-        return self.operation.response
-
-    @property
     def end_time(self) -> datetime | None:
         """When the operation ended."""
         return self.operation.end_time if self.operation else None
 
     @property
+    def made(self) -> Backup:
+        """The backup that the operation made, as its answer says; only a complete one has any."""
+        assert self.operation is not None  # noqa: S101 that is what complete means
+        assert self.operation.response is not None  # noqa: S101 as above
+        return self.operation.response
+
+    @property
+    def there(self) -> Backup:
+        """The backup that has the name now, where there is one."""
+        assert self.found is not None  # noqa: S101 who asks has looked
+        return self.found
+
+    @property
     def schedules(self) -> tuple[str, ...]:
         """The native schedules that made the backup."""
-        return self.made.schedules or (self.found.schedules if self.found else ())
+        return self.made.schedules or self.there.schedules
 
     @property
     def earliest_expiry(self) -> datetime:
@@ -259,21 +213,13 @@ def _when_complete(case: Case) -> str:
 
 
 class Guard(NamedTuple):
-    """One reason not to delete a backup.
+    """One reason not to delete a backup."""
 
-    Attributes:
-        name: What it guards against.
-        applies: Whether it speaks against deleting.
-        why: A clause that completes "the backup was complete before it could be stopped, and …".
-        outcome: What it comes to.
-        may_pass: Whether the next poll may know better.
-    """
-
-    name: str
-    applies: Callable[[Case], bool]
-    why: Callable[[Case], str]
+    name: str  # What it guards against.
+    applies: Callable[[Case], bool]  # Whether it speaks against deleting.
+    why: Callable[[Case], str]  # A clause that completes "the backup was complete before it could be stopped, and …".
     outcome: Outcome = Outcome.COMPLETED_KEPT
-    may_pass: Callable[[Case], bool] = lambda _: False
+    may_pass: Callable[[Case], bool] = lambda _: False  # Whether the next poll may know better.
 
 
 GUARDS = (
@@ -297,9 +243,16 @@ GUARDS = (
     ),
     Guard(
         "it is gone, and its name was used again",
-        lambda case: case.end_time is not None and _found(case).create_time >= case.end_time,
-        lambda case: f"is gone; the backup that has its name now, created at {_created(case)}, stays",
+        lambda case: case.end_time is not None and case.there.create_time >= case.end_time,
+        lambda case: (
+            f"is gone; the backup that has its name now, created at {case.there.create_time.isoformat()}, stays"
+        ),
         Outcome.COMPLETED_THEN_DELETED,
+    ),
+    Guard(
+        "nobody knows what its operation made",
+        lambda case: case.operation is not None and case.operation.response is None,
+        lambda _: "is left alone: Spanner does not say what its operation made",
     ),
     Guard(
         "it was complete before anybody asked",
@@ -309,10 +262,11 @@ GUARDS = (
     ),
     Guard(
         "another backup has its name",
-        lambda case: (_found(case).name, _found(case).create_time) != (case.made.name, case.made.create_time),
+        lambda case: (case.there.name, case.there.create_time) != (case.made.name, case.made.create_time),
         lambda case: (
-            f"is left alone: the backup that has its name now was created at {_created(case)}, and the one that was to"
-            f" be stopped at {case.made.create_time.isoformat()}"
+            "is left alone: the backup that has its name now was created at"
+            f" {case.there.create_time.isoformat()}, and the one that was to be stopped at"
+            f" {case.made.create_time.isoformat()}"
         ),
     ),
     Guard(
@@ -324,35 +278,13 @@ GUARDS = (
 """Everything that speaks against a deletion, in the order in which it is told. Deleting takes that none applies."""
 
 
-def _found(case: Case) -> Backup:
-    assert case.found is not None  # noqa: S101 the guard above says so
-    return case.found
-
-
-def _created(case: Case) -> str:
-    return _found(case).create_time.isoformat()
-
-
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do about a case.
-
-    Attributes:
-        state: What the case looks like.
-        action: What to do.
-        outcome: What that is; None: there is nothing to publish.
-        guard: Why a backup that was to be deleted stays, for now or for good, or is gone.
-    """
+    """What to do about a case."""
 
     state: State
-    action: Action
-    outcome: Outcome | None
-    guard: Guard | None = None
-
-    @property
-    def polls_again(self) -> bool:
-        """Whether the chain goes on."""
-        return Rule(self.action, self.outcome).polls_again
+    rule: Rule
+    guard: Guard | None = None  # Why a backup that was to be deleted stays, for now or for good, or is gone.
 
 
 def decide(case: Case) -> Decision:
@@ -362,38 +294,37 @@ def decide(case: Case) -> Decision:
     if rule.action is Action.DELETE:
         guard = next((guard for guard in GUARDS if guard.applies(case)), None)
         if guard is not None and guard.may_pass(case) and not case.is_late:
-            return Decision(state, Action.POLL, None, guard)
+            return Decision(state, Rule(Action.POLL), guard)
         if guard is not None:
-            return Decision(state, Action.REPORT, guard.outcome, guard)
-    return Decision(state, rule.action, rule.outcome)
+            return Decision(state, Rule(Action.REPORT, guard.outcome), guard)
+    return Decision(state, rule)
 
 
 def state_of(case: Case) -> State:
     """The one state that a case is in."""
     operation, poll = case.operation, case.poll
     if operation is None:
-        seen_twice = poll.missing == "operation" or poll.step == 0
-        return State.GONE if seen_twice or case.is_late else State.MISSING
-    if operation.response is not None:
-        return _state_of_complete(case)
+        # Whoever names one that isn't there is told so at once; a chain makes sure.
+        missed = poll.missing == "operation" or poll.step == 0
+        return State.GONE if missed or case.is_late else State.MISSING
     if operation.error is not None:
         return State.CANCELLED if operation.error.code == "CANCELLED" else State.FAILED
+    if operation.unexplained and case.found is None:
+        return State.FAILED
     if operation.done:
-        return State.UNEXPLAINED if case.found is not None else State.EMPTY
-    if Action.CANCEL in case.refused and not case.is_late:
-        return State.ENDING
+        return _state_of_complete(case, operation)
     if case.is_late:
         return State.OVERDUE
-    return State.RUNNING if operation.cancel_time is None else State.CANCELLING
+    running = State.RUNNING if operation.cancel_time is None else State.CANCELLING
+    return State.ENDING if Action.CANCEL in case.refused else running
 
 
-def _state_of_complete(case: Case) -> State:
+def _state_of_complete(case: Case, operation: Operation) -> State:
     if Action.DELETE not in case.refused:
-        cancelled = case.operation is not None and case.operation.cancel_time is not None
-        return State.COMPLETE_DESPITE_CANCEL if cancelled else State.COMPLETE
+        return State.COMPLETE if operation.cancel_time is None else State.COMPLETE_DESPITE_CANCEL
     if not case.is_late:
         return State.BLOCKED
-    can_expire_earlier = Action.SHORTEN not in case.refused and _found(case).expire_time > case.earliest_expiry
+    can_expire_earlier = Action.SHORTEN not in case.refused and case.there.expire_time > case.earliest_expiry
     return State.UNDELETABLE if can_expire_earlier else State.LEFT_TO_EXPIRE
 
 

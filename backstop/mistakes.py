@@ -5,14 +5,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Iterable
+from typing import get_args
 
 from backstop.commands import Command, Encryption, EncryptionType, IfCreated
 from backstop.errors import BadMessageError
 from backstop.followups import FollowUp, Intent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 NEAR_MIN = 0.75
 """How alike two words must be to be taken for one and its misspelling; `stop` must never become `start`."""

@@ -6,30 +6,24 @@ A command that asks for more is refused as a whole, by the name of the setting, 
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING
 
-from backstop.commands import EncryptionType, Start, Sweep
+from backstop.commands import TARGETS, Command, EncryptionType, Start, Sweep
 from backstop.durations import duration_text
-
-if TYPE_CHECKING:
-    from backstop.commands import Command
-    from backstop.ports import Settings
+from backstop.ports import Settings
 
 
 def refusal(command: Command, settings: Settings) -> tuple[str, str] | None:
     """The field of a command that asks for too much, and a sentence that names the setting; None if none does."""
     instance = "/".join(command.target.split("/")[:4])
     if settings.instances and not any(fnmatch.fnmatchcase(instance, pattern) for pattern in settings.instances):
-        field = next(name for name in ("instance", "database", "backup", "operation") if getattr(command, name, None))
+        field = next(name for name in TARGETS if getattr(command, name, None))
         return field, f"{instance} is none of the instances in BACKSTOP_INSTANCES."
     if getattr(command, "include_scheduled", False) and not settings.allow_scheduled:
         why = "BACKSTOP_ALLOW_SCHEDULED is false: what native backup schedules made is left alone here."
         return "include_scheduled", why
-    if isinstance(command, Sweep):
-        asked, least = command.cancel_after, settings.cancel_after_min
-        if asked is not None and asked < least:
-            why = f"BACKSTOP_CANCEL_AFTER_MIN is {duration_text(least)}: a sweep may ask for no less."
-            return "cancel_after", why
+    asked, least = command.cancel_after if isinstance(command, Sweep) else None, settings.cancel_after_min
+    if asked is not None and asked < least:
+        return "cancel_after", f"BACKSTOP_CANCEL_AFTER_MIN is {duration_text(least)}: a sweep may ask for no less."
     encryption = command.encryption if isinstance(command, Start) else None
     if encryption and encryption.type is EncryptionType.GOOGLE_DEFAULT_ENCRYPTION and not settings.allow_weaker_key:
         why = "BACKSTOP_ALLOW_WEAKER_KEY is false: leave the encryption out to have the database's own."

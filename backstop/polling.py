@@ -18,24 +18,18 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from backstop.followups import Intent
-from backstop.lifecycle import State, intent_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from backstop.followups import Poll
-    from backstop.lifecycle import Case, Decision
-    from backstop.names import DatabaseName
-    from backstop.operations import Operation
-    from backstop.ports import Settings
+from backstop.followups import Intent, Poll
+from backstop.lifecycle import Case, Decision, State, intent_of
+from backstop.names import DatabaseName
+from backstop.operations import Operation
+from backstop.ports import Settings
 
 WAIT_SHORTEST = timedelta(seconds=1)
 """A delay of less than this is lost in the time that a message takes anyway."""
@@ -52,38 +46,23 @@ POLL_WORTH = timedelta(seconds=2.5)
 HISTORY_SPREAD = 0.2
 """How far backups of one database usually differ in length, as a standard deviation of the logarithm."""
 
-PROGRESS_SPREAD_MIN = 0.01
-"""Progress comes in whole percents, so it never says more than this."""
-
-PROGRESS_OFF_UNKNOWN = 6.0
-"""How many percent a progress is taken to be off the line when there is no earlier one to draw it through."""
-
-DOUBT_MAX = 0.2
-"""Progress that can be trusted no better than this says less than the documentation does, and would be overslept."""
-
-STUCK_PERCENT = 2.0
-"""How far behind its line a progress that doesn't move may be, as it comes in whole percents and not quite evenly."""
+PROGRESS_SPREAD_MIN = 0.01  # Progress comes in whole percents, so it never says more than this.
+PROGRESS_OFF_UNKNOWN = 6.0  # Percent that a progress is taken to be off its line where no earlier one was seen.
+DOUBT_MAX = 0.2  # Progress that can be trusted no better says less than the documentation, and would be overslept.
+STUCK_PERCENT = 2.0  # How far behind its line a progress that doesn't move may be, as it comes in whole percents.
+WAIT_STEP = 1.15  # Waits are told apart no finer than by this factor, as the jitter is a tenth either way.
+JITTER = 0.1  # The part of a wait by which operations that started together are spread.
+CANCEL_GROWTH = 0.5  # Each poll after a cancel waits this part of the time since it, or of the time it was blocked.
+RETRY_FIRST = timedelta(minutes=1)  # The first wait after Google refused a follow-up; it doubles with each refusal.
 
 SURPRISE_MAX = 2.5
 """What lasts longer than its guess shows that the guess was bad, so it is never taken to be further off than this many
 standard deviations; otherwise an operation that hangs would be polled thousands of times. Fewer, and a first backup of
 half a day would be told later than by those who poll every five minutes."""
 
-CANCEL_GROWTH = 0.5
-"""Each poll after a cancel waits this part of the time since the cancel, or of the time it has been blocked."""
-
 CANCEL_WAIT_MAX, CANCEL_SOON = timedelta(seconds=40), timedelta(minutes=10)
-"""The longest wait in the first minutes after a cancel, and how long that is. A cancel has nearly always taken effect by
-then if it ever does; all who poll every 45 s would be told sooner otherwise."""
-
-RETRY_FIRST = timedelta(minutes=1)
-"""The first wait after Google refused a follow-up; it doubles with each refusal in a row."""
-
-WAIT_STEP = 1.15
-"""Waits are told apart no finer than by this factor, as the jitter is a tenth either way."""
-
-JITTER = 0.1
-"""The part of a wait by which operations are spread, so that those started together aren't polled together."""
+"""The longest wait in the first minutes after a cancel, and how long these are: by then it has nearly always taken
+effect if it ever does. All who poll every 45 s would be told sooner otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +111,11 @@ def after(case: Case, decision: Decision, settings: Settings) -> tuple[Poll, tim
     outcomes on the way have been published.
     """
     poll, operation = case.poll, case.operation
-    told = (*poll.told, decision.outcome) if decision.outcome and decision.outcome not in poll.told else poll.told
+    told = (
+        (*poll.told, decision.rule.outcome)
+        if decision.rule.outcome and decision.rule.outcome not in poll.told
+        else poll.told
+    )
     later = replace(poll, step=poll.step + 1, failures=0, told=told, missing=None)
     if operation is None:
         return replace(later, missing="operation"), _bounded(case, timedelta(0), settings)
@@ -172,11 +155,8 @@ def wait_running(
 ) -> timedelta:
     """How long to wait before polling an operation that runs.
 
-    Args:
-        seen: Its progress now.
-        before: When the last other progress was first seen; None if there was none.
-        expected: How long it should take, judging by earlier ones; None if there are none.
-        since_cancel: The time since a cancel was asked for; None if none was.
+    It is given the progress now and when the last other one was first seen, how long it should take, judging by earlier
+    ones, and the time since a cancel was asked for; each but the first if there is any.
     """
     guess = expected or UNKNOWN
     doubt = _doubt(seen, before)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime, timedelta
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from backstop.commands import Encryption
-    from backstop.events import Event
-    from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-    from backstop.operations import Backup, Listing, Operation
+from backstop.commands import Encryption
+from backstop.events import Event
+from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
+from backstop.operations import Backup, Listing, Operation
 
 
 class Spanner(Protocol):
@@ -59,25 +56,17 @@ class Spanner(Protocol):
 
 
 class Queue(Protocol):
-    """Where follow-ups wait until they are due."""
+    """Where follow-ups wait until they are due. Both ports below raise `TransientError` alone: nobody knows then."""
 
     def schedule(self, identity: str, data: bytes, due: datetime) -> None:
-        """Has a follow-up published at `due`, once for each identity; an identity already taken is success.
-
-        Raises:
-            TransientError: Nothing was scheduled, or nobody knows; the delivery must be refused.
-        """
+        """Has a follow-up published at `due`, once for each identity; an identity already taken is success."""
 
 
 class Events(Protocol):
     """Where people learn what happens."""
 
     def publish(self, event: Event) -> None:
-        """Writes an event to the log, then publishes it.
-
-        Raises:
-            TransientError: It may not have been published; the delivery must be refused.
-        """
+        """Writes an event to the log, then publishes it."""
 
     def announce_deletion(self, event: Event) -> None:
         """Writes to the log what is about to be deleted and why, so that no crash can hide a deletion."""
@@ -94,29 +83,17 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the operator chose.
+    """What the operator chose."""
 
-    Attributes:
-        follow_ups_topic: The only topic from which follow-ups are believed.
-        retention: How long a backup is kept when its command doesn't say.
-        poll_min: The shortest time between two polls.
-        poll_max: The longest.
-        give_up_after: How long a chain lasts, from the later of the operation's start and its command.
-        allow_delete: Whether backups may be deleted at all.
-        allow_scheduled: Whether what native backup schedules made may be stopped and deleted.
-        allow_weaker_key: Whether a start may ask for Google's default encryption. Nobody's key is weaker, and what key
-            the database has isn't ours to read; a start that says nothing takes that one.
-        cancel_after_min: The shortest `cancel_after` that a sweep may ask for: it stops everybody's backups.
-        instances: Shell-style patterns for the full names of the instances that may be commanded; empty: all.
-    """
-
-    follow_ups_topic: str
-    retention: timedelta = timedelta(days=14)
-    poll_min: timedelta = timedelta(seconds=10)
-    poll_max: timedelta = timedelta(hours=1)
-    give_up_after: timedelta = timedelta(days=3)
-    allow_delete: bool = True
-    allow_scheduled: bool = True
+    follow_ups_topic: str  # The only topic from which follow-ups are believed.
+    retention: timedelta = timedelta(days=14)  # How long a backup is kept when its command doesn't say.
+    poll_min: timedelta = timedelta(seconds=10)  # The shortest time between two polls.
+    poll_max: timedelta = timedelta(hours=1)  # The longest.
+    give_up_after: timedelta = timedelta(days=3)  # From the later of the operation's start and its command.
+    allow_delete: bool = True  # Whether backups may be deleted at all.
+    allow_scheduled: bool = True  # Whether what native backup schedules made may be stopped and deleted.
+    # Whether a start may ask for Google's default encryption. Nobody's key is weaker, and what key the database has
+    # isn't ours to read; a start that says nothing takes that one.
     allow_weaker_key: bool = True
-    cancel_after_min: timedelta = timedelta(0)
-    instances: tuple[str, ...] = ()
+    cancel_after_min: timedelta = timedelta(0)  # The shortest that a sweep may ask for: it stops everybody's backups.
+    instances: tuple[str, ...] = ()  # Patterns for the full names of the instances that may be commanded; empty: all.

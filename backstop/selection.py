@@ -5,21 +5,16 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
+from backstop.commands import Cancel
+from backstop.events import Trigger
 from backstop.lifecycle import CLOCK_MARGIN, GRACE
-from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId, backup_stem
+from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId, DatabaseName, backup_stem
+from backstop.operations import Backup, Listing, Operation, Unhandled
 from backstop.sentences import when
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
-
-    from backstop.commands import Cancel
-    from backstop.events import Trigger
-    from backstop.names import DatabaseName
-    from backstop.operations import Backup, Listing, Operation, Unhandled
 
 ID_DIGITS = 8
 """Hexadecimal digits of a derived id that stand for the message: two of one database and second differ, but for one
@@ -29,11 +24,10 @@ pair in four thousand million."""
 def derived_backup_id(database: DatabaseName, trigger: Trigger) -> BackupId:
     """The id of a backup whose command named none: the same for every delivery of the message, and no other.
 
-    Returns:
-        `<database>-<YYYYMMDD>-<HHMMSS>-<8 hex>`, with the time of publishing in UTC.
+    It is `<database>-<YYYYMMDD>-<HHMMSS>-<8 hex>`, with the time of publishing in UTC.
     """
     suffix = f"-{trigger.publish_time:%Y%m%d-%H%M%S}-{_digest(trigger).hex()[:ID_DIGITS]}"
-    return BackupId(backup_stem(database.database_id)[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
+    return BackupId(backup_stem(database.id)[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
 
 
 def derived_attempt(operations: Sequence[Operation], database: DatabaseName, trigger: Trigger) -> Operation | None:
@@ -43,7 +37,7 @@ def derived_attempt(operations: Sequence[Operation], database: DatabaseName, tri
     another publish time. https://github.com/googleapis/google-cloud-go/issues/1174 (seen)
     """
     pattern = _derived_form(database, _digest(trigger).hex()[:ID_DIGITS])
-    own = [one for one in operations if one.database == database and pattern.fullmatch(one.backup.backup_id)]
+    own = [one for one in operations if one.database == database and pattern.fullmatch(one.backup.id)]
     return min(own, key=lambda operation: operation.start_time, default=None)
 
 
@@ -66,13 +60,13 @@ def is_marked(backup: Backup, trigger: Trigger) -> bool:
 def is_derived(operation: Operation) -> bool:
     """Whether a start without a `backup_id` may have made the operation, by the form of its backup's name."""
     form = _derived_form(operation.database, f"[0-9a-f]{{{ID_DIGITS}}}")
-    return form.fullmatch(operation.backup.backup_id) is not None
+    return form.fullmatch(operation.backup.id) is not None
 
 
 def _derived_form(database: DatabaseName, digits: str) -> re.Pattern[str]:
     """The form of a derived id: what `derived_backup_id` writes, with any time."""
     time_length = len("-20261122-020000-") + ID_DIGITS
-    stem = backup_stem(database.database_id)[: BACKUP_ID_LENGTH_MAX - time_length]
+    stem = backup_stem(database.id)[: BACKUP_ID_LENGTH_MAX - time_length]
     return re.compile(rf"{re.escape(stem)}-[0-9]{{8}}-[0-9]{{6}}-{digits}")
 
 
@@ -84,20 +78,15 @@ def _digest(trigger: Trigger) -> bytes:
 class Choice:
     """What a command for a database or a backup can mean, by how things stood when it was published.
 
-    Attributes:
-        pool: The operations that ran then, the newest first. If none ran, those that began within the clocks' margin
-            after, and if there is none of these either, those that were cancelled and ended within the margin before.
-        rivals: Where all that ran has ended since, what began within the margin after: perhaps it is meant.
-        late: The one that ended last, within the grace before; only a command that names its backup can mean it.
-        younger: What began after the command was published and isn't in the pool.
-        last: The one that ended last before, however long ago.
+    The pool has the operations that ran then, the newest first. If none ran, those that began within the clocks' margin
+    after, and if there is none of these either, those that were cancelled and ended within the margin before.
     """
 
     pool: tuple[Operation, ...]
-    rivals: tuple[Operation, ...]
-    late: Operation | None
-    younger: tuple[Operation, ...]
-    last: Operation | None
+    rivals: tuple[Operation, ...]  # Where all that ran has ended since, what began within the margin: perhaps meant.
+    late: Operation | None  # The one that ended last, within the grace before: meant only by naming its backup.
+    younger: tuple[Operation, ...]  # What began after the command was published and isn't in the pool.
+    last: Operation | None  # The one that ended last before, however long ago.
 
 
 def choose(operations: Sequence[Operation], published: datetime) -> Choice:
@@ -176,16 +165,8 @@ def ran(operation: Operation, published: datetime) -> bool:
 
 
 def matching(databases: Sequence[DatabaseName], patterns: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Which databases of an instance a start means.
-
-    Args:
-        databases: All of the instance's databases.
-        patterns: Shell-style patterns for their ids; none means all.
-
-    Returns:
-        The ids that match, in the databases' order, and the patterns that match nothing.
-    """
-    ids = [database.database_id for database in databases]
+    """The ids of an instance's databases that match a start's patterns (none means all), and what matches nothing."""
+    ids = [database.id for database in databases]
     wanted = patterns or ["*"]
     found = [database_id for database_id in ids if any(fnmatch.fnmatchcase(database_id, p) for p in wanted)]
     idle = [pattern for pattern in patterns if not any(fnmatch.fnmatchcase(name, pattern) for name in ids)]
@@ -199,7 +180,7 @@ def _asked_for_later(operation: Operation, published: datetime) -> bool:
     """
     if not is_derived(operation):
         return False
-    _, day, time, _ = operation.backup.backup_id.rsplit("-", 3)
+    _, day, time, _ = operation.backup.id.rsplit("-", 3)
     return f"{day}-{time}" > f"{published:%Y%m%d-%H%M%S}"
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from backstop.events import Event, Outcome, of_operation
-from backstop.lifecycle import Action, State
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from backstop.followups import Poll
-    from backstop.lifecycle import Case, Decision
-    from backstop.operations import Backup, Failure
+from backstop.followups import Poll
+from backstop.lifecycle import Action, Case, Decision, State
+from backstop.operations import Failure
 
 
 def event_of(case: Case, decision: Decision, outcome: Outcome) -> Event:
     """The event that publishes an outcome of a case."""
-    poll, operation = case.poll, case.operation
-    detail, found, error = sentence(case, decision), case.found, case.refused.get(Action.DELETE)
-    if operation is not None:
-        if found is not None and operation.response is not None:
-            is_it = found.create_time == operation.response.create_time or outcome is Outcome.COMPLETED_KEPT
-            found = found if is_it else None
-        return of_operation(outcome, detail, poll.trigger, operation, found=found, steps=poll.step, error=error)
-    return of_poll(outcome, detail, poll)
+    poll, operation, detail, found = case.poll, case.operation, sentence(case, decision), case.found
+    if operation is None:
+        return of_poll(outcome, detail, poll)
+    if found is not None and operation.response is not None and outcome is not Outcome.COMPLETED_KEPT:
+        found = found if found.create_time == operation.response.create_time else None
+    refused = case.refused.get(Action.DELETE)
+    return of_operation(outcome, detail, poll.trigger, operation, found, steps=poll.step, error=refused)
 
 
 def of_poll(outcome: Outcome, detail: str, poll: Poll, error: Failure | None = None) -> Event:
@@ -43,37 +37,33 @@ def of_poll(outcome: Outcome, detail: str, poll: Poll, error: Failure | None = N
 
 
 def sentence(case: Case, decision: Decision) -> str:
-    """What happened, for each outcome that a case can have."""
+    """What happened: a sentence for each outcome that a case can have."""
     name, backup, operation = case.poll.operation, case.poll.operation.backup, case.operation
-    if decision.outcome is Outcome.GAVE_UP:
-        return gave_up(case.poll, operation.percent if operation else None, _why_not_ended(case, decision))
-    if decision.guard is not None:
-        return f"{backup} was complete before it could be stopped, and {decision.guard.why(case)}."
-    match decision.state:
-        case State.RUNNING | State.CANCELLING | State.ENDING | State.MISSING | State.OVERDUE:
+    error = operation.error if operation else None
+    said = "is not there: its operation has ended, and Spanner gives neither an error nor a backup"
+    if error is not None:
+        said = f"failed with {error.code}: {error.message.rstrip('.')}"
+    match decision.state, decision.rule.outcome:
+        case _, Outcome.GAVE_UP:
+            return gave_up(case.poll, operation.percent if operation else None, _why_not_ended(case, decision))
+        case _, Outcome.CANCEL_REQUESTED:
             return f"Spanner has been asked to stop {name}; the backup may complete all the same."
-        case State.COMPLETE | State.COMPLETE_DESPITE_CANCEL if decision.action is Action.DELETE:
-            return f"{backup} was complete before it could be stopped, and has been deleted."
-        case State.COMPLETE:
-            return f"{backup} {_complete(case)}."
-        case State.COMPLETE_DESPITE_CANCEL:
-            return (
-                f"{backup} {_complete(case)}, although somebody asked for a cancel; whoever asked decides about"
-                " deleting it."
-            )
-        case State.BLOCKED | State.UNDELETABLE | State.LEFT_TO_EXPIRE:
-            return f"{backup} can't be deleted yet, as {_users_of(case.found)} still needs it; Backstop will try again."
-        case State.CANCELLED:
-            return f"{backup} was cancelled; there is no backup, and nothing is billed."
-        case State.FAILED:
-            assert operation is not None and operation.error is not None  # noqa: PT018, S101 that is what the state means
-            return f"{backup} failed with {operation.error.code}: {operation.error.message.rstrip('.')}."
-        case State.UNEXPLAINED:
-            return f"{backup} is there and stays, as Spanner does not say what its operation made."
-        case State.EMPTY:
-            return f"{backup} is not there: its operation has ended, and Spanner gives neither an error nor a backup."
-        case State.GONE:
+        case _, Outcome.GONE:
             return f"Spanner does not know {name}; it forgets operations 7 days after their end."
+        case _, Outcome.CANCELLED:
+            what = "was cancelled; there is no backup, and nothing is billed"
+        case _, Outcome.FAILED:
+            what = said
+        case _, Outcome.DELETE_BLOCKED:
+            what = f"can't be deleted yet, as {_users_of(case)} still needs it; Backstop will try again"
+        case _, Outcome.COMPLETED:
+            what = _complete(case)
+        case _, Outcome.COMPLETED_DESPITE_CANCEL:
+            what = f"{_complete(case)}, although somebody asked for a cancel; whoever asked decides about deleting it"
+        case _:
+            why = decision.guard.why(case) if decision.guard else "has been deleted"
+            what = f"was complete before it could be stopped, and {why}"
+    return f"{backup} {what}."
 
 
 def gave_up(poll: Poll, percent: int | None, why: str) -> str:
@@ -95,11 +85,11 @@ def earned(case: Case) -> str:
 
 def would(case: Case, decision: Decision) -> str:
     """What a dry run says."""
-    if decision.action is Action.DELETE:
+    if decision.rule.action is Action.DELETE:
         return f"{case.poll.operation.backup} was complete before it could be stopped, and would be deleted."
-    if decision.guard is not None:
-        return sentence(case, decision)
-    return f"Would {decision.action.value}: {case.poll.operation} is {decision.state}."
+    if decision.rule.action is Action.REPORT:
+        return f"Would publish {decision.rule.outcome}: {sentence(case, decision)}"
+    return f"Would {decision.rule.action.value}: {case.poll.operation} is {decision.state}."
 
 
 def when(moment: datetime | None) -> str:
@@ -108,6 +98,8 @@ def when(moment: datetime | None) -> str:
 
 
 def _complete(case: Case) -> str:
+    if case.operation is not None and case.operation.response is None:
+        return "is there and stays; Spanner does not say what its operation made"
     if case.found is None:
         return f"was complete at {when(case.end_time)}, and was not found just now"
     if case.found.create_time != case.made.create_time:
@@ -116,19 +108,19 @@ def _complete(case: Case) -> str:
 
 
 def _why_not_ended(case: Case, decision: Decision) -> str:
-    blocked = f"its backup can't be deleted, as {_users_of(case.found)} still needs it"
-    if decision.action is Action.SHORTEN:
+    if decision.state is State.OVERDUE:
+        refused = case.refused.get(Action.CANCEL)
+        return f"Spanner refuses to cancel it: {refused.message}" if refused else "it has not ended"
+    blocked, refused = (
+        f"its backup can't be deleted, as {_users_of(case)} still needs it",
+        case.refused.get(Action.SHORTEN),
+    )
+    if decision.state is State.UNDELETABLE:
         return f"{blocked}; its expiry was brought forward to {when(case.earliest_expiry)}"
-    if decision.state is State.LEFT_TO_EXPIRE:
-        assert case.found is not None  # noqa: S101 that is what the state means
-        refused = case.refused.get(Action.SHORTEN)
-        because = f", as Spanner refused an earlier expiry: {refused.code}: {refused.message}" if refused else ""
-        return f"{blocked}; it expires at {when(case.found.expire_time)}{because}"
-    if refused := case.refused.get(Action.CANCEL):
-        return f"Spanner refuses to cancel it: {refused.message}"
-    return "it has not ended"
+    because = f", as Spanner refused an earlier expiry: {refused.code}: {refused.message}" if refused else ""
+    return f"{blocked}; it expires at {when(case.there.expire_time)}{because}"
 
 
-def _users_of(backup: Backup | None) -> str:
+def _users_of(case: Case) -> str:
     """Who keeps a backup from being deleted."""
-    return ", ".join(backup.referenced_by if backup else ()) or "a restore or a copy"
+    return ", ".join(case.there.referenced_by) or "a restore or a copy"

@@ -7,9 +7,10 @@ the queue's rate paces the whole. The command itself makes none: hundreds of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from dataclasses import replace as replace_report
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
@@ -22,17 +23,10 @@ from backstop.events import Databases, Outcome, of_command, of_operation
 from backstop.execute import Context, Report
 from backstop.followups import FanOut, Intent, Poll
 from backstop.handlers import give_up_at, limit
-from backstop.lifecycle import CLOCK_MARGIN, EXPIRY_MARGIN, GRACE, Action, Case, Decision, state_of
-from backstop.names import DatabaseName
-from backstop.operations import Failure
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from backstop.names import BackupName
-    from backstop.operations import Backup, Operation
-    from backstop.polling import Expectation
+from backstop.lifecycle import CLOCK_MARGIN, EXPIRY_MARGIN, GRACE, Action, Case, Decision, Rule, state_of
+from backstop.names import BackupName, DatabaseName
+from backstop.operations import Backup, Failure, Operation
+from backstop.polling import Expectation
 
 FAN_OUT_BYTES_MAX = 200_000
 """What a chain of starts may carry along of its databases, in bytes of JSON: their ids, and why some were not started.
@@ -45,22 +39,18 @@ REASON_BYTES_MAX, REASON_BYTES_MIN = 600, 30
 """How much of each reason is carried: Google's words and who holds the slot; or, for very many, Google's code alone."""
 
 
+@dataclass
 class NotStartedError(Exception):
-    """A backup that was not started, now or by an earlier delivery; whoever asked for it may ask again.
+    """A backup that was not started, now or by an earlier delivery; whoever asked for it may ask again."""
 
-    Attributes:
-        said: What Google said; None if the function itself turned the start down.
-        twin: The operation of an equal command, or of this one, if that is why.
-        field: The field of the request that Google objects to; None if it names none.
-    """
+    why: str = ""
+    said: Failure | None = None  # What Google said; None if the function itself turned the start down.
+    twin: Operation | None = None  # The operation of an equal command, or of this one, if that is why.
+    field: str | None = None  # The field of the request that Google objects to.
 
-    def __init__(
-        self, why: str, said: Failure | None = None, twin: Operation | None = None, field: str | None = None
-    ) -> None:
-        super().__init__(why)
-        self.said = said
-        self.twin = twin
-        self.field = field
+    def __str__(self) -> str:
+        """Why, to complete a sentence."""
+        return f"{self.said.code}: {self.said.message}" if self.said else self.why
 
 
 def start(command: Start, context: Context) -> Report:
@@ -79,12 +69,12 @@ def start(command: Start, context: Context) -> Report:
         operation, expected = _attempt(command, database, backup, context)
     except NotStartedError as error:
         why = f"Google refused: {error.said.message}" if error.said else f"Did not start {backup}: {error}."
-        rejected = replace(of_command(Outcome.REJECTED, why, context.trigger, command, error.said), field=error.field)
+        said = {"error": error.said, "field": error.field}
         if error.twin is not None:
+            said |= {"operation": error.twin.name, "severity": "WARNING"}
             if error.said is not None:
                 why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it."
-            rejected = replace(rejected, detail=why, operation=error.twin.name, severity="WARNING")
-        context.publish(rejected)
+        context.publish(of_command(Outcome.REJECTED, why, context.trigger, command, **said))
         return Report(database=database, error=error.said)
     return _follow(command, operation, expected, context)
 
@@ -97,10 +87,7 @@ def _backup_name(command: Start, database: DatabaseName, context: Context) -> Ba
 def _attempt(
     command: Start, database: DatabaseName, backup: BackupName, context: Context
 ) -> tuple[Operation, Expectation | None]:
-    """The operation that this message started, started now if no earlier delivery did it.
-
-    Returns:
-        The operation, and how long it should take, judging by the database's earlier ones.
+    """The operation that this message started, started now if no earlier delivery did it, and how long it should take.
 
     Raises:
         NotStartedError: The message came too late, or Google refuses the backup: somebody else holds the name or the
@@ -126,7 +113,7 @@ def _attempt(
     except RefusedError as error:
         if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
             said = Failure(error.code, error.explained)
-            raise NotStartedError(f"{said.code}: {said.message}", said, field=error.field) from error
+            raise NotStartedError(said=said, field=error.field) from error
         # A delivery of the same message may have been faster than this one.
         operations = spanner.list_operations(database.instance, database=database).operations
         mine = _own(command, operations, database, backup, context)
@@ -145,7 +132,7 @@ def _refused(
         return TransientError("UNAVAILABLE", f"{backup} is ours, and its operation is not listed yet")
     held = error.failure.message + _holder(operations, backup, error.code)
     twin = _twin(command, operations, found, context)
-    return NotStartedError(f"{error.code}: {held}", Failure(error.code, held), twin)
+    return NotStartedError(said=Failure(error.code, held), twin=twin)
 
 
 def _too_late(command: Start, context: Context) -> str:
@@ -218,7 +205,7 @@ def _follow(command: Start, operation: Operation, expected: Expectation | None, 
         expected_spread=round(expected.spread, 3) if expected else 0.0,
     )
     case = Case(poll, context.now, operation)
-    later, wait = polling.after(case, Decision(state_of(case), Action.POLL, Outcome.STARTED), context.settings)
+    later, wait = polling.after(case, Decision(state_of(case), Rule(Action.POLL, Outcome.STARTED)), context.settings)
     wait = context.schedule(later, timedelta(0) if operation.done else wait)
     detail = f"Started {operation.backup} of {operation.database}."
     context.publish(of_operation(Outcome.STARTED, detail, context.trigger, operation))
@@ -232,7 +219,7 @@ def fan_out(message: FanOut, context: Context) -> Report:
     if not message.left:
         return _sum_up(message, context)
     database_id = message.left[0]
-    database = DatabaseName(f"{message.instance}/databases/{database_id}")
+    database = message.database(database_id)
     backup = _backup_name(message.command, database, context)
     later = replace(message, step=message.step + 1, left=message.left[1:], failures=0)
     try:
@@ -254,8 +241,9 @@ def _list(message: FanOut, context: Context) -> Report:
     if found and _reason_bytes(later) < REASON_BYTES_MIN:
         why, refused = f"{len(found)} databases are more than one start can keep account of; name fewer of them", {}
     if why:
-        rejected = of_command(Outcome.REJECTED, f"Started nothing, as {why}.", context.trigger, command)
-        context.publish(replace(rejected, databases=Databases((), refused)))
+        account = Databases((), refused)
+        why = f"Started nothing, as {why}."
+        context.publish(of_command(Outcome.REJECTED, why, context.trigger, command, databases=account))
         return Report(step=message.step)
     if command.dry_run:
         would = f"Would start a backup of each of {len(found)} databases: {', '.join(found)}."
@@ -286,8 +274,8 @@ def _sum_up(message: FanOut, context: Context) -> Report:
     detail = f"Started {len(message.started)} backups."
     if message.refused:
         detail += f" Not started: {', '.join(message.refused)}."
-    event = of_command(outcome, detail, context.trigger, message.command)
-    context.publish(replace(event, databases=Databases(message.started, message.refused)))
+    account = Databases(message.started, message.refused)
+    context.publish(of_command(outcome, detail, context.trigger, message.command, databases=account))
     return Report(step=message.step)
 
 
@@ -299,8 +287,8 @@ def _rehearse(command: Start, database: DatabaseName, backup: BackupName, contex
         detail = f"Would not start {backup} of {database}, as {late}"
     elif context.find_backup(backup) is not None:
         detail = f"Would not start {backup} of {database}, as a backup of that name is there"
-    would = of_command(Outcome.DRY_RUN, f"{detail}{_holder(operations, backup)}.", context.trigger, command)
-    context.publish(replace(would, backup=backup))
+    would = f"{detail}{_holder(operations, backup)}."
+    context.publish(of_command(Outcome.DRY_RUN, would, context.trigger, command, backup=backup))
     return Report(database=database)
 
 

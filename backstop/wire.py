@@ -1,7 +1,7 @@
 """Bytes to frozen types and back: the only code that reads JSON.
 
-Two layers. A *delivery* is what Pub/Sub or Eventarc posts; the *message* is what somebody wrote into it. What can't be
-understood ends in a `BadMessageError` that names the field and the value, and never in anything else.
+A *delivery* is what Pub/Sub or Eventarc posts; the *message* is what somebody wrote into it. What can't be understood
+ends in a `BadMessageError` that names the field and the value, and never in anything else.
 
 What a delivery is, its path and its headers say, and never its body, which its publisher may have written:
 
@@ -15,8 +15,6 @@ What a delivery is, its path and its headers say, and never its body, which its 
 So the topic is the path's, wherever the path names one. Where it names none, the header `ce-source` names it, unless
 there is metadata of an unwrapped push beside it: then it is one of the attributes, and a publisher made it up. An event
 in structured mode names its source in the body: that tells one topic from another, and never makes a follow-up.
-(Whoever sets up a subscription that is unwrapped and has no metadata lets its publishers write the envelope, the time
-of publishing included. No command comes through it otherwise, so nobody keeps one.)
 https://cloud.google.com/pubsub/docs/payload-unwrapping (documented)
 https://cloud.google.com/eventarc/docs/cloudevents (documented: binary mode, posted to `/`)
 """
@@ -26,42 +24,35 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
 from backstop.commands import Command
 from backstop.durations import Duration, check_time, duration_text
 from backstop.errors import BadMessageError, shortened
-from backstop.events import ATTRIBUTE_BYTES_MAX
+from backstop.events import ATTRIBUTE_BYTES_MAX, Event
 from backstop.followups import VERSION, FollowUp
 from backstop.mistakes import FIELDS, broken_json, explained
 from backstop.names import BackupName, DatabaseName, InstanceName, Name, OperationName, TopicName, unquoted
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from backstop.events import Event
-
-COMMAND_BYTES_MAX = 10_000
-"""A command is a few lines that a person wrote; more than this is a mistake or an attack."""
+COMMAND_BYTES_MAX = 10_000  # A command is a few lines that a person wrote; more is a mistake or an attack.
+NESTING_MAX = 20  # Objects and lists within each other: what we read has six, and a reader's own limit isn't fixed.
+NUMBER_MAX = (
+    1_000_000_000  # Of a count or of seconds in a follow-up: 31 years, which added to any time still is a time.
+)
+MESSAGE_ID_BYTES_MAX = (
+    200  # Pub/Sub's ids have some 20 digits; other programs that speak for it use UUIDs and the like.
+)
 
 FOLLOW_UP_BYTES_MAX = 250_000
 """Encoded for its task it is a third longer, far below Cloud Tasks' limit of 1 MB.
 
 https://cloud.google.com/tasks/docs/quotas (documented)
 """
-
-NESTING_MAX = 20
-"""Objects and lists within each other: what we read has six at most, and a reader's own limit isn't a fixed one."""
-
-NUMBER_MAX = 1_000_000_000
-"""Of a count or of seconds in a follow-up: 31 years, which added to any time that is taken still is a time."""
-
-MESSAGE_ID_BYTES_MAX = 200
-"""Pub/Sub's ids have some 20 digits; other programs that speak for it use UUIDs and the like."""
 
 KEPT_MAX, AHEAD_MAX = timedelta(days=31), timedelta(days=1)
 """How old a message can be, as Pub/Sub holds none for longer, and how far our clock may be behind.
@@ -77,37 +68,26 @@ _METADATA = "x-goog-pubsub-"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _CLAIM = re.compile(r"""["']?\b(action|operation|backup|database|instance)["']?\s*:\s*["']([^"']*)["']""")
-"""A field and its text, in JSON or in what was meant to be JSON."""
+_CLAIMED = {"operation": OperationName, "backup": BackupName, "database": DatabaseName, "instance": InstanceName}
+"""A field and its text, in JSON or in what was meant to be JSON; and which names it may be."""
 
 NO_PUSH = (
     "must be a push of Pub/Sub's or an event of Eventarc's; a subscription with payload unwrapping must write its "
     "metadata (noWrapper.writeMetadata), or a message has neither an id nor a time"
 )
 
-_N = TypeVar("_N", bound=Name)
-
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message as it arrived.
+    """One message as it arrived."""
 
-    Attributes:
-        data: What the publisher wrote; empty if nothing.
-        attributes: The message's attributes.
-        message_id: Pub/Sub's id, or a hash of what arrived without one.
-        publish_time: When Pub/Sub accepted it, or when what says no such time arrived.
-        topic: The topic it came from, in full; or the path, if nothing names a topic.
-        delivery_attempt: Counted from 1; None where the subscription has no dead-letter policy.
-        mistake: What is wrong with the envelope; None: nothing.
-    """
-
-    data: bytes
+    data: bytes  # What the publisher wrote; empty if nothing.
     attributes: Mapping[str, str] = field(default_factory=dict)
-    message_id: str = ""
-    publish_time: datetime = datetime(1970, 1, 1, tzinfo=UTC)
-    topic: str = ""
-    delivery_attempt: int | None = None
-    mistake: BadMessageError | None = None
+    message_id: str = ""  # Pub/Sub's id, or a hash of what arrived without one.
+    publish_time: datetime = datetime(1970, 1, 1, tzinfo=UTC)  # Or when what says no such time arrived.
+    topic: str = ""  # The topic it came from, in full; or the path, if nothing names a topic.
+    delivery_attempt: int | None = None  # From 1; None where the subscription has no dead-letter policy.
+    mistake: BadMessageError | None = None  # What is wrong with the envelope.
 
     @property
     def is_follow_up(self) -> bool:
@@ -118,17 +98,6 @@ class Delivery:
     def is_event(self) -> bool:
         """Whether it is an event of this function's or of another one's: to answer it with one would never end."""
         return self.attributes.get(TYPE_ATTRIBUTE, "").startswith(TYPE_PREFIX)
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a message that can't be understood says that it is about, as far as that can be read."""
-
-    action: str | None = None
-    operation: OperationName | None = None
-    backup: BackupName | None = None
-    database: DatabaseName | None = None
-    instance: InstanceName | None = None
 
 
 class _Message(msgspec.Struct, frozen=True, rename="camel"):
@@ -154,18 +123,11 @@ for _kind in (_Envelope, Command, FollowUp, _Time):
 
 
 def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: datetime) -> Delivery:
-    """Reads what was posted to the function, in any of the forms at the top of this file.
+    """Reads what was posted to the function at a path, with headers whose names are in lower case.
 
-    Args:
-        body: The request's body.
-        path: The URL's path.
-        headers: The request's headers, their names in lower case.
-        now: When it arrived.
-
-    Returns:
-        The message. What is wrong with the envelope, whoever set the subscription up should correct. Such a delivery
-        has the message's id all the same, if there is one, and otherwise a hash: of the body, so that it is the same
-        when it is delivered again; and where no envelope tells two equal messages apart, of the time too.
+    What is wrong with the envelope, whoever set the subscription up should correct. Such a delivery has the message's
+    id all the same, if there is one, and otherwise a hash: of the body, so that it is the same when it is delivered
+    again; and where no envelope tells two equal messages apart, of the time too.
     """
     topic = shortened(unquoted(path.strip("/")), ATTRIBUTE_BYTES_MAX)
     try:
@@ -181,15 +143,9 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
     if not 0 < len(message_id.encode()) <= MESSAGE_ID_BYTES_MAX:
         mistake = BadMessageError("message.messageId", message_id, f"must have 1 to {MESSAGE_ID_BYTES_MAX} bytes")
         message_id = _hashed(body + message.publish_time.encode())
-    return Delivery(
-        message.data,
-        message.attributes,
-        message_id,
-        publish_time or now,
-        source if source and _named(TopicName, topic) is None else topic,
-        envelope.delivery_attempt,
-        mistake,
-    )
+    topic = source if source and not _is(TopicName, topic) else topic
+    attempt = envelope.delivery_attempt
+    return Delivery(message.data, message.attributes, message_id, publish_time or now, topic, attempt, mistake)
 
 
 def trace_name(headers: Mapping[str, str], project: str) -> str:
@@ -203,40 +159,29 @@ def trace_name(headers: Mapping[str, str], project: str) -> str:
 
 
 def parse_command(data: bytes) -> Command:
-    """Reads a command.
-
-    Raises:
-        BadMessageError: It is no command. Whoever published it should correct the field that is named.
-    """
+    """Reads a command. Whoever published what is none should correct the field that the error names."""
     command: Command = _convert(_read(data, COMMAND_BYTES_MAX, by_hand=True), Command)
     return command
 
 
-def claims(data: bytes) -> Claims:
-    """Reads what a message is about that is no command, as far as it says so once and in its right form."""
-    text = data[:COMMAND_BYTES_MAX].decode(errors="replace")
-    found: dict[str, str | None] = {}
-    for name, value in _CLAIM.findall(text):
-        found[name] = value if found.get(name, value) == value else None
-    action = found.get("action")
-    return Claims(
-        action if action in FIELDS else None,
-        _named(OperationName, found.get("operation")),
-        _named(BackupName, found.get("backup")),
-        _named(DatabaseName, found.get("database")),
-        _named(InstanceName, found.get("instance")),
-    )
+def claims(data: bytes) -> dict[str, str]:
+    """What a message says that it is about which is no command: each field it gives once and in its right form."""
+    found: dict[str, str] = {}
+    for name, value in _CLAIM.findall(data[:COMMAND_BYTES_MAX].decode(errors="replace")):
+        found[name] = value if found.get(name, value) == value else ""
+    return {
+        name: _CLAIMED[name](text) if name in _CLAIMED else text
+        for name, text in found.items()
+        if (_is(_CLAIMED[name], text) if name in _CLAIMED else text in FIELDS)
+    }
 
 
 def parse_follow_up(data: bytes) -> FollowUp:
-    """Reads a follow-up.
+    """Reads a follow-up of the version that this revision knows.
 
     Fields of a follow-up that this revision doesn't know are ignored, as a newer one of the same version may have
     written them while a roll-out was under way. A command inside is held to its own form: what a field of it would
     have meant, this revision can't know.
-
-    Raises:
-        BadMessageError: It is no follow-up of a version that this revision knows.
     """
     document = _read(data, FOLLOW_UP_BYTES_MAX)
     version = document.get("v")
@@ -253,12 +198,9 @@ def encode_follow_up(follow_up: FollowUp) -> bytes:
 
 
 def encode_event(event: Event, now: datetime) -> tuple[bytes, dict[str, str]]:
-    """Writes an event as a CloudEvent in Pub/Sub's binary mode.
+    """Writes an event as a CloudEvent in Pub/Sub's binary mode: the data and the attributes of the message.
 
     https://github.com/google/knative-gcp/blob/main/docs/spec/pubsub-protocol-binding.md (documented)
-
-    Returns:
-        The data and the attributes of the message.
     """
     source = re.match(r"projects/[^/]+/instances/[^/]+", event.subject)
     attributes = {
@@ -267,16 +209,14 @@ def encode_event(event: Event, now: datetime) -> tuple[bytes, dict[str, str]]:
         "ce-id": event.event_id,
         TYPE_ATTRIBUTE: TYPE_PREFIX + event.outcome.lower().replace("_", "-"),
         "ce-source": "//spanner.googleapis.com/" + (source.group() if source else ""),
-        "ce-subject": event.subject,
+        "ce-subject": shortened(event.subject, ATTRIBUTE_BYTES_MAX),
         "ce-time": now.isoformat(),
     }
     document = msgspec.to_builtins(event, enc_hook=str)
-    for claim in ("requested_by", "reason"):
-        if (said := document["trigger"].pop(claim, None)) is not None:
-            document[claim] = said
-    return msgspec.json.encode(document), {
-        name: shortened(text, ATTRIBUTE_BYTES_MAX) for name, text in attributes.items()
+    asked = {
+        claim: document["trigger"].pop(claim) for claim in ("requested_by", "reason") if claim in document["trigger"]
     }
+    return msgspec.json.encode({**document, **asked}), attributes
 
 
 def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
@@ -285,13 +225,13 @@ def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
         message_id, publish_time = (headers.get(_METADATA + name, "") for name in ("message-id", "publish-time"))
         return _Envelope(_Message(body, dict(headers), message_id, publish_time)), ""
     source = headers.get("ce-source", "").removeprefix(_EVENTARC_SOURCE)
-    topic = _named(TopicName, source) or ""
+    topic = source if _is(TopicName, source) else ""
     try:
         document = _read(body)
         if "specversion" in document and "message" not in document:
             source = str(document.get("source")).removeprefix(_EVENTARC_SOURCE)
             # With its prefix it is no topic's name, and so not the one of the follow-ups either.
-            topic = topic or (_EVENTARC_SOURCE + source if _named(TopicName, source) else "")
+            topic = topic or (_EVENTARC_SOURCE + source if _is(TopicName, source) else "")
             document = _event_data(document)
         document["message"]  # without one it is no push
     except (BadMessageError, KeyError) as error:
@@ -390,12 +330,13 @@ def _decode_own_type(into: type, value: object) -> object:
     return Duration.parse(value)
 
 
-def _named(kind: type[_N], text: str | None) -> _N | None:
-    """A name, if a text is one."""
+def _is(kind: type[Name], text: str) -> bool:
+    """Whether a text is such a name."""
     try:
-        return kind(text or "")
+        kind(text)
     except ValueError:
-        return None
+        return False
+    return True
 
 
 def _check_figures(message: msgspec.Struct, path: str = "") -> None:

@@ -180,7 +180,7 @@ class Fleet:
         found = []
         for day, length_s in enumerate(self._night.lives[database].earlier_s, start=1):
             start_time = BEGIN - timedelta(days=day)
-            backup = BackupName(f"{database.instance}/backups/{database.database_id}-{day}-days-ago")
+            backup = BackupName(f"{database.instance}/backups/{database.id}-{day}-days-ago")
             name = OperationName(f"{backup}/operations/_auto_op_{day}")
             made = Backup(backup, database, start_time, start_time + timedelta(days=14))
             end_time = start_time + timedelta(seconds=length_s)

@@ -18,7 +18,7 @@ from backstop.events import Trigger
 from backstop.followups import Intent, Poll
 from backstop.names import DatabaseName, OperationName
 from backstop.operations import Backup, Operation
-from backstop.ports import Ports, Settings
+from backstop.ports import Settings
 
 EPOCH = datetime(2026, 11, 22, 2, tzinfo=UTC)
 DATABASE = DatabaseName("projects/benchmark/instances/prod/databases/orders")

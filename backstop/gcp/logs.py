@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from backstop.events import Event, Trigger
-    from backstop.execute import Report
-    from backstop.wire import Delivery
+from backstop.events import Event, Trigger
+from backstop.execute import Report
+from backstop.wire import Delivery
 
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"(\d{1,32})"')
 """Where the id stands in a push, for a request that may be nothing else that we understand."""

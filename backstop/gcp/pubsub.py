@@ -8,16 +8,12 @@ https://cloud.google.com/run/docs/configuring/billing-settings (documented)
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from backstop.errors import CallError, TransientError
-from backstop.events import cut
+from backstop.events import Event, cut
 from backstop.gcp import logs
 from backstop.gcp.calls import Budget, Service
 from backstop.wire import encode_event
-
-if TYPE_CHECKING:
-    from backstop.events import Event
 
 _service = Service("google.pubsub_v1", "PublisherClient", "PUBSUB")
 

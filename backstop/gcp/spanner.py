@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from backstop import descriptions
+from backstop.commands import Encryption
 from backstop.errors import RefusedError, TransientError, UnhandledOperationError
 from backstop.gcp.calls import Budget, Service
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from backstop.commands import Encryption
-    from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-    from backstop.operations import Backup, Listing, Operation
+from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
+from backstop.operations import Backup, Listing, Operation
 
 PAGE_SIZE, ITEMS_MAX = 500, 10_000
 """As many operations are 7 days of 100 databases, each backed up every 100 minutes."""
@@ -42,7 +39,7 @@ class SpannerBackups:
         made = {"database": database, "expire_time": _stamp(expire_time)}
         if version_time is not None:
             made["version_time"] = _stamp(version_time)
-        request: dict[str, object] = {"parent": database.instance, "backup_id": backup.backup_id, "backup": made}
+        request: dict[str, object] = {"parent": database.instance, "backup_id": backup.id, "backup": made}
         if encryption is not None:
             keys = list(encryption.kms_key_names)
             request["encryption_config"] = {"encryption_type": encryption.type.value, "kms_key_names": keys}

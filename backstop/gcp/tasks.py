@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-from typing import TYPE_CHECKING
+from datetime import datetime
 from urllib.parse import quote
 
 from backstop.errors import CallError, TransientError
 from backstop.gcp.calls import Budget, Service
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 _SCOPE = "https://www.googleapis.com/auth/pubsub"
 

@@ -40,7 +40,7 @@ def mutants(core: Path) -> dict[str, Callable[[], None]]:
             for action in Action:
                 if action is not rule.action:
                     change = f"lifecycle.TRANSITIONS {state} {intent}\n- {rule.action.name}\n+ {action.name}"
-                    found[change] = partial(_put_rule, state, intent, replace(rule, action=action))
+                    found[change] = partial(_put_rule, state, intent, rule._replace(action=action))
     return found
 
 
@@ -70,4 +70,4 @@ def _put(name: str, value: object, other: object) -> None:
 
 
 def _put_rule(state: State, intent: Intent, rule: Rule) -> None:
-    TRANSITIONS[state][intent] = rule  # type: ignore[index]  # only its type says that it is never changed
+    TRANSITIONS[state][intent] = rule

@@ -77,7 +77,7 @@ def _lost_backups(words: dict[str, list[Outcome]], facts: Facts) -> Iterator[str
         if attempt.creator is None:
             continue
         command_id = facts.command_behind(attempt.creator)
-        unseen = command_id in given_up and (command_id, f"look {attempt.operation}") not in followed
+        unseen = command_id in given_up and (command_id, f"poll {attempt.operation}") not in followed
         command = facts.commands.get(command_id)
         unseen |= not attempt.good and command is not None and entitlement.began_anew(command, facts)
         if command_id not in facts.lost and not unseen and (command_id, attempt.operation) not in ended:
@@ -98,7 +98,7 @@ def _refused_without_need(facts: Facts) -> Iterator[str]:
             yield f"delivery {delivery.number} was refused, and nothing stood in its way"
         stuck = {"CreateTask", "Publish"}.intersection(method for method, _ in delivery.refused)
         if may_die and delivery.attempt >= RETRY_FROM_ATTEMPT and not stuck:
-            yield f"delivery {delivery.number} was refused for the {delivery.attempt}th time, and not put back"
+            yield f"delivery {delivery.number} was refused for the {delivery.attempt}th time, and not retried"
 
 
 def _not_summed_up(command: Command, words: Sequence[Outcome], facts: Facts) -> Iterator[str]:

@@ -60,7 +60,7 @@ class SpannerPort:
         """Starts a backup."""
         keys = encryption.kms_key_names if encryption is not None else ()
         return _operation(
-            self._call(rpc.CreateBackup(database.instance, backup.backup_id, database, expire_time, version_time, keys))
+            self._call(rpc.CreateBackup(database.instance, backup.id, database, expire_time, version_time, keys))
         )
 
     def get_operation(self, name: OperationName) -> Operation:
