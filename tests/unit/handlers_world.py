@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backstop.dispatch import deliver
+from backstop.execute import Report
+from backstop.followups import FollowUp
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.ports import Ports, Settings
 from backstop.wire import Delivery, parse_follow_up
 from emulators.errors import ApiError
 from emulators.faults import Faults
-from emulators.pubsub.model import CreateTopic, Draft, Publish, Topic
+from emulators.pubsub.model import CreateTopic, Draft, Message, Publish, Topic
 from emulators.pubsub.state import State as PubSubState
 from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
+from emulators.spanner.plans import Plan
+from emulators.spanner.records import Backup
 from emulators.spanner.state import State as SpannerState
 from emulators.tasks.model import Queue
 from emulators.tasks.requests import CreateQueue
 from emulators.tasks.state import State as TasksState
 from tests.support.ports import EventsPort, QueuePort, SpannerPort, publish_of
-
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterable
-
-    from backstop.execute import Report
-    from backstop.followups import FollowUp
-    from emulators.pubsub.model import Message
-    from emulators.spanner.plans import Plan
-    from emulators.spanner.records import Backup
 
 START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from emulators.spanner.plans import Plan
-from tests.unit.handlers_world import COMMANDS, HOUR, NIGHTLY, ORDERS, SECOND
-
-if TYPE_CHECKING:
-    from tests.unit.handlers_world import World
+from tests.unit.handlers_world import COMMANDS, HOUR, NIGHTLY, ORDERS, SECOND, World
 
 WINS = Plan(duration=2 * HOUR, cancel_duration=5 * SECOND)
 LOSES = Plan(duration=2 * HOUR, cancel_duration=None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 import pytest
 
 from backstop.execute import Report
 from backstop.lifecycle import GRACE, State
+from backstop.names import OperationName
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner import requests as rpc
@@ -28,11 +29,6 @@ from tests.unit.handlers_world import (
     World,
 )
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, WINS, of_command, of_nightly
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from backstop.names import OperationName
 
 ASKED = "Spanner has been asked to stop {operation}; the backup may complete all the same."
 HAS_BEEN_DELETED = LATE + "has been deleted."
@@ -194,7 +190,8 @@ def test_an_operation_that_spanner_does_not_know_is_told_to_be_gone(action: str,
 
     detail = f"Spanner does not know {MISSING}; it forgets operations 7 days after their end."
     about = {"operation": MISSING, "backup": NIGHTLY, "steps": 0}
-    assert world.results == [of_command(world, "GONE", detail, NIGHTLY, **about)]
+    told = ("DRY_RUN", f"Would publish GONE: {detail}") if dry_run else ("GONE", detail)
+    assert world.results == [of_command(world, *told, NIGHTLY, **about)]
 
 
 @pytest.mark.parametrize(("by", "outcome"), [("backup", "CANCELLED"), ("database", "NOTHING_TO_CANCEL")])
@@ -255,12 +252,15 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(action: str, would: 
     assert said == Report(action, operation=operation, database=ORDERS, state=State.RUNNING)
 
 
+KEPT, GONE = "is left alone: the command says if_created: keep.", "is gone."
+
+
 @pytest.mark.parametrize(
     ("if_created", "deleted", "would"),
     [
-        ("delete", False, "would be deleted."),
-        ("keep", False, "is left alone: the command says if_created: keep."),
-        ("delete", True, "is gone."),
+        ("delete", False, f"{LATE}would be deleted."),
+        ("keep", False, f"Would publish COMPLETED_KEPT: {LATE}{KEPT}"),
+        ("delete", True, f"Would publish COMPLETED_THEN_DELETED: {LATE}{GONE}"),
     ],
 )
 def test_a_dry_run_after_a_lost_race_says_what_would_become_of_the_backup(
@@ -275,7 +275,7 @@ def test_a_dry_run_after_a_lost_race_says_what_would_become_of_the_backup(
 
     world.send(action="cancel", backup=NIGHTLY, dry_run=True, if_created=if_created)
 
-    assert world.results == [of_nightly(world, "DRY_RUN", LATE + would, **COMPLETE)]
+    assert world.results == [of_nightly(world, "DRY_RUN", would, **COMPLETE)]
     assert world.exists() is not deleted
 
 

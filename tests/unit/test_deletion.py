@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import pytest
 
 from backstop.ports import Settings
 from emulators.errors import Code
-from emulators.faults import Fault
+from emulators.faults import Fault, When
 from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
 from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, World
 from tests.unit.said import COMPLETE, LOSES, of_nightly
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from emulators.faults import When
 
 RESTORED = f"{INSTANCE}/databases/restored"
 GIVE_UP = START + 30 * MINUTE + 3 * DAY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import pytest
 
@@ -18,9 +18,6 @@ from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
 from tests.unit.handlers_world import HOUR, INSTANCE, MINUTE, ORDERS, START, USERS, World
 from tests.unit.said import LOSES, of_command
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 IDS = ("invoices", "orders-de", "orders-fr", "users")
 DATABASES = [f"{INSTANCE}/databases/{name}" for name in IDS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import pytest
 from hypothesis import assume, given
@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from backstop import start
 from backstop.commands import Start
 from backstop.dispatch import deliver
-from backstop.errors import QuotaError, RefusedError
-from backstop.events import Trigger
+from backstop.errors import CallError, QuotaError, RefusedError
+from backstop.events import Databases, Event, Trigger
 from backstop.followups import FanOut
-from backstop.names import DatabaseName, OperationName
+from backstop.names import BackupName, DatabaseName, OperationName
 from backstop.operations import Listing, Operation
 from backstop.ports import Ports, Settings
 from backstop.wire import (
@@ -30,13 +30,6 @@ from backstop.wire import (
 )
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import COMMANDS, DAY, FOLLOW_UPS, INSTANCE, START, World
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from backstop.errors import CallError
-    from backstop.events import Databases, Event
-    from backstop.names import BackupName
 
 ODD = "Zu viele Sicherungen \N{RIGHTWARDS ARROW} \N{DROMEDARY CAMEL} \x01 " * 200
 

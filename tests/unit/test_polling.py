@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import msgspec.structs
 import pytest
@@ -24,9 +23,6 @@ from backstop.operations import Backup, Failure, Operation
 from backstop.polling import Expectation, Sighting
 from backstop.ports import Settings
 from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, MINUTE, NIGHTLY, ORDERS, SECOND, START, USERS, World
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 ZERO = timedelta(0)
 spans = st.timedeltas(ZERO, 40 * DAY)

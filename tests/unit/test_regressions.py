@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from backstop.dispatch import receive
+from backstop.operations import Operation
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
 from emulators.errors import Code
 from emulators.faults import Fault
@@ -28,9 +29,6 @@ from tests.unit.handlers_world import (
     World,
 )
 from tests.unit.said import DELETED
-
-if TYPE_CHECKING:
-    from backstop.operations import Operation
 
 OTHER = f"{COMMANDS}-2"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from backstop.operations import Listing
+from backstop.names import BackupName, OperationName
+from backstop.operations import Backup, Listing, Operation
 from backstop.ports import Settings
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, encode_follow_up
 from emulators.errors import Code
@@ -17,12 +19,6 @@ from emulators.spanner.state import State
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import FOLLOW_UPS, HOUR, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SECOND, World
 from tests.unit.said import LOSES
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from backstop.names import BackupName, OperationName
-    from backstop.operations import Backup, Operation
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
@@ -150,7 +146,8 @@ class Silent(SpannerPort):
         return replace(found, response=None, error=None, unexplained=found.done)
 
 
-STAYS = f"{NIGHTLY} is there and stays, as Spanner does not say what its operation made."
+STAYS = f"{NIGHTLY} is there and stays; Spanner does not say what its operation made."
+UNSAID = "was complete before it could be stopped, and is left alone: Spanner does not say what its operation made."
 NEITHER = f"{NIGHTLY} is not there: its operation has ended, and Spanner gives neither an error nor a backup."
 
 
@@ -158,7 +155,7 @@ NEITHER = f"{NIGHTLY} is not there: its operation has ended, and Spanner gives n
     ("action", "deleted", "outcome", "what"),
     [
         ("follow", False, "COMPLETED", STAYS),
-        ("cancel", False, "COMPLETED_KEPT", STAYS),
+        ("cancel", False, "COMPLETED_KEPT", f"{NIGHTLY} {UNSAID}"),
         ("follow", True, "FAILED", NEITHER),
         ("cancel", True, "FAILED", NEITHER),
     ],

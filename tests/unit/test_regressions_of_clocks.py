@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from backstop.names import InstanceName
 from backstop.operations import Listing
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SECOND, World
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from backstop.names import InstanceName
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 FOLLOW: dict[str, object] = {"action": "follow", "database": ORDERS, "cancel_after": "0s"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from datetime import datetime, timedelta
+from typing import NoReturn
 
 import pytest
 
@@ -13,7 +14,7 @@ from backstop.dispatch import LAST_POLL_MARGIN
 from backstop.errors import QuotaError
 from backstop.events import Trigger
 from backstop.execute import Report
-from backstop.followups import FanOut, Intent, Poll, Retry, identity
+from backstop.followups import FanOut, FollowUp, Intent, Poll, Retry, identity
 from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
@@ -34,11 +35,6 @@ from tests.unit.handlers_world import (
     World,
 )
 from tests.unit.said import LOSES
-
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-
-    from backstop.followups import FollowUp
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 NOT_NOW = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None, message="slow down")
@@ -81,8 +77,8 @@ POLL = Poll(trigger=TRIGGER, step=3, operation=MISSING, intent=Intent.KEEP, give
 @pytest.mark.parametrize(
     ("follow_up", "again", "text"),
     [
-        (POLL, "", f"t\n17\npoll {MISSING}\n3\n"),
-        (FanOut(trigger=TRIGGER, step=2, command=Start(instance=INSTANCE)), "x", f"t\n17\nfan-out {INSTANCE}\n2\nx"),
+        (POLL, "", f"t\n17\npoll {MISSING} 3\n"),
+        (FanOut(trigger=TRIGGER, step=2, command=Start(instance=INSTANCE)), "x", f"t\n17\nfan-out {INSTANCE} 2\nx"),
         (Retry(trigger=TRIGGER, step=1, command=Start(instance=INSTANCE)), "", f"t\n17\nretry {INSTANCE}\n"),
         (Retry(trigger=TRIGGER, step=1, command=Follow(backup=NIGHTLY)), "x", f"t\n17\nretry {NIGHTLY}\nx"),
     ],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,16 +16,12 @@ from backstop.execute import Report
 from backstop.lifecycle import CLOCK_MARGIN, GRACE
 from backstop.names import BackupId, DatabaseName, OperationName
 from backstop.operations import Backup, Failure, Listing, Operation
+from backstop.wire import Delivery
 from emulators.errors import Code
 from emulators.faults import Fault
 from tests.support.ports import SpannerPort
 from tests.unit import strategies as own
 from tests.unit.handlers_world import DAY, HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SECOND, START, World
-
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
-
-    from backstop.wire import Delivery
 
 TRIGGER = Trigger("17", START)
 RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START)

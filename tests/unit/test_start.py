@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import timedelta
+from typing import Any, NoReturn
 
 import pytest
 
@@ -13,11 +14,12 @@ from backstop.events import Trigger
 from backstop.execute import Report
 from backstop.followups import Intent, Poll
 from backstop.lifecycle import State
-from backstop.operations import Failure, Listing
+from backstop.names import BackupName
+from backstop.operations import Backup, Failure, Listing
 from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
-from emulators.spanner.history import What
+from emulators.spanner.history import Event, What
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import (
@@ -35,13 +37,6 @@ from tests.unit.handlers_world import (
     World,
 )
 from tests.unit.said import LOSES, of_command, of_nightly
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from backstop.names import BackupName
-    from backstop.operations import Backup
-    from emulators.spanner.history import Event
 
 NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
 START_ONE: dict[str, object] = {"action": "start", "database": ORDERS}

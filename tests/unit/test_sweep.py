@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 import pytest
 
 from backstop.dispatch import deliver
+from backstop.events import Event
 from backstop.execute import Report
 from backstop.handlers import COPIES_MAX, SWEPT_MAX
 from backstop.lifecycle import CLOCK_MARGIN
+from backstop.names import OperationName
 from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
@@ -34,12 +36,6 @@ from tests.unit.handlers_world import (
     World,
 )
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, of_command, of_nightly
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from backstop.events import Event
-    from backstop.names import OperationName
 
 SWEEP: dict[str, object] = {"action": "sweep", "instance": INSTANCE}
 STOP = SWEEP | {"cancel_after": "6h"}
