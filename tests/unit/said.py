@@ -18,7 +18,7 @@ DELETED = {"freed_bytes": 5_000_000_000, "billed": {"hours_min": 24, "size_bytes
 LATE = "{backup} was complete before it could be stopped, and "
 
 
-def of_nightly(world: World, outcome: str, detail: str, **more: object) -> dict[str, object]:
+def of_nightly(world: World, outcome: str, detail: str, /, **more: object) -> dict[str, object]:
     """An event about the first operation.
 
     Args:
@@ -32,7 +32,7 @@ def of_nightly(world: World, outcome: str, detail: str, **more: object) -> dict[
     return of_command(world, outcome, detail.format(**names), NIGHTLY, **names, **more)
 
 
-def of_command(world: World, outcome: str, detail: str, subject: str, **more: object) -> dict[str, object]:
+def of_command(world: World, outcome: str, detail: str, subject: str, /, **more: object) -> dict[str, object]:
     """An event about the command that was published last."""
     (*_, message) = world.pubsub.published(COMMANDS)
     published, command = message.publish_time.isoformat().replace("+00:00", "Z"), json.loads(message.data)

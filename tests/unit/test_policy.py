@@ -88,7 +88,8 @@ def test_what_the_deployment_allows_is_not_refused(command: dict[str, object], a
     assert refusal(parse_command(json.dumps(command).encode()), allowed) is None
 
 
-STRICTEST = {"allow_scheduled": False, "allow_weaker_key": False, "cancel_after_min": timedelta(hours=1)}
+STRICTEST: dict[str, Any] = {"allow_scheduled": False, "allow_weaker_key": False}
+STRICTEST["cancel_after_min"] = timedelta(hours=1)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from backstop.commands import IfCreated
 from backstop.errors import RefusedError
-from backstop.events import Trigger
+from backstop.events import Outcome, Trigger
 from backstop.execute import Report
 from backstop.followups import Intent, Poll
 from backstop.lifecycle import State
@@ -59,11 +60,11 @@ def test_a_start_begins_a_chain_with_all_that_is_known_and_says_so() -> None:
         database=ORDERS,
         intent=Intent.KEEP,
         unwanted_from=START + HOUR,
-        if_created="keep",
+        if_created=IfCreated.KEEP,
         give_up_at=START + 3 * DAY,
         percent=0,
         seen_running=True,
-        told=("STARTED",),
+        told=(Outcome.STARTED,),
     )
     said = replace(report, trigger=None, events=(), next_poll=None)
     assert said == Report("start", operation=operation, database=ORDERS, state=State.RUNNING, step=0)
