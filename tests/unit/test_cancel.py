@@ -13,10 +13,8 @@ from backstop.lifecycle import GRACE, State
 from backstop.names import OperationName
 from emulators.errors import Code
 from emulators.faults import Fault
-from emulators.spanner import requests as rpc
 from emulators.spanner.plans import Plan
 from tests.unit.handlers_world import (
-    DAY,
     HOUR,
     MICROSECOND,
     MINUTE,
@@ -90,21 +88,6 @@ def test_a_cancel_that_loses_deletes_the_backup_or_keeps_it_as_the_command_says(
     more = DELETED if if_created == "delete" else {}
     assert world.results[1:] == [of_nightly(world, outcome, LATE + so, **COMPLETE, steps=len(polls), **more)]
     assert world.exists() is (if_created == "keep")
-
-
-def test_a_backup_that_is_deleted_is_told_as_it_was_then() -> None:
-    """Its expiry may have been changed since its operation ended."""
-    world = World(LOSES)
-    world.start_by_hand()
-    world.tick(2 * HOUR + MINUTE)
-    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + DAY, ("expire_time",)))
-
-    world.send(action="cancel", backup=NIGHTLY)
-
-    changed = COMPLETE | {"expire_time": "2026-11-23T02:00:00Z"}
-    assert world.results == [
-        of_nightly(world, "COMPLETED_THEN_DELETED", HAS_BEEN_DELETED, **changed, steps=0, **DELETED)
-    ]
 
 
 @BY
@@ -210,18 +193,6 @@ def test_what_already_failed_is_told_and_nothing_is_deleted(by: str, outcome: st
     assert world.calls["DeleteBackup"] == 0
 
 
-def test_a_cancel_that_somebody_else_asked_for_already_is_told_and_not_asked_for_again() -> None:
-    """Spanner's cancel_time is the record; that it is on the way is told once in a chain."""
-    world = World(LOSES)
-    world.cancel_by_hand(world.start_by_hand())
-
-    world.send(action="cancel", database=ORDERS)
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
-    assert world.calls["CancelOperation"] == 0
-
-
 def test_a_cancel_that_is_delivered_twice_makes_one_chain_and_one_that_is_published_again_its_own() -> None:
     """A second delivery schedules the same poll. After a chain was lost, publishing the cancel again brings it back."""
     world = World(LOSES)
@@ -301,22 +272,6 @@ def test_a_scheduled_backup_is_stopped_and_deleted_only_where_it_is_included(by:
     else:
         why = f"Did not cancel {operation}, as a backup schedule made it and include_scheduled is not set."
         assert world.results == [of_command(world, "REJECTED", why, *by_name.values(), **by_name)]
-
-
-def test_the_one_on_demand_is_meant_while_a_scheduled_one_runs() -> None:
-    """Without include_scheduled only one operation is left to choose from; with it, each that may be meant is named."""
-    world = World(WINS)
-    scheduled = world.start_scheduled()
-    world.tick(MINUTE)
-    on_demand = world.start_by_hand()
-
-    world.send(action="cancel", database=ORDERS, include_scheduled=True)
-    why = f"Cancelled nothing, as any of these may be meant: {on_demand}, {scheduled}. Name the operation."
-    assert world.results == [of_command(world, "REJECTED", why, ORDERS, database=ORDERS)]
-    world.send(action="cancel", database=ORDERS)
-
-    assert world.ends[1:] == [("CANCEL_REQUESTED", on_demand)]
-    assert (world.cancelled(on_demand), world.cancelled(scheduled)) == (True, False)
 
 
 def test_a_deleted_backup_whose_name_a_schedule_took_over_was_taken_for_the_schedule_s() -> None:

@@ -44,18 +44,6 @@ def test_every_poll_is_one_call_and_one_step() -> None:
     assert len(world.tasks.pending()) == 1
 
 
-def test_a_last_poll_that_is_delivered_twice_tells_the_same_event_twice() -> None:
-    """Its readers can drop the second."""
-    world = World(Plan(duration=MINUTE))
-    world.start_by_hand()
-    world.send(**FOLLOW)
-    world.looks()
-
-    world.again()
-
-    assert (world.outcomes, len(set(world.event_ids))) == (["COMPLETED", "COMPLETED"], 1)
-
-
 def test_the_chains_of_two_commands_do_not_swallow_each_other() -> None:
     """A start's chain and a cancel's chain follow the same operation, each to its end."""
     world = World(WINS)
@@ -67,17 +55,6 @@ def test_the_chains_of_two_commands_do_not_swallow_each_other() -> None:
 
     assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", "CANCELLED", "CANCELLED"]
     assert [result["trigger"]["action"] for result in world.results] == ["start", "cancel", "cancel", "start"]
-
-
-def test_the_waits_stay_within_the_operator_s_bounds() -> None:
-    """Neither an anxious nor a sleepy guess gets past the settings."""
-    world = World(LOSES, settings=Settings(FOLLOW_UPS, poll_min=7 * MINUTE, poll_max=8 * MINUTE))
-    world.send(action="start", database=ORDERS)
-
-    waits = [report.next_poll for report in world.looks() if report.next_poll is not None]
-
-    assert len(waits) > 14
-    assert all(7 * MINUTE <= wait <= 8 * MINUTE for wait in waits)
 
 
 def test_an_operation_that_was_forgotten_meanwhile_is_gone() -> None:

@@ -73,20 +73,6 @@ def test_a_delete_that_google_refuses_without_saying_who_needs_the_backup_is_blo
     assert world.results[-1]["error"] == {"code": "FAILED_PRECONDITION", "message": "in use"}
 
 
-def test_a_backup_that_was_seen_again_takes_two_polls_anew_to_be_gone() -> None:
-    """What wasn't found once and was blocked since is still there."""
-    world = blocked(START + 5 * HOUR)
-    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
-    world.look()
-    world.look()
-    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
-
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED"]
-    assert not world.exists()
-
-
 STILL = f"its backup can't be deleted, as {RESTORED}-a, {RESTORED}-b still needs it; "
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 
 import pytest
 
-from backstop.dispatch import deliver
-from backstop.errors import TransientError
 from backstop.execute import Report
 from backstop.followups import FanOut
 from backstop.lifecycle import State
@@ -65,19 +62,6 @@ def test_a_start_of_an_instance_asks_nothing_of_spanner_before_the_queue_lets_it
     assert first == Report("start", trigger=first.trigger, step=0, next_poll=AT_ONCE, note=note)
 
 
-def test_a_start_of_an_instance_that_can_t_be_queued_is_refused() -> None:
-    """Nothing is acknowledged that nobody remembers."""
-    world = make_world()
-    world.faults.plan(Fault("CreateTask", Code.PERMISSION_DENIED, times=3))
-
-    assert world.send(**ALL).retry
-    assert world.again(attempt=4).retry
-    assert not world.again(attempt=5).retry
-    run_chain(world)
-
-    assert started(world) == list(IDS)
-
-
 @pytest.mark.parametrize(
     ("databases", "dry_run", "outcome", "detail", "account"),
     [
@@ -131,20 +115,6 @@ def test_one_that_is_refused_does_not_keep_the_others_from_starting() -> None:
     ]
     assert isinstance(next_one, FanOut)
     assert (next_one.step, next_one.left, next_one.failures) == (3, ("users",), 0)
-
-
-def test_a_chain_of_which_nothing_was_started_ends_in_rejected() -> None:
-    """Where every database is refused, the summary is no success."""
-    world = make_world()
-    world.faults.plan(Fault("CreateBackup", Code.PERMISSION_DENIED, times=None, message="no role"))
-
-    world.send(**ALL)
-    world.looks()
-
-    detail = "Started 0 backups. Not started: invoices, orders-de, orders-fr, users."
-    databases = {"started": [], "not_started": dict.fromkeys(IDS, "PERMISSION_DENIED: no role")}
-    assert world.results == [of_command(world, "REJECTED", detail, INSTANCE, databases=databases)]
-    assert world.calls["CreateBackup"] == 4
 
 
 def test_quota_in_the_middle_pauses_the_chain_and_loses_nothing() -> None:
@@ -204,33 +174,6 @@ def test_a_missing_role_is_waited_for_where_the_list_may_have_been_made_before(
     assert world.outcomes == ["STARTED"] * 5
 
 
-def test_a_started_backup_is_followed_even_if_its_first_poll_could_not_be_scheduled() -> None:
-    """The step that is retried attaches to it, and doesn't make a second chain of the rest."""
-    world = make_world()
-    world.send(**SOME)
-    world.look()
-    world.faults.plan(Fault("CreateBackup", Code.UNAVAILABLE, "after"))
-    assert world.look().retry
-    assert world.last is not None
-
-    class NoPolls:
-        """A queue that takes everything but polls."""
-
-        def schedule(self, identity: str, data: bytes, due: datetime) -> None:
-            """Hands on what is no poll."""
-            if b'"kind":"poll"' in data:
-                raise TransientError("UNAVAILABLE", "not now")
-            world.ports.queue.schedule(identity, data, due)
-
-    fourth = replace(world.last, delivery_attempt=4)
-    retried = deliver(fourth, world.now, replace(world.ports, queue=NoPolls()), world.settings)
-    assert retried.note.startswith("To be retried")
-    world.looks()
-
-    assert started(world) == ["orders-de", "orders-fr"]
-    assert world.outcomes.count("COMPLETED") == 2
-
-
 @pytest.mark.parametrize("method", ["ListDatabases", "ListBackupOperations"])
 def test_a_chain_of_starts_that_google_refuses_to_the_end_gives_up_and_says_so(method: str) -> None:
     """Which databases were meant is said as far as it is known."""
@@ -244,17 +187,3 @@ def test_a_chain_of_starts_that_google_refuses_to_the_end_gives_up_and_says_so(m
     assert world.detail.startswith("Could not be carried out in time: RESOURCE_EXHAUSTED: slow down.")
     account = {"started": [], "not_started": dict.fromkeys(IDS, "RESOURCE_EXHAUSTED: slow down")}
     assert world.results[0].get("databases") == (None if method == "ListDatabases" else account)
-
-
-def test_a_start_of_many_that_comes_too_late_starts_none() -> None:
-    """`start_within` holds for each database, and the summary says why."""
-    world = make_world()
-    delivery = world.publish(ALL | {"start_within": "1h"})
-
-    world.tick(2 * HOUR)
-    world.deliver(delivery)
-    world.looks()
-
-    assert world.outcomes == ["REJECTED"]
-    assert started(world) == []
-    assert "the message came 2h after it was published" in str(summary(world)["databases"])

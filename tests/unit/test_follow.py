@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from backstop.lifecycle import CLOCK_MARGIN
 from emulators.errors import Code
-from emulators.faults import Fault
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
 from emulators.spanner.records import Status
-from tests.unit.handlers_world import DAY, HOUR, MICROSECOND, MINUTE, NIGHTLY, ORDERS, START, World
+from tests.unit.handlers_world import DAY, HOUR, NIGHTLY, ORDERS, START, World
 from tests.unit.said import COMPLETE, LOSES, of_command, of_nightly
 
 
@@ -78,56 +76,3 @@ def test_a_follow_with_a_limit_stops_what_takes_too_long(if_created: str, end: s
     assert world.outcomes[-2:] == ["CANCEL_REQUESTED", end]
     received = next(event for event in world.spanner.history if event.what is What.CANCEL_RECEIVED)
     assert received.at == START + 2 * HOUR
-
-
-@pytest.mark.parametrize(("limit", "would"), [("1h", "cancel"), ("3h", "poll again")])
-def test_a_dry_run_of_a_limit_says_whether_it_is_reached(limit: str, would: str) -> None:
-    """As a poll would find it."""
-    world = World(LOSES)
-    world.start_by_hand()
-    world.tick(HOUR + MINUTE)
-    delivery = world.publish({"action": "follow", "database": ORDERS, "cancel_after": limit, "dry_run": True})
-    world.tick(CLOCK_MARGIN)
-
-    world.deliver(delivery)
-
-    assert world.results == [of_nightly(world, "DRY_RUN", f"Would {would}: {{operation}} is RUNNING.")]
-
-
-def test_an_operation_past_its_limit_is_stopped_as_soon_as_no_clock_can_doubt_that_it_still_runs() -> None:
-    """Of one that ended within the margin nobody could say whether it was complete before anybody set a limit."""
-    world = World(Plan(duration=3 * HOUR))
-    operation = world.start_by_hand()
-    world.tick(2 * HOUR)
-
-    world.send(action="follow", database=ORDERS, cancel_after="1h")
-
-    assert world.outcomes == []
-    world.look()
-    assert world.outcomes == ["CANCEL_REQUESTED"]
-    assert world.cancelled(operation)
-    assert world.now == START + 2 * HOUR + CLOCK_MARGIN
-
-
-def test_a_follow_does_not_take_what_is_started_after_it() -> None:
-    """It means what there was when it was published."""
-    world = World()
-    delivery = world.publish({"action": "follow", "database": ORDERS})
-    world.tick(CLOCK_MARGIN + MICROSECOND)
-    world.start_by_hand()
-
-    world.deliver(delivery)
-
-    assert world.outcomes == ["REJECTED"]
-
-
-def test_a_follow_that_google_does_not_let_us_carry_out_is_rejected() -> None:
-    """In Google's words."""
-    world = World()
-    world.start_by_hand()
-    world.faults.plan(Fault("ListBackupOperations", Code.PERMISSION_DENIED, message="no role"))
-
-    world.send(action="follow", database=ORDERS)
-
-    assert world.outcomes == ["REJECTED"]
-    assert world.results[0]["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}

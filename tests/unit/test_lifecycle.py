@@ -137,13 +137,6 @@ def test_whatever_spanner_refuses_at_the_give_up_time_is_the_last_word(
     assert (decision.state, decision.rule.outcome, decision.rule.polls_again) == (state, "GAVE_UP", False)
 
 
-def test_an_end_that_is_seen_after_the_give_up_time_is_what_is_reported() -> None:
-    """And what is earned is done."""
-    for _, case, _, due in STATES:
-        if case.operation is not None and case.operation.done and not case.refused:
-            assert said(decide(replace(case, now=GIVE_UP + DAY))) == due
-
-
 LIMIT = START + 30 * MINUTE
 
 

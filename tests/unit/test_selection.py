@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import given
 from backstop import selection
 from backstop.events import Trigger
 from backstop.execute import Report
-from backstop.lifecycle import CLOCK_MARGIN, GRACE
+from backstop.lifecycle import CLOCK_MARGIN
 from backstop.names import BackupId, DatabaseName, OperationName
 from backstop.operations import Backup, Failure, Listing, Operation
 from backstop.wire import Delivery
@@ -113,19 +113,6 @@ def test_what_began_just_after_is_a_rival_once_all_that_ran_has_ended(made: Oper
 
     assert selection.choose([ran, young], PUBLISHED).rivals == (young,)
     assert selection.choose([ran, RUNNING, young], PUBLISHED).rivals == ()
-
-
-@pytest.mark.parametrize(
-    ("end_time", "late"), [(PUBLISHED - GRACE - MICROSECOND, False), (PUBLISHED - GRACE, True), (PUBLISHED, True)]
-)
-def test_what_ended_within_the_grace_before_is_late(end_time: datetime, *, late: bool) -> None:
-    """Ten minutes exactly still count; a microsecond more doesn't."""
-    ended = replace(MADE, end_time=end_time)
-
-    choice = selection.choose([ended], PUBLISHED)
-
-    assert GRACE == 10 * MINUTE
-    assert (choice.last, choice.late) == (ended, ended if late else None)
 
 
 def test_a_follow_means_what_ran_when_it_was_published_and_otherwise_what_began_last() -> None:
@@ -244,15 +231,3 @@ def test_a_start_whose_operation_is_not_listed_yet_comes_again() -> None:
     note = f"To be delivered again: UNAVAILABLE: {said}."
     error = Failure("UNAVAILABLE", said)
     assert report == Report("start", trigger=report.trigger, retry=True, note=note, error=error)
-
-
-def test_of_no_more_than_five_operations_it_is_asked_who_made_them() -> None:
-    """A database has at most one backup made on demand and four by schedules under way."""
-    world = World()
-    for number in range(7):
-        world.start_scheduled(f"scheduled-{number}")
-
-    world.send(action="cancel", database=ORDERS)
-
-    assert world.outcomes == ["REJECTED"]
-    assert world.calls["GetBackup"] == 5

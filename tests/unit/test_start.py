@@ -20,7 +20,6 @@ from backstop.operations import Backup, Failure, Listing
 from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
-from emulators.spanner.history import Event, What
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import (
@@ -157,37 +156,6 @@ def test_a_backup_whose_expiry_a_person_has_changed_is_not_taken_over(later: tim
     assert not world.tasks.pending()
 
 
-def begun(world: World) -> list[Event]:
-    """Every start of a backup that there was."""
-    return [event for event in world.spanner.history if event.what is What.BACKUP_STARTED]
-
-
-@pytest.mark.parametrize(
-    "by", ["cancelled", "cancelled, as another one since", "deleted, and the name taken by another"]
-)
-def test_a_start_whose_backup_somebody_stopped_does_not_begin_anew_when_it_comes_again(by: str) -> None:
-    """What was begun and came to nothing is told of as what it is."""
-    world = World(Plan(duration=2 * HOUR, cancel_duration=None if "deleted" in by else 10 * SECOND))
-    interrupted(world)
-    operation = begun(world)[0].operation
-    assert operation is not None
-    world.tick(SECOND)
-    if "cancelled" in by:
-        world.cancel_by_hand(operation)
-        world.tick(11 * SECOND)
-        if "another" in by:
-            world.cancel_by_hand(world.start_by_hand())
-            world.tick(11 * SECOND)
-    else:
-        world.delete_by_hand(NIGHTLY)
-        world.start_scheduled("nightly")
-    count = world.begun
-
-    world.again()
-
-    assert (world.ends, world.begun) == ([("REJECTED" if "deleted" in by else "STARTED", operation)], count)
-
-
 @pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
 def test_a_start_carries_along_how_long_its_backup_should_take(*, many: bool) -> None:
     """From the same database's earlier ones, whatever others took."""
@@ -224,24 +192,6 @@ def test_a_second_equal_start_was_an_error_while_the_first_one_s_backup_was_bein
     assert (world.ends[1], world.results[1]["severity"]) == (("REJECTED", operation), "WARNING")
     assert world.detail.endswith(f": the same was asked for just before, and {operation} does it.")
     assert (world.begun, len(world.tasks.pending())) == (1, 1)
-
-
-@pytest.mark.parametrize("before", ["somebody else's", "of the name", "complete", "cancelled"])
-def test_what_only_resembles_an_equal_start_is_no_excuse(before: str) -> None:
-    """Another's backup, or one that has ended, doesn't do what the start asks for, so its rejection is an error."""
-    world = World(Plan(duration=MINUTE if before == "complete" else HOUR))
-    if before == "complete":
-        world.send(**START_ONE)
-    else:
-        operation = world.start_by_hand()
-    if before == "cancelled":
-        world.cancel_by_hand(operation)
-    world.tick(2 * MINUTE)
-    world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION))
-
-    world.send(**START_NIGHTLY if before in {"of the name", "cancelled"} else START_ONE)
-
-    assert (world.outcomes[-1], world.results[-1].get("severity")) == ("REJECTED", None)
 
 
 @pytest.mark.parametrize("scheduled", [False, True], ids=["by hand", "by a schedule"])

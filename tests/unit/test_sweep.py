@@ -9,7 +9,6 @@ import pytest
 
 from backstop.dispatch import deliver
 from backstop.events import Event
-from backstop.execute import Report
 from backstop.handlers import COPIES_MAX, SWEPT_MAX
 from backstop.lifecycle import CLOCK_MARGIN
 from backstop.names import OperationName
@@ -35,7 +34,7 @@ from tests.unit.handlers_world import (
     START,
     World,
 )
-from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, of_command, of_nightly
+from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, of_nightly
 
 SWEEP: dict[str, object] = {"action": "sweep", "instance": INSTANCE}
 STOP = SWEEP | {"cancel_after": "6h"}
@@ -61,16 +60,6 @@ def running(count: int) -> tuple[World, list[OperationName]]:
     operations = [world.start_by_hand(f"nightly-{number}", MANY[number]) for number in range(count)]
     world.tick(7 * HOUR)
     return world, operations
-
-
-def test_a_sweep_that_finds_nothing_says_so() -> None:
-    """Somebody may wait for the answer; it says where it looked."""
-    world = World()
-
-    report = world.send(**STOP, if_created="delete")
-
-    assert world.results == [of_command(world, "NOTHING_TO_CANCEL", NOTHING, INSTANCE)]
-    assert replace(report, trigger=None, events=()) == Report("sweep")
 
 
 @pytest.mark.parametrize(("age", "stopped"), [(6 * HOUR - MICROSECOND, False), (6 * HOUR, True)])
@@ -190,21 +179,6 @@ def test_what_a_sweep_finds_left_behind_is_dealt_with_as_it_says(
     assert world.exists() is not bool(deleted)
 
 
-def test_a_sweep_finds_nothing_where_the_last_one_cleaned_up_and_touches_no_other_backup_of_the_name() -> None:
-    """The operation is listed for 7 days; its backup is gone, and nobody cancelled the one that has its name now."""
-    world = lost_races()
-    world.send(**CLEAN_UP)
-    world.tick(DAY)
-
-    world.send(**CLEAN_UP)
-    world.start_by_hand()
-    world.tick(2 * HOUR)
-    world.send(**CLEAN_UP)
-
-    assert world.outcomes == ["COMPLETED_THEN_DELETED", "NOTHING_TO_CANCEL", "NOTHING_TO_CANCEL"]
-    assert world.exists()
-
-
 @pytest.mark.parametrize("include", [False, True])
 def test_a_sweep_neither_stops_nor_deletes_scheduled_backups_unless_they_are_included(*, include: bool) -> None:
     """What runs long because a schedule made it is left alone; of what was cancelled it is told why it is kept."""
@@ -224,22 +198,6 @@ def test_a_sweep_neither_stops_nor_deletes_scheduled_backups_unless_they_are_inc
     kept = f"is left alone: it was made by {SCHEDULE}, and include_scheduled is not set."
     assert world.detail == LATE.format(backup=operation.backup) + ("has been deleted." if include else kept)
     assert world.exists(operation.backup) is not include
-
-
-def test_a_sweep_that_is_blocked_says_who_needs_the_backup() -> None:
-    """It makes no chain; the next sweep tries again."""
-    world = lost_races()
-    world.spanner.begin_restore(world.now, NIGHTLY, f"{INSTANCE}/databases/restored", world.now + HOUR)
-
-    world.send(**CLEAN_UP)
-    who = f"can't be deleted yet, as {INSTANCE}/databases/restored still needs it; Backstop will try again."
-    assert world.detail == f"{NIGHTLY} {who}"
-    assert world.results[0]["error"]["code"] == "FAILED_PRECONDITION"
-    assert not world.tasks.pending()
-    world.tick(2 * HOUR)
-    world.send(**CLEAN_UP)
-
-    assert world.outcomes == ["DELETE_BLOCKED", "COMPLETED_THEN_DELETED"]
 
 
 def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
@@ -329,18 +287,6 @@ def test_one_operation_that_google_refuses_does_not_keep_the_others_from_being_l
     assert world.results[-1]["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}
     assert not report.retry
     assert [world.cancelled(operation) for operation in operations] == [True, False, True]
-
-
-def test_a_backup_that_is_gone_while_its_operation_runs_needs_no_sweep() -> None:
-    """Deleting it has cancelled the operation already."""
-    world, (operation,) = running(1)
-    delivery = world.publish(STOP)
-    world.delete_by_hand(operation.backup)
-
-    world.deliver(delivery)
-
-    assert world.outcomes == ["NOTHING_TO_CANCEL"]
-    assert world.calls["CancelOperation"] == 0
 
 
 class Diary(EventsPort):
