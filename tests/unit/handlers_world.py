@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from backstop.dispatch import deliver
@@ -28,10 +28,10 @@ from emulators.tasks.model import Queue
 from emulators.tasks.requests import CreateQueue
 from emulators.tasks.state import State as TasksState
 from tests.support.ports import EventsPort, QueuePort, SpannerPort, publish_of
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
-START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-MICROSECOND = timedelta(microseconds=1)
+# Those who take their world from here take their times, too.
+__all__ = ["DAY", "HOUR", "MICROSECOND", "MINUTE", "SECOND", "START", "World"]
 
 PROJECT = "projects/demo-project"
 INSTANCE = InstanceName(f"{PROJECT}/instances/main")

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 
 from emulators.spanner.plans import Plan
-from tests.unit.handlers_world import COMMANDS, HOUR, NIGHTLY, ORDERS, SECOND, World
+from tests.unit.handlers_world import COMMANDS, NIGHTLY, ORDERS, World
+from tests.unit.times import HOUR, SECOND
 
 WINS = Plan(duration=2 * HOUR, cancel_duration=5 * SECOND)
 LOSES = Plan(duration=2 * HOUR, cancel_duration=None)
-COMPLETE = {
-    "end_time": "2026-11-22T04:00:00Z",
-    "expire_time": "2026-12-06T02:00:00Z",
-    "size_bytes": 5_000_000_000,
-}
+COMPLETE = {"end_time": "2026-11-22T04:00:00Z", "expire_time": "2026-12-06T02:00:00Z", "size_bytes": 5_000_000_000}
 DELETED = {"freed_bytes": 5_000_000_000, "billed": {"hours_min": 24, "size_bytes": 5_000_000_000}}
 LATE = "{backup} was complete before it could be stopped, and "
 

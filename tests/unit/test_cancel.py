@@ -14,19 +14,9 @@ from backstop.names import OperationName
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
-from tests.unit.handlers_world import (
-    HOUR,
-    MICROSECOND,
-    MINUTE,
-    MISSING,
-    NIGHTLY,
-    ORDERS,
-    SECOND,
-    START,
-    USERS,
-    World,
-)
+from tests.unit.handlers_world import MISSING, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, WINS, of_command, of_nightly
+from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND, START
 
 ASKED = "Spanner has been asked to stop {operation}; the backup may complete all the same."
 HAS_BEEN_DELETED = LATE + "has been deleted."
@@ -178,21 +168,6 @@ def test_an_operation_that_spanner_does_not_know_is_told_to_be_gone(action: str,
     assert world.results == [of_command(world, *told, NIGHTLY, **about)]
 
 
-@pytest.mark.parametrize(("by", "outcome"), [("backup", "CANCELLED"), ("database", "NOTHING_TO_CANCEL")])
-def test_what_already_failed_is_told_and_nothing_is_deleted(by: str, outcome: str) -> None:
-    """A cancel within the grace of a cancelled operation reports how it ended."""
-    world = World(WINS)
-    operation = world.start_by_hand()
-    world.cancel_by_hand(operation)
-    world.tick(MINUTE)
-
-    world.send(action="cancel", **target(by, operation))
-
-    assert world.outcomes == [outcome]
-    assert by == "backup" or world.detail.endswith(" ended last, at 2026-11-22 02:00:05 UTC with CANCELLED.")
-    assert world.calls["DeleteBackup"] == 0
-
-
 def test_a_cancel_that_is_delivered_twice_makes_one_chain_and_one_that_is_published_again_its_own() -> None:
     """A second delivery schedules the same poll. After a chain was lost, publishing the cancel again brings it back."""
     world = World(LOSES)
@@ -287,18 +262,6 @@ def test_a_deleted_backup_whose_name_a_schedule_took_over_was_taken_for_the_sche
 
     assert world.outcomes == ["CANCEL_REQUESTED", "CANCELLED"]
     assert not world.cancelled(scheduled)
-
-
-def test_a_backup_that_is_deleted_while_it_is_being_made_is_no_scheduled_one() -> None:
-    """Nobody can say any more who made it, and stopping its operation is what was asked for."""
-    world = World(LOSES)
-    operation = world.start_by_hand()
-    world.delete_by_hand(NIGHTLY)
-
-    world.send(action="cancel", operation=operation)
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "CANCELLED"]
 
 
 @pytest.mark.parametrize(("method", "by"), [("GetOperation", "operation"), ("GetBackup", "database")])

@@ -10,20 +10,9 @@ from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from emulators.spanner.progress import ProgressModel
-from tests.unit.handlers_world import (
-    COMMANDS,
-    DAY,
-    FOLLOW_UPS,
-    HOUR,
-    INSTANCE,
-    MINUTE,
-    NIGHTLY,
-    ORDERS,
-    START,
-    USERS,
-    World,
-)
+from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import LOSES, WINS, of_command, of_nightly
+from tests.unit.times import DAY, HOUR, MINUTE, START
 
 FOLLOW: dict[str, object] = {"action": "follow", "database": ORDERS}
 

@@ -11,8 +11,9 @@ from emulators.errors import Code
 from emulators.faults import Fault, When
 from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
-from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, World
+from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_nightly
+from tests.unit.times import DAY, HOUR, MINUTE, START
 
 RESTORED = f"{INSTANCE}/databases/restored"
 GIVE_UP = START + 30 * MINUTE + 3 * DAY
@@ -136,18 +137,6 @@ def test_a_backup_that_somebody_else_deleted_is_as_good_as_deleted(*, name_taken
     assert world.detail == f"{gone}{now}."
     assert world.exists() is name_taken
     assert world.calls["DeleteBackup"] == 0
-
-
-def test_a_deployment_that_may_not_delete_keeps_and_asks_nothing_but_what_it_tells() -> None:
-    """BACKSTOP_ALLOW_DELETE takes the last step away, and nothing else."""
-    world = lost_race(settings=Settings(FOLLOW_UPS, allow_delete=False))
-
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_KEPT"]
-    assert "BACKSTOP_ALLOW_DELETE" in world.detail
-    assert world.exists()
-    assert (world.calls["GetBackup"], world.calls["DeleteBackup"]) == (1, 0)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
-from tests.unit.handlers_world import HOUR, INSTANCE, MINUTE, ORDERS, START, USERS, World
+from tests.unit.handlers_world import INSTANCE, ORDERS, USERS, World
 from tests.unit.said import LOSES, of_command
+from tests.unit.times import HOUR, MINUTE, START
 
 IDS = ("invoices", "orders-de", "orders-fr", "users")
 DATABASES = [f"{INSTANCE}/databases/{name}" for name in IDS]

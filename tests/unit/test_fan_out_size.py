@@ -29,7 +29,8 @@ from backstop.wire import (
     encode_follow_up,
 )
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import COMMANDS, DAY, FOLLOW_UPS, INSTANCE, START, World
+from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, World
+from tests.unit.times import DAY, START
 
 ODD = "Zu viele Sicherungen \N{RIGHTWARDS ARROW} \N{DROMEDARY CAMEL} \x01 " * 200
 

@@ -8,8 +8,9 @@ from emulators.errors import Code
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
 from emulators.spanner.records import Status
-from tests.unit.handlers_world import DAY, HOUR, NIGHTLY, ORDERS, START, World
+from tests.unit.handlers_world import NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_command, of_nightly
+from tests.unit.times import DAY, HOUR, START
 
 
 @pytest.mark.parametrize("by", ["operation", "backup", "database"])

@@ -26,7 +26,8 @@ from backstop.lifecycle import (
 )
 from backstop.names import BackupName, OperationName
 from backstop.operations import Backup, Failure, Operation
-from tests.unit.handlers_world import DAY, HOUR, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SCHEDULE, SECOND, START
+from tests.unit.handlers_world import NIGHTLY, ORDERS, SCHEDULE
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
 END, GIVE_UP = START + HOUR, START + DAY
 BACKUP = Backup(NIGHTLY, ORDERS, create_time=START, expire_time=START + 14 * DAY, size_bytes=5)
@@ -250,10 +251,7 @@ def test_the_first_guard_that_applies_is_the_one_that_is_told() -> None:
     """They are in the order of what a person would want to know first."""
     told = []
     case = about(
-        replace(LOST, found=None, allow_delete=False),
-        if_created=IfCreated.KEEP,
-        missing="backup",
-        unwanted_from=None,
+        replace(LOST, found=None, allow_delete=False), if_created=IfCreated.KEEP, missing="backup", unwanted_from=None
     )
     for clear in (
         lambda case: about(case, if_created=IfCreated.DELETE),

@@ -15,8 +15,9 @@ from backstop.ports import Settings
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
 from emulators.errors import Code
 from emulators.faults import Fault
-from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, START, World
+from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.said import of_command
+from tests.unit.times import START
 
 REQUIRED = {
     "BACKSTOP_FOLLOW_UPS_TOPIC": FOLLOW_UPS,

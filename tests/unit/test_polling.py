@@ -22,7 +22,8 @@ from backstop.names import OperationName
 from backstop.operations import Backup, Failure, Operation
 from backstop.polling import Expectation, Sighting
 from backstop.ports import Settings
-from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, MINUTE, NIGHTLY, ORDERS, SECOND, START, USERS, World
+from tests.unit.handlers_world import FOLLOW_UPS, NIGHTLY, ORDERS, USERS, World
+from tests.unit.times import DAY, HOUR, MINUTE, SECOND, START
 
 ZERO = timedelta(0)
 spans = st.timedeltas(ZERO, 40 * DAY)

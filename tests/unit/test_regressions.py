@@ -15,20 +15,9 @@ from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import (
-    COMMANDS,
-    DAY,
-    FOLLOW_UPS,
-    HOUR,
-    INSTANCE,
-    MINUTE,
-    NIGHTLY,
-    ORDERS,
-    START,
-    USERS,
-    World,
-)
+from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import DELETED
+from tests.unit.times import DAY, HOUR, MINUTE, START
 
 OTHER = f"{COMMANDS}-2"
 

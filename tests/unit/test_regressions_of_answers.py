@@ -17,8 +17,9 @@ from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from emulators.spanner.state import State
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import FOLLOW_UPS, HOUR, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SECOND, World
+from tests.unit.handlers_world import FOLLOW_UPS, NIGHTLY, ORDERS, World
 from tests.unit.said import LOSES
+from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
@@ -67,7 +68,7 @@ def test_one_not_found_that_passed_left_a_backup_behind_that_was_told_to_be_gone
 
 @pytest.mark.parametrize("skips", [[0], [0, 1]], ids=["once", "twice, and not in a row"])
 def test_one_not_found_of_the_operation_ended_its_chain(skips: list[int]) -> None:
-    """It takes two polls in a row to say that Spanner has forgotten it; an answer in between takes the first one back."""
+    """It takes two polls in a row to say that Spanner has forgotten it; an answer in between takes one back."""
     world = World(Plan(duration=2 * HOUR))
     world.send(action="start", database=ORDERS)
     world.faults.plan(*(Fault("GetOperation", Code.NOT_FOUND, skip=skip) for skip in skips))
@@ -221,17 +222,6 @@ def test_a_start_gave_up_its_own_backup_when_the_list_was_behind(named: dict[str
     world.again()
 
     assert (world.outcomes, world.begun) == (["STARTED"], 1)
-
-
-def test_a_backup_of_the_name_that_is_not_listed_and_not_ours_is_no_reason_to_wait() -> None:
-    """Google's words are told."""
-    world = World()
-    world.start_by_hand()
-    world.port = Behind
-
-    world.send(action="start", database=ORDERS, backup_id="nightly")
-
-    assert world.outcomes == ["REJECTED"]
 
 
 def test_a_second_start_attached_to_the_first_one_s_cancelled_operation() -> None:

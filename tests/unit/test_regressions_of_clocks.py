@@ -12,7 +12,8 @@ from backstop.names import InstanceName
 from backstop.operations import Listing
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SECOND, World
+from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
+from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 FOLLOW: dict[str, object] = {"action": "follow", "database": ORDERS, "cancel_after": "0s"}
@@ -60,26 +61,6 @@ def test_a_doubled_command_deleted_a_backup_that_began_4_s_after_it_and_complete
 
     assert world.outcomes[1:] == [outcome]
     assert world.exists()
-
-
-@pytest.mark.parametrize("by", ["backup", "database"])
-@pytest.mark.parametrize(("seen", "outcome"), [(True, "COMPLETED_THEN_DELETED"), (False, "COMPLETED_KEPT")])
-def test_what_began_just_after_a_command_is_deleted_only_if_it_was_seen_running(
-    by: str, outcome: str, *, seen: bool
-) -> None:
-    """Any end comes after the command then, so none is proof, and neither is a cancel by somebody else."""
-    world = World(Plan(duration=HOUR, cancel_duration=None))
-    delivery = world.publish({"action": "cancel", by: NIGHTLY if by == "backup" else ORDERS})
-    world.tick(4 * SECOND)
-    world.cancel_by_hand(world.start_by_hand())
-    world.tick(SECOND if seen else 2 * HOUR)
-
-    world.deliver(delivery)
-    world.looks()
-
-    assert world.outcomes[-1] == outcome
-    assert world.exists() is not seen
-    assert seen or "its operation began within 10 s after the command" in world.detail
 
 
 @pytest.mark.parametrize("after", [-SECOND, 5 * SECOND])
@@ -178,20 +159,6 @@ def test_a_cancel_right_after_its_start_was_turned_down_while_a_scheduled_backup
     assert not world.cancelled(scheduled)
 
 
-def test_what_was_cancelled_for_the_command_is_its_answer_when_it_comes_again() -> None:
-    """The first delivery may have died before it could say so, and another backup may have begun since."""
-    world = World(Plan(duration=HOUR, cancel_duration=SECOND))
-    operation = world.start_by_hand()
-    world.send(**CANCEL)
-    world.tick(2 * SECOND)
-    world.start_by_hand("rival")
-
-    world.again()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "CANCELLED"]
-    assert world.results[1]["operation"] == operation
-
-
 # Copies, which are nobody's to stop.
 
 COPY = f"{INSTANCE}/backups/copied"
@@ -259,20 +226,6 @@ def test_a_copy_was_in_the_way_of_a_cancel_by_database(port: type[SpannerPort], 
     assert world.outcomes == [outcome]
     assert operation in str(world.results[0])
     assert (copy in world.detail) is (outcome == "REJECTED")
-
-
-@pytest.mark.parametrize("done", [False, True])
-def test_what_can_t_be_read_keeps_a_backup_that_was_named_late(*, done: bool) -> None:
-    """It may be what is meant, so nothing is deleted, and it is said what was in doubt."""
-    world, copy = copying(MINUTE if done else HOUR)
-    world.port = Unreadable
-    world.tick(2 * MINUTE)
-
-    world.send(action="cancel", backup=NIGHTLY)
-
-    assert world.outcomes == ["REJECTED"]
-    assert copy in world.detail
-    assert world.exists()
 
 
 def test_what_began_after_the_command_keeps_a_backup_of_its_name_that_was_named_late() -> None:

@@ -20,21 +20,9 @@ from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import (
-    DAY,
-    FOLLOW_UPS,
-    HOUR,
-    INSTANCE,
-    MICROSECOND,
-    MINUTE,
-    MISSING,
-    NIGHTLY,
-    ORDERS,
-    SECOND,
-    START,
-    World,
-)
+from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, MISSING, NIGHTLY, ORDERS, World
 from tests.unit.said import LOSES
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 NOT_NOW = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None, message="slow down")
@@ -113,22 +101,6 @@ def test_a_delay_that_google_asked_for_was_cut_short(
 
     assert report.next_poll is not None
     assert low <= report.next_poll <= high
-
-
-def test_a_poll_that_google_refuses_is_retried_less_and_less_often_until_the_role_is_back() -> None:
-    """A role taken away for some hours must not leave a backup behind."""
-    world = World(LOSES)
-    world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="1h")
-    world.faults.plan(Fault("GetOperation", Code.PERMISSION_DENIED, times=8, message="no role"))
-
-    first, *_, last = [world.look() for _ in range(8)]
-    world.looks()
-
-    assert first.note == "To be retried: PERMISSION_DENIED: no role."
-    assert first.next_poll is not None
-    assert 0.9 * MINUTE <= first.next_poll <= 1.1 * MINUTE
-    assert last.next_poll == HOUR
-    assert world.outcomes[-1] == "COMPLETED_THEN_DELETED"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from emulators.errors import Code
 from emulators.faults import Fault
 from tests.support.ports import SpannerPort
 from tests.unit import strategies as own
-from tests.unit.handlers_world import DAY, HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SECOND, START, World
+from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
 TRIGGER = Trigger("17", START)
 RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START)
@@ -113,18 +114,6 @@ def test_what_began_just_after_is_a_rival_once_all_that_ran_has_ended(made: Oper
 
     assert selection.choose([ran, young], PUBLISHED).rivals == (young,)
     assert selection.choose([ran, RUNNING, young], PUBLISHED).rivals == ()
-
-
-def test_a_follow_means_what_ran_when_it_was_published_and_otherwise_what_began_last() -> None:
-    """A running operation is what somebody wants to hear of, even if a later one has ended, or it has itself by now."""
-    later = named("b", MADE, start_time=START + MINUTE)
-    ended_since = named("d", MADE, end_time=PUBLISHED + MICROSECOND)
-    after_the_command = named("c", start_time=PUBLISHED + MINUTE)
-
-    assert selection.newest([later, ended_since], PUBLISHED) == ended_since
-    assert selection.newest([later, RUNNING], PUBLISHED) == RUNNING
-    assert selection.newest([MADE, later, after_the_command], PUBLISHED) == later
-    assert selection.newest([after_the_command], PUBLISHED) is None
 
 
 DATABASES = [DatabaseName(f"{INSTANCE}/databases/{name}") for name in ("orders-de", "orders-fr", "users")]

@@ -22,21 +22,9 @@ from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import (
-    COMMANDS,
-    DAY,
-    FOLLOW_UPS,
-    HOUR,
-    INSTANCE,
-    MINUTE,
-    NIGHTLY,
-    ORDERS,
-    SECOND,
-    START,
-    USERS,
-    World,
-)
+from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import LOSES, of_command, of_nightly
+from tests.unit.times import DAY, HOUR, MINUTE, SECOND, START
 
 NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
 START_ONE: dict[str, object] = {"action": "start", "database": ORDERS}

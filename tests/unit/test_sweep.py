@@ -19,22 +19,9 @@ from emulators.spanner import requests as rpc
 from emulators.spanner.plans import Plan
 from emulators.spanner.records import Status
 from tests.support.ports import EventsPort
-from tests.unit.handlers_world import (
-    DAY,
-    FOLLOW_UPS,
-    HOUR,
-    INSTANCE,
-    MICROSECOND,
-    MINUTE,
-    NIGHTLY,
-    ORDERS,
-    RESULTS,
-    SCHEDULE,
-    SECOND,
-    START,
-    World,
-)
+from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, RESULTS, SCHEDULE, World
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, of_nightly
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
 SWEEP: dict[str, object] = {"action": "sweep", "instance": INSTANCE}
 STOP = SWEEP | {"cancel_after": "6h"}
@@ -133,20 +120,6 @@ def test_a_sweep_leaves_alone_what_is_nobody_s_leftover(
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
     assert world.calls == {"ListBackupOperations": 1, "Publish": 1}
-
-
-@pytest.mark.parametrize(
-    ("before", "outcome"), [(CLOCK_MARGIN, "CANCEL_REQUESTED"), (CLOCK_MARGIN + SECOND, "NOTHING_TO_CANCEL")]
-)
-def test_a_cancel_that_two_clocks_may_place_after_the_sweep_counts_as_its_own(before: timedelta, outcome: str) -> None:
-    """To tell of it once too often is better than never."""
-    world, (operation,) = running(1)
-    world.cancel_by_hand(operation)
-    world.tick(before)
-
-    world.send(**STOP)
-
-    assert world.outcomes == [outcome]
 
 
 DESPITE = "{backup} is complete and is kept until 2026-12-06 02:00 UTC, although somebody asked for a cancel; whoever"
@@ -273,20 +246,6 @@ def test_cleaned_up_races_kept_a_sweep_from_seeing_what_hangs() -> None:
     world.send(**STOP)
 
     assert world.ends[0] == ("CANCEL_REQUESTED", hanging)
-
-
-@pytest.mark.parametrize("method", ["GetBackup", "CancelOperation"])
-def test_one_operation_that_google_refuses_does_not_keep_the_others_from_being_looked_after(method: str) -> None:
-    """The refusal is told last."""
-    world, operations = running(3)
-    world.faults.plan(Fault(method, Code.PERMISSION_DENIED, message="no role", resource=operations[1].backup))
-
-    report = world.send(**STOP)
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "CANCEL_REQUESTED", "REJECTED"]
-    assert world.results[-1]["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}
-    assert not report.retry
-    assert [world.cancelled(operation) for operation in operations] == [True, False, True]
 
 
 class Diary(EventsPort):
