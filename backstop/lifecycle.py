@@ -300,13 +300,14 @@ def decide(case: Case) -> Decision:
     return Decision(state, rule)
 
 
-def state_of(case: Case) -> State:
+def state_of(case: Case) -> State:  # noqa: PLR0911 a line for each state
     """The one state that a case is in."""
     operation, poll = case.operation, case.poll
     if operation is None:
         # Whoever names one that isn't there is told so at once; a chain makes sure.
-        missed = poll.missing == "operation" or poll.step == 0
-        return State.GONE if missed or case.is_late else State.MISSING
+        if poll.missing == "operation" or poll.step == 0:
+            return State.GONE
+        return State.OVERDUE if case.is_late else State.MISSING
     if operation.error is not None:
         return State.CANCELLED if operation.error.code == "CANCELLED" else State.FAILED
     if operation.unexplained and case.found is None:

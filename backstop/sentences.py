@@ -110,7 +110,8 @@ def _complete(case: Case) -> str:
 def _why_not_ended(case: Case, decision: Decision) -> str:
     if decision.state is State.OVERDUE:
         refused = case.refused.get(Action.CANCEL)
-        return f"Spanner refuses to cancel it: {refused.message}" if refused else "it has not ended"
+        running = "it has not ended" if case.operation else "Spanner could not find it just now"
+        return f"Spanner refuses to cancel it: {refused.message}" if refused else running
     blocked, refused = (
         f"its backup can't be deleted, as {_users_of(case)} still needs it",
         case.refused.get(Action.SHORTEN),
