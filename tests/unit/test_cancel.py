@@ -276,3 +276,15 @@ def test_a_cancel_that_google_does_not_let_us_look_into_is_rejected(method: str,
     assert world.outcomes == ["REJECTED"]
     assert world.results[0]["error"] == {"code": "PERMISSION_DENIED", "message": "no role"}
     assert not world.cancelled(operation)
+
+
+def test_a_backup_that_is_deleted_while_it_is_being_made_is_no_scheduled_one() -> None:
+    """Nobody can say any more who made it, and stopping its operation is what was asked for."""
+    world = World(LOSES)
+    operation = world.start_by_hand()
+    world.delete_by_hand(NIGHTLY)
+
+    world.send(action="cancel", operation=operation)
+    world.looks()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "CANCELLED"]

@@ -12,7 +12,7 @@ from emulators.spanner.plans import Plan
 from emulators.spanner.progress import ProgressModel
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import LOSES, WINS, of_command, of_nightly
-from tests.unit.times import DAY, HOUR, MINUTE, START
+from tests.unit.times import DAY, HOUR, MINUTE, SECOND, START
 
 FOLLOW: dict[str, object] = {"action": "follow", "database": ORDERS}
 
@@ -46,18 +46,33 @@ def test_the_chains_of_two_commands_do_not_swallow_each_other() -> None:
     assert [result["trigger"]["action"] for result in world.results] == ["start", "cancel", "cancel", "start"]
 
 
-def test_an_operation_that_was_forgotten_meanwhile_is_gone() -> None:
-    """The poll remembers what it backs up."""
+def test_an_operation_that_two_polls_do_not_find_is_gone() -> None:
+    """The chain remembers what was backed up; after the first miss it makes sure as soon as it may."""
     world = World(LOSES)
     operation = world.start_by_hand()
     world.send(**FOLLOW)
-    world.tick(8 * DAY)
+    world.faults.plan(Fault("GetOperation", Code.NOT_FOUND, times=2))
+
+    first, second = world.looks()
+
+    detail = f"Spanner does not know {operation}; it forgets operations 7 days after their end."
+    about = {"operation": operation, "backup": NIGHTLY, "database": ORDERS, "steps": 2}
+    assert (first.state, first.next_poll, second.state) == ("MISSING", 10 * SECOND, "GONE")
+    assert world.results == [of_command(world, "GONE", detail, NIGHTLY, **about)]
+
+
+def test_an_operation_that_the_last_poll_does_not_find_is_given_up_and_not_told_to_be_gone() -> None:
+    """One NOT_FOUND may be a mistake, and there is no time left to make sure."""
+    world = World(Plan(duration=6 * DAY))
+    operation = world.start_by_hand()
+    world.send(**FOLLOW)
+    world.tick(3 * DAY)
+    world.faults.plan(Fault("GetOperation", Code.NOT_FOUND))
 
     world.look()
 
-    detail = f"Spanner does not know {operation}; it forgets operations 7 days after their end."
-    about = {"operation": operation, "backup": NIGHTLY, "database": ORDERS, "steps": 1}
-    assert world.results == [of_command(world, "GONE", detail, NIGHTLY, **about)]
+    why = f"Stopped following {operation} after 1 polls: Spanner could not find it just now. It needs a person now."
+    assert (world.outcomes, world.detail) == (["GAVE_UP"], why)
 
 
 @pytest.mark.parametrize("progress", [ProgressModel.LINEAR, ProgressModel.STUCK])

@@ -109,13 +109,18 @@ def test_each_state_has_its_rule(state: State, case: Case, intent: Intent, due: 
     assert decision.rule.polls_again is due.startswith(("POLL", "CANCEL CANCEL"))
 
 
-@pytest.mark.parametrize("changes", [{"missing": "operation"}, {"step": 0}, {"give_up_at": START}])
-def test_an_operation_is_gone_when_it_is_missing_twice_or_nobody_can_ask_again(changes: dict[str, object]) -> None:
-    """One NOT_FOUND may be a mistake; a backup that wasn't found is another matter."""
-    missing = replace(RUNS, operation=None)
-
-    assert decide(about(missing, **changes)).state is State.GONE
-    assert decide(about(missing, missing="backup")).state is State.MISSING
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"missing": "operation"}, State.GONE),
+        ({"step": 0}, State.GONE),
+        ({"missing": "backup"}, State.MISSING),
+        ({"give_up_at": START}, State.OVERDUE),
+    ],
+)
+def test_an_operation_is_gone_when_two_polls_in_a_row_miss_it(changes: dict[str, object], state: State) -> None:
+    """One NOT_FOUND may be a mistake, unless nobody has seen it before; at the give-up time nobody knows."""
+    assert decide(about(replace(RUNS, operation=None), **changes)).state is state
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,9 @@ def named(letter: str, operation: Operation = RUNNING, **changes: object) -> Ope
 
 
 def test_a_derived_id_says_what_is_backed_up_and_when() -> None:
-    """The id reads as database, day, time of publishing in UTC, and eight digits of the message."""
+    """The id reads as database, day, time of publishing in UTC, and eight digits; the same message, the same mark."""
     assert selection.derived_backup_id(ORDERS, TRIGGER) == "orders-20261122-020000-d7a2c0a6"
+    assert selection.fingerprint(TRIGGER) == 915_284
 
 
 @given(own.databases, own.triggers)
