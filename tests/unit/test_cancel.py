@@ -288,3 +288,17 @@ def test_a_backup_that_is_deleted_while_it_is_being_made_is_no_scheduled_one() -
     world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "CANCELLED"]
+
+
+@pytest.mark.parametrize(("by", "outcome"), [("operation", "COMPLETED_KEPT"), ("backup", "REJECTED")])
+def test_a_scheduled_backup_that_completed_lately_is_kept_with_its_reason(by: str, outcome: str) -> None:
+    """The race was lost, but deleting isn't earned without include_scheduled."""
+    world = World(Plan(duration=HOUR))
+    operation = world.start_scheduled()
+    world.tick(HOUR + MINUTE)
+
+    world.send(action="cancel", **target(by, operation))
+
+    assert world.outcomes == [outcome]
+    assert "include_scheduled is not set" in world.detail
+    assert world.exists(operation.backup)

@@ -63,6 +63,19 @@ def test_a_start_of_an_instance_asks_nothing_of_spanner_before_the_queue_lets_it
     assert first == Report("start", trigger=first.trigger, step=0, next_poll=AT_ONCE, note=note)
 
 
+def test_a_start_of_an_instance_that_can_t_be_queued_is_refused() -> None:
+    """Nothing is acknowledged that nobody remembers."""
+    world = make_world()
+    world.faults.plan(Fault("CreateTask", Code.PERMISSION_DENIED, times=3))
+
+    assert world.send(**ALL).retry
+    assert world.again(attempt=4).retry
+    assert not world.again(attempt=5).retry
+    run_chain(world)
+
+    assert started(world) == list(IDS)
+
+
 @pytest.mark.parametrize(
     ("databases", "dry_run", "outcome", "detail", "account"),
     [
