@@ -121,6 +121,19 @@ def test_an_expiry_is_never_brought_before_six_hours_after_the_creation() -> Non
     assert world.backup().expire_time == START + 6 * HOUR + 5 * MINUTE
 
 
+def test_a_backup_that_the_last_poll_does_not_find_is_given_up_and_not_told_to_be_deleted() -> None:
+    """One NOT_FOUND may be a mistake, and there is no time left to make sure."""
+    world = lost_race()
+    world.now = GIVE_UP
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+
+    world.look()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "GAVE_UP"]
+    assert "polls: its operation is complete, and its backup could not be found just now; " in world.detail
+    assert world.exists()
+
+
 @pytest.mark.parametrize("name_taken", [False, True])
 def test_a_backup_that_somebody_else_deleted_is_as_good_as_deleted(*, name_taken: bool) -> None:
     """Nothing is left behind; a backup that has its name now, as its create_time tells, isn't touched."""
