@@ -35,6 +35,7 @@ LINE_FIELDS = {
     "message_id": str,
     "delivery_attempt": int,
     "error": dict,
+    "trigger": dict,
 }
 """Every field that a line may have, and its type."""
 
@@ -57,13 +58,14 @@ def test_each_delivery_prints_one_line_and_each_outcome_and_deletion_one_of_its_
     assert lab.stack.tasks.wait_until_idle(WAIT_S_MAX)
     assert pubsub.wait_until_idle(WAIT_S_MAX)
 
+    delivered = [done.delivery.message.message_id for done in pubsub.outcomes()]
+    wait_until(lambda: sum("command" in line for line in list(lab.stack.function.lines)) >= len(delivered))
     lines = [line for line in list(lab.stack.function.lines) if "command" in line]
     own = [line for line in list(lab.stack.function.lines) if "command" not in line]
     told = [(event.outcome, event.data["detail"]) for event in lab.stack.events()]
     assert sorted((line["outcome"], line["message"]) for line in own if "outcome" in line) == sorted(told)
     deleted = [event.data["backup"] for event in lab.stack.events() if event.outcome == "COMPLETED_THEN_DELETED"]
     assert [line["backup"] for line in own if "outcome" not in line] == deleted != []
-    delivered = [done.delivery.message.message_id for done in pubsub.outcomes()]
     assert sorted(line["message_id"] for line in lines) == sorted(delivered)
     for line in lines:
         assert ALWAYS <= line.keys() <= LINE_FIELDS.keys()

@@ -88,7 +88,7 @@ def one_chain(lab: Lab, message_id: str) -> None:
     for outcome in lab.stack.tasks.outcomes():
         gone_out.setdefault(outcome.task, outcome.dispatch_time)
     made = {task.name: task.create_time for task in lab.stack.tasks.created()}
-    looks = [(name, one["step"]) for name, one in lab.follow_ups(message_id) if one["kind"] == "look"]
+    looks = [(name, one["step"]) for name, one in lab.follow_ups(message_id) if one["kind"] == "poll"]
     assert [step for _, step in looks] == list(range(1, len(looks) + 1)), f"the chain has forked: {looks}"
     for (earlier, _), (later, step) in pairwise(looks):
         # The time of creation comes in whole seconds, and so does the shortest wait.
