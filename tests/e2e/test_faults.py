@@ -133,7 +133,9 @@ def test_a_follow_up_that_google_refuses_is_put_back_and_recovers(lab: Lab) -> N
     assert _injected(lab, "DeleteBackup", Code.PERMISSION_DENIED) >= 2
     assert [follow_up.get("failures", 0) for _, follow_up in lab.follow_ups(message_id)][-2:] == [1, 2]
     assert lab.left_behind() == []
-    put_back = [line for line in list(lab.stack.function.lines) if "To be retried: PERMISSION_DENIED" in line["message"]]
+    put_back = [
+        line for line in list(lab.stack.function.lines) if "To be retried: PERMISSION_DENIED" in line["message"]
+    ]
     assert {line["severity"] for line in put_back} == {"WARNING"}
 
 
