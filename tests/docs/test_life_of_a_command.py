@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from backstop.dispatch import receive
 from backstop.events import Outcome
-
 from tests.simulation import world
 from tests.simulation.catalogue import SCENARIOS
 from tests.simulation.run import run
