@@ -64,10 +64,7 @@ def _ports(trace: str) -> Ports:
     return Ports(
         spanner=SpannerBackups(budget),
         queue=TasksQueue(
-            ENVIRONMENT.tasks_queue,
-            ENVIRONMENT.handlers.follow_ups_topic,
-            ENVIRONMENT.tasks_service_account,
-            budget,
+            ENVIRONMENT.tasks_queue, ENVIRONMENT.handlers.follow_ups_topic, ENVIRONMENT.tasks_service_account, budget
         ),
         events=PubSubEvents(ENVIRONMENT.results_topic, trace, budget),
     )

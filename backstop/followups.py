@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from datetime import datetime
-from typing import Literal
+from typing import Literal, assert_never
 
 from msgspec import Struct
 
@@ -110,5 +110,7 @@ def identity(follow_up: FollowUp, again: str = "") -> str:
             about = f"retry {follow_up.command.target}"
         case FanOut():
             about = f"fan-out {follow_up.instance} {follow_up.step}"
+        case _:
+            assert_never(follow_up)
     text = f"{follow_up.trigger.topic}\n{follow_up.trigger.message_id}\n{about}\n{again}"
     return hashlib.sha256(text.encode()).hexdigest()

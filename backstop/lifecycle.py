@@ -220,6 +220,7 @@ class Guard(NamedTuple):
     why: Callable[[Case], str]  # A clause that completes "the backup was complete before it could be stopped, and …".
     outcome: Outcome = Outcome.COMPLETED_KEPT
     may_pass: Callable[[Case], bool] = lambda _: False  # Whether the next poll may know better.
+    if_late: Outcome | None = None  # What it comes to where there is no next poll.
 
 
 GUARDS = (
@@ -240,6 +241,7 @@ GUARDS = (
         Outcome.COMPLETED_THEN_DELETED,
         # Spanner may say so by mistake, so a backup is gone only when two polls don't find it.
         lambda case: case.poll.missing != "backup",
+        Outcome.GAVE_UP,
     ),
     Guard(
         "it is gone, and its name was used again",
@@ -293,8 +295,10 @@ def decide(case: Case) -> Decision:
     rule = TRANSITIONS[state][intent_of(case)]
     if rule.action is Action.DELETE:
         guard = next((guard for guard in GUARDS if guard.applies(case)), None)
-        if guard is not None and guard.may_pass(case) and not case.is_late:
-            return Decision(state, Rule(Action.POLL), guard)
+        if guard is not None and guard.may_pass(case):
+            # What the next poll may know better is not said by the last one.
+            in_time, doubtful = Rule(Action.POLL), Rule(Action.REPORT, guard.if_late or guard.outcome)
+            return Decision(state, doubtful if case.is_late else in_time, guard)
         if guard is not None:
             return Decision(state, Rule(Action.REPORT, guard.outcome), guard)
     return Decision(state, rule)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import get_args
 
-from backstop.commands import Command, Encryption, EncryptionType, IfCreated
+from backstop.commands import CLAIM_LENGTH_MAX, Command, Encryption, EncryptionType, IfCreated
 from backstop.errors import BadMessageError
 from backstop.followups import FollowUp, Intent
 
@@ -44,6 +44,7 @@ _REASONS = (
     (r"datetime", "must be a time with its zone, such as 2026-11-22T02:00:00Z"),
     (r"base64", "must be base64"),
     (r"of length >= 1", "must not be empty"),
+    (rf"of length <= {CLAIM_LENGTH_MAX}", f"must have at most {CLAIM_LENGTH_MAX} characters"),
     (r"Expected `int.*got `float`", "must be a number without a fraction"),
 )
 """What msgspec says, and what would be right."""

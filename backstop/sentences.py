@@ -108,6 +108,8 @@ def _complete(case: Case) -> str:
 
 
 def _why_not_ended(case: Case, decision: Decision) -> str:
+    if decision.guard is not None:
+        return "its operation is complete, and its backup could not be found just now"
     if decision.state is State.OVERDUE:
         refused = case.refused.get(Action.CANCEL)
         running = "it has not ended" if case.operation else "Spanner could not find it just now"

@@ -39,7 +39,7 @@ REASON_BYTES_MAX, REASON_BYTES_MIN = 600, 30
 """How much of each reason is carried: Google's words and who holds the slot; or, for very many, Google's code alone."""
 
 
-@dataclass
+@dataclass(eq=False)
 class NotStartedError(Exception):
     """A backup that was not started, now or by an earlier delivery; whoever asked for it may ask again."""
 

@@ -78,7 +78,7 @@ def write(text: bytes) -> None:
 
 def _on_behalf_of(trigger: Trigger | None) -> dict[str, object]:
     """Which command it was, and who claims to have asked for it, why."""
-    said = msgspec.to_builtins(trigger) if trigger else {}
+    said = msgspec.to_builtins(trigger, enc_hook=str) if trigger else {}
     claims = {claim: said.pop(claim, None) for claim in ("requested_by", "reason")}
     return {"trigger": said or None, **claims}
 

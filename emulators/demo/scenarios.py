@@ -62,14 +62,7 @@ class Scenario:
 NEVER = None
 
 SCENARIOS = (
-    Scenario(
-        "orders",
-        "start",
-        "finishes",
-        Plan(duration=_s(12)),
-        (("STARTED", "COMPLETED"),),
-        left_behind=True,
-    ),
+    Scenario("orders", "start", "finishes", Plan(duration=_s(12)), (("STARTED", "COMPLETED"),), left_behind=True),
     Scenario(
         "search",
         "start, cancel",
@@ -99,10 +92,7 @@ SCENARIOS = (
         "start, cancel",
         "finishes first",
         Plan(duration=_s(7), cancel_duration=NEVER),
-        (
-            ("STARTED", "COMPLETED_DESPITE_CANCEL"),
-            ("CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED"),
-        ),
+        (("STARTED", "COMPLETED_DESPITE_CANCEL"), ("CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED")),
         cancel_after_s=4,
         restore_s=6,
     ),

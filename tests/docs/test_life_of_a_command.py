@@ -72,10 +72,7 @@ class Trace:
 
 @pytest.mark.parametrize(
     ("section", "outcome"),
-    [
-        ("A cancel by database", Outcome.CANCEL_REQUESTED),
-        ("A poll that deletes", Outcome.COMPLETED_THEN_DELETED),
-    ],
+    [("A cancel by database", Outcome.CANCEL_REQUESTED), ("A poll that deletes", Outcome.COMPLETED_THEN_DELETED)],
 )
 def test_a_message_passes_the_files_that_the_page_lists(
     section: str, outcome: Outcome, monkeypatch: pytest.MonkeyPatch

@@ -341,10 +341,7 @@ def played(
 
 
 def push_body(
-    command: object,
-    message_id: str,
-    publish_time: datetime | None = None,
-    attributes: Mapping[str, str] | None = None,
+    command: object, message_id: str, publish_time: datetime | None = None, attributes: Mapping[str, str] | None = None
 ) -> bytes:
     """What Pub/Sub pushes for a command.
 

@@ -15,14 +15,7 @@ from tests.e2e.lab import ALONE, ENDLESS, IMPATIENT, REFUSING, STUBBORN, played,
 if TYPE_CHECKING:
     from tests.e2e.lab import Lab
 
-TRANSIENT = (
-    Code.UNAVAILABLE,
-    Code.DEADLINE_EXCEEDED,
-    Code.INTERNAL,
-    Code.ABORTED,
-    Code.UNKNOWN,
-    Code.CANCELLED,
-)
+TRANSIENT = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.ABORTED, Code.UNKNOWN, Code.CANCELLED)
 
 
 def _plan(lab: Lab, *faults: Fault) -> None:

@@ -321,11 +321,7 @@ SEAMS = (
     ),
     _swap("a blocked delete counts as done", "backstop.execute:_act", _deaf),
     _swap("a schedule's backup is stopped like any other", *_IS_SCHEDULED),
-    _swap(
-        "a dry run of a cancel cancels",
-        "backstop.handlers:rehearse",
-        lambda _: execute,
-    ),
+    _swap("a dry run of a cancel cancels", "backstop.handlers:rehearse", lambda _: execute),
     _swap(
         "a dry run of a start starts",
         "backstop.start:_rehearse",

@@ -136,7 +136,9 @@ def one_last_word(facts: Facts) -> Iterator[str]:
         for outcome in outcomes:
             attempt = facts.attempts.get(outcome.operation)
             seen_wrongly = attempt is not None and attempt.backup in facts.record.misread
-            if outcome.name == "COMPLETED_KEPT" and seen_wrongly:
+            # Where Spanner's answer doesn't say that a schedule made it, only a poll of the backup can tell.
+            unsaid = attempt is not None and attempt.scheduled and facts.record.deployment.brief_answers
+            if outcome.name == "COMPLETED_KEPT" and (seen_wrongly or unsaid):
                 continue  # It says what was seen, and a later poll may see more.
             if outcome.name in REAL_ENDS and not _came_to_nothing(attempt, command_id, facts):
                 by_operation[outcome.operation].add(outcome.name)

@@ -13,16 +13,7 @@ from tests.simulation.chance import CALL, COMMAND, READ
 from tests.simulation.defects import DEFECTS, ONLY_IN_CASES
 from tests.simulation.facts import Facts
 from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED, FORGED_SOURCE, NO_ID, NO_TIME, Faults
-from tests.simulation.history import (
-    INSTANCE,
-    Deployment,
-    History,
-    Person,
-    Publish,
-    Step,
-    backup_name,
-    database_name,
-)
+from tests.simulation.history import INSTANCE, Deployment, History, Person, Publish, Step, backup_name, database_name
 from tests.simulation.planting import planted
 from tests.simulation.run import run
 
@@ -265,20 +256,14 @@ CASES = {
     ),
     **{
         f"a command is turned down once: {odd}": Case(
-            _history(
-                Person(1, "create", "orders", "nightly"),
-                replace(_publish(60, action, database=ORDERS), odd=odd),
-            ),
+            _history(Person(1, "create", "orders", "nightly"), replace(_publish(60, action, database=ORDERS), odd=odd)),
             "REJECTED",
         )
         for odd, action in ((NO_TIME, "cancel"), (EPOCH, "cancel"), (FAR_FUTURE, "start"), (NO_ID, "start"))
     },
     "a start that comes again with another publish time makes one backup": Case(
         _history(
-            _publish(1, "start", database=ORDERS),
-            plans=(SHORT,),
-            only={(COMMAND, 0, 0, 0): "restamp"},
-            seed=LATE_SEED,
+            _publish(1, "start", database=ORDERS), plans=(SHORT,), only={(COMMAND, 0, 0, 0): "restamp"}, seed=LATE_SEED
         ),
         "STARTED COMPLETED STARTED",
     ),

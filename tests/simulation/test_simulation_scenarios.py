@@ -100,8 +100,7 @@ BUGS = {
         ),
     ),
     "a clock that is four minutes behind has no look made over and over": Bug(
-        "",
-        _history(_publish(1, "start", database=ORDERS, cancel_after="10m"), faults=Faults(function_skew_s=-240.0)),
+        "", _history(_publish(1, "start", database=ORDERS, cancel_after="10m"), faults=Faults(function_skew_s=-240.0))
     ),
     "a backup that hangs where another took minutes is looked at a few hundred times": Bug(
         "what hangs is polled as if it were about to end",
@@ -118,12 +117,10 @@ BUGS = {
         ),
     ),
     "a start whose backup somebody deletes is followed, although a schedule took over its name": Bug(
-        "a start doesn't look for what it has started before",
-        _taken_over(20),
+        "a start doesn't look for what it has started before", _taken_over(20)
     ),
     "a start whose backup is followed by a schedule's of its name within seconds is followed all the same": Bug(
-        "a start doesn't look for what it has started before",
-        _taken_over(5),
+        "a start doesn't look for what it has started before", _taken_over(5)
     ),
     "the first of many starts is retried under a name of its own": Bug(
         "the next of many starts is retried under a name of its own",

@@ -194,7 +194,9 @@ def _is_ambiguous(command: Command, facts: Facts) -> bool:
         if one.start <= until + entitlement.CLOCKS and one.ended_after(since - entitlement.CLOCKS)
     ]
     unsaid = facts.record.deployment.brief_answers
-    seen = [one for one in near if entitlement.is_within(command, one) or one.gone_at or unsaid]
+    seen = [
+        one for one in near if entitlement.is_within(command, one) or one.gone_at or unsaid or one.start > command.asked
+    ]
     return sum(entitlement.describes(command, one) for one in seen) > 1
 
 

@@ -196,13 +196,7 @@ MISTAKES: Sequence[Mistake] = (
     ),
     Mistake("dead letters after one attempt", "pubsub.tf", "= var.dead_letter_after", "= 1", TERRAFORM),
     Mistake("no dead letters at all", "pubsub.tf", "  dead_letter_policy {", "  dead_letter_polices {", TERRAFORM),
-    Mistake(
-        "tasks give up",
-        "queue.tf",
-        "max_attempts  = -1",
-        "max_attempts  = 3",
-        "a_task_never_gives_up",
-    ),
+    Mistake("tasks give up", "queue.tf", "max_attempts  = -1", "max_attempts  = 3", "a_task_never_gives_up"),
     Mistake(
         "looks outrun Spanner's quota",
         "queue.tf",
@@ -235,13 +229,7 @@ MISTAKES: Sequence[Mistake] = (
         "the wrong function is started", "function.tf", '"on_message"', '"main"', "each_identity_does_its_own_part"
     ),
     Mistake("the archive has no requirements", "source.tf", '["main.py", "requirements.txt"]', '["main.py"]', ARCHIVE),
-    Mistake(
-        "the archive takes what it finds",
-        "source.tf",
-        '"backstop/**/*.py"',
-        '"{backstop,terraform}/**"',
-        ARCHIVE,
-    ),
+    Mistake("the archive takes what it finds", "source.tf", '"backstop/**/*.py"', '"{backstop,terraform}/**"', ARCHIVE),
     Mistake("every archive has one name", "source.tf", "backstop-${local.source_hash}.zip", "backstop.zip", ARCHIVE),
     Mistake(
         "every instance may be commanded",

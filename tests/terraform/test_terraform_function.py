@@ -37,7 +37,7 @@ def test_the_function_accepts_the_environment_that_the_module_gives_it(plans: Ma
 
     assert read.handlers.follow_ups_topic == plan.one("google_pubsub_topic", "follow_ups").text("id")
     assert read.handlers.allow_delete is SUBJECTS[subject].may_delete
-    assert set(read.handlers.policy.instances) == set(environment_of(plan)["BACKSTOP_INSTANCES"].split(","))
+    assert set(read.handlers.instances) == set(environment_of(plan)["BACKSTOP_INSTANCES"].split(","))
 
 
 def test_the_function_accepts_the_ends_of_every_range(workspace: Workspace, minimal_variables: dict[str, Json]) -> None:
@@ -50,7 +50,7 @@ def test_the_function_accepts_the_ends_of_every_range(workspace: Workspace, mini
 
         read = settings.read(environment_of(plan))
 
-        assert read.handlers.look_min <= read.handlers.look_max <= read.handlers.give_up_after
+        assert read.handlers.poll_min <= read.handlers.poll_max <= read.handlers.give_up_after
 
 
 def test_the_environment_names_only_variables_that_the_function_reads(fleet: Plan) -> None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from backstop import starts
+from backstop import start
 from backstop.commands import Start
 from backstop.dispatch import deliver
-from backstop.errors import QuotaError, RefusedError
-from backstop.events import Trigger
+from backstop.errors import CallError, QuotaError, RefusedError
+from backstop.events import Databases, Event, Trigger
 from backstop.followups import FanOut
-from backstop.names import DatabaseName, OperationName
+from backstop.names import BackupName, DatabaseName, OperationName
 from backstop.operations import Listing, Operation
 from backstop.ports import Ports, Settings
 from backstop.wire import (
@@ -29,14 +29,8 @@ from backstop.wire import (
     encode_follow_up,
 )
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import COMMANDS, DAY, FOLLOW_UPS, INSTANCE, START, World
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from backstop.errors import CallError
-    from backstop.events import Databases, Event
-    from backstop.names import BackupName
+from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, World
+from tests.unit.times import DAY, START
 
 ODD = "Zu viele Sicherungen \N{RIGHTWARDS ARROW} \N{DROMEDARY CAMEL} \x01 " * 200
 
@@ -79,9 +73,13 @@ class Chain:
             self.next_step = data
             self.sizes.append(len(data))
 
-    def publish(self, result: Event) -> None:
+    def publish(self, event: Event) -> None:
         """Keeps the last outcome."""
-        self.last = result
+        self.last = event
+
+    def announce_deletion(self, event: Event) -> None:
+        """Never comes."""
+        raise AssertionError(event)
 
 
 def run(ids: list[str], error: CallError | None = None, now: datetime = START) -> tuple[Chain, Databases]:
@@ -164,7 +162,7 @@ def test_a_step_stays_within_its_bound_whatever_the_databases_and_the_reasons(
         started=tuple(ids[low:high]),
         refused=dict.fromkeys([*patterns, *ids[high:]], ""),
     )
-    reason = starts.reason(step, why)
+    reason = start.reason(step, why)
 
     longest = replace(step, refused=dict.fromkeys(step.refused, reason))
 

@@ -1,4 +1,4 @@
-"""What the adapters read and send, beside what Google's own clients read and send."""
+"""What the adapters read, beside what Google's own clients read."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from backstop.errors import RefusedError, TransientError, UnhandledOperationErro
 from backstop.gcp import spanner
 from backstop.gcp.calls import SHARED, Budget
 from backstop.gcp.spanner import SpannerBackups
-from backstop.names import BackupName
+from backstop.names import BackupName, DatabaseName
 from backstop.operations import Backup, Failure, Operation
 from emulators.spanner.plans import Plan
 from emulators.spanner.server import SpannerEmulator
 from emulators.spanner.state import State
-from tests.unit.adapters_wire import BACKUP, OPERATION, Wire, official, operation
+from tests.unit.google_services import BACKUP, OPERATION, Services, listed, official, operation
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, START, USERS
 
 if TYPE_CHECKING:
@@ -46,56 +46,55 @@ OPERATION_FIELDS: dict[str, Callable[[Any, types.CreateBackupMetadata], object]]
     "end_time": lambda _, metadata: metadata.progress.end_time,
     "percent": lambda _, metadata: metadata.progress.progress_percent,
     "cancel_time": lambda _, metadata: metadata.cancel_time,
+    "error": lambda *_: None,
+    "response": lambda *_: None,
+    "unexplained": lambda *_: False,
 }
 
 
-def test_each_field_of_a_backup_is_what_google_s_client_reads(wire: Wire, port: SpannerBackups) -> None:
+def test_each_field_of_a_backup_is_what_google_s_client_reads(google: Services, port: SpannerBackups) -> None:
     """None is left out, and none is empty, so that a field that is dropped would be seen."""
-    wire.answers["GetBackup"] = BACKUP
+    google.answers["GetBackup"] = BACKUP
 
-    ours, theirs = port.get_backup(NIGHTLY), official(wire).get_backup(name=NIGHTLY)
+    ours, theirs = port.get_backup(NIGHTLY), official(google).get_backup(name=NIGHTLY)
 
     assert {one.name: getattr(ours, one.name) for one in dataclasses.fields(Backup)} == {
         name: read(theirs) for name, read in BACKUP_FIELDS.items()
     }
     assert len(ours.referenced_by) == 2
-    assert all(BACKUP_FIELDS[name](theirs) for name in BACKUP_FIELDS)
+    assert all(read(theirs) for read in BACKUP_FIELDS.values())
 
 
-def test_each_field_of_an_operation_is_what_google_s_client_reads(wire: Wire, port: SpannerBackups) -> None:
+def test_each_field_of_an_operation_is_what_google_s_client_reads(google: Services, port: SpannerBackups) -> None:
     """One that runs, as it is read by its name and in a list."""
-    wire.answers["GetOperation"] = operation()
-    wire.answers["ListBackupOperations"] = types.ListBackupOperationsResponse(operations=[operation()])
+    google.answers["GetOperation"] = operation()
+    google.answers["ListBackupOperations"] = listed(operation())
 
-    ours, theirs = port.get_operation(OPERATION), official(wire).get_operation({"name": OPERATION})
+    ours, theirs = port.get_operation(OPERATION), official(google).get_operation({"name": OPERATION})
     metadata = types.CreateBackupMetadata.deserialize(theirs.metadata.value)
 
-    assert {name: getattr(ours, name) for name in OPERATION_FIELDS} == {
+    assert {one.name: getattr(ours, one.name) for one in dataclasses.fields(Operation)} == {
         name: read(theirs, metadata) for name, read in OPERATION_FIELDS.items()
     }
-    assert all(getattr(ours, name) for name in OPERATION_FIELDS)
-    rest = {one.name for one in dataclasses.fields(Operation)} - OPERATION_FIELDS.keys()
-    assert {name: getattr(ours, name) for name in rest} == {"error": None, "response": None, "unexplained": False}
+    assert [name for name in OPERATION_FIELDS if not getattr(ours, name)] == ["error", "response", "unexplained"]
     assert port.list_operations(INSTANCE).operations == (ours,)
 
 
-def test_how_an_operation_ended_is_what_it_says(wire: Wire, port: SpannerBackups) -> None:
+def test_how_an_operation_ended_is_what_it_says(google: Services, port: SpannerBackups) -> None:
     """With an error, with a backup, or with neither, or with one that can't be read; then it stays unexplained."""
-    unreadable = operation(done=True, response=types.Backup(name=NIGHTLY))
-    wire.answers["GetOperation"] = [
+    google.answers["GetOperation"] = [
         operation(done=True, response=BACKUP),
         operation(done=True, error={"code": 1, "message": "stopped"}),
         operation(done=True, error={"code": 99, "message": "what?"}),
         operation(done=True),
-        unreadable,
+        operation(done=True, response=types.Backup(name=NIGHTLY)),
     ]
-    wire.answers["GetBackup"] = BACKUP
+    google.answers["GetBackup"] = BACKUP
 
     succeeded, stopped, odd, nothing, not_read = (port.get_operation(OPERATION) for _ in range(5))
 
     assert succeeded.response == port.get_backup(NIGHTLY)
-    assert stopped.error == Failure("CANCELLED", "stopped")
-    assert odd.error == Failure("UNKNOWN", "what?")
+    assert (stopped.error, odd.error) == (Failure("CANCELLED", "stopped"), Failure("UNKNOWN", "what?"))
     assert [one.unexplained for one in (succeeded, stopped, odd, nothing, not_read)] == [*3 * [False], True, True]
     assert all(one.done for one in (succeeded, stopped, odd, nothing, not_read))
 
@@ -134,12 +133,12 @@ UNHANDLED = {
 
 @pytest.mark.parametrize("why", UNHANDLED)
 def test_an_operation_that_can_t_be_read_hides_no_other_and_is_told_by_its_name(
-    why: str, wire: Wire, port: SpannerBackups
+    why: str, google: Services, port: SpannerBackups
 ) -> None:
-    """In a list it stands beside the others; asked for by name, it is refused, and so is a start that made it."""
+    """A time that Python can't hold answered 500 to every command; asked for by name, such an operation is refused."""
     odd, good = UNHANDLED[why], operation(name=f"{OPERATION}9")
-    wire.answers["ListBackupOperations"] = types.ListBackupOperationsResponse(operations=[odd, good])
-    wire.answers["GetOperation"] = wire.answers["CreateBackup"] = odd
+    google.answers["ListBackupOperations"] = listed(odd, good)
+    google.answers["GetOperation"] = google.answers["CreateBackup"] = odd
 
     listing = port.list_operations(INSTANCE)
 
@@ -154,74 +153,65 @@ def test_an_operation_that_can_t_be_read_hides_no_other_and_is_told_by_its_name(
         port.create_backup(ORDERS, NIGHTLY, expire_time=START, version_time=None, encryption=None)
 
 
-def test_the_last_moment_of_the_plausible_times_is_read(wire: Wire, port: SpannerBackups) -> None:
+def test_the_last_moment_of_the_plausible_times_is_read(google: Services, port: SpannerBackups) -> None:
     """A sum with it still has room in what Python can hold."""
-    wire.answers["GetOperation"] = operation(raw(221_845_391_999))
+    google.answers["GetOperation"] = operation(raw(221_845_391_999))
 
     assert port.get_operation(OPERATION).start_time == datetime(8999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
-def test_nanoseconds_are_cut_in_the_same_way_wherever_a_time_is_read(wire: Wire, port: SpannerBackups) -> None:
-    """Python holds no more; rounding up could make a time later than one that Spanner says is the later."""
+def test_nanoseconds_are_cut_in_the_same_way_wherever_a_time_is_read(google: Services, port: SpannerBackups) -> None:
+    """A create_time that differed by a microsecond was taken for another backup, and a deletion told that was none."""
     backup = types.Backup.deserialize(types.Backup.serialize(BACKUP))
     types.Backup.pb(backup).create_time.nanos = 123_456_999
-    wire.answers["GetBackup"] = backup
-    wire.answers["GetOperation"] = operation(done=True, response=backup)
+    google.answers["GetBackup"] = backup
+    google.answers["GetOperation"] = operation(done=True, response=backup)
 
-    read = port.get_backup(NIGHTLY)
+    found, made = port.get_backup(NIGHTLY), port.get_operation(OPERATION).response
 
-    assert read.create_time.microsecond == 123_456
-    made = port.get_operation(OPERATION).response
-    assert made is not None
-    assert made.create_time == read.create_time
+    assert made == found
+    assert found.create_time.microsecond == 123_456
 
 
 @pytest.mark.parametrize("odd", [{"name": "backups/odd"}, {"database": "odd"}, {"create_time": None}])
-def test_a_backup_that_can_t_be_read_is_refused(odd: dict[str, object], wire: Wire, port: SpannerBackups) -> None:
+def test_a_backup_that_can_t_be_read_is_refused(odd: dict[str, object], google: Services, port: SpannerBackups) -> None:
     """The message that asks for it isn't brought for ever."""
     usual = {"name": NIGHTLY, "database": ORDERS, "create_time": START, "expire_time": START}
-    wire.answers["GetBackup"] = types.Backup(**{**usual, **odd})
+    google.answers["GetBackup"] = types.Backup(**{**usual, **odd})
 
     with pytest.raises(RefusedError, match=r"DATA_LOSS: Spanner's description of .*/nightly can't be read: it "):
         port.get_backup(NIGHTLY)
 
 
-def test_a_list_is_read_to_its_end_however_small_its_pages(wire: Wire, port: SpannerBackups) -> None:
-    """The server may give fewer than were asked for; 30 pages of one are no more than one of 30."""
-    numbers = range(30)
-    wire.answers["ListBackupOperations"] = [
-        types.ListBackupOperationsResponse(operations=[operation(name=f"{OPERATION}{one}")], next_page_token=token)
-        for one, token in zip(numbers, [*"x" * 29, ""], strict=True)
+def test_a_list_is_read_to_its_end_however_small_its_pages(google: Services, port: SpannerBackups) -> None:
+    """The server may give fewer than were asked for; a list was refused after 20 pages."""
+    google.answers["ListBackupOperations"] = [
+        listed(operation(name=f"{OPERATION}{one}"), more="x" if one < 29 else "") for one in range(30)
     ]
 
-    assert len(port.list_operations(INSTANCE).operations) == len(numbers)
+    assert len(port.list_operations(INSTANCE).operations) == 30
 
 
-def test_a_list_without_an_end_is_refused(wire: Wire, port: SpannerBackups, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part of it could be misleading."""
+def test_a_list_without_an_end_is_refused(google: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the number of its items, as a part of it could be misleading; and of empty pages by the delivery's time."""
     monkeypatch.setattr(spanner, "ITEMS_MAX", 20)
-    page = types.ListBackupOperationsResponse(operations=[operation()], next_page_token="more")  # noqa: S106 a page
-    wire.answers["ListBackupOperations"] = page
+    monkeypatch.setattr("backstop.gcp.calls.DELIVERY_S_MAX", 2.0)
+    port = SpannerBackups(Budget())
 
+    google.answers["ListBackupOperations"] = listed(operation(), more="more")
     with pytest.raises(RefusedError, match="lists more than 20 operations"):
         port.list_operations(INSTANCE)
+    assert len(google.asked) == 20
 
-    assert len(wire.asked) == 20
-
-
-def test_a_list_of_empty_pages_ends_with_the_delivery_s_time(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No count of items would end it."""
-    monkeypatch.setattr("backstop.gcp.calls.DELIVERY_S_MAX", 0.5)
-    wire.answers["ListBackupOperations"] = types.ListBackupOperationsResponse(next_page_token="more")  # noqa: S106
-
+    google.answers["ListBackupOperations"] = listed(more="more")
     with pytest.raises(TransientError, match="DEADLINE_EXCEEDED"):
-        SpannerBackups(Budget()).list_operations(INSTANCE)
+        port.list_operations(INSTANCE)
 
 
-def test_a_database_with_a_name_of_unknown_form_hides_no_other(wire: Wire, port: SpannerBackups) -> None:
-    """A name from Google is never a crash."""
+def test_a_database_with_a_name_of_unknown_form_hides_no_other(google: Services, port: SpannerBackups) -> None:
+    """A name from Google is never a crash: it answered 500 to every delivery."""
     named = [types.Database(name=name) for name in (USERS, "databases/odd", ORDERS)]
-    wire.answers["ListDatabases"] = types.ListDatabasesResponse(databases=named)
+    google.answers["ListDatabases"] = types.ListDatabasesResponse(databases=named)
 
     assert port.list_databases(INSTANCE) == [ORDERS, USERS]
 
@@ -248,21 +238,18 @@ def test_a_copy_is_seen_where_its_backup_or_its_instance_is_asked_for(
     assert {one.operations[0].name for one in (of_source, of_database, of_all)} == {made.name}
 
 
-@pytest.mark.parametrize(("database", "kept"), [(ORDERS, ["of orders", "odd"]), (USERS, ["odd"])])
+@pytest.mark.parametrize(("database", "kept"), [(ORDERS, ["odd", "of orders"]), (USERS, ["odd"])])
 def test_a_refused_filter_is_dropped_and_what_is_listed_is_sorted_out_here(
-    database: str, kept: list[str], wire: Wire, port: SpannerBackups
+    database: DatabaseName, kept: list[str], google: Services, port: SpannerBackups
 ) -> None:
     """What says nothing of its database may be of any."""
-    odd = [changed(name="", database="", progress={}), changed(progress={}), COPY]
-    wire.answers["ListBackupOperations"] = [
+    odd = {"odd": changed(name="", database="", progress={}), "of orders": changed(progress={}), "copy": COPY}
+    google.answers["ListBackupOperations"] = [
         grpc.StatusCode.INVALID_ARGUMENT,
-        types.ListBackupOperationsResponse(
-            operations=[operation(one, name=name) for one, name in zip(odd, ("odd", "of orders", "copy"), strict=True)]
-            + [operation()]
-        ),
+        listed(*(operation(one, name=name) for name, one in odd.items()), operation()),
     ]
 
-    listing = port.list_operations(INSTANCE, database=type(ORDERS)(database))
+    listing = port.list_operations(INSTANCE, database=database)
 
-    assert sorted(one.name for one in listing.unhandled) == sorted(kept)
+    assert sorted(one.name for one in listing.unhandled) == kept
     assert [one.name for one in listing.operations] == ([OPERATION] if database == ORDERS else [])

@@ -15,10 +15,9 @@ from backstop.names import OperationName
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, START
 
 OPERATION = OperationName(f"{NIGHTLY}/operations/o1")
-TOPIC = "projects/example.com:demo-project/topics/follow%2Dups"
 
 
-class Wire(grpc.GenericRpcHandler):
+class Services(grpc.GenericRpcHandler):
     """All three services at one address: they note what they are asked, and answer what they are told to.
 
     Attributes:
@@ -46,9 +45,8 @@ class Wire(grpc.GenericRpcHandler):
             found = found.pop(0) if isinstance(found, list) else found
             if isinstance(found, grpc.StatusCode):
                 context.abort(found, "no")
-            return bytes(
-                type(found).serialize(found) if hasattr(type(found), "serialize") else found.SerializeToString()
-            )
+            kind = type(found)
+            return bytes(kind.serialize(found) if hasattr(kind, "serialize") else found.SerializeToString())
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
@@ -97,7 +95,12 @@ def operation(
     return made
 
 
-def official(wire: Wire) -> DatabaseAdminClient:
+def listed(*operations: Any, more: str = "") -> types.ListBackupOperationsResponse:  # noqa: ANN401 as above
+    """One page of a list."""
+    return types.ListBackupOperationsResponse(operations=operations, next_page_token=more)
+
+
+def official(services: Services) -> DatabaseAdminClient:
     """Google's client, unmodified."""
     transport = DatabaseAdminClient.get_transport_class("grpc")
-    return DatabaseAdminClient(transport=transport(channel=grpc.insecure_channel(wire.address)))
+    return DatabaseAdminClient(transport=transport(channel=grpc.insecure_channel(services.address)))
