@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backstop.events import Outcome
-from backstop.lifecycle import TRANSITIONS
+from backstop.lifecycle import GUARDS, TRANSITIONS
 from tools.diagram import BEGIN, END, PAGES, page_with
 
 
@@ -36,3 +36,11 @@ def test_every_state_and_every_outcome_is_shown() -> None:
     page = next(iter(PAGES)).read_text(encoding="utf-8")
     assert {line.split("|")[1].strip() for line in page.splitlines() if line.startswith("|")} >= set(TRANSITIONS)
     assert {line.split("`")[1] for line in table.splitlines() if "`" in line} == set(Outcome)
+
+
+def test_every_guard_is_listed_with_its_outcome() -> None:
+    """The page about the lifecycle has them in the order in which they are asked."""
+    page = next(iter(PAGES)).read_text(encoding="utf-8")
+    rows = [f"| {guard.name} | `{guard.outcome}` |" for guard in GUARDS]
+
+    assert "\n".join(rows) in page
