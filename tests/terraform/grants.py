@@ -117,6 +117,7 @@ _MINIMAL = [
 ]
 
 EXPECTED: dict[str, list[Grant]] = {
+    "calendar": _MINIMAL,
     "fleet": [
         *_backstop(SUBJECTS["fleet"].project),
         Grant("group:database-team@example.com", "roles/pubsub.publisher", "topic backstop-commands"),
@@ -129,7 +130,6 @@ EXPECTED: dict[str, list[Grant]] = {
         Grant("backstop-run", f"{OPERATIONS}/backstop_instance", "instance example-operations/ledger"),
         Grant("backstop-run", f"{OPERATIONS}/backstop_database", "instance example-operations/ledger"),
     ],
-    "lean": _MINIMAL,
     "minimal": _MINIMAL,
     "switched": [
         *_common("spanner-backup", "looks-2", "example-builds", SUBJECTS["switched"].project, "europe-west3"),
