@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import json
 import re
 import shutil
 import subprocess
@@ -27,6 +26,7 @@ from emulators.stack import Function, free_port
 from emulators.tasks.server import TasksEmulator
 from tests.terraform.facts import QUEUE, environment_of
 from tests.terraform.plans import REPOSITORY
+from tests.terraform.watching import payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,14 +136,11 @@ def _python(requirements: Path) -> Path:
 
 def _databases(plan: Plan) -> set[str]:
     """Those that the schedules name; a pattern is tried on two that match it, so that a start of many is one."""
-    payloads = [
-        json.loads(base64.b64decode(job.text("pubsub_target", 0, "data")))
-        for job in plan.all("google_cloud_scheduler_job", "start")
-    ]
-    return {payload["database"] for payload in payloads if "database" in payload} | {
-        f"{payload['instance']}/databases/{pattern.replace('*', name)}"
-        for payload in payloads
-        if "instance" in payload
-        for pattern in payload.get("databases", ["*"])
+    commands = [payload(job) for job in plan.all("google_cloud_scheduler_job", "start")]
+    return {str(command["database"]) for command in commands if "database" in command} | {
+        f"{command['instance']}/databases/{str(pattern).replace('*', name)}"
+        for command in commands
+        if "instance" in command
+        for pattern in command.get("databases") or ["*"]
         for name in ("one", "two")
     }

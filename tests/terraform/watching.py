@@ -69,7 +69,7 @@ def each_job_publishes_a_command_that_the_function_understands(plan: Plan, _: st
 @fact
 def every_instance_is_swept(plan: Plan, _: str) -> None:
     """Each instance that the function may touch has one running sweep, at least every hour."""
-    swept = [_payload(found)["instance"] for found in plan.all("google_cloud_scheduler_job", "sweep")]
+    swept = [payload(found)["instance"] for found in plan.all("google_cloud_scheduler_job", "sweep")]
     assert sorted(map(str, swept)) == granted_instances(plan)
     for found in plan.all("google_cloud_scheduler_job", "sweep"):
         assert found.get("paused") is False
@@ -91,7 +91,7 @@ def schedules_say_what_was_asked_for(plan: Plan, subject: str) -> None:
         return
     jobs = plan.by_index("google_cloud_scheduler_job", "start")
     nightly, weekly = jobs["orders-nightly"], jobs["accounts-nightly"]
-    assert _payload(nightly) == {
+    assert payload(nightly) == {
         "action": "start",
         "instance": "projects/example-shop/instances/orders",
         "databases": ["orders-*"],
@@ -99,7 +99,7 @@ def schedules_say_what_was_asked_for(plan: Plan, subject: str) -> None:
         "start_within": "2h",
     }
     assert (nightly.get("schedule"), nightly.get("time_zone"), nightly.get("paused")) == ("5 1 * * *", "Etc/UTC", False)
-    assert _payload(weekly) == {
+    assert payload(weekly) == {
         "action": "start",
         "database": "projects/example-shop/instances/customers-eu/databases/accounts",
         "retention": "35d",
@@ -107,7 +107,7 @@ def schedules_say_what_was_asked_for(plan: Plan, subject: str) -> None:
     assert weekly.get("time_zone") == "Europe/Rome"
     assert jobs["ledger-hourly"].get("paused") is True
     sweep = plan.by_index("google_cloud_scheduler_job", "sweep")["orders"]
-    assert (_payload(sweep)["cancel_after"], _payload(sweep)["if_created"]) == ("12h", "delete")
+    assert (payload(sweep)["cancel_after"], payload(sweep)["if_created"]) == ("12h", "delete")
 
 
 @fact
@@ -240,10 +240,10 @@ def each_schedule_that_runs_is_missed_when_it_stops(plan: Plan, subject: str) ->
         assert set(re.findall(r'outcome=~?"([A-Z_|]+)"', " ".join(asked))) == {Outcome.STARTED, "|".join(KEPT)}
         assert set(re.findall(r'job_id="([^"]+)"', " ".join(asked))) == {jobs[name].text("name")}
         (wanted,) = set(re.findall(r'database=~"([^"]+)"', " ".join(asked)))
-        payload = _payload(jobs[name])
-        target = str(payload.get("database") or f"{payload['instance']}/databases/orders-1")
+        command = payload(jobs[name])
+        target = str(command.get("database") or f"{command['instance']}/databases/orders-1")
         assert re.fullmatch(wanted, target)
-        if "databases" in payload or "database" in payload:
+        if "databases" in command or "database" in command:
             assert not re.fullmatch(wanted, f"{target.rpartition('/')[0]}/another")
         assert not re.fullmatch(wanted, target.replace("/instances/", "/instances/x"))
 
@@ -278,10 +278,11 @@ def the_dashboard_draws_what_is_deployed(plan: Plan, subject: str) -> None:
     assert f'service_name="{plan.one("google_cloudfunctions2_function").text("name")}"' in drawn
 
 
-def _payload(found: Resource) -> dict[str, object]:
-    payload = json.loads(base64.b64decode(found.text("pubsub_target", 0, "data")))
-    assert isinstance(payload, dict)
-    return payload
+def payload(found: Resource) -> dict[str, object]:
+    """The command that a Scheduler job publishes."""
+    command = json.loads(base64.b64decode(found.text("pubsub_target", 0, "data")))
+    assert isinstance(command, dict)
+    return command
 
 
 def _condition(found: Resource, kind: str, field: str) -> str:
