@@ -1,4 +1,4 @@
-"""The deployment by hand: the shell block of its page, run by a real shell in which `gcloud` only says what it was told."""
+"""The deployment by hand: the shell block of its page, run by a shell whose `gcloud` says what it was told."""
 
 from __future__ import annotations
 
@@ -34,8 +34,14 @@ exec 3>&1
 """
 
 DEFAULTS = {
-    **{"ALLOW_DELETE": "true", "GIVE_UP_AFTER": "3d", "LOOK_MAX": "1h", "LOOK_MIN": "10s", "RETENTION": "14d"},
-    **{"ALLOW_SCHEDULED": "false", "ALLOW_WEAKER_KEY": "false", "CANCEL_AFTER_MIN": "1h"},
+    "ALLOW_DELETE": "true",
+    "GIVE_UP_AFTER": "3d",
+    "LOOK_MAX": "1h",
+    "LOOK_MIN": "10s",
+    "RETENTION": "14d",
+    "ALLOW_SCHEDULED": "false",
+    "ALLOW_WEAKER_KEY": "false",
+    "CANCEL_AFTER_MIN": "1h",
 }
 """What the function takes by itself, and nobody has to say by hand."""
 
@@ -152,7 +158,10 @@ def _function(plan: Plan, bucket: str) -> Flags:
     defaults = {*(f"BACKSTOP_{name}={value}" for name, value in DEFAULTS.items()), "LOG_EXECUTION_ID=true"}
     said = {name: value for name, value in environment_of(plan).items() if f"{name}={value}" not in defaults}
     return {
-        **{"gen2": "", "trigger-http": "", "no-allow-unauthenticated": "", "region": function.text("location")},
+        "gen2": "",
+        "trigger-http": "",
+        "no-allow-unauthenticated": "",
+        "region": function.text("location"),
         "source": f"gs://{bucket}/backstop.zip",
         "runtime": function.text("build_config", 0, "runtime"),
         "entry-point": function.text("build_config", 0, "entry_point"),

@@ -43,7 +43,7 @@ def workspace(providers: Providers, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def plans(workspace: Workspace, providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Plan]:
-    """A plan of each subject and of each example, made when it is first asked for; the fleet's has the function's code."""
+    """A plan of each subject and of each example, made at first use; the fleet's has the function's code."""
 
     class Plans(dict[str, Plan]):
         def __missing__(self, name: str) -> Plan:

@@ -1,4 +1,4 @@
-"""The archive of a plan, running: unpacked, in a virtual environment that holds only its requirements, fed by emulators.
+"""The archive of a plan, running: unpacked, in an environment that holds only its requirements, fed by emulators.
 
 Topics, subscriptions, queue and environment are the plan's own; only Google's addresses are those of emulators.
 """
@@ -16,7 +16,7 @@ import time
 import zipfile
 from datetime import timedelta
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emulators.pubsub.server import PubSubEmulator
 from emulators.serving import HOST
@@ -136,11 +136,11 @@ def _python(requirements: Path) -> Path:
 
 def _databases(plan: Plan) -> set[str]:
     """Those that the schedules name; a pattern is tried on two that match it, so that a start of many is one."""
-    commands = [payload(job) for job in plan.all("google_cloud_scheduler_job", "start")]
-    return {str(command["database"]) for command in commands if "database" in command} | {
-        f"{command['instance']}/databases/{str(pattern).replace('*', name)}"
+    commands: list[dict[str, Any]] = [payload(job) for job in plan.all("google_cloud_scheduler_job", "start")]
+    return {command["database"] for command in commands if "database" in command} | {
+        f"{command['instance']}/databases/{pattern.replace('*', name)}"
         for command in commands
         if "instance" in command
-        for pattern in command.get("databases") or ["*"]
+        for pattern in command.get("databases", ["*"])
         for name in ("one", "two")
     }

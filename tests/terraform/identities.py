@@ -1,8 +1,8 @@
 """The deployment as a graph of identities: who calls what with which permission, and what gives it.
 
-Each link is one call of a first apply, start, cancel, deletion or alarm: a row of the reviewers' page. It holds if a grant of
-the plan gives the permission on the thing that is called, if the grant is made before the step and waited for, and if
-whoever is granted it exists by then. What Google gives its own agents isn't the module's to grant: the page names it.
+Each link is one call of a first apply, start, cancel, deletion or alarm: a row of the reviewers' page. It holds if a
+grant of the plan gives the permission on the thing that is called, if the grant is made before the step and waited for,
+and if whoever is granted it exists by then. What Google gives its own agents isn't the module's: the page names it.
 """
 
 from __future__ import annotations

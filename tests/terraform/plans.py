@@ -68,9 +68,8 @@ class Resource(msgspec.Struct, frozen=True):
         """The texts at a path, by key; those of a list are their own keys, and nothing is none."""
         value = self.get(*path) or {}
         assert isinstance(value, (dict, list)), f"{self.address}: {path} is {value!r} and not several"
-        return {
-            str(key): str(text) for key, text in (value if isinstance(value, dict) else dict(zip(value, value))).items()
-        }
+        pairs = value if isinstance(value, dict) else {text: text for text in value}
+        return {str(key): str(text) for key, text in pairs.items()}
 
     def blocks(self, *path: str | int) -> list[dict[str, object]]:
         """The nested blocks at a path."""
@@ -164,11 +163,11 @@ class Workspace:
         return self
 
     def copied(self, directory: Path) -> Workspace:
-        """A copy of this copy, which is as ready as this one; a file of it is another as soon as it is replaced."""
+        """A copy of this copy, which is as ready as this one; they share each file until it is replaced."""
         leave = shutil.ignore_patterns("plan-*", "*.tfvars.json")
         shutil.copytree(self.directory, directory, ignore=leave, copy_function=os.link)
         again = copy.copy(self)
-        again.directory, again._ready = directory, set(self._ready)
+        again.directory = directory
         return again
 
     def run(self, *command: str, below: str = "terraform") -> subprocess.CompletedProcess[str]:

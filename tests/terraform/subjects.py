@@ -30,11 +30,7 @@ SUBJECTS: dict[str, Subject] = {
     "fleet": Subject("terraform/examples/fleet", "example-operations"),
     "minimal": Subject("terraform/examples/minimal", PROJECT),
     # A schedule of each kind.
-    "calendar": Subject(
-        "terraform",
-        PROJECT,
-        variables={**BARE, "schedules": SCHEDULES, "enable_apis": False},
-    ),
+    "calendar": Subject("terraform", PROJECT, variables={**BARE, "schedules": SCHEDULES, "enable_apis": False}),
     # Every switch the other way.
     "switched": Subject(
         "terraform",
@@ -53,10 +49,7 @@ SUBJECTS: dict[str, Subject] = {
             "binary_authorization_policy": f"{LOCKED}/platforms/cloudRun/policies/bank",
             "kms_keys": {"function": f"{KEYS}/functions", "topics": f"{KEYS}/topics"},
             "message_regions": ["europe-west3"],
-            "vpc_connector": {
-                "name": f"{LOCKED}/locations/europe-west3/connectors/inside",
-                "egress": "ALL_TRAFFIC",
-            },
+            "vpc_connector": {"name": f"{LOCKED}/locations/europe-west3/connectors/inside", "egress": "ALL_TRAFFIC"},
             "worker_pool": f"{LOCKED}/locations/europe-west3/workerPools/private",
             "labels": {"team": "databases"},
             "dashboard": False,
@@ -85,8 +78,12 @@ ENDS: Mapping[str, Mapping[str, Json]] = {
         "dead_letter_after": 100,
         "schedules": {
             "now": {
-                **{"instance": "orders", "cron": "17 2 * * *", "retention": "6h", "if_created": "keep"},
-                **{"cancel_after": "0s", "start_within": "31d"},
+                "instance": "orders",
+                "cron": "17 2 * * *",
+                "retention": "6h",
+                "if_created": "keep",
+                "cancel_after": "0s",
+                "start_within": "31d",
             }
         },
         "sweeps": {"orders": {"cancel_after": "7d", "if_created": "delete", "include_scheduled": True}},

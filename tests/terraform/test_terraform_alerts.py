@@ -150,10 +150,7 @@ class Breakage(NamedTuple):
 
 BREAKAGES: Mapping[str, Breakage] = {
     "the tasks account loses its right": Breakage(
-        Quarter(refused=_from(20.07)),
-        "tasks-failing",
-        _first(ATTEMPTS, 20 * DAY, response_code="403"),
-        25 * MINUTE,
+        Quarter(refused=_from(20.07)), "tasks-failing", _first(ATTEMPTS, 20 * DAY, response_code="403"), 25 * MINUTE
     ),
     "the queue is paused": Breakage(
         Quarter(paused=_from(20.07)), "queue-stalled", lambda _: 20.07 * DAY, 2 * HOUR + 35 * MINUTE

@@ -141,7 +141,7 @@ PLATFORM: Sequence[Entry] = (
 
 
 def test_the_printed_lines_have_what_filters_read(lines: list[Line]) -> None:
-    """The archive boots, every job's command has its effect, each line is structured, and has each field that is read."""
+    """The archive boots, every job's command has its effect, each line is JSON, each field that is read is there."""
     printed = {name for line in lines for name in line}
 
     assert printed >= LOG_FIELDS, LOG_FIELDS - printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from tests.terraform.identities import AGENT, FUNCTION, LINKS, START, SWEEP, WAI
 from tests.terraform.subjects import SUBJECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from tests.terraform.plans import Plan, Workspace
 
@@ -35,52 +36,66 @@ def test_every_grant_is_needed_by_a_link(graph: Graph) -> None:
     assert len(set(LINKS)) == len(LINKS) == 25
 
 
-def _unbound(graph: Graph, link: Link) -> None:
-    gone = graph.giving(link)
-    graph.grants = [it for it in graph.grants if it[1] not in gone or it[0].on != link.on]
+Change = Callable[[Graph], None]
 
 
-def _narrowed(graph: Graph, link: Link) -> None:
-    graph.permissions = {role: held - {link.permission} for role, held in graph.permissions.items()}
+def _unbound(link: Link) -> Change:
+    """Takes away the grants that give a link its permission."""
+
+    def change(graph: Graph) -> None:
+        gone = graph.giving(link)
+        graph.grants = [it for it in graph.grants if it[1] not in gone or it[0].on != link.on]
+
+    return change
 
 
-def _elsewhere(graph: Graph, who: str) -> None:
-    graph.grants = [(it._replace(who="somebody") if it.who == who else it, resource) for it, resource in graph.grants]
+def _narrowed(link: Link) -> Change:
+    """Takes the permission out of the roles."""
+
+    def change(graph: Graph) -> None:
+        graph.permissions = {role: held - {link.permission} for role, held in graph.permissions.items()}
+
+    return change
 
 
-def _unordered(graph: Graph, then: str, first: str) -> None:
-    graph.needs[then].remove(first)
+def _elsewhere(who: str) -> Change:
+    """Binds somebody else in its place."""
+
+    def change(graph: Graph) -> None:
+        graph.grants = [(grant._replace(who=grant.who.replace(who, "?")), made_by) for grant, made_by in graph.grants]
+
+    return change
+
+
+def _unordered(then: str, first: str) -> Change:
+    """Makes one resource without waiting for another."""
+    return lambda graph: graph.needs[then].remove(first)
 
 
 def _agents_hoped_for(graph: Graph) -> None:
     graph.needs = {resource: needed - {AGENT} for resource, needed in graph.needs.items()}
 
 
-SIGNS_AS_TASKS = "google_service_account_iam_member.agent_signs_as_tasks"
-
-MISTAKES: dict[str, Callable[[Graph], None]] = {
+MISTAKES: dict[str, Change] = {
     # One in each link: the grant is missing, or its role lacks the permission, in turn.
-    **{
-        f"{link.who} {link.does}, but {kind}": lambda graph, spoil=spoil, link=link: spoil(graph, link)
-        for number, link in enumerate(LINKS)
-        for kind, spoil in [(("is not granted it", _unbound), ("by a role without it", _narrowed))[number % 2]]
-    },
-    "the agent of Pub/Sub is another project's": lambda graph: _elsewhere(graph, "Pub/Sub's agent"),
-    "the function runs as somebody else": lambda graph: _elsewhere(graph, "backstop-run"),
+    **{f"{it.who} {it.does}, but is not granted it": _unbound(it) for it in LINKS[::2]},
+    **{f"{it.who} {it.does}, but by a role without it": _narrowed(it) for it in LINKS[1::2]},
+    "the agent of Pub/Sub is another project's": _elsewhere("Pub/Sub's agent"),
+    "the function runs as somebody else": _elsewhere("backstop-run"),
     # And the order.
-    "the build doesn't wait": lambda graph: _unordered(graph, FUNCTION, WAIT_BUILD),
-    "the wait of the build forgets the copy": lambda graph: _unordered(
-        graph, WAIT_BUILD, "google_project_iam_member.build_reads_copy"
+    "the build doesn't wait": _unordered(FUNCTION, WAIT_BUILD),
+    "the wait of the build forgets the copy": _unordered(WAIT_BUILD, "google_project_iam_member.build_reads_copy"),
+    "the first command doesn't wait": _unordered(START, WAIT_MESSAGES),
+    "the first sweep doesn't wait": _unordered(SWEEP, WAIT_MESSAGES),
+    "the wait forgets the tasks' signature": _unordered(
+        WAIT_MESSAGES, "google_service_account_iam_member.agent_signs_as_tasks"
     ),
-    "the first command doesn't wait": lambda graph: _unordered(graph, START, WAIT_MESSAGES),
-    "the first sweep doesn't wait": lambda graph: _unordered(graph, SWEEP, WAIT_MESSAGES),
-    "the wait forgets the tasks' signature": lambda graph: _unordered(graph, WAIT_MESSAGES, SIGNS_AS_TASKS),
     "the agents are hoped for": _agents_hoped_for,
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
-def test_a_mistake_in_a_link_is_noticed(graph: Graph, mistake: Callable[[Graph], None]) -> None:
+def test_a_mistake_in_a_link_is_noticed(graph: Graph, mistake: Change) -> None:
     """Whatever is taken out of the graph leaves a step that can't be taken, and it is named."""
     spoiled = deepcopy(graph)
     mistake(spoiled)

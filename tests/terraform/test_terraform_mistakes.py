@@ -1,8 +1,8 @@
 """The tests of the module are tested: every planted mistake is noticed, and by the fact that is about it.
 
-A plan takes half a second, so several mistakes are planted at once: first beside those that the same few facts are about,
-then beside others, and fewer of these each time. A fact that fails is put down to its own mistake only if every other
-mistake in that plan was seen in a plan of which the fact holds. What stays in doubt is planted alone in the end.
+A plan takes half a second, so several mistakes are planted at once: first beside those that the same few facts are
+about, then beside others, and fewer of these each time. A fact that fails is put down to its own mistake only if every
+other mistake in that plan was seen in a plan of which the fact holds. What stays in doubt is planted alone in the end.
 """
 
 from __future__ import annotations

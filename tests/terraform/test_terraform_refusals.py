@@ -15,7 +15,6 @@ from tests.terraform.subjects import BARE, ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from tests.terraform.plans import Json, Plan, Workspace
 

@@ -298,13 +298,8 @@ def _log_filters(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _extractors(plan: Plan) -> Iterator[tuple[str, str]]:
-    for found, *path in (
-        *((metric,) for metric in plan.all("google_logging_metric")),
-        *(
-            (policy, "conditions", 0, "condition_matched_log", 0)
-            for policy in plan.all("google_monitoring_alert_policy")
-            if policy.get("conditions", 0, "condition_matched_log")
-        ),
-    ):
-        for key, text in found.texts(*path, "label_extractors").items():
-            yield f"{found.address} {key}", text
+    path = ("conditions", 0, "condition_matched_log", 0)
+    policies = plan.all("google_monitoring_alert_policy")
+    found = [metric.texts("label_extractors") for metric in plan.all("google_logging_metric")]
+    found += [it.texts(*path, "label_extractors") for it in policies if it.get(*path[:3])]
+    return ((key, text) for texts in found for key, text in texts.items())
