@@ -142,7 +142,8 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
         mistake = BadMessageError("message.publishTime", message.publish_time, f"{reason} {now.isoformat()}")
     if not 0 < len(message_id.encode()) <= MESSAGE_ID_BYTES_MAX:
         mistake = BadMessageError("message.messageId", message_id, f"must have 1 to {MESSAGE_ID_BYTES_MAX} bytes")
-        message_id = _hashed(body + message.publish_time.encode())
+        # Not of the body, in which each delivery is counted.
+        message_id = _hashed(message.data + message.publish_time.encode())
     topic = source if source and not _is(TopicName, topic) else topic
     attempt = envelope.delivery_attempt
     return Delivery(message.data, message.attributes, message_id, publish_time or now, topic, attempt, mistake)

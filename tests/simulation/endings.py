@@ -138,7 +138,9 @@ def one_last_word(facts: Facts) -> Iterator[str]:
             seen_wrongly = attempt is not None and attempt.backup in facts.record.misread
             # Where Spanner's answer doesn't say that a schedule made it, only a poll of the backup can tell.
             unsaid = attempt is not None and attempt.scheduled and facts.record.deployment.brief_answers
-            if outcome.name == "COMPLETED_KEPT" and (seen_wrongly or unsaid):
+            # What stayed, somebody else may delete afterwards.
+            deleted_since = attempt is not None and attempt.gone_at is not None and attempt.deleter is None
+            if outcome.name == "COMPLETED_KEPT" and (seen_wrongly or unsaid or deleted_since):
                 continue  # It says what was seen, and a later poll may see more.
             if outcome.name in REAL_ENDS and not _came_to_nothing(attempt, command_id, facts):
                 by_operation[outcome.operation].add(outcome.name)

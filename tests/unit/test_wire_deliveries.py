@@ -217,7 +217,11 @@ def test_a_message_without_an_id_is_rejected_under_one_that_it_has_again(message
     """The same start came twice, was taken for one message, and the first one's backup was told as started again."""
     document = push(messageId=message_id)
 
-    first, again, other = read(document), read(document), read({**document, "deliveryAttempt": 2})
+    first, again, other = (
+        read(document),
+        read({**document, "deliveryAttempt": 2}),
+        read(push(data="", messageId=message_id)),
+    )
 
     assert first.mistake is not None
     assert first.mistake.field == "message.messageId"
