@@ -220,7 +220,7 @@ def test_a_message_without_an_id_is_rejected_under_one_that_it_has_again(message
     first, again, other = (
         read(document),
         read({**document, "deliveryAttempt": 2}),
-        read(push(data="", messageId=message_id)),
+        read(push(data="e30=", messageId=message_id)),
     )
 
     assert first.mistake is not None
