@@ -12,10 +12,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from datetime import timedelta
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from emulators.pubsub.server import PubSubEmulator
@@ -30,7 +31,6 @@ from tests.terraform.watching import payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.terraform.plans import Plan
 
@@ -123,14 +123,16 @@ def _python(requirements: Path) -> Path:
     key = hashlib.sha256(f"{sys.version} {requirements.read_text()}".encode()).hexdigest()
     kept = REPOSITORY / "build" / f"requirements-{key[:16]}"
     if not kept.exists():
-        made = kept.with_suffix(".new")
-        shutil.rmtree(made, ignore_errors=True)
+        kept.parent.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=kept.name, dir=kept.parent))
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)
         install = [sys.executable, "-m", "pip", "--python", str(made / "bin" / "python"), "install", "--quiet"]
         install += ["--disable-pip-version-check", "--require-hashes", "--no-compile", "-r", str(requirements)]
         done = subprocess.run(install, capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False)
         assert done.returncode == 0, done.stderr
-        made.rename(kept)
+        with contextlib.suppress(OSError):  # another test may have been faster
+            made.rename(kept)
+        shutil.rmtree(made, ignore_errors=True)
     return kept / "bin" / "python"
 
 

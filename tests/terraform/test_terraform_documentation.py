@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 import zipfile
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -58,6 +59,13 @@ def test_a_release_archive_is_what_the_module_would_build(fleet: Plan, tmp_path:
     with zipfile.ZipFile(made) as planned, zipfile.ZipFile(written) as archive:
         assert sorted(archive.namelist()) == sorted(planned.namelist())
         assert all(archive.read(name) == planned.read(name) for name in archive.namelist())
+
+
+def test_the_release_that_the_page_pins_is_this_one() -> None:
+    """`ref=` names the version of the package, which the tag of a release has."""
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+
+    assert set(re.findall(r"ref=([\w.]+)", README)) == {f"v{version}"}
 
 
 def test_the_whole_example_of_the_readme_can_be_planned(workspace: Workspace) -> None:
