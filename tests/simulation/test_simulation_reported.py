@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from backstop.lifecycle import GUARDS, TRANSITIONS
 from emulators.spanner.plans import Plan
 from tests.simulation.chance import CALL, COMMAND, READ
 from tests.simulation.defects import DEFECTS, ONLY_IN_CASES
@@ -329,6 +330,20 @@ def test_what_was_met_is_found_again_when_the_mending_is_taken_out(title: str) -
         findings = run(CASES[title].history).findings
 
     assert findings
+
+
+def test_a_case_finds_each_defect_that_random_histories_hardly_reach() -> None:
+    """Otherwise nobody would try a rare cell or guard that is left out of the list above."""
+    assert {defect.title for defect in ONLY_IN_CASES} <= set(UNMENDED.values())
+
+
+def test_a_defect_is_planted_in_every_cell_and_for_every_guard() -> None:
+    """A cell or a guard that is added to the table is tried as well."""
+    titles = {defect.title for defect in (*DEFECTS, *ONLY_IN_CASES)}
+    cells = {f"the rule of {state} under {intent} is another" for state, row in TRANSITIONS.items() for intent in row}
+    guards = {f"nothing guards a backup of which holds: {guard.name}" for guard in GUARDS}
+
+    assert cells | guards <= titles
 
 
 SWEEP = _history(
