@@ -118,6 +118,8 @@ def _from_cloud(project: str, backup: str, days: int) -> Iterator[Entry]:
 
 def from_cloud(logging: Any, project: str, backup: str, days: int) -> Iterator[Entry]:
     """Reads Cloud Logging, oldest first."""
+    from google.logging.type.log_severity_pb2 import LogSeverity
+
     since = datetime.now(UTC) - timedelta(days=days)
     about = f'jsonPayload.backup="{backup}" OR jsonPayload.operation:"{backup}/operations/"'
     request = {
@@ -130,7 +132,9 @@ def from_cloud(logging: Any, project: str, backup: str, days: int) -> Iterator[E
     for _, one in zip(range(ENTRIES_MAX), page, strict=False):
         proto = type(one).pb(one)
         fields = _plain(proto.json_payload)
-        yield Entry(f"{proto.timestamp.ToDatetime(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", one.severity.name, fields)
+        yield Entry(
+            f"{proto.timestamp.ToDatetime(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", LogSeverity.Name(proto.severity), fields
+        )
 
 
 def _plain(payload: Any) -> dict[str, Any]:

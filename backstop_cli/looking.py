@@ -224,7 +224,7 @@ def _print_description(document: dict[str, Any], queue_is_known: bool, now: date
     for one in document["operations"]:
         rows += _attempt_rows(one, queue_is_known, now)
     console = output.out()
-    console.print(output.table(("", ""), rows), new_line_start=False)
+    console.print(output.table(("", ""), rows))
     if document["outcomes"] is None:
         console.print(f"For its outcomes: backstop why backups/{short(document['backup'])}", soft_wrap=True)
     for one in document["outcomes"] or ():

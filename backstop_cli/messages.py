@@ -73,7 +73,7 @@ class Subscription:
         project = "/".join(topic.split("/")[:2])
         self.name = name or f"{project}/subscriptions/backstop-cli-{secrets.token_hex(6)}"
         self._events: queue.Queue[Event | Exception] = queue.Queue()
-        self._seen: set[str] = set()
+        self._seen: set[tuple[str, str]] = set()
         self._stop = threading.Event()
 
     def __enter__(self) -> Self:
@@ -142,6 +142,10 @@ class Subscription:
             data = json.loads(message.data)
         except ValueError:
             return
-        if isinstance(data, dict) and "outcome" in data and event_id not in self._seen:
-            self._seen.add(event_id)
-            self._events.put(Event(event_id, attributes.get("ce-time", ""), data))
+        if not isinstance(data, dict) or "outcome" not in data:
+            return
+        event = Event(event_id, attributes.get("ce-time", ""), data)
+        # Two commands may tell the same end of one operation: to each it is its own.
+        if (event.id, event.message_id) not in self._seen:
+            self._seen.add((event.id, event.message_id))
+            self._events.put(event)

@@ -68,7 +68,7 @@ def _plain(value: object) -> object:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
     """Columns without lines, as a person pipes them into other programs; headings that begin with `>` stand right."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    made = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
     for heading in headings:
         justify: Any = "right" if heading.startswith(">") else "left"
         made.add_column(heading.removeprefix(">"), justify=justify, overflow="fold")

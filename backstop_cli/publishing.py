@@ -163,15 +163,18 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
     if code in {Exit.TIMED_OUT, Exit.INTERRUPTED}:
         why = f"Waited {waiting.timeout}" if code == Exit.TIMED_OUT else "Stopped waiting"
         output.err().print(
-            f"{why}; the {request.action} goes on without this command.\n{how_to_go_on(wait)}", soft_wrap=True
+            f"{why}; the {request.action} goes on without this command.\n{how_to_go_on(session, wait)}", soft_wrap=True
         )
     return code
 
 
-def how_to_go_on(wait: Wait) -> str:
+def how_to_go_on(session: Session, wait: Wait) -> str:
     """What to type to see the end all the same."""
     watch = f"To go on watching: backstop watch --command {wait.message_id}"
-    return f"{watch}\nTo see how it stands: backstop describe {wait.operation}" if wait.operation else watch
+    if not wait.operation:
+        return watch
+    name = naming.shortened(wait.operation) if session.settings["instance"] else wait.operation
+    return f"{watch}\nTo see how it stands: backstop describe {name}"
 
 
 @dataclass
