@@ -50,8 +50,11 @@ class Pace:
     def __init__(self) -> None:
         self._calls_s: deque[float] = deque(maxlen=CALLS_PER_S_MAX)
 
-    def wait(self) -> None:
-        """Waits for the next call's turn."""
+    def make(self, method: Callable[..., Any], request: object) -> Any:
+        """Makes a call when its turn has come, counted from when the one before was answered: it was there by then."""
         if len(self._calls_s) == CALLS_PER_S_MAX:
             time.sleep(max(self._calls_s[0] + 1 - time.monotonic(), 0))
-        self._calls_s.append(time.monotonic())
+        try:
+            return call(method, request)
+        finally:
+            self._calls_s.append(time.monotonic())

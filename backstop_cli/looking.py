@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from backstop_cli.followups import FollowUp
     from backstop_cli.spanner import Backup, Operation
 
+FEW = 5
+"""A second's worth of Spanner's quota."""
+
 FRESH = timedelta(minutes=5)
 """A backup that began so lately may have a start whose follow-up is only now being made."""
 
@@ -31,7 +34,7 @@ def status(session: Session, instance_id: str | None) -> None:
     instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
     now = datetime.now(UTC)
     operations = session.spanner.operations(instance)
-    backups = session.spanner.backups(instance)
+    backups = _suspects(session, instance, operations)
     waiting, trouble = session.follow_ups()
     document = state_of_things(instance, operations, backups, waiting, now)
     if trouble:
@@ -40,6 +43,14 @@ def status(session: Session, instance_id: str | None) -> None:
         output.emit(document, session.form)
     else:
         _print_status(document, now)
+
+
+def _suspects(session: Session, instance: str, operations: Iterable[Operation]) -> list[Backup]:
+    """The backups that may be strays: read one by one where they are few, as a list may have many pages."""
+    names = [one.backup for one in operations if one.cancelled and one.made]
+    if len(names) > FEW:
+        return session.spanner.backups(instance)
+    return [found for name in names if (found := session.spanner.backup(name)) is not None]
 
 
 def state_of_things(

@@ -173,7 +173,8 @@ def how_to_go_on(session: Session, wait: Wait) -> str:
     watch = f"To go on watching: backstop watch --command {wait.message_id}"
     if not wait.operation:
         return watch
-    name = naming.shortened(wait.operation) if session.settings["instance"] else wait.operation
+    backup = wait.operation.partition("/operations/")[0]
+    name = naming.shortened(backup) if session.settings["instance"] else backup
     return f"{watch}\nTo see how it stands: backstop describe {name}"
 
 

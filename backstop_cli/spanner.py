@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from backstop_cli.clients import Pace, call, client
+from backstop_cli.clients import Pace, client
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,10 +91,9 @@ class Backup:
 class Spanner:
     """The admin API, for one run of a command."""
 
-    def __init__(self, pace: Pace | None = None) -> None:
+    def __init__(self) -> None:
         self._client = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
-        self._pace = pace or Pace()
-        self.calls = 0
+        self._pace = Pace()
 
     def operations(self, instance: str, *, running: bool = False) -> list[Operation]:
         """The attempts of the last 7 days, newest start first; only those that run, where the list may be filtered."""
@@ -148,9 +147,7 @@ class Spanner:
             request["page_token"] = page.next_page_token
 
     def _call(self, method: str, request: object) -> Any:
-        self._pace.wait()
-        self.calls += 1
-        return call(getattr(self._client, method), request)
+        return self._pace.make(getattr(self._client, method), request)
 
 
 def _operation(proto: Any) -> Operation | None:

@@ -104,7 +104,7 @@ def at_a_terminal(environ: Mapping[str, str], *arguments: str, answer: str = "")
     pid, terminal = pty.fork()
     if pid == 0:  # pragma: no cover the child becomes the command
         os.chdir(ROOT)
-        os.execve(sys.executable, [*COMMAND, *arguments], {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environ})
+        os.execve(sys.executable, [*COMMAND, *arguments], {**os.environ, "TERM": "xterm", "COLUMNS": "80", **environ})  # noqa: S606 our own program
     seen, end_s, asked = b"", time.monotonic() + WAIT_S_MAX, False
     # At the end of its process a terminal can't be read any more, which Linux calls an error.
     with contextlib.suppress(OSError):

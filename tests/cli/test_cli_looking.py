@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
+from backstop_cli.clients import client
 from backstop_cli.errors import Exit
 from emulators.errors import Code
 from emulators.faults import Fault
@@ -23,13 +24,11 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Place
 
 
-def by_hand(place: Place, database: str, backup_id: str, **plan: Any) -> str:
+def by_hand(place: Place, database: str, backup_id: str, duration: timedelta | None = None) -> str:
     """Begins a backup past Backstop, as a person in the console does."""
-    from backstop_cli.clients import client
-
     spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
-    if plan:
-        place.stack.spanner.queue_plans(database, Plan(**plan))
+    if duration:
+        place.stack.spanner.queue_plans(database, Plan(duration))
     backup = {"database": database, "expire_time": wall_clock() + timedelta(days=6, hours=1)}
     spanner.create_backup(parent=place.instance, backup_id=backup_id, backup=backup)
     return f"{place.instance}/backups/{backup_id}"

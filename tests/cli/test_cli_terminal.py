@@ -116,7 +116,7 @@ def test_names_are_completed(place: Place) -> None:
         nothing, err = process.communicate(timeout=60)
 
     assert out.split() == ["plain,quick-a", "plain,quick-b"]
-    assert (nothing, err) == ("", "")
+    assert (nothing.strip(), err) == ("", "")
 
 
 def test_emulate_starts_all_that_its_three_lines_need(place: Place) -> None:

@@ -6,15 +6,17 @@ import io
 import json
 import queue
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 from google.cloud.logging_v2.types import ListLogEntriesRequest, ListLogEntriesResponse, LogEntry
 
 from backstop_cli import history
 from backstop_cli.errors import Exit
-from backstop_cli.messages import Subscription
+from backstop_cli.messages import Subscription, publish
 from emulators.errors import Code
 from emulators.faults import Fault, Trouble
 from emulators.pubsub.server import PubSubEmulator
@@ -25,8 +27,6 @@ from tests.cli.test_cli_acting import begin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import grpc
 
     from tests.cli.conftest import Cli, Place
 
@@ -97,8 +97,6 @@ def test_a_connection_that_is_lost_is_taken_up_again(monkeypatch: pytest.MonkeyP
         topic = pubsub.create_topic("projects/p/topics/results")
         pubsub.faults.plan(Fault("Pull", trouble, times=2))
         with Subscription(topic) as source:
-            from backstop_cli.messages import publish
-
             publish(topic, {"outcome": "COMPLETED", "trigger": {"message_id": "1"}})
             event = source.next(30)
 
@@ -113,8 +111,6 @@ def test_what_is_no_outcome_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
         topic = pubsub.create_topic("projects/p/topics/results")
         with Subscription(topic) as source:
-            from backstop_cli.messages import publish
-
             for document in ("text", {"other": 1}, {"outcome": "FAILED"}):
                 publish(topic, document)
             event = source.next(30)
@@ -137,8 +133,7 @@ def test_why_tells_who_had_a_backup_deleted_and_for_what_reason(
     assert typed.out.index("STARTED (start by anna@example.com: nightly)") < typed.out.index(
         "COMPLETED_THEN_DELETED (cancel by bo@example.com: the disk is full)"
     )
-    with open(log) as lines:
-        monkeypatch.setattr("sys.stdin", io.StringIO("not a log line\n" + lines.read()))
+    monkeypatch.setattr("sys.stdin", io.StringIO("not a log line\n" + Path(log).read_text()))
     document = json.loads(cli("why", backup, "--log", "-", "--format", "json").out)
     assert document["backup"] == backup
     assert [one["outcome"] for one in document["history"] if one["outcome"]][-1] in {
@@ -177,8 +172,6 @@ def test_why_reads_what_gcloud_prints() -> None:
 @pytest.fixture
 def logging() -> Iterator[tuple[LoggingServiceV2Client, queue.Queue[str]]]:
     """Cloud Logging with two entries, for Google's own client, and the filters that it is asked with."""
-    import grpc
-
     filters: queue.Queue[str] = queue.Queue()
     lock = threading.Lock()
 
