@@ -47,9 +47,10 @@ def emulate(databases: tuple[str, ...], backup_takes: str, cancel_takes: str, di
             stack.spanner.set_plan(f"{instance}/databases/{database}", plan)
         log = folder / "log"
         stop = threading.Event()
-        writer = threading.Thread(target=_write_log, args=(stack, log, stop), name="log")
+        writer = threading.Thread(target=write_log, args=(stack, log, stop), name="log")
         writer.start()
-        (folder / "env").write_text(_environment(stack, instance, log))
+        variables = environment(stack, instance, log)
+        (folder / "env").write_text("".join(f"export {name}={value}\n" for name, value in variables.items()))
         output.out().print(_greeting(folder, databases[0]), soft_wrap=True)
         try:
             while True:
@@ -61,9 +62,9 @@ def emulate(databases: tuple[str, ...], backup_takes: str, cancel_takes: str, di
             writer.join()
 
 
-def _environment(stack: Stack, instance: str, log: Path) -> str:
-    """What the other terminal is to know, for its shell."""
-    variables = {
+def environment(stack: Stack, instance: str, log: Path) -> dict[str, str]:
+    """The variables that lead to a deployment on the emulators."""
+    return {
         "SPANNER_EMULATOR_HOST": stack.spanner.address,
         "PUBSUB_EMULATOR_HOST": stack.pubsub_address,
         "CLOUD_TASKS_EMULATOR_HOST": stack.tasks.address,
@@ -74,7 +75,6 @@ def _environment(stack: Stack, instance: str, log: Path) -> str:
         "BACKSTOP_TASKS_QUEUE": stack.queue,
         "BACKSTOP_LOG": str(log),
     }
-    return "".join(f"export {name}={value}\n" for name, value in variables.items())
 
 
 def _greeting(folder: Path, database: str) -> str:
@@ -92,7 +92,7 @@ def _greeting(folder: Path, database: str) -> str:
     return "\n".join(lines)
 
 
-def _write_log(stack: Stack, log: Path, stop: threading.Event) -> None:
+def write_log(stack: Stack, log: Path, stop: threading.Event) -> None:
     """Writes what the function prints into a file, each line with its time, as Cloud Logging would add it."""
     written, over = 0, False
     with log.open("a") as sink:

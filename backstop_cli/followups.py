@@ -19,31 +19,18 @@ PAGE_SIZE = 1000
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """One follow-up that waits.
+    """One follow-up that waits."""
 
-    Attributes:
-        kind: `poll` (once `look`) an operation, or carry a command out again or further.
-        operation: What it polls; empty for the other kinds.
-        due: When it will come.
-        gives_up: When the chain ends.
-        intent: KEEP or CANCEL.
-        step: How many there were before.
-        action: What the command asks for.
-        message_id: The command's message.
-        requested_by: Who asked, as the command claims.
-        reason: Why, likewise.
-    """
-
-    kind: str
-    operation: str
-    due: datetime | None
-    gives_up: datetime | None
-    intent: str
-    step: int
-    action: str
-    message_id: str
-    requested_by: str
-    reason: str
+    kind: str  # `poll` (once `look`) an operation, or carry a command out again or further.
+    operation: str  # What it polls; empty for the other kinds.
+    due: datetime | None  # When it will come.
+    gives_up: datetime | None  # When the chain ends.
+    intent: str  # KEEP or CANCEL.
+    step: int  # How many there were before.
+    action: str  # What the command asks for.
+    message_id: str  # The command's message.
+    requested_by: str  # Who asked, as the command claims.
+    reason: str  # Why, likewise.
 
 
 def waiting(queue: str) -> list[FollowUp]:

@@ -21,17 +21,11 @@ ENTRIES_MAX = 1000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the log.
+    """One line of the log."""
 
-    Attributes:
-        time: When it was written; empty if the line doesn't say.
-        severity: The log's.
-        fields: What the function wrote.
-    """
-
-    time: str
-    severity: str
-    fields: dict[str, Any]
+    time: str  # When it was written; empty if the line doesn't say.
+    severity: str  # The log's.
+    fields: dict[str, Any]  # What the function wrote.
 
     def is_about(self, backup: str) -> bool:
         """Whether it is about the backup or an operation that makes it."""

@@ -34,17 +34,11 @@ KEPT = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One outcome.
+    """One outcome."""
 
-    Attributes:
-        id: The same for every telling of it.
-        time: When it was told.
-        data: The document.
-    """
-
-    id: str
-    time: str
-    data: dict[str, Any]
+    id: str  # The same for every telling of it.
+    time: str  # When it was told.
+    data: dict[str, Any]  # The document.
 
     @property
     def outcome(self) -> str:

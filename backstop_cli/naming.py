@@ -20,15 +20,10 @@ KINDS: dict[str, type[Name]] = {"database": DatabaseName, "backup": BackupName, 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a command is about.
+    """What a command is about."""
 
-    Attributes:
-        kind: `database`, `backup` or `operation`.
-        name: The full name.
-    """
-
-    kind: str
-    name: str
+    kind: str  # `database`, `backup` or `operation`.
+    name: str  # The full name.
 
     @property
     def id(self) -> str:

@@ -35,19 +35,14 @@ CLOCK_MARGIN = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command to be published.
+    """A command to be published."""
 
-    Attributes:
-        fields: Its fields; those that are None, False or empty are left out.
-        wish: What the exit code is judged by.
-        about: What it is about, for people.
-        find: How to find the operation where no outcomes are told, from the time of publishing on; None if it can't be.
-    """
-
-    fields: dict[str, Any]
-    wish: str
-    about: str
-    find: Callable[[datetime], Callable[[], Operation | None]] | None = None
+    fields: dict[str, Any]  # Its fields; those that are None, False or empty are left out.
+    wish: str  # What the exit code is judged by.
+    about: str  # What it is about, for people.
+    find: Callable[[datetime], Callable[[], Operation | None]] | None = (
+        None  # How to find the operation, from a time on.
+    )
 
     @property
     def action(self) -> str:
@@ -62,19 +57,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How to wait.
+    """How to wait."""
 
-    Attributes:
-        wait: Whether to.
-        timeout: For how long.
-        detailed: Whether what was wished for keeps an exit code of its own.
-        reason: Why the command is given.
-    """
-
-    wait: bool = False
-    timeout: str = "6h"
-    detailed: bool = False
-    reason: str = ""
+    wait: bool = False  # Whether to.
+    timeout: str = "6h"  # For how long.
+    detailed: bool = False  # Whether what was wished for keeps an exit code of its own.
+    reason: str = ""  # Why the command is given.
 
 
 def waitable(command: F) -> F:

@@ -49,15 +49,10 @@ CLAIM_LENGTH_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value.
+    """One value."""
 
-    Attributes:
-        value: As it was written; empty if nobody wrote one.
-        source: Where it was written.
-    """
-
-    value: str = ""
-    source: str = "not set"
+    value: str = ""  # As it was written; empty if nobody wrote one.
+    source: str = "not set"  # Where it was written.
 
 
 @dataclass(frozen=True, slots=True)

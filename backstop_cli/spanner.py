@@ -19,33 +19,19 @@ _CREATES = "metadata.@type:type.googleapis.com/google.spanner.admin.database.v1.
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One attempt to make a backup.
+    """One attempt to make a backup."""
 
-    Attributes:
-        name: The operation's full name.
-        backup: The backup that it makes.
-        database: What it backs up.
-        started: When Spanner began.
-        percent: How far it is.
-        cancelled: When somebody asked for it to be stopped.
-        ended: When it was over; None while it runs.
-        done: Whether it is over.
-        error: Google's words, with the code's number before them.
-        code: The code's number; 0 without an error.
-        made: The create time of the backup that it made.
-    """
-
-    name: str
-    backup: str
-    database: str
-    started: datetime | None
-    percent: int
-    cancelled: datetime | None
-    ended: datetime | None
-    done: bool
-    error: str
-    code: int
-    made: datetime | None
+    name: str  # The operation's full name.
+    backup: str  # The backup that it makes.
+    database: str  # What it backs up.
+    started: datetime | None  # When Spanner began.
+    percent: int  # How far it is.
+    cancelled: datetime | None  # When somebody asked for it to be stopped.
+    ended: datetime | None  # When it was over; None while it runs.
+    done: bool  # Whether it is over.
+    error: str  # The code's name and Google's words; empty without an error.
+    code: int  # The code's number; 0 without an error.
+    made: datetime | None  # The create time of the backup that it made.
 
     @property
     def state(self) -> str:
@@ -57,35 +43,20 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One backup as Spanner has it now.
+    """One backup as Spanner has it now."""
 
-    Attributes:
-        name: Its full name.
-        database: What it is of.
-        state: CREATING or READY.
-        created: When its operation began.
-        version_time: The moment whose data it holds.
-        expires: When Spanner removes it by itself.
-        size_bytes: How large it is.
-        freeable_bytes: What deleting it frees.
-        exclusive_bytes: What is billed for it alone.
-        schedules: The native schedules that made it.
-        used_by: The databases and backups that still need it.
-        encryption: How it is encrypted.
-    """
-
-    name: str
-    database: str
-    state: str
-    created: datetime | None
-    version_time: datetime | None
-    expires: datetime | None
-    size_bytes: int
-    freeable_bytes: int
-    exclusive_bytes: int
-    schedules: tuple[str, ...]
-    used_by: tuple[str, ...]
-    encryption: str
+    name: str  # Its full name.
+    database: str  # What it is of.
+    state: str  # CREATING or READY.
+    created: datetime | None  # When its operation began.
+    version_time: datetime | None  # The moment whose data it holds.
+    expires: datetime | None  # When Spanner removes it by itself.
+    size_bytes: int  # How large it is.
+    freeable_bytes: int  # What deleting it frees.
+    exclusive_bytes: int  # What is billed for it alone.
+    schedules: tuple[str, ...]  # The native schedules that made it.
+    used_by: tuple[str, ...]  # The databases and backups that still need it.
+    encryption: str  # How it is encrypted.
 
 
 class Spanner:
@@ -153,6 +124,7 @@ class Spanner:
 def _operation(proto: Any) -> Operation | None:
     """Reads one operation; None for what makes no backup of a database, such as a copy."""
     from google.cloud.spanner_admin_database_v1 import types
+    from google.rpc import code_pb2
 
     metadata, response = types.CreateBackupMetadata.pb()(), types.Backup.pb()()
     if not proto.metadata.Unpack(metadata):
@@ -169,7 +141,7 @@ def _operation(proto: Any) -> Operation | None:
         cancelled=_time(metadata, "cancel_time"),
         ended=_time(progress, "end_time"),
         done=proto.done,
-        error=proto.error.message if failed else "",
+        error=f"{code_pb2.Code.Name(proto.error.code)}: {proto.error.message}" if failed else "",
         code=proto.error.code if failed else 0,
         made=made,
     )

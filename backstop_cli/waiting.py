@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from backstop_cli.spanner import Operation, Spanner
 
-QUIET_S = 10.0
+QUIET_S = 5.0
 """A sweep acts in one delivery, and tells no end: it is over when it has told something, and then nothing more."""
 
 LOOK_S = 2.0
@@ -34,19 +34,12 @@ class Source(Protocol):
 
 @dataclass
 class Wait:
-    """One command, until its end.
+    """One command, until its end."""
 
-    Attributes:
-        action: What it asks for.
-        message_id: Its message.
-        many: Whether it starts many backups.
-        told: The outcomes so far.
-    """
-
-    action: str
-    message_id: str
-    many: bool = False
-    told: list[Event] = field(default_factory=list)
+    action: str  # What it asks for.
+    message_id: str  # Its message.
+    many: bool = False  # Whether it starts many backups.
+    told: list[Event] = field(default_factory=list)  # The outcomes so far.
     _last_s: float = field(default_factory=time.monotonic)
 
     def take(self, event: Event) -> bool:

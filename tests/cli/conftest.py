@@ -30,7 +30,7 @@ NEVER = None
 PLANS = {
     "quick": Plan(duration=timedelta(seconds=1.5)),
     "slow": Plan(duration=timedelta(hours=1), cancel_duration=timedelta(seconds=1)),
-    "stubborn": Plan(duration=timedelta(seconds=4), cancel_duration=NEVER),
+    "stubborn": Plan(duration=timedelta(seconds=3), cancel_duration=NEVER),
     "failing": Plan(duration=timedelta(seconds=1), error=Status(Code.INTERNAL, "The disk is on fire.")),
 }
 """How the backups of a database go, by the first word of its id."""
@@ -41,14 +41,14 @@ _numbers = itertools.count(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps them on one worker: they share a deployment."""
     for item in items:
-        if "/cli/" in str(item.path):
+        if "/cli/" in str(item.path) and "stack" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("cli"))
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """One deployment for all; a chain gives up soon."""
-    with Stack({"BACKSTOP_GIVE_UP_AFTER": "20s"}) as running:
+    with Stack({"BACKSTOP_GIVE_UP_AFTER": "12s"}) as running:
         yield running
 
 
