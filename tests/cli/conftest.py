@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from emulators.stack import PROJECT, Stack
 
 pytest.register_assert_rewrite("tests.cli.terminal")
 
-from tests.cli.terminal import Typed  # noqa: E402 rewritten first
+from tests.cli.terminal import WAIT_S_MAX, Typed  # noqa: E402 rewritten first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +81,14 @@ class Place:
         return database
 
     def write_log(self) -> str:
-        """Writes what the function has printed into a file, and returns its path."""
+        """Writes what the function has printed into a file, once all that it has told is there, and returns its path."""
+        told = {(one.outcome, one.data["trigger"]["message_id"]) for one in self.stack.events()}
+        end_s = time.monotonic() + WAIT_S_MAX
+        while not told <= {
+            (line["outcome"], line["trigger"]["message_id"]) for line in self.stack.function.lines if "outcome" in line
+        }:
+            assert time.monotonic() < end_s, "what was told is not in the log"
+            time.sleep(0.05)
         self.log.write_text("".join(f"{json.dumps(line)}\n" for line in self.stack.function.lines))
         return str(self.log)
 

@@ -22,17 +22,17 @@ GOLDEN = Path(__file__).parent / "golden"
 COMMAND = [sys.executable, "-m", "backstop_cli"]
 WAIT_S_MAX = 60.0
 
-# What differs from run to run, and what stands in its place; all are as long as what they stand for.
+# What differs from run to run, and what stands in its place. So does how far columns stand apart.
 _VARYING = (
     (r"\b20\d\d-\d\d-\d\d([ T])\d\d:\d\d:\d\d", r"2026-01-02\g<1>03:04:05"),
     (r"\b20\d\d-\d\d-\d\d \d\d:\d\d\b", "2026-01-02 03:04"),
     (r"^\d\d:\d\d:\d\d\b", "03:04:05"),
     (r"\b1\d{16}\b", "10000000000000000"),
     (r"_auto_op_\d{19}\b", "_auto_op_1234567890123456789"),
-    (r"\b\ds ago", "1s ago"),
-    (r"\bin \ds", "in 1s"),
-    (r"\bin \d\ds", "in 20s"),
-    (r"\b[ \d]\d%", " 7%"),
+    (r"\b\d+s ago", "1s ago"),
+    (r"\bin \d+s", "in 1s"),
+    (r"\b\d+%", "7%"),
+    (r"(?<=\S)  +", "  "),
 )
 
 
@@ -64,7 +64,7 @@ def is_golden(name: str, text: str) -> bool:
     if os.environ.get("GOLDEN") == "write":
         path.write_text(normal(text))
     assert normal(text) == path.read_text()
-    assert max(map(len, normal(text).splitlines())) <= 80, "wider than a terminal of 80 columns"
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80, "wider than a terminal of 80 columns"
     return True
 
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from backstop_cli.errors import Exit
-from backstop_cli.waiting import QUIET_S
 from tests.cli.terminal import is_golden, normal
 
 if TYPE_CHECKING:
@@ -201,19 +198,18 @@ def test_a_sweep_deletes_what_was_cancelled_and_is_there(cli: Cli, place: Place)
     assert cli("describe", backup, "--format", "json").out.count('"state": null') == 1
 
 
-def test_a_sweep_that_finds_nothing_is_over_at_once(cli: Cli, place: Place) -> None:
+def test_a_sweep_that_finds_nothing_is_over_at_once(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it tells then is its last word."""
-    begun_s = time.monotonic()
+    monkeypatch.setattr("backstop_cli.waiting.QUIET_S", 1e6)
     typed = cli("sweep", place.instance, "--cancel-after", "6h", "--wait")
 
     assert (typed.code, "NOTHING_TO_CANCEL" in typed.out) == (Exit.AS_WISHED, True)
-    assert time.monotonic() - begun_s < QUIET_S
 
 
 def test_a_results_topic_that_is_not_there_is_done_without(cli: Cli, place: Place) -> None:
     """The command says so, and reads Spanner."""
     place.database("quick")
-    typed = cli("start", "quick", "--wait", "--results-topic", "nowhere", "--timeout", "20s")
+    typed = cli("start", "quick", "--wait", "--results-topic", "nowhere", "--timeout", "60s")
 
     assert typed.code == Exit.AS_WISHED
     assert typed.err.startswith("Outcomes can't be received")
@@ -226,11 +222,11 @@ def test_without_a_results_topic_the_end_is_read_in_spanner(
     monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "")
     place.database("quick")
 
-    assert cli("start", "quick", "--wait", "--timeout", "20s").code == Exit.AS_WISHED
+    assert cli("start", "quick", "--wait", "--timeout", "60s").code == Exit.AS_WISHED
     begin(cli, place, "slow", "unwanted")
-    assert "CANCELLED" in cli("cancel", "slow", "--yes", "--wait", "--timeout", "20s").out
+    assert "CANCELLED" in cli("cancel", "slow", "--yes", "--wait", "--timeout", "60s").out
     begin(cli, place, "stubborn", "late")
-    typed = cli("cancel", "late", "--yes", "--wait", "--timeout", "20s", "--detailed-exitcode")
+    typed = cli("cancel", "late", "--yes", "--wait", "--timeout", "60s", "--detailed-exitcode")
     assert (typed.code, "COMPLETED_THEN_DELETED" in typed.out) == (Exit.DELETED, True)
 
 
@@ -247,12 +243,10 @@ def test_without_a_results_topic_the_end_of_many_is_not_promised(
     assert len(place.commands()) == 1
 
 
-def test_a_cancel_without_the_question_reaches_spanner_within_two_seconds(cli: Cli, place: Place) -> None:
-    """From pressing Enter on; on an idle machine it is a tenth of that."""
-    begin(cli, place, "slow", "urgent")
-    pressed = datetime.now(UTC)
-    cli("cancel", f"{place.instance}/backups/urgent", "--yes", "--wait", "--timeout", "20s")
+def test_a_cancel_by_its_full_name_asks_nobody_first(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--yes` it is published at once: nothing else stands between Enter and Spanner, not even Spanner."""
+    backup = begin(cli, place, "slow", "urgent")
+    monkeypatch.setenv("SPANNER_EMULATOR_HOST", "127.0.0.1:1")
+    typed = cli("cancel", backup, "--yes", "--wait", "--timeout", "60s", "--detailed-exitcode")
 
-    history = place.stack.spanner.history()
-    received = next(one.at for one in history if one.cause == "CancelOperation" and "urgent" in one.resource)
-    assert (received - pressed).total_seconds() < 2
+    assert typed.code == Exit.CANCELLED

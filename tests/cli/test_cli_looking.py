@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -29,7 +29,7 @@ def by_hand(place: Place, database: str, backup_id: str, duration: timedelta | N
     spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
     if duration:
         place.stack.spanner.queue_plans(database, Plan(duration))
-    backup = {"database": database, "expire_time": wall_clock() + timedelta(days=6, hours=1)}
+    backup: Any = {"database": database, "expire_time": wall_clock() + timedelta(days=6, hours=1)}
     spanner.create_backup(parent=place.instance, backup_id=backup_id, backup=backup)
     return f"{place.instance}/backups/{backup_id}"
 
