@@ -54,11 +54,11 @@ def _check(session: Session, what: str, check: Callable[[Session], str]) -> dict
     try:
         return {"what": what, "ok": True, "detail": check(session)}
     except CliError as error:
-        detail = error.message.partition("\n")[0]
+        detail = " ".join(error.message.split())
     except GoogleAPICallError as error:
         detail = f"{type(error).__name__}: {error.message}"
     except GoogleAuthError as error:
-        detail = f"{error}. Log in with: gcloud auth application-default login"
+        detail = f"{str(error).rstrip('.')}. Log in with: gcloud auth application-default login."
     return {"what": what, "ok": False, "detail": f"{detail} Needed for: {NEEDED_FOR[what]}."}
 
 

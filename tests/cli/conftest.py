@@ -81,7 +81,7 @@ class Place:
         return database
 
     def write_log(self) -> str:
-        """Writes what the function has printed into a file, once all that it has told is there, and returns its path."""
+        """Writes what the function has printed into a file, once all that was told is there; returns its path."""
         told = {(one.outcome, one.data["trigger"]["message_id"]) for one in self.stack.events()}
         end_s = time.monotonic() + WAIT_S_MAX
         while not told <= {
