@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,12 +15,8 @@ from backstop_cli.errors import CliError, Exit
 from backstop_cli.naming import Target, short
 from backstop_cli.publishing import Request, Waiting, run, waitable
 from backstop_cli.session import DURATION, Session, common, complete
+from backstop_cli.spanner import Operation
 from backstop_cli.waiting import begun_since
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from backstop_cli.spanner import Operation
 
 GRACE = timedelta(minutes=10)
 """So long after its end a backup is still deleted by a cancel that names it."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import click
 
 from backstop_cli import acting, auditing, configuring, emulating, looking, watching
 from backstop_cli.errors import CliError, Exit, did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Commands(click.Group):

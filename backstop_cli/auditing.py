@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,11 +12,7 @@ from backstop_cli import output
 from backstop_cli.looking import strays
 from backstop_cli.naming import short
 from backstop_cli.session import Session, common
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from backstop_cli.spanner import Backup, Operation
+from backstop_cli.spanner import Backup, Operation
 
 LATELY = timedelta(days=7)
 """As far back as Spanner lists operations."""

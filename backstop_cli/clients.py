@@ -9,10 +9,8 @@ import importlib
 import os
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import Any
 
 CALL_S_MAX = 20.0
 """One call with its repetitions. An admin call takes a second at most, and a person waits for it."""

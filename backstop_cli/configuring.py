@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -11,9 +12,6 @@ from backstop_cli.clients import call, client
 from backstop_cli.errors import CliError, Exit
 from backstop_cli.session import Session, common
 from backstop_cli.settings import VARIABLES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NEEDED_FOR = {
     "commands topic": "start, cancel, follow, sweep",

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import difflib
 import enum
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 import click
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 
 class Exit(enum.IntEnum):

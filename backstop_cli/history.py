@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backstop_cli.clients import call
 from backstop_cli.errors import CliError, Exit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 ENTRIES_MAX = 1000
 """More than a chain of three days can write about one backup."""

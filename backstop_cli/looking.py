@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from backstop_cli import history, output
 from backstop_cli.acting import attempts
 from backstop_cli.errors import CliError
+from backstop_cli.followups import FollowUp
 from backstop_cli.naming import Target, instance_of, short, shortened
 from backstop_cli.session import Session, common, complete
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from backstop_cli.followups import FollowUp
-    from backstop_cli.spanner import Backup, Operation
+from backstop_cli.spanner import Backup, Operation
 
 FEW = 5
 """A second's worth of Spanner's quota."""

@@ -9,12 +9,10 @@ import secrets
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from types import TracebackType
+from typing import Any, Self
 
 from backstop_cli.clients import call, client
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 PULL_S_MAX = 30.0
 """Of one pull; longer than Pub/Sub lets one wait for a message."""

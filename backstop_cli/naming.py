@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from backstop.names import BackupName, DatabaseName, Name, OperationName
 from backstop_cli.errors import CliError, did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from backstop_cli.settings import Settings
-    from backstop_cli.spanner import Spanner
+from backstop_cli.settings import Settings
+from backstop_cli.spanner import Spanner
 
 KINDS: dict[str, type[Name]] = {"database": DatabaseName, "backup": BackupName, "operation": OperationName}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,19 +16,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from backstop.durations import Duration
 from backstop_cli import naming, output
 from backstop_cli.errors import CliError, Exit
-from backstop_cli.messages import Subscription, publish
+from backstop_cli.messages import Event, Subscription, publish
 from backstop_cli.naming import short
-from backstop_cli.session import DURATION
+from backstop_cli.session import DURATION, F, Session
 from backstop_cli.settings import CLAIM_LENGTH_MAX
-from backstop_cli.waiting import LOOK_S, Reading, Wait, until_over
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from backstop_cli.messages import Event
-    from backstop_cli.session import F, Session
-    from backstop_cli.spanner import Operation
-    from backstop_cli.waiting import Source
+from backstop_cli.spanner import Operation
+from backstop_cli.waiting import LOOK_S, Reading, Source, Wait, until_over
 
 CLOCK_MARGIN = timedelta(seconds=10)
 """Between Google's clock and this machine's."""
@@ -135,6 +129,8 @@ def _reading(session: Session, request: Request, message_id: str, published: dat
 
 
 def _follow(session: Session, request: Request, waiting: Waiting, document: dict[str, Any], source: Source) -> int:
+    from google.api_core.exceptions import GoogleAPICallError
+
     wait = Wait(request.action, str(document["message_id"]), request.many)
     seconds = Duration.parse(waiting.timeout).total_seconds()
     code: int
@@ -144,11 +140,14 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
             code = wait.exit_code(request.wish, detailed=waiting.detailed) if over else Exit.TIMED_OUT
         except KeyboardInterrupt:
             code = Exit.INTERRUPTED
+        except GoogleAPICallError as error:
+            output.err().print(f"The end can't be seen: {error.message}", soft_wrap=True)
+            code = Exit.GOOGLE
     if session.form != "table":
         events = [event.data for event in wait.told]
         last = wait.told[-1].outcome if wait.told else None
         output.emit({**document, "events": events, "outcome": last, "exit_code": int(code)}, session.form)
-    if code in {Exit.TIMED_OUT, Exit.INTERRUPTED}:
+    if code in {Exit.TIMED_OUT, Exit.INTERRUPTED, Exit.GOOGLE}:
         why = f"Waited {waiting.timeout}" if code == Exit.TIMED_OUT else "Stopped waiting"
         output.err().print(
             f"{why}; the {request.action} goes on without this command.\n{how_to_go_on(session, wait)}", soft_wrap=True

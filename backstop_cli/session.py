@@ -5,20 +5,17 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from backstop.durations import Duration
 from backstop_cli import followups, naming
+from backstop_cli.followups import FollowUp
+from backstop_cli.naming import Target
 from backstop_cli.settings import Settings, resolve
 from backstop_cli.spanner import Spanner
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
-    from backstop_cli.followups import FollowUp
-    from backstop_cli.naming import Target
 
 F = TypeVar("F", bound=Callable[..., Any])
 

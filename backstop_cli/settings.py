@@ -6,15 +6,12 @@ import configparser
 import getpass
 import os
 import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from backstop.names import InstanceName, Name, QueueName, TopicName
 from backstop_cli.errors import CliError, did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 VARIABLES: Mapping[str, tuple[str, ...]] = {
     "project": ("BACKSTOP_PROJECT", "GOOGLE_CLOUD_PROJECT"),

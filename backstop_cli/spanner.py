@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backstop_cli.clients import Pace, client
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 PAGE_SIZE = 1000
 """10,000 operations are 10 calls, two seconds of the quota."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime
+from typing import Protocol
 
 from backstop_cli.errors import ON_THE_WAY, Exit, exit_of
 from backstop_cli.messages import Event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from backstop_cli.spanner import Operation, Spanner
+from backstop_cli.spanner import Operation, Spanner
 
 QUIET_S = 5.0
 """A sweep acts in one delivery, and tells no end: it is over when it has told something, and then nothing more."""
@@ -47,6 +44,7 @@ class Wait:
         if event.message_id != self.message_id:
             return False
         self.told.append(event)
+        self.many = self.many or "databases" in event.data  # Whoever began to watch later wasn't told before.
         self._last_s = time.monotonic()
         return True
 
@@ -79,12 +77,17 @@ class Wait:
 
 def until_over(wait: Wait, source: Source, seconds: float, show: Callable[[Event | None], None]) -> bool:
     """Shows what comes until the command is over; False if the time was up first."""
+    from google.api_core import exceptions
+
     end_s = time.monotonic() + seconds
     while not wait.ends():
         left_s = end_s - time.monotonic()
         if left_s <= 0:
             return False
-        event = source.next(min(left_s, 0.5))
+        try:
+            event = source.next(min(left_s, 0.5))
+        except (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.RetryError):
+            continue  # The connection is lost for a while.
         if event is None or wait.take(event):
             show(event)
     return True

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import click
 
 from backstop.durations import Duration
 from backstop_cli import history, naming, output
 from backstop_cli.errors import CliError, Exit
-from backstop_cli.messages import Subscription
+from backstop_cli.messages import Event, Subscription
 from backstop_cli.naming import short
 from backstop_cli.session import DURATION, Session, common, complete
 from backstop_cli.waiting import Wait
-
-if TYPE_CHECKING:
-    from backstop_cli.messages import Event
 
 
 @click.command()

@@ -9,14 +9,17 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from backstop.events import ON_THE_WAY, Outcome
+from google.api_core.exceptions import RetryError, ServiceUnavailable
 from google.cloud import tasks_v2
 
+from backstop.events import ON_THE_WAY, Outcome
 from backstop_cli import errors, followups, output
 from backstop_cli.app import cli
 from backstop_cli.auditing import coverage
 from backstop_cli.errors import MEANINGS, OUTCOMES, Exit
+from backstop_cli.messages import Event
 from backstop_cli.spanner import Backup
+from backstop_cli.waiting import Wait, until_over
 from tests.cli.terminal import ROOT
 from tools import release_archive
 
@@ -98,6 +101,32 @@ def backup(created: datetime, *schedules: str) -> Backup:
     """A complete one."""
     database, expires = "projects/p/instances/i/databases/d", NOW + timedelta(hours=20)
     return Backup("b", database, "READY", created, None, expires, 0, 0, 0, schedules, (), "")
+
+
+class Broken:
+    """A source of outcomes whose connection is lost at first."""
+
+    def __init__(self) -> None:
+        self.left: list[Event | Exception] = [
+            ServiceUnavailable("lost"),  # type: ignore[no-untyped-call]
+            RetryError("lost", None),  # type: ignore[no-untyped-call]
+            Event("1", "", {"outcome": "COMPLETED", "trigger": {"message_id": "7"}}),
+        ]
+
+    def next(self, seconds: float) -> Event | None:
+        """The next of them."""
+        del seconds
+        if isinstance(one := self.left.pop(0), Exception):
+            raise one
+        return one
+
+
+def test_waiting_outlives_a_connection_that_is_lost() -> None:
+    """However the end is looked for."""
+    wait = Wait("start", "7")
+
+    assert until_over(wait, Broken(), 60, lambda _: None)
+    assert wait.exit_code("start", detailed=False) == Exit.AS_WISHED
 
 
 @pytest.mark.parametrize(("days", "double"), [(0, False), (1, False), (2, True), (6, True)])
