@@ -16,6 +16,8 @@ from backstop_cli.clients import call, client
 PAGE_SIZE = 1000
 """As large as Cloud Tasks makes them."""
 
+_TARGETS = ("operation", "backup", "database", "instance")
+
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
@@ -23,6 +25,7 @@ class FollowUp:
 
     kind: str  # `poll` (once `look`) an operation, or carry a command out again or further.
     operation: str  # What it polls; empty for the other kinds.
+    about: str  # What it is about: the operation, or the command's target.
     due: datetime | None  # When it will come.
     gives_up: datetime | None  # When the chain ends.
     intent: str  # KEEP or CANCEL.
@@ -56,6 +59,7 @@ def read(task: Any) -> FollowUp | None:
         return FollowUp(
             kind="poll" if document["kind"] == "look" else document["kind"],
             operation=document.get("operation", ""),
+            about=str(next((name for key in _TARGETS if (name := {**command, **document}.get(key))), "")),
             due=due.replace(tzinfo=UTC) if due and not due.tzinfo else due,
             gives_up=datetime.fromisoformat(given) if (given := document.get("give_up_at")) else None,
             intent=document.get("intent", ""),

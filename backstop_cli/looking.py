@@ -71,13 +71,16 @@ def state_of_things(
         mine = [follow_up for follow_up in waiting or () if follow_up.operation == one.name]
         fresh = one.started is not None and now - one.started < FRESH
         running.append({**_operation_document(one), **follower_document(mine), "fresh": fresh})
-    others = [one for one in waiting or () if not one.operation]
+    others = [one for one in waiting or () if not one.operation and instance_of(one.about) == instance]
     return {
         "instance": instance,
         "running": running,
         "unfollowed": None if waiting is None else [one["backup"] for one in running if not one["followers"]],
         "waiting": [
-            {name: getattr(one, name) for name in ("kind", "action", "due", "message_id", "requested_by", "reason")}
+            {
+                name: getattr(one, name)
+                for name in ("kind", "action", "about", "due", "message_id", "requested_by", "reason")
+            }
             for one in others
         ],
         "strays": strays(operations, backups),
@@ -155,7 +158,8 @@ def _print_status(document: dict[str, Any], now: datetime) -> None:
             )
     for one in document["waiting"]:
         what = "A start of many" if one["kind"] == "fan-out" else f"A {one['action']} that could not be carried out yet"
-        console.print(f"{what} waits, and goes on {output.ago(one['due'], now)}.")
+        due = output.ago(one["due"], now)
+        console.print(f"{what} waits, and goes on {due}: {shortened(one['about'])}", soft_wrap=True)
     for one in document["strays"]:
         since, frees = output.ago(one["completed"], now), output.size(one["freeable_bytes"])
         console.print(

@@ -294,14 +294,7 @@ RPCS = {
             "subscription",
             _update_subscription,
         ),
-        Rpc(
-            _SUBSCRIBER,
-            "ModifyPushConfig",
-            types.ModifyPushConfigRequest,
-            None,
-            "subscription",
-            _modify_push_config,
-        ),
+        Rpc(_SUBSCRIBER, "ModifyPushConfig", types.ModifyPushConfigRequest, None, "subscription", _modify_push_config),
         Rpc(
             _SUBSCRIBER,
             "DeleteSubscription",
@@ -312,12 +305,7 @@ RPCS = {
         ),
         Rpc(_SUBSCRIBER, "Acknowledge", types.AcknowledgeRequest, None, "subscription", _acknowledge),
         Rpc(
-            _SUBSCRIBER,
-            "ModifyAckDeadline",
-            types.ModifyAckDeadlineRequest,
-            None,
-            "subscription",
-            _modify_ack_deadline,
+            _SUBSCRIBER, "ModifyAckDeadline", types.ModifyAckDeadlineRequest, None, "subscription", _modify_ack_deadline
         ),
         Rpc(_SUBSCRIBER, "Pull", types.PullRequest, types.PullResponse, "subscription", Service.pull),
     )

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 SERVICE = "google.cloud.tasks.v2.CloudTasks"
 
-_STATES = {
-    model.QueueState.RUNNING: types.Queue.State.RUNNING,
-    model.QueueState.PAUSED: types.Queue.State.PAUSED,
-}
+_STATES = {model.QueueState.RUNNING: types.Queue.State.RUNNING, model.QueueState.PAUSED: types.Queue.State.PAUSED}
 
 UNSUPPORTED_QUEUE_FIELDS = ("app_engine_routing_override", "http_target", "stackdriver_logging_config")
 

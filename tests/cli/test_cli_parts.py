@@ -48,11 +48,11 @@ def test_a_follow_up_of_either_version_is_read(kind: str) -> None:
 
 def test_a_command_that_waits_says_on_whose_behalf() -> None:
     """Its claims are the command's own where the trigger has none."""
-    command = {"action": "cancel", "requested_by": "anna", "reason": "full"}
+    command = {"action": "cancel", "backup": "b", "requested_by": "anna", "reason": "full"}
     found = followups.read(task({"kind": "retry", "trigger": TRIGGER, "step": 1, "command": command}))
 
     assert found is not None
-    assert (found.action, found.requested_by, found.reason, found.operation) == ("cancel", "anna", "full", "")
+    assert (found.action, found.requested_by, found.reason, found.about) == ("cancel", "anna", "full", "b")
 
 
 @pytest.mark.parametrize("document", [[], {}, {"kind": "poll"}, {"kind": "poll", "trigger": 1, "step": 1}])

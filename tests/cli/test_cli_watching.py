@@ -195,9 +195,7 @@ def logging() -> Iterator[tuple[LoggingServiceV2Client, queue.Queue[str]]]:
     server.stop(None).wait()
 
 
-def test_why_reads_cloud_logging_page_by_page(
-    logging: tuple[LoggingServiceV2Client, queue.Queue[str]],
-) -> None:
+def test_why_reads_cloud_logging_page_by_page(logging: tuple[LoggingServiceV2Client, queue.Queue[str]]) -> None:
     """With Google's own client, for what names the backup or an operation that makes it."""
     client, filters = logging
     backup = "projects/p/instances/i/backups/b"

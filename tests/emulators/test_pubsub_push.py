@@ -14,10 +14,7 @@ import grpc
 import pytest
 from google.pubsub_v1 import types
 
-from emulators.pubsub.model import (
-    DeadLetterPolicy,
-    RetryPolicy,
-)
+from emulators.pubsub.model import DeadLetterPolicy, RetryPolicy
 from emulators.pubsub.server import PubSubEmulator
 from emulators.pubsub.state import PUSH_CONCURRENCY
 from tests.emulators.pubsub_world import DEAD, PULL, PUSH, SOON_S, TOPIC, receiving
