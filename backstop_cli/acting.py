@@ -61,7 +61,8 @@ def start(
         if databases:
             raise CliError(f"--databases goes without a DATABASE; found both {database!r} and {databases[0]!r}.")
         target = session.resolve(database, "database")
-        find = partial(begun_since, session.spanner, target.name, target.instance)
+        named = f"{target.instance}/backups/{more['backup_id'] or ''}"
+        find = partial(begun_since, session.spanner, target.name, named)
         return run(session, Request({**fields, "database": target.name}, "start", target.id, find), waiting)
     if not databases and not session.instance_flag:
         hint = "Type its name, or --instance I for all of an instance's, or --databases 'orders*' for some of them."

@@ -76,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def google_said(error: Exception) -> str:
     """What an error of Google's clients says, and what helps against it."""
+    error = (
+        getattr(error, "cause", None) or error
+    )  # What was repeated until the time was up says more than that it was.
     text = str(getattr(error, "message", "") or error)
     name = type(error).__name__
     hints = {
@@ -84,6 +87,5 @@ def google_said(error: Exception) -> str:
         "PermissionDenied": "`backstop config` shows which permissions are missing.",
         "NotFound": "`backstop config` shows which names are in force, and where each came from.",
         "ServiceUnavailable": "Is the network there? Emulators are looked for where *_EMULATOR_HOST says.",
-        "RetryError": "Is the network there? Emulators are looked for where *_EMULATOR_HOST says.",
     }
     return "\n".join(filter(None, (f"{name}: {text}", hints.get(name))))

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-CALL_S_MAX = 20.0
+CALL_S_MAX = 10.0
 """One call with its repetitions. An admin call takes a second at most, and a person waits for it."""
 
 CALLS_PER_S_MAX = 5

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from backstop_cli.errors import ON_THE_WAY, Exit, exit_of
 from backstop_cli.messages import Event
+from backstop_cli.naming import instance_of
 from backstop_cli.spanner import Operation, Spanner
 
 QUIET_S = 5.0
@@ -139,11 +140,14 @@ class Reading:
         return Event(f"{self._message_id} {outcome}", "", data)
 
 
-def begun_since(spanner: Spanner, database: str, instance: str, since: datetime) -> Callable[[], Operation | None]:
-    """How to find the backup of a database that began after a time."""
+def begun_since(spanner: Spanner, database: str, backup: str, since: datetime) -> Callable[[], Operation | None]:
+    """How to find the operation that began after a time, of a database's backup whose full name begins with a text."""
+    instance = instance_of(database)
 
     def find() -> Operation | None:
-        found = [one for one in spanner.operations(instance) if one.database == database]
+        found = [
+            one for one in spanner.operations(instance) if one.database == database and one.backup.startswith(backup)
+        ]
         return next((one for one in found if one.started and one.started >= since), None)
 
     return find

@@ -31,7 +31,7 @@ NEVER = None
 PLANS = {
     "quick": Plan(duration=timedelta(seconds=1.5)),
     "slow": Plan(duration=timedelta(hours=1), cancel_duration=timedelta(seconds=1)),
-    "stubborn": Plan(duration=timedelta(seconds=3), cancel_duration=NEVER),
+    "stubborn": Plan(duration=timedelta(seconds=4), cancel_duration=NEVER),
     "failing": Plan(duration=timedelta(seconds=1), error=Status(Code.INTERNAL, "The disk is on fire.")),
 }
 """How the backups of a database go, by the first word of its id."""
