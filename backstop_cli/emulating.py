@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import tempfile
 import threading
 import time
@@ -37,6 +38,8 @@ def emulate(databases: tuple[str, ...], backup_takes: str, cancel_takes: str, di
     except ImportError as error:
         hint = "In a checkout, type: python -m backstop_cli emulate"
         raise CliError("The emulators are in the repository, and not in the package.", hint) from error
+    for number in (signal.SIGINT, signal.SIGTERM):  # A shell lets what it starts in the background ignore Ctrl-C.
+        signal.signal(number, signal.default_int_handler)
     folder = directory or Path(tempfile.mkdtemp(prefix="backstop-"))
     folder.mkdir(parents=True, exist_ok=True)
     instance = f"{PROJECT}/instances/prod"
