@@ -56,7 +56,7 @@ format: .venv/installed
 
 lock: .venv/installed
 	$(UV) --output-file requirements.txt
-	$(UV) --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(UV) --group dev --extra cli --constraint requirements.txt --output-file requirements-dev.txt
 
 clean:
 	rm -rf .venv
