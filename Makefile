@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --no-strip-extras
 
-.PHONY: demo test test-busy check lint coverage simulate soak mutate bench diagram format lock clean
+.PHONY: demo picture test test-busy check lint coverage simulate soak mutate bench diagram format lock clean
 
 .venv/installed: requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Backstop needs Python 3.11 or later, and this is " + sys.version.split()[0] + "; try make PYTHON=python3.13")'
@@ -13,7 +13,10 @@ UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --g
 	@touch $@
 
 demo: .venv/installed
-	@$(BIN)/python -m emulators.demo --svg docs/demo.svg
+	@$(BIN)/python -m emulators.demo
+
+picture: .venv/installed
+	$(BIN)/python -m emulators.demo --svg docs/demo.svg
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -53,7 +56,7 @@ format: .venv/installed
 
 lock: .venv/installed
 	$(UV) --output-file requirements.txt
-	$(UV) --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(UV) --group dev --extra cli --constraint requirements.txt --output-file requirements-dev.txt
 
 clean:
 	rm -rf .venv

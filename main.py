@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import functions_framework
 
-from backstop.deliver import receive
+from backstop.dispatch import receive
 from backstop.gcp import logs, settings
 from backstop.gcp.calls import Budget
-from backstop.gcp.pubsub import PubSubResults
+from backstop.gcp.pubsub import PubSubEvents
 from backstop.gcp.spanner import SpannerBackups
 from backstop.gcp.tasks import TasksQueue
-from backstop.messages import trace_name
 from backstop.ports import Ports
+from backstop.wire import trace_name
 
 if TYPE_CHECKING:
     import flask
@@ -64,10 +64,7 @@ def _ports(trace: str) -> Ports:
     return Ports(
         spanner=SpannerBackups(budget),
         queue=TasksQueue(
-            ENVIRONMENT.tasks_queue,
-            ENVIRONMENT.handlers.follow_ups_topic,
-            ENVIRONMENT.tasks_service_account,
-            budget,
+            ENVIRONMENT.tasks_queue, ENVIRONMENT.handlers.follow_ups_topic, ENVIRONMENT.tasks_service_account, budget
         ),
-        results=PubSubResults(ENVIRONMENT.results_topic, trace, budget),
+        events=PubSubEvents(ENVIRONMENT.results_topic, trace, budget),
     )

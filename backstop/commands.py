@@ -12,8 +12,7 @@ from backstop.durations import Duration, check_time, duration_text
 from backstop.errors import BadMessageError
 from backstop.names import BackupId, BackupName, DatabaseName, InstanceName, OperationName
 
-RETENTION_MIN = timedelta(hours=6)
-RETENTION_MAX = timedelta(days=366)
+RETENTION_MIN, RETENTION_MAX = timedelta(hours=6), timedelta(days=366)
 """Spanner's own window for a backup's expiry, from the time it processes the request.
 
 https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented)
@@ -25,23 +24,28 @@ OPERATION_KEPT = timedelta(days=7)
 https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list (documented)
 """
 
-START_WITHIN_MIN = timedelta(seconds=1)
-START_WITHIN_MAX = timedelta(days=31)
+START_WITHIN_MIN, START_WITHIN_MAX = timedelta(seconds=1), timedelta(days=31)
 """Pub/Sub keeps no message longer than 31 days, so a longer limit would say nothing.
 
 https://cloud.google.com/pubsub/docs/subscription-properties (documented)
 """
 
-PATTERN_COUNT_MAX = 100
-PATTERN_LENGTH_MAX = 60
+PATTERN_COUNT_MAX, PATTERN_LENGTH_MAX = 100, 60
 """An instance holds at most 100 databases by default and their ids have at most 30 characters.
 
 https://cloud.google.com/spanner/quotas (documented)
 """
 
+CLAIM_LENGTH_MAX = 200
+"""Of `requested_by` and `reason`, in characters: a name, a ticket, one sentence."""
+
+
+TARGETS = ("operation", "backup", "database", "instance")
+"""The fields that name what a command is about."""
+
 
 class IfCreated(enum.StrEnum):
-    """What becomes of a backup that completed although it was to be stopped."""
+    """What to do with a backup that finishes before the cancel takes effect."""
 
     DELETE = "delete"
     KEEP = "keep"
@@ -56,63 +60,54 @@ class EncryptionType(enum.StrEnum):
 
 
 class Encryption(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How the backup is to be encrypted.
-
-    Attributes:
-        type: Whose keys.
-        kms_key_names: Full key names, one per region of the instance; for customer-managed keys only.
-    """
+    """Whose keys encrypt the backup."""
 
     type: EncryptionType
-    kms_key_names: tuple[str, ...] = ()
+    kms_key_names: tuple[str, ...] = ()  # In full, one for each region of the instance.
 
     def __post_init__(self) -> None:
         """Checks that keys are named exactly where they are used."""
         if (self.type is EncryptionType.CUSTOMER_MANAGED_ENCRYPTION) != bool(self.kms_key_names):
-            raise BadMessageError(
-                "encryption.kms_key_names",
-                list(self.kms_key_names),
-                "must name keys for CUSTOMER_MANAGED_ENCRYPTION, and must be absent otherwise",
-            )
+            reason = "must name keys for CUSTOMER_MANAGED_ENCRYPTION, and must be absent otherwise"
+            raise BadMessageError("encryption.kms_key_names", list(self.kms_key_names), reason)
 
 
-class Start(
-    Struct,
-    tag="start",
-    tag_field="action",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
-    """Start a backup of one database, or one of each database of an instance.
+Claim = Annotated[str, Meta(max_length=CLAIM_LENGTH_MAX)]
 
-    Attributes:
-        database: The one database; None when `instance` is given.
-        instance: The instance whose databases are meant; None when `database` is given.
-        databases: Shell-style patterns for the ids of the instance's databases. Left out it means all; an empty list is
-            refused, as a program that found none to name would start every one.
-        backup_id: The backup's id; None derives one from the message.
-        retention: How long the backup is kept, 6 h to 366 d; None takes the setting.
-        version_time: The moment whose data the backup holds; None means the time of the request.
-        encryption: None means as the database is.
-        cancel_after: Stop the backup if it still runs this long after its start, 0 s to 7 d; None never does.
-        if_created: What becomes of it if that stop comes too late.
-        start_within: Refuse to start later than this after the message was published; None has no limit.
-        dry_run: Say what would be done, and do nothing.
-    """
 
-    database: DatabaseName | None = None
-    instance: InstanceName | None = None
+class _Command(Struct, tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What every command may say."""
+
+    dry_run: bool = False  # Say what would be done, and do nothing.
+    requested_by: Claim = ""  # Who asks. Nothing checks it.
+    reason: Claim = ""  # Why. Nothing checks it.
+
+    @property
+    def action(self) -> str:
+        """The command's name, such as `start`."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def target(self) -> str:
+        """The full name of what the command is about."""
+        return next(str(name) for field in TARGETS if (name := getattr(self, field, None)) is not None)
+
+
+class Start(_Command, frozen=True, kw_only=True, tag="start"):
+    """Start a backup of one database, or one of each database of an instance."""
+
+    database: DatabaseName | None = None  # Either this
+    instance: InstanceName | None = None  # or this is given.
+    # Shell-style patterns for the ids of the instance's databases. Left out it means all; an empty list is refused, as
+    # a program that found none to name would start every one.
     databases: Annotated[tuple[str, ...], Meta(min_length=1)] = ()
-    backup_id: BackupId | None = None
-    retention: Duration | None = None
-    version_time: Annotated[datetime, Meta(tz=True)] | None = None
-    encryption: Encryption | None = None
-    cancel_after: Duration | None = None
-    if_created: IfCreated = IfCreated.DELETE
-    start_within: Duration | None = None
-    dry_run: bool = False
+    backup_id: BackupId | None = None  # None: derived from the message.
+    retention: Duration | None = None  # How long the backup is kept; None: as the setting says.
+    version_time: Annotated[datetime, Meta(tz=True)] | None = None  # Whose data it holds; None: that of the request.
+    encryption: Encryption | None = None  # None: as the database is.
+    cancel_after: Duration | None = None  # Stop it if it still runs this long after its start; None: never.
+    if_created: IfCreated = IfCreated.DELETE  # What to do if it finishes before that stop takes effect.
+    start_within: Duration | None = None  # Don't start if more than this has passed since publishing.
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
@@ -133,101 +128,42 @@ class Start(
                 raise BadMessageError("databases", pattern, f"must have 1 to {PATTERN_LENGTH_MAX} characters")
 
 
-class Cancel(
-    Struct,
-    tag="cancel",
-    tag_field="action",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
-    """Stop a backup that is being made; delete it if it completes all the same.
-
-    Exactly one of operation, backup and database is given.
-
-    Attributes:
-        operation: The one attempt.
-        backup: The attempt that makes the backup of this name.
-        database: The attempt that backs this database up.
-        if_created: What becomes of the backup if the stop comes too late.
-        include_scheduled: Also stop, and delete, what a native backup schedule made.
-        dry_run: Say what would be done, and do nothing.
-    """
+class _OfOneAttempt(_Command, frozen=True, kw_only=True):
+    """Exactly one of the first three is given: the attempt itself, or what it makes, or what it backs up."""
 
     operation: OperationName | None = None
     backup: BackupName | None = None
     database: DatabaseName | None = None
-    if_created: IfCreated = IfCreated.DELETE
-    include_scheduled: bool = False
-    dry_run: bool = False
+    if_created: IfCreated = IfCreated.DELETE  # What to do if the backup finishes before the cancel takes effect.
+    include_scheduled: bool = False  # Also stop, and delete, what a native backup schedule made.
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
         _exactly_one(self, "operation", "backup", "database")
 
 
-class Follow(
-    Struct,
-    tag="follow",
-    tag_field="action",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
-    """Report the end of an operation that somebody else started.
+class Cancel(_OfOneAttempt, frozen=True, kw_only=True, tag="cancel"):
+    """Stop a backup that is being made; delete it if it finishes before the cancel takes effect."""
 
-    Exactly one of operation, backup and database is given.
 
-    Attributes:
-        operation: The one attempt.
-        backup: The attempt that makes the backup of this name.
-        database: The attempt that backs this database up.
-        cancel_after: Stop it if it still runs this long after its start, 0 s to 7 d; None only watches.
-        if_created: What becomes of it if that stop comes too late.
-        include_scheduled: Also stop, and delete, what a native backup schedule made.
-        dry_run: Say what would be done, and do nothing.
-    """
+class Follow(_OfOneAttempt, frozen=True, kw_only=True, tag="follow"):
+    """Publish the end of an operation that somebody else started."""
 
-    operation: OperationName | None = None
-    backup: BackupName | None = None
-    database: DatabaseName | None = None
-    cancel_after: Duration | None = None
-    if_created: IfCreated = IfCreated.DELETE
-    include_scheduled: bool = False
-    dry_run: bool = False
+    cancel_after: Duration | None = None  # Stop it if it still runs this long after its start; None: only watch.
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
-        _exactly_one(self, "operation", "backup", "database")
+        super().__post_init__()
         _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
 
 
-class Sweep(
-    Struct,
-    tag="sweep",
-    tag_field="action",
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-):
-    """Look after everything in an instance that slipped through.
-
-    Attributes:
-        instance: Where to look, at the operations of the last 7 days.
-        cancel_after: Stop what has run longer than this, 0 s to 7 d; None stops nothing.
-        if_created: What becomes of a backup that completed although it was cancelled.
-        include_scheduled: Also stop, and delete, what native backup schedules made.
-        dry_run: Say what would be done, and do nothing.
-    """
+class Sweep(_Command, frozen=True, kw_only=True, tag="sweep"):
+    """Look after everything in an instance that slipped through, among the operations of the last 7 days."""
 
     instance: InstanceName
-    cancel_after: Duration | None = None
-    if_created: IfCreated = IfCreated.KEEP
-    include_scheduled: bool = False
-    dry_run: bool = False
+    cancel_after: Duration | None = None  # Stop what has run longer than this; None: nothing.
+    if_created: IfCreated = IfCreated.KEEP  # What to do with a backup that completed although it was cancelled.
+    include_scheduled: bool = False  # Also stop, and delete, what native backup schedules made.
 
     def __post_init__(self) -> None:
         """Checks what the fields' types can't say."""
@@ -237,7 +173,7 @@ class Sweep(
 Command = Start | Cancel | Follow | Sweep
 
 
-def _exactly_one(command: Start | Cancel | Follow, *fields: str) -> None:
+def _exactly_one(command: _Command, *fields: str) -> None:
     given = [field for field in fields if getattr(command, field) is not None]
     if len(given) != 1:
         found = ", ".join(given) or "none of them"

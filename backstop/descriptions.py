@@ -7,15 +7,13 @@ taken for one another by that: one is deleted before the next is created, and th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from backstop.errors import UnhandledOperationError
 from backstop.names import BackupName, DatabaseName, Name, OperationName
-from backstop.ports import Backup, Listing, Operation, OperationError, Unhandled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
 
 TIME_MIN, TIME_MAX = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 """No backup has a time outside of these, and a sum with one could be more than Python can hold."""
@@ -55,7 +53,7 @@ def read_operation(
             end_time=_time_or_none(made.progress, "end_time"),
             percent=made.progress.progress_percent,
             cancel_time=_time_or_none(made, "cancel_time"),
-            error=OperationError(failed, described.error.message) if failed else None,
+            error=Failure(failed, described.error.message) if failed else None,
             response=backup,
             unexplained=described.done and not failed and backup is None,
         )

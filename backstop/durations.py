@@ -21,16 +21,13 @@ class Duration(timedelta):
 
     @classmethod
     def parse(cls, text: str) -> Duration:
-        """Reads the form above: one or more numbers with their units, the largest unit first.
-
-        Raises:
-            ValueError: The text has another form; whoever wrote it should correct it.
-        """
+        """Reads one or more numbers with their units, the largest unit first; a ValueError says what is right."""
         match = _TEXT.fullmatch(text)
         if not text or match is None:
             raise ValueError("must be a duration such as 45s, 30m, 6h, 14d or 1h30m")
-        seconds = (int(number or 0) * unit for number, (_, unit) in zip(match.groups(), _UNITS, strict=True))
-        return cls(seconds=sum(seconds))
+        return cls(
+            seconds=sum(int(number or 0) * unit for number, (_, unit) in zip(match.groups(), _UNITS, strict=True))
+        )
 
     def __str__(self) -> str:
         """The shortest text that `parse` reads back to the same duration."""
@@ -39,21 +36,15 @@ class Duration(timedelta):
 
 def duration_text(duration: timedelta) -> str:
     """Writes a duration the way `Duration.parse` reads it; parts of a second are dropped."""
-    left = duration // timedelta(seconds=1)
-    parts = []
+    left, text = duration // timedelta(seconds=1), ""
     for unit, size in _UNITS:
         count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
 
 
 def check_time(field: str, value: datetime) -> None:
-    """Refuses a time that nothing may be compared with or added to.
-
-    Raises:
-        BadMessageError: It has no zone, or lies outside the years above.
-    """
+    """Refuses a time without a zone, or outside the years above: nothing may be compared with it or added to it."""
     if value.tzinfo is None or not TIME_MIN <= value < TIME_MAX:
         reason = f"must be a time with its zone, in the years {TIME_MIN.year} to {TIME_MAX.year - 1}"
         raise BadMessageError(field, value.isoformat(), reason)

@@ -2,10 +2,10 @@
 
 | error | who should act | what happens to the message |
 |---|---|---|
-| `BadMessageError` | whoever published it | acknowledged, reported as `REJECTED` |
-| `RefusedError` | whoever published it, or whoever grants roles | a command is `REJECTED`; a follow-up is put back |
-| `QuotaError` | nobody: it passes | put back, due later |
-| `TransientError` | nobody: it passes | refused (503), so that Pub/Sub brings it again |
+| `BadMessageError` | whoever published it | acknowledged, published as `REJECTED` |
+| `RefusedError` | who published it, or who grants roles | a command is `REJECTED`; a follow-up is retried later |
+| `QuotaError` | nobody: it passes | retried later, through the queue |
+| `TransientError` | nobody: it passes | answered 503, so that Pub/Sub delivers it again |
 
 Anything else is a bug of ours: it ends in a 500 and a stack trace.
 """
@@ -13,30 +13,32 @@ Anything else is a bug of ours: it ends in a 500 and a stack trace.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
-if TYPE_CHECKING:
-    from datetime import timedelta
+from backstop.operations import Failure, Unhandled
 
-    from backstop.ports import Unhandled
+VALUE_BYTES_MAX = 200
+"""A value is quoted to be recognised, not to be copied: events have their own limit of size."""
+
+TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
+"""Codes after which nobody knows whether the call had its effect, or which the service means to pass.
+
+https://cloud.google.com/apis/design/errors (documented)
+"""
 
 
 class BadMessageError(Exception):
     """A message that can't be understood; no retry can help.
 
-    Attributes:
+    Args:
         field: Where in the message, as a path such as `encryption.type`; `data` for the message as a whole.
-        value: What was found there, as JSON and shortened; `null` is nothing.
+        value: What was found there; None if nothing.
         reason: What would be right.
     """
 
-    VALUE_BYTES_MAX = 200
-    """A value is quoted to be recognised, not to be copied: results have their own limit of size."""
-
     def __init__(self, field: str, value: object, reason: str) -> None:
-        self.field = shortened(field, self.VALUE_BYTES_MAX)
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        self.value = shortened(shown, self.VALUE_BYTES_MAX)
+        self.field, self.value = shortened(field, VALUE_BYTES_MAX), shortened(shown, VALUE_BYTES_MAX)
         self.reason = reason
         super().__init__(f"{self.field}: {reason}" + (f"; found {self.value!r}" if value is not None else ""))
 
@@ -44,13 +46,11 @@ class BadMessageError(Exception):
 class CallError(Exception):
     """A call to Google that did not succeed; raised only as one of the three below.
 
-    Attributes:
-        code: The canonical code's name, for example `NOT_FOUND`.
+    Args:
+        code: The canonical code's name.
         message: Google's own text.
         retry_after: How long Google asks to wait before the call is made again; None if it doesn't say.
         violations: The fields of the request that Google objects to, each with what is wrong.
-        resource: The full name of what the error is about; empty if Google doesn't say.
-        reason: Google's short name of the cause, such as `SERVICE_DISABLED`; empty if it doesn't say.
             https://google.aip.dev/193 (documented)
     """
 
@@ -61,21 +61,11 @@ class CallError(Exception):
         *,
         retry_after: timedelta | None = None,
         violations: tuple[tuple[str, str], ...] = (),
-        resource: str = "",
-        reason: str = "",
     ) -> None:
         super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-        self.retry_after = retry_after
-        self.violations = violations
-        self.resource = resource
-        self.reason = reason
-
-    @property
-    def field(self) -> str | None:
-        """The first field of the request that Google objects to; None if it names none."""
-        return self.violations[0][0] if self.violations else None
+        self.failure, self.code = Failure(code, message), code
+        self.retry_after, self.field = retry_after, violations[0][0] if violations else None
+        self.explained = "; ".join([message, *(f"{field}: {what}" for field, what in violations)])
 
 
 class TransientError(CallError):
@@ -91,15 +81,16 @@ class RefusedError(CallError):
 
 
 class UnhandledOperationError(RefusedError):
-    """The operation is one that Backstop leaves alone.
-
-    Attributes:
-        unhandled: What it is.
-    """
+    """The operation is one that Backstop leaves alone; `unhandled` says what it is."""
 
     def __init__(self, unhandled: Unhandled) -> None:
         super().__init__("UNIMPLEMENTED", f"{unhandled.name} is left alone: {unhandled.why}")
         self.unhandled = unhandled
+
+
+def kind_of(code: str) -> type[CallError]:
+    """Which of the three a canonical code is."""
+    return QuotaError if code == "RESOURCE_EXHAUSTED" else TransientError if code in TRANSIENT else RefusedError
 
 
 def shortened(text: str, bytes_max: int) -> str:
@@ -108,15 +99,3 @@ def shortened(text: str, bytes_max: int) -> str:
     if len(encoded) <= bytes_max:
         return text
     return encoded[: bytes_max - len("…".encode())].decode(errors="ignore") + "…"
-
-
-TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
-"""Codes after which nobody knows whether the call had its effect, or which the service means to pass.
-
-https://cloud.google.com/apis/design/errors (documented)
-"""
-
-
-def kind_of(code: str) -> type[CallError]:
-    """Which of the three a canonical code is."""
-    return QuotaError if code == "RESOURCE_EXHAUSTED" else TransientError if code in TRANSIENT else RefusedError

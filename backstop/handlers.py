@@ -1,34 +1,22 @@
-"""What each command does to an operation that is already there, and what a follow-up does.
-
-Everything is done in one order: read the state, act, schedule what comes next, publish the outcome. Dying anywhere
-on the way means that the message comes again, and that doing it again is harmless.
-"""
+"""What each command does to an operation that is already there, and what a poll does: find it, and have it decided."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
-from msgspec.structs import replace
-
-from backstop import find
-from backstop.chain import bounded, give_up_at, limit
-from backstop.context import At, Report
-from backstop.deletion import judge
+from backstop import selection
+from backstop.commands import Cancel, Follow, IfCreated, Sweep
 from backstop.errors import RefusedError, TransientError
-from backstop.follow_ups import Look, target
-from backstop.lifecycle import CLOCK_MARGIN, GRACE, TABLE, Action, Intent, Outcome, intent_now, state_of
-from backstop.looks import act, gone
-from backstop.results import of_command, of_operation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from backstop.commands import Cancel, Follow
-    from backstop.names import OperationName
-    from backstop.ports import Listing, Operation, Unhandled
+from backstop.events import Outcome, of_command
+from backstop.execute import Context, Report, case_of, execute, rehearse
+from backstop.followups import Intent, Poll
+from backstop.lifecycle import CLOCK_MARGIN, GRACE, Case
+from backstop.names import OperationName
+from backstop.operations import Listing, Operation
+from backstop.sentences import when
 
 CANDIDATES_MAX = 5
 """How many running operations of one database are looked at for the one that a cancel means.
@@ -37,241 +25,251 @@ One on-demand backup can be pending at a time, and a database has at most 4 sche
 https://cloud.google.com/spanner/quotas (documented)
 """
 
+SWEPT_MAX = 12
+"""How many operations one sweep acts on, at 2 calls each: a few seconds of Spanner's quota of 5 calls a second.
 
-def cancel(command: Cancel, at: At) -> Report:
+https://cloud.google.com/spanner/quotas (documented). The next sweep goes on, in an order of its own.
+"""
+
+COPIES_MAX = 5
+"""How many copies that run a sweep names."""
+
+SCHEDULED = "a backup schedule made it and include_scheduled is not set"
+
+
+def cancel(command: Cancel, context: Context) -> Report:
     """Stops the operation that the command means, or deals with the backup if the stop comes too late."""
+    published = context.trigger.publish_time
     if command.operation is not None:
-        return _cancel_operation(command, command.operation, at)
-    listing = _list(command, at)
-    published = at.trigger.publish_time
-    kept = _scheduled(command, listing.operations, at)
-    choice = find.choose([one for one in listing.operations if one not in kept], published)
-    meant = _meant(command, listing, choice, at)
+        return _of_operation(command, command.operation, context)
+    listing = _list(command, context)
+    kept = _scheduled(command, listing.operations, context)
+    choice = selection.choose([one for one in listing.operations if one not in kept], published)
+    meant = selection.meant(command, listing, choice, published)
     if isinstance(meant, str):
-        return _reject(command, meant, at)
+        return _reject(command, meant, context)
     if meant is not None:
-        return _carry_out(command, meant, at)
+        return _handle(command, meant.name, meant, context)
     if kept:
-        why = f"Did not cancel {kept[0].name}, as a backup schedule made it and include_scheduled is not set."
-        return _reject(command, why, at)
-    return _nothing(command, find.choose(listing.operations, published).last, at)
+        return _reject(command, f"Did not cancel {kept[0].name}, as {SCHEDULED}.", context)
+    return _nothing(command, selection.choose(listing.operations, published).last, context)
 
 
-def _meant(command: Cancel, listing: Listing, choice: find.Choice, at: At) -> Operation | str | None:
-    """The operation that a cancel by database or backup means, or why none is to be touched; None if none is there.
-
-    Whatever is turned down here is turned down whenever the message comes again: it is decided by what ran when it was
-    published, and never by what has become of it since. An operation that has come to nothing since is left out only
-    where it can't have been one of several that ran.
-    """
-    # A copy is nobody's backup of a database. What can't be read may be anything.
-    unhandled = [one for one in listing.unhandled if command.backup is not None or not one.is_copy]
-    published = at.trigger.publish_time
-    alive = [one for one in choice.pool if not find.is_over(one)]
-    stopped = [one for one in choice.pool if one.cancel_time is not None and one.cancel_time >= published]
-    meant = choice.pool if command.include_scheduled else (alive or stopped or choice.pool)[: max(len(alive), 1)]
-    doubtful = [*(one.name for one in choice.rivals), *(one.name for one in unhandled)]
-    if len(meant) == 1 and (not meant[0].done or (find.is_over(meant[0]) and meant[0] in stopped) or not doubtful):
-        return meant[0]
-    if meant:
-        names = ", ".join([*(one.name for one in meant), *doubtful])
-        return f"Cancelled nothing, as any of these may be meant: {names}. Name the operation."
-    if any(not one.done or one.backup == command.backup for one in unhandled):
-        return f"Cancelled nothing. {_left_alone(unhandled)}"
-    late = choice.late if command.backup is not None else None
-    doubtful = [*(one.name for one in choice.younger), *(one.name for one in unhandled)]
-    if late is None or not doubtful:
-        return late
-    return (
-        f"Deleted nothing, as it is in doubt which operation is meant: {late.name} ended at {_when(late.end_time)}, and"
-        f" there is {', '.join(doubtful)}. Name the operation."
-    )
-
-
-def _cancel_operation(command: Cancel, name: OperationName, at: At) -> Report:
-    """Cancels an operation that is named, so that no clock can put in doubt which one is meant."""
-    operation = _get(name, at)
-    if operation is None:
-        return gone(at, name)
-    if not operation.done and not command.include_scheduled and is_scheduled(operation, at):
-        why = f"Did not cancel {name}, as a backup schedule made it and include_scheduled is not set."
-        return _reject(command, why, at)
-    if operation.end_time is not None and operation.end_time < at.trigger.publish_time - GRACE:
-        return _nothing(command, operation, at)
-    return _carry_out(command, operation, at)
-
-
-def _carry_out(command: Cancel, meant: Operation, at: At) -> Report:
-    published = at.trigger.publish_time
-    unwanted_from: datetime | None = published + CLOCK_MARGIN if command.database is not None else published - GRACE
-    if command.operation is None and meant.start_time > published:
-        unwanted_from = None  # No end is proof that it is meant, as any comes after the command.
-    look = Look(
-        trigger=at.trigger,
-        step=0,
-        operation=meant.name,
-        database=meant.database,
-        intent=Intent.CANCEL,
-        cancel_at=unwanted_from,
-        if_created=command.if_created,
-        include_scheduled=command.include_scheduled,
-        give_up_at=give_up_at(meant, at),
-    )
-    return _act_or_say(command, look, meant, at)
-
-
-def _nothing(command: Cancel, last: Operation | None, at: At) -> Report:
-    """Says that nothing was there to be cancelled, and what comes closest to it; a target that isn't there is wrong."""
-    name = target(command)
-    if last is None:
-        if not _exists(command, at):
-            return _reject(command, f"Cancelled nothing, as there is no {name}.", at)
-        detail = f"Nothing to cancel: Spanner knows no operation for {name} from the 7 days before the command."
-    else:
-        detail = f"Nothing to cancel for {name}: {last.name} ended last, at {_when(last.end_time)}"
-        detail += f" with {last.error.code}." if last.error else f". {_how_to_delete(last, at)}"
-    at.tell(of_command(Outcome.NOTHING_TO_CANCEL, detail, at.trigger, command, severity="WARNING"))
-    return Report()
-
-
-def _how_to_delete(operation: Operation, at: At) -> str:
-    """The command that deletes a backup which a cancel leaves alone."""
-    if operation.end_time is not None and operation.end_time + GRACE > at.now:
-        included = {"include_scheduled": True} if find.is_scheduled(operation) else {}
-        publish = json.dumps({"action": "cancel", "backup": operation.backup, **included})
-        return f"If its backup is to go, publish {publish} by {_when(operation.end_time + GRACE)}."
-    instance = operation.backup.instance.rpartition("/")[2]
-    return f"If its backup is to go: gcloud spanner backups delete {operation.backup.backup_id} --instance={instance}"
-
-
-def follow(command: Follow, at: At) -> Report:
+def follow(command: Follow, context: Context) -> Report:
     """Follows an operation that somebody else started."""
     if command.operation is not None:
-        operation = _get(command.operation, at)
-        if operation is None:
-            return gone(at, command.operation)
-    else:
-        listing = _list(command, at)
-        newest = find.newest(listing.operations, at.trigger.publish_time)
-        if newest is None:
-            why = f"Found no operation of {target(command)} to follow; Spanner keeps them for 7 days after their end."
-            if not listing.unhandled and not _exists(command, at):
-                why = f"Followed nothing, as there is no {target(command)}."
-            return _reject(command, f"{why} {_left_alone(listing.unhandled)}".strip(), at)
-        operation = newest
-    # So much later than the command that no two clocks can disagree: what was complete before stays.
-    unwanted_from = limit(command.cancel_after, operation, at.trigger.publish_time + CLOCK_MARGIN)
-    is_limited = unwanted_from is not None and not operation.done and not command.include_scheduled
-    if is_limited and is_scheduled(operation, at):
-        why = f"Did not follow {operation.name}, as a backup schedule made it and include_scheduled is not set."
-        return _reject(command, why, at)
-    look = Look(
-        trigger=at.trigger,
+        return _of_operation(command, command.operation, context)
+    listing = _list(command, context)
+    operation = selection.newest(listing.operations, context.trigger.publish_time)
+    if operation is None:
+        why = f"Found no operation of {command.target} to follow; Spanner keeps them for 7 days after their end."
+        if not listing.unhandled and not _exists(command, context):
+            why = f"Followed nothing, as there is no {command.target}."
+        return _reject(command, f"{why} {selection.left_alone(listing.unhandled)}".strip(), context)
+    if _is_forbidden(command, operation, context):
+        return _reject(command, f"Did not follow {operation.name}, as {SCHEDULED}.", context)
+    return _handle(command, operation.name, operation, context)
+
+
+def poll(message: Poll, context: Context) -> Report:
+    """Polls an operation: the follow-up's handler."""
+    return execute(context, case_of(context, message, _get(message.operation, context)))
+
+
+def sweep(command: Sweep, context: Context) -> Report:
+    """Stops what has run too long, and deals with what completed although it was cancelled; starts no chains.
+
+    An operation that Google won't let us touch doesn't keep the others from being looked after; it is told last.
+    """
+    listing = context.ports.spanner.list_operations(command.instance)
+    due = [operation for operation in listing.operations if _is_due(command, operation, context)]
+    # Which come first differs from sweep to sweep, so that what can't be dealt with doesn't starve the rest.
+    spread_by = context.trigger.message_id
+    due.sort(key=lambda one: (one.done, hashlib.sha256(f"{spread_by}{one.name}".encode()).digest()))
+    refused: RefusedError | None = None
+    for operation in due[:SWEPT_MAX]:
+        try:
+            _look_after(command, operation, context)
+        except RefusedError as error:
+            refused = error
+    if refused is not None:
+        raise refused
+    left = len(due) - SWEPT_MAX
+    running = [one for one in listing.unhandled if not one.done][:COPIES_MAX]
+    note = f"{left} operations are left for the next sweep. " * (left > 0) + selection.left_alone(running)
+    if not context.published:
+        detail = f"Nothing to stop and nothing left behind in {command.instance}. {note}".strip()
+        context.publish(of_command(Outcome.NOTHING_TO_CANCEL, detail, context.trigger, command))
+    return Report(note=note.strip())
+
+
+def _is_due(command: Sweep, operation: Operation, context: Context) -> bool:
+    """Whether the operation is one to deal with, as things stood when the sweep was published."""
+    published, cancelled = context.trigger.publish_time, operation.cancel_time
+    if operation.response is not None:
+        return cancelled is not None and operation.end_time is not None and cancelled <= operation.end_time
+    if operation.done or command.cancel_after is None or published - operation.start_time < command.cancel_after:
+        return False
+    # A cancel since then is most likely ours: an earlier delivery may have died before it could say so.
+    return cancelled is None or cancelled >= published - CLOCK_MARGIN
+
+
+def _look_after(command: Sweep, operation: Operation, context: Context) -> None:
+    found = context.find_backup(operation.backup)
+    if found is None or (operation.response is not None and found.create_time != operation.response.create_time):
+        return
+    if found.schedules and not operation.done and not command.include_scheduled:
+        return
+    keeps = operation.done and command.if_created is IfCreated.KEEP
+    poll = Poll(
+        trigger=context.trigger,
         step=0,
         operation=operation.name,
         database=operation.database,
-        intent=Intent.KEEP,
-        cancel_at=unwanted_from,
+        intent=Intent.KEEP if keeps else Intent.CANCEL,
+        unwanted_from=None if keeps else operation.cancel_time,
+        include_scheduled=command.include_scheduled,
+        give_up_at=context.now + context.settings.give_up_after,
+    )
+    case = Case(poll, context.now, operation, found, context.settings.allow_delete)
+    if command.dry_run:
+        rehearse(context, case)
+    else:
+        execute(context, case, follows=False)
+
+
+def _of_operation(command: Cancel | Follow, name: OperationName, context: Context) -> Report:
+    """Carries out a command that names its operation, so that no clock can put in doubt which one is meant."""
+    operation = _get(name, context)
+    if operation is not None and _is_forbidden(command, operation, context):
+        return _reject(command, f"Did not {command.action} {name}, as {SCHEDULED}.", context)
+    end = operation.end_time if operation else None
+    if isinstance(command, Cancel) and end is not None and end < context.trigger.publish_time - GRACE:
+        return _nothing(command, operation, context)
+    return _handle(command, name, operation, context)
+
+
+def _handle(command: Cancel | Follow, name: OperationName, operation: Operation | None, context: Context) -> Report:
+    """Begins the chain of a command about an operation, which Spanner may not know."""
+    published = context.trigger.publish_time
+    poll = Poll(
+        trigger=context.trigger,
+        step=0,
+        operation=name,
+        database=operation.database if operation else None,
+        intent=Intent.CANCEL if isinstance(command, Cancel) else Intent.KEEP,
+        unwanted_from=_unwanted_from(command, operation, published) if operation else None,
         if_created=command.if_created,
         include_scheduled=command.include_scheduled,
-        give_up_at=give_up_at(operation, at),
+        give_up_at=give_up_at(operation, context),
     )
-    return _act_or_say(command, look, operation, at)
+    case = case_of(context, poll, operation)
+    return rehearse(context, case) if command.dry_run else execute(context, case)
 
 
-def look_again(look: Look, at: At) -> Report:
-    """The follow-up's handler: reads the operation and does what the table says."""
-    operation = _get(look.operation, at)
-    if operation is None and look.missing != "operation" and at.now < look.give_up_at:
-        # Spanner may say so by mistake, so an operation is gone only when two polls in a row don't find it.
-        later = replace(look, step=look.step + 1, missing="operation")
-        wait = at.schedule(later, bounded(at, look, timedelta(0)))
-        return Report(operation=look.operation, database=look.database, step=look.step, next_look=wait)
-    if operation is not None and look.missing == "operation":
-        look = replace(look, missing=None)
-    return act(at, look, operation)
+def _unwanted_from(command: Cancel | Follow, operation: Operation, published: datetime) -> datetime | None:
+    """From when on an end is one of an unwanted backup."""
+    if isinstance(command, Follow):
+        # So much later than the command that no two clocks can disagree: what was complete before stays.
+        return limit(command.cancel_after, operation, published + CLOCK_MARGIN)
+    if command.operation is None and operation.start_time > published:
+        return None  # No end is proof that it is meant, as any comes after the command.
+    return published + CLOCK_MARGIN if command.database is not None else published - GRACE
 
 
-def _get(name: OperationName, at: At) -> Operation | None:
+def limit(cancel_after: timedelta | None, operation: Operation, asked: datetime) -> datetime | None:
+    """From when on an operation is unwanted if it still runs: never before the command was there to say so."""
+    return None if cancel_after is None else max(operation.start_time + cancel_after, asked)
+
+
+def give_up_at(operation: Operation | None, context: Context) -> datetime:
+    """When a chain ends: counted from the later of the operation's start and the command."""
+    asked = context.trigger.publish_time
+    return (max(operation.start_time, asked) if operation else asked) + context.settings.give_up_after
+
+
+def _nothing(command: Cancel, last: Operation | None, context: Context) -> Report:
+    """Says that nothing was there to be cancelled, and what comes closest to it; a target that isn't there is wrong."""
+    if last is None:
+        if not _exists(command, context):
+            return _reject(command, f"Cancelled nothing, as there is no {command.target}.", context)
+        why = f"Nothing to cancel: Spanner knows no operation for {command.target} from the 7 days before the command."
+    else:
+        why = f"Nothing to cancel for {command.target}: {last.name} ended last, at {when(last.end_time)}"
+        why += f" with {last.error.code}." if last.error else f". {_how_to_delete(last, context)}"
+    context.publish(of_command(Outcome.NOTHING_TO_CANCEL, why, context.trigger, command, severity="WARNING"))
+    return Report()
+
+
+def _how_to_delete(operation: Operation, context: Context) -> str:
+    """The command that deletes a backup which a cancel leaves alone."""
+    if operation.end_time is not None and operation.end_time + GRACE > context.now:
+        scheduled = operation.response is not None and operation.response.schedules
+        included = {"include_scheduled": True} if scheduled else {}
+        publish = json.dumps({"action": "cancel", "backup": operation.backup, **included})
+        return f"If its backup is to go, publish {publish} by {when(operation.end_time + GRACE)}."
+    backup = operation.backup
+    return f"If its backup is to go: gcloud spanner backups delete {backup.id} --instance={backup.instance.id}"
+
+
+def _get(name: OperationName, context: Context) -> Operation | None:
     try:
-        return at.ports.spanner.get_operation(name)
+        return context.ports.spanner.get_operation(name)
     except RefusedError as error:
         if error.code == "NOT_FOUND":
             return None
         raise
 
 
-def _list(command: Cancel | Follow, at: At) -> Listing:
+def _list(command: Cancel | Follow, context: Context) -> Listing:
     named = command.database or command.backup
     assert named is not None  # noqa: S101 a command has exactly one target, and this one is no operation
-    return at.ports.spanner.list_operations(named.instance, database=command.database, backup=command.backup)
+    return context.ports.spanner.list_operations(named.instance, database=command.database, backup=command.backup)
 
 
-def _exists(command: Cancel | Follow, at: At) -> bool:
+def _exists(command: Cancel | Follow, context: Context) -> bool:
     """Whether there is what a command names."""
     if command.backup is not None:
-        return at.find_backup(command.backup) is not None
-    return command.database is None or command.database in at.ports.spanner.list_databases(command.database.instance)
+        return context.find_backup(command.backup) is not None
+    database = command.database
+    return database is None or database in context.ports.spanner.list_databases(database.instance)
 
 
-def _scheduled(command: Cancel, operations: Iterable[Operation], at: At) -> list[Operation]:
+def _is_forbidden(command: Cancel | Follow, operation: Operation, context: Context) -> bool:
+    """Whether a command would stop a running operation that it may not, as a backup schedule made it."""
+    stops = isinstance(command, Cancel) or command.cancel_after is not None
+    return stops and not operation.done and not command.include_scheduled and is_scheduled(operation, context)
+
+
+def _scheduled(command: Cancel, operations: Iterable[Operation], context: Context) -> list[Operation]:
     """The operations near a command's publishing that it may not stop, as a backup schedule made them."""
     if command.include_scheduled:
         return []
-    published = at.trigger.publish_time
+    published = context.trigger.publish_time
     since = published if command.backup is None else published - GRACE
-    near = [one for one in operations if one.start_time <= published + CLOCK_MARGIN and not find.is_over(one)]
+    near = [one for one in operations if one.start_time <= published + CLOCK_MARGIN and one.error is None]
     near = [one for one in near if one.end_time is None or one.end_time > since]
-    return [one for one in near[:CANDIDATES_MAX] if is_scheduled(one, at)]
+    return [one for one in near[:CANDIDATES_MAX] if is_scheduled(one, context)]
 
 
-def is_scheduled(operation: Operation, at: At) -> bool:
+def is_scheduled(operation: Operation, context: Context) -> bool:
     """Whether a native schedule makes the backup; only the backup itself says so while it is being made.
 
     If somebody has deleted it, a schedule may have taken over its name. That takes proof: a later operation of that
-    name. Without it a backup that says it is a schedule's is taken at its word, and left alone.
-
-    Raises:
-        TransientError: The operation runs, and its backup can't be found: an answer that passes. If it is being
-            cancelled, somebody has deleted the backup.
+    name. Without it a backup that says it is a schedule's is taken at its word, and left alone. A running operation
+    whose backup can't be found is an answer that passes; if it is being cancelled, somebody has deleted the backup.
     """
     if operation.done:
-        return find.is_scheduled(operation)
-    found = at.find_backup(operation.backup)
-    if found is None and operation.cancel_time is not None:
-        return False
-    if found is None:
+        return operation.response is not None and bool(operation.response.schedules)
+    found = context.find_backup(operation.backup)
+    if found is None and operation.cancel_time is None:
         raise TransientError("NOT_FOUND", f"{operation.name} runs, and its backup can't be found")
-    if not found.schedules:
+    if found is None or not found.schedules:
         return False
-    same_name = at.ports.spanner.list_operations(operation.backup.instance, backup=operation.backup).operations
+    same_name = context.ports.spanner.list_operations(operation.backup.instance, backup=operation.backup).operations
     return all(other.start_time <= operation.start_time for other in same_name)
 
 
-def _act_or_say(command: Cancel | Follow, look: Look, operation: Operation, at: At) -> Report:
-    if not command.dry_run:
-        return act(at, look, operation)
-    state = state_of(operation)
-    intent = intent_now(look.intent, look.cancel_at, operation, at.now)
-    match TABLE[state][intent].action:
-        case Action.DELETE:
-            verdict = judge(at, look, operation)
-            would = verdict.what if verdict.outcome else "would be deleted"
-            detail = f"{operation.backup} was complete before it could be stopped, and {would}."
-        case action:
-            detail = f"Would {action.value}: {operation.name} is {state}."
-    at.tell(of_operation(Outcome.DRY_RUN, detail, at.trigger, operation))
-    return Report(operation=operation.name, database=operation.database, state=state)
-
-
-def _reject(command: Cancel | Follow, why: str, at: At) -> Report:
-    at.tell(of_command(Outcome.REJECTED, why, at.trigger, command))
+def _reject(command: Cancel | Follow, why: str, context: Context) -> Report:
+    context.publish(of_command(Outcome.REJECTED, why, context.trigger, command))
     return Report()
-
-
-def _left_alone(unhandled: Iterable[Unhandled]) -> str:
-    return " ".join(f"{one.name} is left alone: {one.why}." for one in unhandled)
-
-
-def _when(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else "an unknown time"

@@ -1,24 +1,28 @@
-"""What an operation can look like, and what is done about it. This file is the whole of it.
+"""What is done about an operation, and why. This file is the whole of it.
 
 Rules about this file
-    Everything that decides between waiting, cancelling, deleting and reporting is here, as two tables: what to do in
-    each state, and the guards against a deletion. It calls nobody, knows no message format, and has no clock.
+    Everything that decides between polling, cancelling, deleting and reporting is here, as two tables: the transitions
+    and the guards against a deletion. `decide` looks them up. It calls nobody, knows no message format, and has no
+    clock. A cancel, a poll, a sweep and a dry run all go through it: a dry run is the decision without its execution.
 
 Theory of operation
-    A poll reads the operation from Spanner and finds it in exactly one *state*. The command on whose behalf it polls
-    gives the *intent*: KEEP, the backup is wanted, or CANCEL, it is not. State and intent select one *rule*: what to
-    do now, and which outcome that is. A poll that comes late, twice, or out of order does what is right for what it
-    finds.
+    Somebody reads the operation, and the backup if the operation made one. That is a *case*, and it is in exactly one
+    *state*. The command on whose behalf it was read gives the *intent*: KEEP, the backup is wanted, or CANCEL, it is
+    not. State and intent select one *rule*: what to do, and which outcome that is. A poll that comes late, twice, or
+    out of order does what is right for what it finds.
 
-    The intent of a command with a time limit is KEEP until its limit and CANCEL from then on. An operation that
-    ended before the limit was never unwanted: its end, by Spanner's clock, is compared with the limit, and not the
-    time of the poll, so that a late poll doesn't turn a good backup into a bad one.
+    The intent of a command with a time limit is KEEP until its limit and CANCEL from then on. An operation that ended
+    before the limit was never unwanted: its end, by Spanner's clock, is compared with the limit, and not the time of
+    the poll, so that a late poll doesn't turn a good backup into a bad one.
 
-    A rule that waits schedules the next poll. A chain ends in GAVE_UP instead, at the first poll after its give-up
-    time that would still wait. A state that ends the chain always wins over giving up.
+    Spanner may refuse what a rule asks for, because the operation or the backup has changed since it was read. Then
+    the refusal is one more fact, and the case is decided again. No rule is refused twice, so this ends.
 
-    Deleting is a second decision, made only under SUCCEEDED and CANCEL. Each guard is one reason not to delete; the
-    first that applies keeps the backup, and its sentence says why. Nothing is deleted but what passes them all.
+    A rule without an outcome, or with one that is on the way, is followed by another poll; every other one ends the
+    chain. At the give-up time a state that would go on becomes one that doesn't.
+
+    Deleting takes a second decision: each guard is one reason not to delete. The first that applies keeps the backup,
+    and its sentence says why. Nothing is deleted but what passes them all.
 
 Doubt protects
     A command that names the operation or the backup knows which attempt it means, and may come up to `GRACE` too
@@ -35,266 +39,304 @@ Where two rules could apply
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from backstop.commands import IfCreated
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from backstop.follow_ups import Look
-    from backstop.ports import Backup, Operation
+from backstop.commands import RETENTION_MIN, IfCreated
+from backstop.events import ON_THE_WAY, Outcome
+from backstop.followups import Intent, Poll
+from backstop.operations import Backup, Failure, Operation
 
 GRACE = timedelta(minutes=10)
 """How long before a cancel that names it an operation may have ended and still count as a lost race.
 
-People decide to cancel by looking at a list that is minutes old. Longer, and "cancel" would come to mean "delete".
+Whoever cancels may be looking at a list that is minutes old. Longer, and "cancel" would come to mean "delete".
 """
 
 CLOCK_MARGIN = timedelta(seconds=10)
 """How far Pub/Sub's clock and Spanner's may disagree about which of two events came first (inferred: Google's services
 agree to well within this)."""
 
+EXPIRY_MARGIN = timedelta(minutes=5)
+"""How far from an edge of Spanner's window for the expiry we stay, as the server's clock decides and not ours."""
+
 
 class State(enum.StrEnum):
-    """What an operation looks like."""
+    """What a case looks like."""
 
-    RUNNING = "RUNNING"
-    """Not done, and nobody has asked for a cancel."""
-    CANCELLING = "CANCELLING"
-    """Not done, and Spanner has received a cancel."""
-    SUCCEEDED = "SUCCEEDED"
-    """Done, with a backup."""
-    CANCELLED = "CANCELLED"
-    """Done, with code CANCELLED: the cancel won and there is no backup."""
-    FAILED = "FAILED"
-    """Done, with any other code."""
-    UNEXPLAINED = "UNEXPLAINED"
-    """Done, and Spanner says neither with what error nor with what backup."""
-    GONE = "GONE"
-    """Spanner doesn't know the operation; it forgets them 7 days after their end."""
-
-
-class Intent(enum.StrEnum):
-    """Whether the backup is wanted."""
-
-    KEEP = "KEEP"
-    CANCEL = "CANCEL"
+    RUNNING = "RUNNING"  # Not done, and nobody has asked for a cancel.
+    CANCELLING = "CANCELLING"  # Not done, and Spanner has received a cancel.
+    ENDING = "ENDING"  # Not done when it was read, and Spanner refuses to cancel it, as it has ended since.
+    MISSING = "MISSING"  # Spanner doesn't know the operation, which may be a mistake the first time.
+    OVERDUE = "OVERDUE"  # It was to end by the give-up time, and hasn't.
+    COMPLETE = "COMPLETE"  # Done, with a backup, or with nothing where the backup is there.
+    COMPLETE_DESPITE_CANCEL = "COMPLETE_DESPITE_CANCEL"  # Done, with a backup, although Spanner had received a cancel.
+    BLOCKED = "BLOCKED"  # Done, and Spanner refuses to delete the backup, as a restore or a copy needs it.
+    UNDELETABLE = "UNDELETABLE"  # The same at the give-up time, and the backup may expire earlier than it will.
+    LEFT_TO_EXPIRE = "LEFT_TO_EXPIRE"  # The same, and it expires as early as can be.
+    CANCELLED = "CANCELLED"  # Done, with code CANCELLED: the cancel won and there is no backup.
+    FAILED = "FAILED"  # Done, with any other code, or with nothing where no backup is there.
+    GONE = "GONE"  # Spanner doesn't know the operation; it forgets them 7 days after their end.
 
 
 class Action(enum.Enum):
-    """What a look does. The value is the phrase for the diagram."""
+    """What is done. The value is the phrase for people."""
 
-    WAIT = "look again later"
-    WAIT_SOON = "look again soon"
-    CANCEL = "cancel, look again soon"
-    DELETE = "delete if earned"
+    POLL = "poll again"
+    CANCEL = "cancel"
+    DELETE = "delete, unless a guard keeps it"
+    SHORTEN = "bring the expiry forward"
     REPORT = "report"
 
 
-class Outcome(enum.StrEnum):
-    """How a command or an operation ended, or a step on the way that somebody may be waiting for."""
-
-    STARTED = "STARTED"
-    CANCEL_REQUESTED = "CANCEL_REQUESTED"
-    COMPLETED = "COMPLETED"
-    COMPLETED_DESPITE_CANCEL = "COMPLETED_DESPITE_CANCEL"
-    CANCELLED = "CANCELLED"
-    COMPLETED_THEN_DELETED = "COMPLETED_THEN_DELETED"
-    COMPLETED_KEPT = "COMPLETED_KEPT"
-    FAILED = "FAILED"
-    GONE = "GONE"
-    DELETE_BLOCKED = "DELETE_BLOCKED"
-    GAVE_UP = "GAVE_UP"
-    NOTHING_TO_CANCEL = "NOTHING_TO_CANCEL"
-    REJECTED = "REJECTED"
-    DRY_RUN = "DRY_RUN"
-
-
-ON_THE_WAY = frozenset({Outcome.STARTED, Outcome.CANCEL_REQUESTED, Outcome.DELETE_BLOCKED})
-"""The outcomes after which another one follows; every other one is the last word on its command."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One cell of the table.
-
-    Attributes:
-        action: What the look does.
-        outcomes: What may be reported, the usual one first; empty for a look that says nothing.
-    """
+class Rule(NamedTuple):
+    """What to do in one state under one intent, and which outcome that is; None: there is nothing to publish yet."""
 
     action: Action
-    outcomes: tuple[Outcome, ...] = ()
+    outcome: Outcome | None = None
 
     @property
-    def may_wait(self) -> bool:
-        """Whether another look may follow; one that would come after the give-up time is `GAVE_UP` instead."""
-        return self.action is not Action.REPORT
+    def polls_again(self) -> bool:
+        """Whether the chain goes on."""
+        return self.outcome is None or self.outcome in ON_THE_WAY
 
 
-TABLE: Mapping[State, Mapping[Intent, Rule]] = {
-    State.RUNNING: {
-        Intent.KEEP: Rule(Action.WAIT),
-        Intent.CANCEL: Rule(Action.CANCEL, (Outcome.CANCEL_REQUESTED,)),
+def _both(rule: Rule) -> dict[Intent, Rule]:
+    return {Intent.KEEP: rule, Intent.CANCEL: rule}
+
+
+KEEP, CANCEL = Intent.KEEP, Intent.CANCEL
+TRANSITIONS: dict[State, dict[Intent, Rule]] = {
+    State.RUNNING: {KEEP: Rule(Action.POLL), CANCEL: Rule(Action.CANCEL, Outcome.CANCEL_REQUESTED)},
+    State.CANCELLING: {KEEP: Rule(Action.POLL), CANCEL: Rule(Action.POLL, Outcome.CANCEL_REQUESTED)},
+    State.ENDING: {CANCEL: Rule(Action.POLL)},
+    State.MISSING: _both(Rule(Action.POLL)),
+    State.OVERDUE: {KEEP: Rule(Action.REPORT, Outcome.GAVE_UP), CANCEL: Rule(Action.CANCEL, Outcome.GAVE_UP)},
+    State.COMPLETE: {
+        KEEP: Rule(Action.REPORT, Outcome.COMPLETED),
+        CANCEL: Rule(Action.DELETE, Outcome.COMPLETED_THEN_DELETED),
     },
-    State.CANCELLING: {
-        Intent.KEEP: Rule(Action.WAIT_SOON),
-        Intent.CANCEL: Rule(Action.WAIT_SOON),
+    State.COMPLETE_DESPITE_CANCEL: {
+        KEEP: Rule(Action.REPORT, Outcome.COMPLETED_DESPITE_CANCEL),
+        CANCEL: Rule(Action.DELETE, Outcome.COMPLETED_THEN_DELETED),
     },
-    State.SUCCEEDED: {
-        Intent.KEEP: Rule(Action.REPORT, (Outcome.COMPLETED, Outcome.COMPLETED_DESPITE_CANCEL)),
-        Intent.CANCEL: Rule(
-            Action.DELETE, (Outcome.COMPLETED_THEN_DELETED, Outcome.COMPLETED_KEPT, Outcome.DELETE_BLOCKED)
-        ),
-    },
-    State.CANCELLED: {
-        Intent.KEEP: Rule(Action.REPORT, (Outcome.CANCELLED,)),
-        Intent.CANCEL: Rule(Action.REPORT, (Outcome.CANCELLED,)),
-    },
-    State.FAILED: {
-        Intent.KEEP: Rule(Action.REPORT, (Outcome.FAILED,)),
-        Intent.CANCEL: Rule(Action.REPORT, (Outcome.FAILED,)),
-    },
-    State.UNEXPLAINED: {
-        Intent.KEEP: Rule(Action.REPORT, (Outcome.COMPLETED, Outcome.FAILED)),
-        Intent.CANCEL: Rule(Action.REPORT, (Outcome.COMPLETED_KEPT, Outcome.FAILED)),
-    },
-    State.GONE: {
-        Intent.KEEP: Rule(Action.REPORT, (Outcome.GONE,)),
-        Intent.CANCEL: Rule(Action.REPORT, (Outcome.GONE,)),
-    },
+    State.BLOCKED: {CANCEL: Rule(Action.POLL, Outcome.DELETE_BLOCKED)},
+    State.UNDELETABLE: {CANCEL: Rule(Action.SHORTEN, Outcome.GAVE_UP)},
+    State.LEFT_TO_EXPIRE: {CANCEL: Rule(Action.REPORT, Outcome.GAVE_UP)},
+    State.CANCELLED: _both(Rule(Action.REPORT, Outcome.CANCELLED)),
+    State.FAILED: _both(Rule(Action.REPORT, Outcome.FAILED)),
+    State.GONE: _both(Rule(Action.REPORT, Outcome.GONE)),
 }
-
-
-def state_of(operation: Operation | None) -> State:
-    """The one state that an operation is in; None stands for one that Spanner doesn't know."""
-    if operation is None:
-        return State.GONE
-    if operation.response is not None:
-        return State.SUCCEEDED
-    if operation.error is not None:
-        return State.CANCELLED if operation.error.code == "CANCELLED" else State.FAILED
-    if operation.done:
-        return State.UNEXPLAINED
-    return State.RUNNING if operation.cancel_time is None else State.CANCELLING
-
-
-def intent_now(intent: Intent, cancel_at: datetime | None, operation: Operation, now: datetime) -> Intent:
-    """Whether the backup is wanted, now that the operation looks like this.
-
-    Args:
-        intent: What the command said.
-        cancel_at: From when on the backup is unwanted if it still runs then; None: the command set no limit.
-        operation: The operation as it is now.
-        now: The time of the look; it decides only while the operation runs.
-    """
-    if intent is Intent.CANCEL or cancel_at is None:
-        return intent
-    reached = operation.end_time if operation.done else now
-    return Intent.CANCEL if reached is not None and reached >= cancel_at else Intent.KEEP
+"""A cell that isn't there can't be reached: Spanner refuses to cancel or to delete only what is to be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A backup that was to be stopped and is complete: all that speaks for deleting it or against.
+    """All that a decision is made of."""
 
-    Attributes:
-        look: On whose behalf.
-        operation: The operation that made it, and succeeded.
-        found: The backup that has the name now.
-        allow_delete: Whether the deployment may delete at all.
-    """
+    poll: Poll  # On whose behalf, and what is known from earlier polls.
+    now: datetime  # It decides only while the operation runs.
+    operation: Operation | None  # As it is now; None if Spanner doesn't know it.
+    found: Backup | None = None  # What has the backup's name now; None if nothing has, or nobody needs to know.
+    allow_delete: bool = True  # Whether the deployment may delete at all.
+    refused: Mapping[Action, Failure] = field(default_factory=dict)  # What Spanner has refused to do in this case.
 
-    look: Look
-    operation: Operation
-    found: Backup
-    allow_delete: bool
+    @property
+    def is_late(self) -> bool:
+        """Whether the chain's time is up."""
+        return self.now >= self.poll.give_up_at
+
+    @property
+    def end_time(self) -> datetime | None:
+        """When the operation ended."""
+        return self.operation.end_time if self.operation else None
 
     @property
     def made(self) -> Backup:
-        """The backup that the operation made, as its answer says."""
-        assert self.operation.response is not None  # noqa: S101 that is what SUCCEEDED means
+        """The backup that the operation made, as its answer says; only a complete one has any."""
+        assert self.operation is not None  # noqa: S101 that is what complete means
+        assert self.operation.response is not None  # noqa: S101 as above
         return self.operation.response
+
+    @property
+    def there(self) -> Backup:
+        """The backup that has the name now, where there is one."""
+        assert self.found is not None  # noqa: S101 who asks has looked
+        return self.found
 
     @property
     def schedules(self) -> tuple[str, ...]:
         """The native schedules that made the backup."""
-        return self.made.schedules or self.found.schedules
+        return self.made.schedules or self.there.schedules
+
+    @property
+    def earliest_expiry(self) -> datetime:
+        """The earliest expiry that Spanner takes for the backup.
+
+        https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented: 6 hours after
+        its creation at the earliest; inferred: and not in the past).
+        """
+        return max(self.made.create_time + RETENTION_MIN, self.now) + EXPIRY_MARGIN
 
 
-def was_asked_in_time(case: Case) -> bool:
+def was_unwanted(case: Case) -> bool:
     """Whether the command asked for the stop before the operation ended, or within what it may be late by."""
-    end, unwanted_from = case.operation.end_time, case.look.cancel_at
+    end, unwanted_from = case.end_time, case.poll.unwanted_from
     if end is None:
         return False
     if unwanted_from is not None and end >= unwanted_from:
         return True
-    return case.look.intent is Intent.CANCEL and case.look.seen_running
+    return case.poll.intent is Intent.CANCEL and case.poll.seen_running
+
+
+def _may_be_told_by_a_chain(case: Case) -> bool:
+    """Whether an earlier delivery of this command may have seen it run, and have begun a chain that can prove it."""
+    end = case.end_time
+    ran = end is not None and end > case.poll.trigger.publish_time
+    return case.poll.step == 0 and (ran or (case.operation is not None and case.operation.cancel_time is not None))
 
 
 def _when_complete(case: Case) -> str:
-    end, published = case.operation.end_time, case.look.trigger.publish_time
+    end, margin_s = case.end_time, int(CLOCK_MARGIN.total_seconds())
     if end is None:
         return "Spanner does not say when its operation ended"
-    complete = f"it was complete at {end.isoformat()}"
-    if case.look.cancel_at is None:
-        return f"its operation began within {CLOCK_MARGIN.seconds} s after the command, which may not have meant it"
-    if case.look.intent is Intent.CANCEL and end > published:
-        margin = int(CLOCK_MARGIN.total_seconds())
+    if case.poll.unwanted_from is None:
+        return f"its operation began within {margin_s} s after the command, which may not have meant it"
+    if case.poll.intent is Intent.CANCEL and end > case.poll.trigger.publish_time:
         return (
-            f"{complete}, within {margin} s of the command, which is too close to tell which came first; a cancel that"
-            " names the backup deletes it"
+            f"it was complete at {end.isoformat()}, within {margin_s} s of the command, which is too close to tell"
+            " which came first; a cancel that names the backup deletes it"
         )
-    return f"{complete}, before anybody asked to stop it"
+    return f"it was complete at {end.isoformat()}, before anybody asked to stop it"
 
 
 class Guard(NamedTuple):
-    """One reason not to delete a backup.
+    """One reason not to delete a backup."""
 
-    Attributes:
-        name: What it guards against.
-        applies: Whether it speaks against deleting.
-        why: A clause that completes "the backup is left alone: …".
-    """
-
-    name: str
-    applies: Callable[[Case], bool]
-    why: Callable[[Case], str]
+    name: str  # What it guards against.
+    applies: Callable[[Case], bool]  # Whether it speaks against deleting.
+    why: Callable[[Case], str]  # A clause that completes "the backup was complete before it could be stopped, and …".
+    outcome: Outcome = Outcome.COMPLETED_KEPT
+    may_pass: Callable[[Case], bool] = lambda _: False  # Whether the next poll may know better.
+    if_late: Outcome | None = None  # What it comes to where there is no next poll.
 
 
 GUARDS = (
     Guard(
         "the command keeps it",
-        lambda case: case.look.if_created is IfCreated.KEEP,
-        lambda _: "the command says if_created: keep",
+        lambda case: case.poll.if_created is IfCreated.KEEP,
+        lambda _: "is left alone: the command says if_created: keep",
     ),
     Guard(
         "the deployment keeps everything",
         lambda case: not case.allow_delete,
-        lambda _: "this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)",
+        lambda _: "is left alone: this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)",
     ),
-    Guard("it was complete before anybody asked", lambda case: not was_asked_in_time(case), _when_complete),
+    Guard(
+        "it is gone",
+        lambda case: case.found is None,
+        lambda _: "is gone",
+        Outcome.COMPLETED_THEN_DELETED,
+        # Spanner may say so by mistake, so a backup is gone only when two polls don't find it.
+        lambda case: case.poll.missing != "backup",
+        Outcome.GAVE_UP,
+    ),
+    Guard(
+        "it is gone, and its name was used again",
+        lambda case: case.end_time is not None and case.there.create_time >= case.end_time,
+        lambda case: (
+            f"is gone; the backup that has its name now, created at {case.there.create_time.isoformat()}, stays"
+        ),
+        Outcome.COMPLETED_THEN_DELETED,
+    ),
+    Guard(
+        "nobody knows what its operation made",
+        lambda case: case.operation is not None and case.operation.response is None,
+        lambda _: "is left alone: Spanner does not say what its operation made",
+    ),
+    Guard(
+        "it was complete before anybody asked",
+        lambda case: not was_unwanted(case),
+        lambda case: f"is left alone: {_when_complete(case)}",
+        may_pass=_may_be_told_by_a_chain,
+    ),
     Guard(
         "another backup has its name",
-        lambda case: (case.found.name, case.found.create_time) != (case.made.name, case.made.create_time),
+        lambda case: (case.there.name, case.there.create_time) != (case.made.name, case.made.create_time),
         lambda case: (
-            f"the backup that has its name now was created at {case.found.create_time.isoformat()}, and"
-            f" the one that was to be stopped at {case.made.create_time.isoformat()}"
+            "is left alone: the backup that has its name now was created at"
+            f" {case.there.create_time.isoformat()}, and the one that was to be stopped at"
+            f" {case.made.create_time.isoformat()}"
         ),
     ),
     Guard(
         "a backup schedule made it",
-        lambda case: bool(case.schedules) and not case.look.include_scheduled,
-        lambda case: f"it was made by {', '.join(case.schedules)}, and include_scheduled is not set",
+        lambda case: bool(case.schedules) and not case.poll.include_scheduled,
+        lambda case: f"is left alone: it was made by {', '.join(case.schedules)}, and include_scheduled is not set",
     ),
 )
 """Everything that speaks against a deletion, in the order in which it is told. Deleting takes that none applies."""
 
 
-def reason_to_keep(case: Case) -> str | None:
-    """Why a backup stays, as a clause that completes "the backup is left alone: …"; None if it is to be deleted."""
-    return next((guard.why(case) for guard in GUARDS if guard.applies(case)), None)
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about a case."""
+
+    state: State
+    rule: Rule
+    guard: Guard | None = None  # Why a backup that was to be deleted stays, for now or for good, or is gone.
+
+
+def decide(case: Case) -> Decision:
+    """What to do about a case: the rule of its state and intent, unless a guard forbids what it asks for."""
+    state = state_of(case)
+    rule = TRANSITIONS[state][intent_of(case)]
+    if rule.action is Action.DELETE:
+        guard = next((guard for guard in GUARDS if guard.applies(case)), None)
+        if guard is not None and guard.may_pass(case):
+            # What the next poll may know better is not said by the last one.
+            in_time, doubtful = Rule(Action.POLL), Rule(Action.REPORT, guard.if_late or guard.outcome)
+            return Decision(state, doubtful if case.is_late else in_time, guard)
+        if guard is not None:
+            return Decision(state, Rule(Action.REPORT, guard.outcome), guard)
+    return Decision(state, rule)
+
+
+def state_of(case: Case) -> State:  # noqa: PLR0911 a line for each state
+    """The one state that a case is in."""
+    operation, poll = case.operation, case.poll
+    if operation is None:
+        # Whoever names one that isn't there is told so at once; a chain makes sure.
+        if poll.missing == "operation" or poll.step == 0:
+            return State.GONE
+        return State.OVERDUE if case.is_late else State.MISSING
+    if operation.error is not None:
+        return State.CANCELLED if operation.error.code == "CANCELLED" else State.FAILED
+    if operation.unexplained and case.found is None:
+        return State.FAILED
+    if operation.done:
+        return _state_of_complete(case, operation)
+    if case.is_late:
+        return State.OVERDUE
+    running = State.RUNNING if operation.cancel_time is None else State.CANCELLING
+    return State.ENDING if Action.CANCEL in case.refused else running
+
+
+def _state_of_complete(case: Case, operation: Operation) -> State:
+    if Action.DELETE not in case.refused:
+        return State.COMPLETE if operation.cancel_time is None else State.COMPLETE_DESPITE_CANCEL
+    if not case.is_late:
+        return State.BLOCKED
+    can_expire_earlier = Action.SHORTEN not in case.refused and case.there.expire_time > case.earliest_expiry
+    return State.UNDELETABLE if can_expire_earlier else State.LEFT_TO_EXPIRE
+
+
+def intent_of(case: Case) -> Intent:
+    """Whether the backup is wanted, now that the operation looks like this."""
+    poll, operation = case.poll, case.operation
+    if poll.intent is Intent.CANCEL or poll.unwanted_from is None or operation is None:
+        return poll.intent
+    reached = operation.end_time if operation.done else case.now
+    return Intent.CANCEL if reached is not None and reached >= poll.unwanted_from else Intent.KEEP

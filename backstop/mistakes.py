@@ -5,15 +5,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Iterable
+from typing import get_args
 
-from backstop.commands import Command, Encryption, EncryptionType, IfCreated
+from backstop.commands import CLAIM_LENGTH_MAX, Command, Encryption, EncryptionType, IfCreated
 from backstop.errors import BadMessageError
-from backstop.follow_ups import FollowUp
-from backstop.lifecycle import Intent
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from backstop.followups import FollowUp, Intent
 
 NEAR_MIN = 0.75
 """How alike two words must be to be taken for one and its misspelling; `stop` must never become `start`."""
@@ -47,6 +44,7 @@ _REASONS = (
     (r"datetime", "must be a time with its zone, such as 2026-11-22T02:00:00Z"),
     (r"base64", "must be base64"),
     (r"of length >= 1", "must not be empty"),
+    (rf"of length <= {CLAIM_LENGTH_MAX}", f"must have at most {CLAIM_LENGTH_MAX} characters"),
     (r"Expected `int.*got `float`", "must be a number without a fraction"),
 )
 """What msgspec says, and what would be right."""

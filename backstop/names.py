@@ -20,17 +20,13 @@ BACKUP_ID_LENGTH_MAX = 60
 """https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented: 2 to 60)"""
 
 _ID = re.compile(r"[A-Za-z0-9\-_.~+%@$!&]+")
+# The colon follows the domain of an old project: `example.com:orders`.
+# https://cloud.google.com/resource-manager/docs/creating-managing-projects (documented)
 _PROJECT_ID = re.compile(r"[A-Za-z0-9\-_.~+%@$!&:]+")
-"""The colon follows the domain of an old project: `example.com:orders`.
 
-https://cloud.google.com/resource-manager/docs/creating-managing-projects (documented)
-"""
-
+# Parts that mean something else: two are steps in a path, and to Google `-` stands for everything.
+# https://google.aip.dev/159 (documented)
 _SPECIAL = frozenset({".", "..", "-"})
-"""Parts that mean something else: two are steps in a path, and to Google `-` stands for everything.
-
-https://google.aip.dev/159 (documented)
-"""
 
 
 class Name(str):
@@ -45,10 +41,19 @@ class Name(str):
 
     def __new__(cls, text: str) -> Self:
         """Checks the text."""
-        wrong = _wrong(cls.form.split("/"), text.split("/"))
-        if wrong:
+        if wrong := _wrong(cls.form.split("/"), text.split("/")):
             raise ValueError(f"must have the form {cls.form}: {wrong}")
         return super().__new__(cls, text)
+
+    @property
+    def id(self) -> str:
+        """The last part of the name."""
+        return self.rpartition("/")[2]
+
+    @property
+    def instance(self) -> InstanceName:
+        """The Spanner instance that the name begins with."""
+        return InstanceName("/".join(self.split("/")[:4]))
 
 
 class BackupId(Name):
@@ -70,20 +75,10 @@ class InstanceName(Name):
 
 
 class DatabaseName(Name):
-    """A Spanner database."""
+    """A Spanner database; its instance holds all of its backups."""
 
     __slots__ = ()
     form = "projects/PROJECT/instances/INSTANCE/databases/DATABASE"
-
-    @property
-    def instance(self) -> InstanceName:
-        """The instance that holds the database, and all of its backups."""
-        return InstanceName(self.rpartition("/databases/")[0])
-
-    @property
-    def database_id(self) -> str:
-        """The last part of the name."""
-        return self.rpartition("/")[2]
 
 
 class BackupName(Name):
@@ -92,19 +87,9 @@ class BackupName(Name):
     __slots__ = ()
     form = "projects/PROJECT/instances/INSTANCE/backups/BACKUP"
 
-    @property
-    def instance(self) -> InstanceName:
-        """The instance that holds the backup."""
-        return InstanceName(self.rpartition("/backups/")[0])
-
-    @property
-    def backup_id(self) -> str:
-        """The last part of the name."""
-        return self.rpartition("/")[2]
-
 
 class OperationName(Name):
-    """A long-running CreateBackup operation: the identity of one attempt."""
+    """A long-running operation that makes a backup: the identity of one attempt."""
 
     __slots__ = ()
     form = "projects/PROJECT/instances/INSTANCE/backups/BACKUP/operations/OPERATION"
@@ -131,9 +116,8 @@ class QueueName(Name):
 
 def unquoted(name: str) -> str:
     """A name as it reads where an address has quoted it: a topic's may hold `%2D`, which is then the same as `-`."""
-    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes.fromhex(found[1].decode()), name.encode()).decode(
-        errors="replace"
-    )
+    decoded = re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes.fromhex(found[1].decode()), name.encode())
+    return decoded.decode(errors="replace")
 
 
 def backup_stem(database_id: str) -> str:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import grpc
 from google.cloud.spanner_admin_database_v1.services.database_admin import DatabaseAdminClient
 
-from backstop.follow_ups import FollowUp, Look, Trigger
-from backstop.lifecycle import Intent
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
+from backstop.events import Trigger
+from backstop.followups import FollowUp, Intent, Poll
 from backstop.names import DatabaseName, OperationName
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
 from benchmarks.deployment import FOLLOW_UPS, PROJECT
 
 COMMANDS = f"{PROJECT}/topics/backstop-commands"
@@ -55,7 +55,7 @@ def rejected(number: int) -> tuple[str, bytes]:
 def look(number: int, operation: OperationName) -> tuple[str, bytes]:
     """A follow-up on an operation that runs, each of a chain of its own."""
     now = datetime.now(UTC)
-    follow_up = Look(
+    follow_up = Poll(
         trigger=Trigger(f"look-{number}", now),
         step=3,
         operation=operation,

@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from backstop.deliver import deliver
-from backstop.lifecycle import ON_THE_WAY, Outcome
-from backstop.messages import Delivery
+from backstop.dispatch import deliver
+from backstop.events import ON_THE_WAY, Outcome
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-from backstop.ports import Backup, Listing, Operation, Ports, Settings
+from backstop.operations import Backup, Listing, Operation
+from backstop.ports import Ports, Settings
+from backstop.wire import Delivery
 from benchmarks.machine import quantile
 from emulators.errors import ApiError, Code
 from emulators.faults import Faults, When
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backstop.commands import Encryption
-    from backstop.results import Result
+    from backstop.events import Event
 
 BEGIN = datetime(2026, 11, 22, 2, tzinfo=UTC)
 PROJECT = "projects/benchmark"
@@ -163,9 +164,9 @@ class Fleet:
         """Reads one backup."""
         return self._ports[name.instance].get_backup(name)
 
-    def delete_backup(self, name: BackupName, why: str) -> None:
+    def delete_backup(self, name: BackupName) -> None:
         """Deletes a backup."""
-        self._ports[name.instance].delete_backup(name, why)
+        self._ports[name.instance].delete_backup(name)
 
     def set_expire_time(self, name: BackupName, expire_time: datetime) -> None:
         """Changes when a backup is removed by itself."""
@@ -179,7 +180,7 @@ class Fleet:
         found = []
         for day, length_s in enumerate(self._night.lives[database].earlier_s, start=1):
             start_time = BEGIN - timedelta(days=day)
-            backup = BackupName(f"{database.instance}/backups/{database.database_id}-{day}-days-ago")
+            backup = BackupName(f"{database.instance}/backups/{database.id}-{day}-days-ago")
             name = OperationName(f"{backup}/operations/_auto_op_{day}")
             made = Backup(backup, database, start_time, start_time + timedelta(days=14))
             end_time = start_time + timedelta(seconds=length_s)
@@ -211,7 +212,7 @@ class Night:
         self._tasks.apply(BEGIN, CreateQueue(QUEUE.rpartition("/queues/")[0], Queue(QUEUE, limits)))
         self._settings = Settings(follow_ups_topic=FOLLOW_UPS)
         queue = QueuePort(self._tasks, lambda: self.now, QUEUE, FOLLOW_UPS)
-        self._ports = Ports(spanner=self.fleet, queue=queue, results=self)
+        self._ports = Ports(spanner=self.fleet, queue=queue, events=self)
         for number, name in enumerate(names):
             for database in range(DATABASES):
                 self._add(DatabaseName(f"{name}/databases/d{database:02}"))
@@ -241,7 +242,10 @@ class Night:
                 (draft,) = publish_of(dispatch.task).messages
                 self._deliver(draft.data, dict(draft.attributes), FOLLOW_UPS, dispatch.task.name)
 
-    def publish(self, result: Result) -> None:
+    def announce_deletion(self, event: Event) -> None:
+        """Takes a line of the log."""
+
+    def publish(self, result: Event) -> None:
         """Takes an outcome, as the results topic does; who sees a start may cancel it later."""
         life = self.lives.get(result.database) if result.database is not None else None
         if life is None or result.database is None:

@@ -18,7 +18,7 @@ RUNS = 9
 
 STAGES = {
     "functions-framework with Flask and gunicorn": "functions_framework, functions_framework._http.gunicorn",
-    "Backstop's own code with msgspec": "backstop.deliver, backstop.gcp.settings, backstop.gcp.spanner,"
+    "Backstop's own code with msgspec": "backstop.dispatch, backstop.gcp.settings, backstop.gcp.spanner,"
     " backstop.gcp.tasks, backstop.gcp.pubsub",
     "Spanner's generated admin client, with gRPC and google-auth": "google.cloud.spanner_admin_database_v1",
     "Cloud Tasks' client": "google.cloud.tasks_v2",

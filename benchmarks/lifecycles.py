@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from backstop.lifecycle import ON_THE_WAY
+from backstop.events import ON_THE_WAY
 from benchmarks.machine import quantile
 from emulators import google_pubsub
 from emulators.spanner.plans import Plan

@@ -29,11 +29,7 @@ EAGER_RATIO_MAX, GROWTH_MB_MAX = 0.85, 5.0
 
 CONCURRENCY = 4
 
-TITLES = {
-    "a function that does nothing": BARE,
-    "Backstop": BACKSTOP,
-    "Backstop, clients imported at the top": EAGER,
-}
+TITLES = {"a function that does nothing": BARE, "Backstop": BACKSTOP, "Backstop, clients imported at the top": EAGER}
 
 
 @dataclass(frozen=True, slots=True)

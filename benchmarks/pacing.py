@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from backstop import pacing
-from backstop.chain import following, next_wait
-from backstop.context import At
-from backstop.follow_ups import Look, Trigger
-from backstop.lifecycle import Intent
+from backstop import lifecycle, polling
+from backstop.events import Trigger
+from backstop.followups import Intent, Poll
 from backstop.names import DatabaseName, OperationName
-from backstop.ports import Backup, Operation, Ports, Settings
+from backstop.operations import Backup, Operation
+from backstop.ports import Settings
 
 EPOCH = datetime(2026, 11, 22, 2, tzinfo=UTC)
 DATABASE = DatabaseName("projects/benchmark/instances/prod/databases/orders")
@@ -155,8 +154,8 @@ def backstop(case: Case) -> Iterator[float]:
     name = OperationName(f"projects/benchmark/instances/prod/backups/orders-{case.number}/operations/op{case.number}")
     settings = Settings(follow_ups_topic="")
     begun_s = case.cancel_s or 0.0
-    expected = pacing.expectation([_ended(name, length_s) for length_s in case.earlier_s], DATABASE)
-    look = Look(
+    expected = polling.expectation([_ended(name, length_s) for length_s in case.earlier_s], DATABASE)
+    poll = Poll(
         trigger=Trigger("1", EPOCH),
         step=0,
         operation=name,
@@ -164,7 +163,7 @@ def backstop(case: Case) -> Iterator[float]:
         intent=Intent.KEEP if case.cancel_s is None else Intent.CANCEL,
         give_up_at=EPOCH + timedelta(days=9),
         expected_seconds=int(expected.length.total_seconds()) if expected else None,
-        expected_spread=expected.spread if expected else pacing.HISTORY_SPREAD,
+        expected_spread=expected.spread if expected else polling.HISTORY_SPREAD,
     )
     at_s = begun_s
     while True:
@@ -176,8 +175,8 @@ def backstop(case: Case) -> Iterator[float]:
             percent=case.progress(at_s),
             cancel_time=None if case.cancel_s is None else EPOCH + timedelta(seconds=case.cancel_s),
         )
-        at = At(EPOCH + timedelta(seconds=at_s), look.trigger, NO_PORTS, settings)
-        wait, look = next_wait(at, look, operation), following(at, look, operation)
+        seen = lifecycle.Case(poll, EPOCH + timedelta(seconds=at_s), operation)
+        poll, wait = polling.after(seen, lifecycle.decide(seen), settings)
         at_s += wait.total_seconds()
         yield at_s - begun_s
 
@@ -205,9 +204,6 @@ POLICIES: dict[str, Policy] = {
     "gcloud: every 10 s": growing(10, 1, 10),
     "oracle: one look, in time": oracle,
 }
-
-NO_PORTS = Ports(spanner=None, queue=None, results=None)  # type: ignore[arg-type]  # pacing calls nobody
-
 
 ALTERNATIVES = tuple(name for name in POLICIES if name not in {"Backstop", "oracle: one look, in time"})
 """What people use instead."""

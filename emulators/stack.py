@@ -86,12 +86,14 @@ class Function:
     Attributes:
         port: Where it listens.
         environ: Its settings.
+        python: The interpreter that runs it.
         lines: What it printed, one decoded log line each.
     """
 
     port: int
     environ: Mapping[str, str]
     source: Path = ROOT / "main.py"
+    python: str = sys.executable
     lines: list[dict[str, Any]] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
     _reader: threading.Thread | None = None
@@ -103,7 +105,7 @@ class Function:
         Raises:
             RuntimeError: It did not come up; what it printed is in the text.
         """
-        command = [sys.executable, "-m", "functions_framework", "--target", "on_message", "--host", HOST]
+        command = [self.python, "-m", "functions_framework", "--target", "on_message", "--host", HOST]
         command += ["--source", str(self.source), "--port", str(self.port)]
         # Gunicorn's control sockets have one name in there, and those that share it take it from one another.
         self._runtime = TemporaryDirectory()

@@ -43,7 +43,7 @@ resource "google_logging_metric" "looks" {
   project     = var.project_id
   name        = "${var.prefix}/looks"
   description = "Looks at a backup's operation, by what was seen."
-  filter      = "${local.log_lines} AND jsonPayload.state=~\"^[A-Z]+$\""
+  filter      = "${local.log_lines} AND jsonPayload.state=~\"^[A-Z_]+$\""
 
   label_extractors = {
     state = "EXTRACT(jsonPayload.state)"

@@ -31,7 +31,7 @@ SURVIVORS = ROOT / "tests" / "mutation" / "survivors.toml"
 COPIED = ("backstop", "emulators", "tests", "main.py", "pyproject.toml")
 
 # These look at the sources, or at the shell, or start processes that know nothing of mutants.
-NOT_ASKED = ("purity", "sources", "calls", "environment", "logs", "messages_threads", "credentials")
+NOT_ASKED = ("sources", "gcp_calls", "gcp_settings", "gcp_logs", "gcp_credentials")
 PYTEST = ["-q", "--tb=no", "-p", "no:cacheprovider", "tests/unit"]
 
 KILLED_MIN = 0.95

@@ -132,8 +132,7 @@ def our_error(error: Any) -> CallError:  # noqa: ANN401 Google's library ships n
     error = getattr(error, "cause", None) or error  # what was met last, where the time for repetitions ran out
     code = error.grpc_status_code.name
     details = {type(detail).__name__: detail for detail in error.details}
-    retry, bad, about = (details.get(name) for name in ("RetryInfo", "BadRequest", "ResourceInfo"))
+    retry, bad = details.get("RetryInfo"), details.get("BadRequest")
     wait = timedelta(seconds=min(max(retry.retry_delay.seconds, 0), RETRY_AFTER_S_MAX)) if retry else None
     wrong = tuple((one.field, one.description) for one in bad.field_violations) if bad else ()
-    resource, reason, message = about.resource_name if about else "", error.reason or "", error.message or code
-    return kind_of(code)(code, message, retry_after=wait, violations=wrong, resource=resource, reason=reason)
+    return kind_of(code)(code, error.message or code, retry_after=wait, violations=wrong)

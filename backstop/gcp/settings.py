@@ -3,147 +3,124 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import msgspec
 
 from backstop.commands import OPERATION_KEPT, RETENTION_MAX, RETENTION_MIN
 from backstop.durations import Duration, duration_text
-from backstop.names import QueueName, TopicName, unquoted
-from backstop.pacing import LOOK_LONGEST, LOOK_SHORTEST
-from backstop.policy import Policy
+from backstop.names import Name, QueueName, TopicName, unquoted
+from backstop.polling import WAIT_LONGEST, WAIT_SHORTEST
 from backstop.ports import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from backstop.names import Name
 
 EMULATORS = ("SPANNER_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
 ENDPOINTS = ("BACKSTOP_SPANNER_ENDPOINT", "BACKSTOP_PUBSUB_ENDPOINT", "BACKSTOP_TASKS_ENDPOINT")
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+):[0-9]{1,5}")
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Everything that the environment says.
+    """Everything that the environment says."""
 
-    Attributes:
-        handlers: What the handlers care about.
-        results_topic: Where outcomes are published; empty: they are only logged.
-        tasks_queue: Where follow-ups wait.
-        tasks_service_account: Whose token a task publishes with; empty with emulators only.
-    """
-
-    handlers: Settings
-    results_topic: str
-    tasks_queue: str
-    tasks_service_account: str
+    handlers: Settings  # What the handlers care about.
+    results_topic: str  # Where outcomes are published; empty: they are only logged.
+    tasks_queue: str  # Where follow-ups wait.
+    tasks_service_account: str  # Whose token a task publishes with; empty with emulators only.
 
 
 def read(environ: Mapping[str, str]) -> Environment:
-    """Reads the settings.
+    """Reads the settings; a ValueError names the variable that whoever deploys should correct."""
 
-    Raises:
-        ValueError: A variable is missing or wrong; whoever deploys should correct it.
-    """
+    def take(variable: str, kind: Callable[[str], _T], default: str = "") -> _T:
+        text = environ.get(variable, "")
+        try:
+            return kind(text or default)
+        except ValueError as error:
+            found = f"found {text!r}" if text else "it is not set"
+            raise ValueError(f"{variable}: {error}; {found}") from error
+
     for variable in (*EMULATORS, *ENDPOINTS):
-        _address(environ, variable)
-    _credentials(environ, "GOOGLE_APPLICATION_CREDENTIALS")
+        take(variable, _address)
+    take("GOOGLE_APPLICATION_CREDENTIALS", _credentials)
     emulated = bool(environ.get("CLOUD_TASKS_EMULATOR_HOST"))
-    follow_ups_topic = _name(environ, "BACKSTOP_FOLLOW_UPS_TOPIC", TopicName)
-    results_topic = _name(environ, "BACKSTOP_RESULTS_TOPIC", TopicName, required=False)
-    if unquoted(results_topic) == unquoted(follow_ups_topic):
-        reason = "must be another topic than that of the follow-ups, or each outcome would be answered with one"
-        raise _wrong("BACKSTOP_RESULTS_TOPIC", results_topic, reason)
-    look_min = _duration(environ, "BACKSTOP_LOOK_MIN", "10s", LOOK_SHORTEST, LOOK_LONGEST)
-    look_max = _duration(environ, "BACKSTOP_LOOK_MAX", "1h", look_min, LOOK_LONGEST)
+    follow_ups_topic = take("BACKSTOP_FOLLOW_UPS_TOPIC", TopicName)
+    poll_min = take("BACKSTOP_LOOK_MIN", _duration(WAIT_SHORTEST, WAIT_LONGEST), "10s")
     return Environment(
         handlers=Settings(
             follow_ups_topic=follow_ups_topic,
-            retention=_duration(environ, "BACKSTOP_RETENTION", "14d", RETENTION_MIN, RETENTION_MAX),
-            look_min=look_min,
-            look_max=look_max,
-            give_up_after=_duration(environ, "BACKSTOP_GIVE_UP_AFTER", "3d", look_min, OPERATION_KEPT),
-            allow_delete=_truth(environ, "BACKSTOP_ALLOW_DELETE", default=True),
-            policy=_policy(environ),
+            retention=take("BACKSTOP_RETENTION", _duration(RETENTION_MIN, RETENTION_MAX), "14d"),
+            poll_min=poll_min,
+            poll_max=take("BACKSTOP_LOOK_MAX", _duration(poll_min, WAIT_LONGEST), "1h"),
+            give_up_after=take("BACKSTOP_GIVE_UP_AFTER", _duration(poll_min, OPERATION_KEPT), "3d"),
+            allow_delete=take("BACKSTOP_ALLOW_DELETE", _truth, "true"),
+            allow_scheduled=take("BACKSTOP_ALLOW_SCHEDULED", _truth, "false"),
+            allow_weaker_key=take("BACKSTOP_ALLOW_WEAKER_KEY", _truth, "false"),
+            cancel_after_min=take("BACKSTOP_CANCEL_AFTER_MIN", _duration(timedelta(0), OPERATION_KEPT), "1h"),
+            instances=take("BACKSTOP_INSTANCES", _instances),
         ),
-        results_topic=results_topic,
-        tasks_queue=_name(environ, "BACKSTOP_TASKS_QUEUE", QueueName),
-        tasks_service_account=_account(environ, "BACKSTOP_TASKS_SERVICE_ACCOUNT", required=not emulated),
+        results_topic=take("BACKSTOP_RESULTS_TOPIC", _another_topic(follow_ups_topic)),
+        tasks_queue=take("BACKSTOP_TASKS_QUEUE", QueueName),
+        tasks_service_account=take("BACKSTOP_TASKS_SERVICE_ACCOUNT", _account(required=not emulated)),
     )
 
 
-def _policy(environ: Mapping[str, str]) -> Policy:
-    return Policy(
-        allow_scheduled=_truth(environ, "BACKSTOP_ALLOW_SCHEDULED", default=False),
-        allow_weaker_key=_truth(environ, "BACKSTOP_ALLOW_WEAKER_KEY", default=False),
-        cancel_after_min=_duration(environ, "BACKSTOP_CANCEL_AFTER_MIN", "1h", timedelta(0), OPERATION_KEPT),
-        instances=_instances(environ, "BACKSTOP_INSTANCES"),
-    )
+def _another_topic(follow_ups_topic: Name) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if unquoted(text) == unquoted(follow_ups_topic):
+            reason = "must be another topic than that of the follow-ups, or each outcome would be answered with one"
+            raise ValueError(reason)
+        return TopicName(text) if text else ""
+
+    return parse
 
 
-def _instances(environ: Mapping[str, str], variable: str) -> tuple[str, ...]:
-    text = environ.get(variable, "")
+def _duration(low: timedelta, high: timedelta) -> Callable[[str], timedelta]:
+    def parse(text: str) -> timedelta:
+        if not low <= (duration := Duration.parse(text)) <= high:
+            raise ValueError(f"must be {duration_text(low)} to {duration_text(high)}")
+        return duration
+
+    return parse
+
+
+def _truth(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def _instances(text: str) -> tuple[str, ...]:
     patterns = tuple(text.split(",")) if text else ()
     if not all(re.fullmatch(r"projects/[^/\s]+/instances/[^/\s]+", pattern) for pattern in patterns):
-        raise _wrong(variable, text, "must be patterns for names such as projects/P/instances/I, separated by commas")
+        raise ValueError("must be patterns for names such as projects/P/instances/I, separated by commas")
     return patterns
 
 
-def _name(environ: Mapping[str, str], variable: str, kind: type[Name], *, required: bool = True) -> str:
-    text = environ.get(variable, "")
-    if not text and not required:
-        return ""
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise _wrong(variable, text, str(error)) from error
-
-
-def _address(environ: Mapping[str, str], variable: str) -> None:
-    text = environ.get(variable, "")
+def _address(text: str) -> str:
     if text and not _ADDRESS.fullmatch(text):
-        raise _wrong(variable, text, "must be HOST:PORT, without a scheme such as http://")
-
-
-def _account(environ: Mapping[str, str], variable: str, *, required: bool) -> str:
-    text = environ.get(variable, "")
-    if (text or required) and "@" not in text:
-        raise _wrong(variable, text, "must be the e-mail address of a service account")
+        raise ValueError("must be HOST:PORT, without a scheme such as http://")
     return text
 
 
-def _credentials(environ: Mapping[str, str], variable: str) -> None:
-    text = environ.get(variable, "")
+def _account(*, required: bool) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if (text or required) and "@" not in text:
+            raise ValueError("must be the e-mail address of a service account")
+        return text
+
+    return parse
+
+
+def _credentials(text: str) -> None:
     try:
         if text and "type" not in msgspec.json.decode(Path(text).read_bytes(), type=dict[str, object]):
-            raise _wrong(variable, text, "must name a file of credentials, whose JSON has a type")
+            raise ValueError("must name a file of credentials, whose JSON has a type")
     except (OSError, msgspec.DecodeError) as error:
-        raise _wrong(variable, text, f"must name a file of credentials ({error})") from error
-
-
-def _duration(environ: Mapping[str, str], variable: str, default: str, low: timedelta, high: timedelta) -> timedelta:
-    text = environ.get(variable) or default
-    try:
-        duration = Duration.parse(text)
-    except ValueError as error:
-        raise _wrong(variable, text, str(error)) from error
-    if not low <= duration <= high:
-        raise _wrong(variable, text, f"must be {duration_text(low)} to {duration_text(high)}")
-    return duration
-
-
-def _truth(environ: Mapping[str, str], variable: str, *, default: bool) -> bool:
-    text = environ.get(variable, "")
-    if text not in {"", "true", "false"}:
-        raise _wrong(variable, text, "must be true or false")
-    return default if not text else text == "true"
-
-
-def _wrong(variable: str, text: str, reason: str) -> ValueError:
-    return ValueError(f"{variable}: {reason}; found {text!r}" if text else f"{variable}: {reason}; it is not set")
+        raise ValueError(f"must name a file of credentials ({error})") from error

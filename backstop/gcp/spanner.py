@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import Any
 
 from backstop import descriptions
+from backstop.commands import Encryption
 from backstop.errors import RefusedError, TransientError, UnhandledOperationError
-from backstop.gcp import logs
 from backstop.gcp.calls import Budget, Service
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from backstop.commands import Encryption
-    from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-    from backstop.ports import Backup, Listing, Operation
+from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
+from backstop.operations import Backup, Listing, Operation
 
 PAGE_SIZE, ITEMS_MAX = 500, 10_000
 """As many operations are 7 days of 100 databases, each backed up every 100 minutes."""
@@ -43,7 +39,7 @@ class SpannerBackups:
         made = {"database": database, "expire_time": _stamp(expire_time)}
         if version_time is not None:
             made["version_time"] = _stamp(version_time)
-        request: dict[str, object] = {"parent": database.instance, "backup_id": backup.backup_id, "backup": made}
+        request: dict[str, object] = {"parent": database.instance, "backup_id": backup.id, "backup": made}
         if encryption is not None:
             keys = list(encryption.kms_key_names)
             request["encryption_config"] = {"encryption_type": encryption.type.value, "kms_key_names": keys}
@@ -51,7 +47,7 @@ class SpannerBackups:
             return _operation(_service.call("create_backup", request, self._budget, once=True).operation)
         except UnhandledOperationError as error:
             # It was started all the same; brought again, the message finds it in the list.
-            raise TransientError("UNKNOWN", error.message) from error
+            raise TransientError("UNKNOWN", error.failure.message) from error
 
     def get_operation(self, name: OperationName) -> Operation:
         """Reads one operation."""
@@ -102,9 +98,8 @@ class SpannerBackups:
         except ValueError as error:
             raise RefusedError("DATA_LOSS", f"Spanner's description of {name} can't be read: it {error}") from error
 
-    def delete_backup(self, name: BackupName, why: str) -> None:
-        """Deletes a backup; not repeated here, so that it never happens without a look right before it."""
-        logs.write(logs.deletion(name, why))
+    def delete_backup(self, name: BackupName) -> None:
+        """Deletes a backup; not repeated here, so that it never happens without a poll right before it."""
         _service.call("delete_backup", {"name": name}, self._budget, once=True)
 
     def set_expire_time(self, name: BackupName, expire_time: datetime) -> None:

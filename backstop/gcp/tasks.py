@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-from typing import TYPE_CHECKING
+from datetime import datetime
 from urllib.parse import quote
 
 from backstop.errors import CallError, TransientError
 from backstop.gcp.calls import Budget, Service
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP
 
 _SCOPE = "https://www.googleapis.com/auth/pubsub"
 
@@ -53,4 +50,6 @@ class TasksQueue:
             _service.call("create_task", {"parent": self._queue, "task": task}, self._budget)
         except CallError as error:
             if error.code != "ALREADY_EXISTS":
-                raise TransientError(error.code, f"could not schedule the follow-up: {error.message}") from error
+                raise TransientError(
+                    error.code, f"could not schedule the follow-up: {error.failure.message}"
+                ) from error

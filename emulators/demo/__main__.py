@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.live import Live
 
-from emulators.demo.picture import WIDTH, Ending, Life, endings_table, lives_table, write_svg
+from emulators.demo.picture import (
+    INTRODUCTION,
+    WIDTH,
+    Ending,
+    Life,
+    endings_table,
+    line,
+    lives_table,
+    summary,
+    write_svg,
+)
 from emulators.demo.scenarios import SCENARIOS, Scenario
 from emulators.serving import wall_clock
 from emulators.spanner.history import What
@@ -22,6 +32,7 @@ from emulators.stack import Event, Stack
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 SECONDS_MAX = 40.0
 """A demo that has not ended by then has gone wrong."""
@@ -37,19 +48,21 @@ class Story:
 
     Attributes:
         scenario: What is to happen.
-        begun_s: When its start was published, by the monotonic clock.
-        message_ids: Its commands.
+        message_ids: Its commands, the start first.
         percent: The last progress seen.
     """
 
     scenario: Scenario
-    begun_s: float
     message_ids: list[str]
     percent: int = 0
 
 
 class Demo:
-    """Plays the scenarios on a stack and keeps the picture up to date."""
+    """Plays the scenarios on a stack, and prints what happens.
+
+    Attributes:
+        lines: What was printed.
+    """
 
     def __init__(self, stack: Stack, console: Console) -> None:
         self._stack = stack
@@ -57,31 +70,40 @@ class Demo:
         self._stories: list[Story] = []
         self._begun_s = time.monotonic()
         self._printed = 0
+        self.lines: list[Text] = []
 
-    def play(self) -> tuple[Table, list[Ending]]:
-        """Plays them all and returns the last picture and the endings."""
+    @property
+    def seconds(self) -> float:
+        """How long it has lasted."""
+        return time.monotonic() - self._begun_s
+
+    def play(self) -> list[Ending]:
+        """Plays them all, and returns how they ended."""
         for scenario in SCENARIOS:
             self._stack.spanner.set_plan(scenario.database, scenario.plan)
         actors = [threading.Thread(target=self._act, args=(scenario,)) for scenario in SCENARIOS]
         for actor in actors:
             actor.start()
         with Live(console=self._console, refresh_per_second=10, transient=True, screen=False) as live:
-            while time.monotonic() - self._begun_s < SECONDS_MAX and not self._over():
+            while self.seconds < SECONDS_MAX and not self._over():
                 time.sleep(FRAME_S)
                 live.update(self._picture())
                 self._print_news()
         for actor in actors:
             actor.join()
-        return self._picture(), [self._ending(story) for story in self._in_order()]
+        return [self._ending(story) for story in self._in_order()]
 
     def _act(self, scenario: Scenario) -> None:
         """What people do to one backup."""
         backup_id = scenario.backup.rpartition("/")[2]
         start = {"action": "start", "database": scenario.database, "backup_id": backup_id, **scenario.command}
-        story = Story(scenario, time.monotonic(), [self._stack.publish(start)])
+        limit = f"published, with cancel_after {start['cancel_after']}" if "cancel_after" in start else "published"
+        self._print(self.seconds, scenario.name, "start", limit)
+        story = Story(scenario, [self._stack.publish(start)])
         self._stories.append(story)
         if scenario.cancel_after_s is not None:
             time.sleep(scenario.cancel_after_s)
+            self._print(self.seconds, scenario.name, "cancel", "published")
             story.message_ids.append(self._stack.publish({"action": "cancel", "backup": scenario.backup}))
         if scenario.restore_s:
             self._restore(scenario)
@@ -100,15 +122,18 @@ class Demo:
             spanner.begin_restore(
                 scenario.backup, f"{scenario.instance}/databases/restored", timedelta(seconds=scenario.restore_s)
             )
+        self._print(self.seconds, scenario.name, "", "somebody begins to restore from the backup")
 
     def _over(self) -> bool:
         return len(self._stories) == len(SCENARIOS) and all(map(self._is_as_expected, self._stories))
 
     def _is_as_expected(self, story: Story) -> bool:
-        told = tuple(tuple(event.outcome for event in self._told(message_id)) for message_id in story.message_ids)
-        return told == story.scenario.expected
+        outcomes = tuple(
+            tuple(event.outcome for event in self._outcomes(message_id)) for message_id in story.message_ids
+        )
+        return outcomes == story.scenario.expected
 
-    def _told(self, message_id: str) -> list[Event]:
+    def _outcomes(self, message_id: str) -> list[Event]:
         """What a command has come to so far."""
         return [event for event in self._stack.events() if event.data["trigger"]["message_id"] == message_id]
 
@@ -118,14 +143,14 @@ class Demo:
     def _picture(self) -> Table:
         lives = []
         for story in self._in_order():
-            state, percent = self._look(story.scenario)
+            state, percent = self._state(story.scenario)
             story.percent = min(max(story.percent, percent), 100) if state else story.percent
-            told = self._told(story.message_ids[-1])
-            outcome = told[-1].outcome if told else ""
-            lives.append(Life(story.scenario.instance_id, story.scenario.story, state, story.percent, outcome))
-        return lives_table(lives, time.monotonic() - self._begun_s)
+            outcomes = self._outcomes(story.message_ids[-1])
+            outcome = outcomes[-1].outcome if outcomes else ""
+            lives.append(Life(story.scenario.name, state, story.percent, outcome))
+        return lives_table(lives)
 
-    def _look(self, scenario: Scenario) -> tuple[str, int]:
+    def _state(self, scenario: Scenario) -> tuple[str, int]:
         """A backup's state and progress, taken from the emulator's record so that no call is made and counted."""
         state, percent = "", 0
         for event in self._stack.spanner.history():
@@ -140,25 +165,38 @@ class Demo:
         return state, percent
 
     def _print_news(self) -> None:
-        events = self._stack.events()
-        for event in events[self._printed :]:
-            name = event.data["database"].split("/")[3]
-            self._console.print(f"{event.received_s - self._begun_s:5.1f} s  {name:<8} {event.outcome}")
-        self._printed = len(events)
+        """Prints what Backstop has published, as far as it is known which command it is about."""
+        commands = {
+            message_id: (story.scenario.name, command)
+            for story in list(self._stories)
+            for message_id, command in zip(story.message_ids, ("start", "cancel"), strict=False)
+        }
+        for event in self._stack.events()[self._printed :]:
+            command = commands.get(event.data["trigger"]["message_id"])
+            if command is None:
+                return
+            self._print(event.received_s - self._begun_s, *command, event.outcome)
+            self._printed += 1
+
+    def _print(self, seconds: float, name: str, command: str, what: str) -> None:
+        text = line(seconds, name, command, what)
+        self._console.print(text)
+        self.lines.append(text)
 
     def _ending(self, story: Story) -> Ending:
-        scenario, events = story.scenario, self._told(story.message_ids[-1])
+        scenario, events = story.scenario, self._outcomes(story.message_ids[-1])
         history = [event for event in self._stack.spanner.history() if scenario.instance in event.resource]
         calls = [event for event in history if event.what is What.CALLED]
-        state, _ = self._look(scenario)
+        state, _ = self._state(scenario)
         return Ending(
-            name=scenario.instance_id,
-            outcome=events[-1].outcome if events else "nothing",
+            name=scenario.name,
+            asked=scenario.asked,
+            spanner=scenario.spanner,
+            outcome=events[-1].outcome if events else "none",
             as_expected=self._is_as_expected(story) and bool(state) is scenario.left_behind,
-            looks=sum(event.cause == "GetOperation" for event in calls),
+            polls=sum(event.cause == "GetOperation" for event in calls),
             calls=len(calls),
-            seconds=(events[-1].received_s - story.begun_s) if events else 0.0,
-            left_behind=f"the backup, {state}" if state else "nothing",
+            left_behind="the backup" if state else "nothing",
         )
 
 
@@ -171,16 +209,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m emulators.demo", description=__doc__)
     parser.add_argument("--svg", type=Path, help="where to draw the picture")
     options = parser.parse_args()
-    console = Console(width=WIDTH if not sys.stdout.isatty() else None)
+    console = Console()
+    console.width = min(console.width, WIDTH)
+    console.print(INTRODUCTION)
     with Stack() as stack:
-        lives, endings = Demo(stack, console).play()
-    summary = endings_table(endings)
-    console.print(lives)
-    console.print(summary)
-    if options.svg:
-        write_svg(options.svg, lives, summary)
+        demo = Demo(stack, console)
+        endings = demo.play()
+    console.print()
+    console.print(endings_table(endings))
     good = len(endings) == len(SCENARIOS) and all(ending.as_expected for ending in endings)
-    console.print("Every backup ended as it should." if good else "[bold red]Not every backup ended as it should.")
+    console.print(summary(endings, demo.seconds, good=good))
+    if options.svg:
+        write_svg(options.svg, demo.lines, endings_table(endings))
     return 0 if good else 1
 
 

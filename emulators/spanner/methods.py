@@ -13,15 +13,7 @@ from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
 from emulators.spanner.names import instance_of, is_database
 from emulators.spanner.pages import page_of
-from emulators.spanner.records import (
-    Backup,
-    BackupState,
-    Database,
-    DatabaseState,
-    Operation,
-    OperationKind,
-    Page,
-)
+from emulators.spanner.records import Backup, BackupState, Database, DatabaseState, Operation, OperationKind, Page
 from emulators.spanner.starts import VERSION_RETENTION, start_backup, start_copy, start_restore
 
 if TYPE_CHECKING:

@@ -66,9 +66,7 @@ ADMIN_METHODS = {
     "DeleteBackup": Method(pb.DeleteBackupRequest, _named(rpc.DeleteBackup), _nothing),
     "ListBackups": Method(pb.ListBackupsRequest, _listing(rpc.ListBackups), _shown(wire.backups)),
     "ListBackupOperations": Method(
-        pb.ListBackupOperationsRequest,
-        _listing(rpc.ListBackupOperations),
-        _operations(pb.ListBackupOperationsResponse),
+        pb.ListBackupOperationsRequest, _listing(rpc.ListBackupOperations), _operations(pb.ListBackupOperationsResponse)
     ),
     "ListDatabaseOperations": Method(
         pb.ListDatabaseOperationsRequest,

@@ -176,12 +176,7 @@ class State:
         return None if work is None else work.plan
 
     def start_scheduled_backup(
-        self,
-        now: datetime,
-        database: str,
-        schedule: str,
-        backup_id: str,
-        retention: timedelta = _RETENTION,
+        self, now: datetime, database: str, schedule: str, backup_id: str, retention: timedelta = _RETENTION
     ) -> Operation:
         """Starts a backup as a backup schedule does, whatever else is pending.
 

@@ -154,10 +154,7 @@ def _progress(record: Operation) -> pb.OperationProgress | None:
 
 def _create_metadata(record: Operation) -> pb.CreateBackupMetadata:
     return pb.CreateBackupMetadata(
-        name=record.target,
-        database=record.database,
-        progress=_progress(record),
-        cancel_time=record.cancel_time,
+        name=record.target, database=record.database, progress=_progress(record), cancel_time=record.cancel_time
     )
 
 

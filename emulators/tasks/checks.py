@@ -152,8 +152,7 @@ def check_retry_config(config: RetryConfig) -> None:
     """
     none = timedelta()
     _refuse(
-        when=config.max_attempts < ATTEMPTS_UNLIMITED,
-        message="RetryConfig.maxAttempts must be greater or equal to -1.",
+        when=config.max_attempts < ATTEMPTS_UNLIMITED, message="RetryConfig.maxAttempts must be greater or equal to -1."
     )
     _refuse(when=config.max_doublings < 0, message="RetryConfig.maxDoublings cannot be negative.")
     _refuse(when=config.min_backoff < none, message="RetryConfig.minBackoff cannot be negative.")

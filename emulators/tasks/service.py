@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 
 SERVICE = "google.cloud.tasks.v2.CloudTasks"
 
-_STATES = {
-    model.QueueState.RUNNING: types.Queue.State.RUNNING,
-    model.QueueState.PAUSED: types.Queue.State.PAUSED,
-}
+_STATES = {model.QueueState.RUNNING: types.Queue.State.RUNNING, model.QueueState.PAUSED: types.Queue.State.PAUSED}
 
 _METHODS = {int(method): method.name for method in types.HttpMethod.__members__.values() if method}
 

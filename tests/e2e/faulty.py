@@ -6,15 +6,15 @@ import json
 from typing import TYPE_CHECKING
 
 import main
-from backstop.deliver import receive
+from backstop.dispatch import receive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from backstop.context import Report
-    from backstop.messages import Delivery
+    from backstop.execute import Report
     from backstop.ports import Ports, Settings
+    from backstop.wire import Delivery
 
 _seen: set[str] = set()
 

@@ -17,7 +17,7 @@ import pytest
 from google.api_core.exceptions import NotFound
 from google.cloud.spanner_admin_database_v1.services.database_admin import DatabaseAdminClient
 
-from backstop.lifecycle import ON_THE_WAY, Outcome
+from backstop.events import ON_THE_WAY, Outcome
 from emulators.serving import HOST
 from emulators.spanner.history import What
 from emulators.spanner.plans import Plan
@@ -341,10 +341,7 @@ def played(
 
 
 def push_body(
-    command: object,
-    message_id: str,
-    publish_time: datetime | None = None,
-    attributes: Mapping[str, str] | None = None,
+    command: object, message_id: str, publish_time: datetime | None = None, attributes: Mapping[str, str] | None = None
 ) -> bytes:
     """What Pub/Sub pushes for a command.
 

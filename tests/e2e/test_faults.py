@@ -15,14 +15,7 @@ from tests.e2e.lab import ALONE, ENDLESS, IMPATIENT, REFUSING, STUBBORN, played,
 if TYPE_CHECKING:
     from tests.e2e.lab import Lab
 
-TRANSIENT = (
-    Code.UNAVAILABLE,
-    Code.DEADLINE_EXCEEDED,
-    Code.INTERNAL,
-    Code.ABORTED,
-    Code.UNKNOWN,
-    Code.CANCELLED,
-)
+TRANSIENT = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.ABORTED, Code.UNKNOWN, Code.CANCELLED)
 
 
 def _plan(lab: Lab, *faults: Fault) -> None:
@@ -97,10 +90,10 @@ def test_quota_means_later(lab: Lab) -> None:
 
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
     (line,) = lab.lines(message_id)
-    assert line["message"].startswith("Put back: RESOURCE_EXHAUSTED")
-    assert line["next_look_s"] == 1.0
+    assert line["message"].startswith("To be retried: RESOURCE_EXHAUSTED")
+    assert line["next_poll_s"] == 1.0
     kinds = [(follow_up["kind"], follow_up["step"]) for _, follow_up in lab.follow_ups(message_id)]
-    assert kinds[:2] == [("put-back", 1), ("put-back", 2)]
+    assert kinds[:2] == [("retry", 1), ("retry", 2)]
 
 
 @played()
@@ -140,7 +133,9 @@ def test_a_follow_up_that_google_refuses_is_put_back_and_recovers(lab: Lab) -> N
     assert _injected(lab, "DeleteBackup", Code.PERMISSION_DENIED) >= 2
     assert [follow_up.get("failures", 0) for _, follow_up in lab.follow_ups(message_id)][-2:] == [1, 2]
     assert lab.left_behind() == []
-    put_back = [line for line in list(lab.stack.function.lines) if "Put back: PERMISSION_DENIED" in line["message"]]
+    put_back = [
+        line for line in list(lab.stack.function.lines) if "To be retried: PERMISSION_DENIED" in line["message"]
+    ]
     assert {line["severity"] for line in put_back} == {"WARNING"}
 
 
@@ -153,7 +148,7 @@ def test_a_message_that_keeps_meeting_faults_is_put_back_before_it_is_given_up(l
     assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
     assert _pushes(lab, message_id) == [503, 503, 503, 204]
     assert [line["delivery_attempt"] for line in lab.lines(message_id, 4)] == [1, 2, 3, 4]
-    assert lab.follow_ups(message_id)[0][1]["kind"] == "put-back"
+    assert lab.follow_ups(message_id)[0][1]["kind"] == "retry"
 
 
 @played(IMPATIENT)

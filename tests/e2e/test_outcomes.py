@@ -251,8 +251,8 @@ def test_a_dry_run_touches_nothing(lab: Lab) -> None:
     assert [told[0].data["detail"].split(":")[0].split(" projects/")[0] for told in events] == [
         "Would start",
         "Would start a backup of each of 1 databases",
-        "Would cancel, look again soon",
-        "Would look again later",
+        "Would cancel",
+        "Would poll again",
         "Would cancel",
     ]
     assert lab.history(*TOUCHED) == before

@@ -7,10 +7,10 @@ import socket
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, NamedTuple
 
-from backstop.follow_ups import Look, Trigger
-from backstop.lifecycle import Intent
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
+from backstop.events import Trigger
+from backstop.followups import Intent, Poll
 from backstop.names import OperationName
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
 from emulators.serving import HOST, wall_clock
 from tests.e2e.lab import ENDLESS, WAIT_S_MAX, played, push_body, quick, wait_until
 
@@ -44,7 +44,7 @@ def _json(**fields: object) -> bytes:
 
 
 def _look(**fields: object) -> bytes:
-    look = Look(
+    look = Poll(
         trigger=Trigger("1", wall_clock()),
         step=1,
         operation=OperationName(OPERATION),
@@ -190,7 +190,7 @@ def test_a_forged_follow_up_does_nothing(lab: Lab) -> None:
 def _forged(
     lab: Lab, form: str, operation: OperationName, trigger: Trigger
 ) -> tuple[bytes, dict[str, str], str | None]:
-    look = Look(trigger=trigger, step=1, operation=operation, intent=Intent.CANCEL, give_up_at=wall_clock())
+    look = Poll(trigger=trigger, step=1, operation=operation, intent=Intent.CANCEL, give_up_at=wall_clock())
     document = json.loads(encode_follow_up(look))
     push = push_body(document, trigger.message_id, attributes={KIND_ATTRIBUTE: KIND_FOLLOW_UP})
     source = f"//pubsub.googleapis.com/{lab.stack.follow_ups}"

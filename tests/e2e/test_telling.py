@@ -30,11 +30,12 @@ LINE_FIELDS = {
     "backup": str,
     "database": str,
     "step": int,
-    "next_look_s": float,
+    "next_poll_s": float,
     "duration_ms": float,
     "message_id": str,
     "delivery_attempt": int,
     "error": dict,
+    "trigger": dict,
 }
 """Every field that a line may have, and its type."""
 
@@ -57,20 +58,21 @@ def test_each_delivery_prints_one_line_and_each_outcome_and_deletion_one_of_its_
     assert lab.stack.tasks.wait_until_idle(WAIT_S_MAX)
     assert pubsub.wait_until_idle(WAIT_S_MAX)
 
+    delivered = [done.delivery.message.message_id for done in pubsub.outcomes()]
+    wait_until(lambda: sum("command" in line for line in list(lab.stack.function.lines)) >= len(delivered))
     lines = [line for line in list(lab.stack.function.lines) if "command" in line]
     own = [line for line in list(lab.stack.function.lines) if "command" not in line]
     told = [(event.outcome, event.data["detail"]) for event in lab.stack.events()]
     assert sorted((line["outcome"], line["message"]) for line in own if "outcome" in line) == sorted(told)
     deleted = [event.data["backup"] for event in lab.stack.events() if event.outcome == "COMPLETED_THEN_DELETED"]
     assert [line["backup"] for line in own if "outcome" not in line] == deleted != []
-    delivered = [done.delivery.message.message_id for done in pubsub.outcomes()]
     assert sorted(line["message_id"] for line in lines) == sorted(delivered)
     for line in lines:
         assert ALWAYS <= line.keys() <= LINE_FIELDS.keys()
         assert all(isinstance(value, LINE_FIELDS[name]) for name, value in line.items())
         assert line["severity"] in {"INFO", "WARNING", "ERROR"}
         assert "Traceback" not in line["message"]
-        assert ("next_look_s" in line) != bool({*line.get("outcomes", [])} & {*_last_words(lab), "REJECTED"})
+        assert ("next_poll_s" in line) != bool({*line.get("outcomes", [])} & {*_last_words(lab), "REJECTED"})
 
 
 def _last_words(lab: Lab) -> set[str]:
@@ -87,7 +89,7 @@ def test_a_line_says_what_was_done(lab: Lab) -> None:
     assert line["outcomes"] == ["STARTED"]
     assert (line["operation"], line["backup"]) == (operation, backup)
     assert line["database"] == f"{lab.instance}/databases/orders"
-    assert (line["state"], line["step"], line["next_look_s"]) == ("RUNNING", 0, 1.0)
+    assert (line["state"], line["step"], line["next_poll_s"]) == ("RUNNING", 0, 1.0)
     assert 0 < line["duration_ms"] < 60_000
     assert lab.ends(lab.publish("cancel", operation=operation)) == ["CANCEL_REQUESTED", "CANCELLED"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from backstop.lifecycle import ON_THE_WAY
+from backstop.events import ON_THE_WAY
 from emulators.spanner.history import What
 from tests.e2e.lab import WAIT_S_MAX, Lab, wait_until
 from tests.e2e.wire import LIVES, Cell
@@ -88,7 +88,7 @@ def one_chain(lab: Lab, message_id: str) -> None:
     for outcome in lab.stack.tasks.outcomes():
         gone_out.setdefault(outcome.task, outcome.dispatch_time)
     made = {task.name: task.create_time for task in lab.stack.tasks.created()}
-    looks = [(name, one["step"]) for name, one in lab.follow_ups(message_id) if one["kind"] == "look"]
+    looks = [(name, one["step"]) for name, one in lab.follow_ups(message_id) if one["kind"] == "poll"]
     assert [step for _, step in looks] == list(range(1, len(looks) + 1)), f"the chain has forked: {looks}"
     for (earlier, _), (later, step) in pairwise(looks):
         # The time of creation comes in whole seconds, and so does the shortest wait.

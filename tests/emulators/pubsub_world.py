@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emulators.errors import ApiError, Code
-from emulators.pubsub.model import (
-    CreateSubscription,
-    CreateTopic,
-    Draft,
-    Publish,
-    Subscription,
-    Topic,
-)
+from emulators.pubsub.model import CreateSubscription, CreateTopic, Draft, Publish, Subscription, Topic
 from emulators.pubsub.state import State
 
 if TYPE_CHECKING:

@@ -9,13 +9,7 @@ import pytest
 
 from emulators.errors import ApiError, Code
 from emulators.tasks.model import HttpRequest, Queue, Settings, Task
-from emulators.tasks.requests import (
-    CreateQueue,
-    CreateTask,
-    DeleteTask,
-    GetTask,
-    RunTask,
-)
+from emulators.tasks.requests import CreateQueue, CreateTask, DeleteTask, GetTask, RunTask
 from emulators.tasks.state import State
 
 if TYPE_CHECKING:

@@ -107,16 +107,11 @@ def test_acknowledgements_and_deadlines_can_be_sent_on_the_stream(
     ("request_", "refusal"),
     [
         (types.StreamingPullRequest(subscription="projects/p/subscriptions/none"), exceptions.NotFound),
-        (
-            types.StreamingPullRequest(subscription=PULL, modify_deadline_ack_ids=["1-1"]),
-            exceptions.InvalidArgument,
-        ),
+        (types.StreamingPullRequest(subscription=PULL, modify_deadline_ack_ids=["1-1"]), exceptions.InvalidArgument),
     ],
 )
 def test_a_stream_is_refused(
-    subscriber: SubscriberClient,
-    request_: types.StreamingPullRequest,
-    refusal: type[exceptions.GoogleAPICallError],
+    subscriber: SubscriberClient, request_: types.StreamingPullRequest, refusal: type[exceptions.GoogleAPICallError]
 ) -> None:
     """A missing subscription at once, ids without deadlines as soon as they are read."""
     first = types.StreamingPullRequest(subscription=request_.subscription)

@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from emulators.pubsub.model import (
-    Acknowledge,
-    ModifyAckDeadline,
-    Pull,
-    RetryPolicy,
-    UpdateSubscription,
-)
+from emulators.pubsub.model import Acknowledge, ModifyAckDeadline, Pull, RetryPolicy, UpdateSubscription
 from tests.emulators.pubsub_world import ENDPOINT, PULL, PULLING, T0, after, publish, state_with
 
 

@@ -23,19 +23,7 @@ from emulators.pubsub.model import (
     push_body,
 )
 from emulators.pubsub.state import HISTORY_COUNT_MAX, PUSH_CONCURRENCY, State
-from tests.emulators.pubsub_world import (
-    DEAD,
-    PULL,
-    PULLING,
-    PUSH,
-    PUSHING,
-    T0,
-    TOPIC,
-    after,
-    end,
-    publish,
-    state_with,
-)
+from tests.emulators.pubsub_world import DEAD, PULL, PULLING, PUSH, PUSHING, T0, TOPIC, after, end, publish, state_with
 
 
 def test_a_published_message_is_pushed_until_a_success_status_ends_it() -> None:

@@ -17,10 +17,7 @@ def test_a_call_is_recorded_with_its_code() -> None:
     desk.refusal(rpc.GetBackup(f"{INSTANCE}/backups/none"))
 
     calls = [(event.cause, event.resource, event.code) for event in desk.state.history if event.what is What.CALLED]
-    assert calls == [
-        ("CreateBackup", NIGHTLY, Code.OK),
-        ("GetBackup", f"{INSTANCE}/backups/none", Code.NOT_FOUND),
-    ]
+    assert calls == [("CreateBackup", NIGHTLY, Code.OK), ("GetBackup", f"{INSTANCE}/backups/none", Code.NOT_FOUND)]
 
 
 def test_a_refused_call_has_no_effect() -> None:

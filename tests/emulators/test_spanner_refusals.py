@@ -146,10 +146,7 @@ ROWS: list[Row] = [
     _creating("61 letters", _create("n" * 61), BAD, f"Invalid backup id: {'n' * 61}"),
     _creating("no database", _create(database="orders"), BAD, "Invalid database name: orders"),
     _creating(
-        "a database elsewhere",
-        _create(parent=ELSEWHERE),
-        BAD,
-        f"Database {ORDERS} is not in instance {ELSEWHERE}.",
+        "a database elsewhere", _create(parent=ELSEWHERE), BAD, f"Database {ORDERS} is not in instance {ELSEWHERE}."
     ),
     _creating(
         "an unknown instance",
@@ -218,12 +215,7 @@ ROWS: list[Row] = [
     _listing("an unreadable filter", _operations("(name:x"), BAD, "Invalid filter '(name:x'"),
     _listing("a made-up token", _operations("", "2"), BAD, "Invalid page token: 2"),
     ("GetBackup, missing", lambda world: world.client.get_backup(name=NEW), NOT_THERE, f"Backup not found: {NEW}"),
-    (
-        "DeleteBackup, being restored",
-        lambda world: world.client.delete_backup(name=RESTORED_FROM),
-        NOT_NOW,
-        BLOCKED,
-    ),
+    ("DeleteBackup, being restored", lambda world: world.client.delete_backup(name=RESTORED_FROM), NOT_NOW, BLOCKED),
     (
         "DeleteBackup, being copied",
         lambda world: world.client.delete_backup(name=COPIED),
@@ -285,12 +277,7 @@ ROWS: list[Row] = [
         NOT_DONE_HERE,
         "Method not found!",
     ),
-    (
-        "DropDatabase",
-        lambda world: world.client.drop_database(database=ORDERS),
-        NOT_DONE_HERE,
-        "Method not found!",
-    ),
+    ("DropDatabase", lambda world: world.client.drop_database(database=ORDERS), NOT_DONE_HERE, "Method not found!"),
     (
         "ListBackupSchedules",
         lambda world: world.client.list_backup_schedules(parent=ORDERS),

@@ -10,14 +10,15 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from backstop.lifecycle import TABLE, Action
-from backstop.pacing import Expectation
+from backstop.lifecycle import TRANSITIONS, Action
+from backstop.polling import Expectation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from backstop.lifecycle import Intent, Rule, State
+    from backstop.followups import Intent
+    from backstop.lifecycle import Rule, State
 
 NAMED = re.compile(r"^(_?[A-Z][A-Z_]+)(?:: .+)? = ", re.MULTILINE)
 UNUSED_LATER = {"names"}
@@ -34,12 +35,12 @@ def mutants(core: Path) -> dict[str, Callable[[], None]]:
                 value = getattr(module, name)
                 for was, now, other in _others(value):
                     found[f"{path.stem}.{name}\n- {was}\n+ {now}"] = partial(_put, name, value, other)
-    for state, row in TABLE.items():
+    for state, row in TRANSITIONS.items():
         for intent, rule in row.items():
             for action in Action:
                 if action is not rule.action:
-                    change = f"lifecycle.TABLE {state} {intent}\n- {rule.action.name}\n+ {action.name}"
-                    found[change] = partial(_put_rule, state, intent, replace(rule, action=action))
+                    change = f"lifecycle.TRANSITIONS {state} {intent}\n- {rule.action.name}\n+ {action.name}"
+                    found[change] = partial(_put_rule, state, intent, rule._replace(action=action))
     return found
 
 
@@ -69,4 +70,4 @@ def _put(name: str, value: object, other: object) -> None:
 
 
 def _put_rule(state: State, intent: Intent, rule: Rule) -> None:
-    TABLE[state][intent] = rule  # type: ignore[index]  # only its type says that it is never changed
+    TRANSITIONS[state][intent] = rule

@@ -34,7 +34,7 @@ def no_forks(facts: Facts) -> Iterator[str]:
     for follow_up in facts.follow_ups:
         chains[follow_up.command, follow_up.about].append(follow_up)
     for (command, about), chain in chains.items():
-        if not about.startswith("look "):
+        if not about.startswith("poll "):
             continue  # What starts operations may be put back more than once; all of it ends in one chain of looks.
         names = [follow_up.task.name for follow_up in chain]
         if facts.record.forgotten.intersection(names) or len(set(names)) < len(names):

@@ -7,17 +7,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from backstop.errors import UnhandledOperationError
-from backstop.ports import Backup, Listing, Operation, Unhandled
+from backstop.operations import Backup, Listing, Operation, Unhandled
 from emulators.errors import ApiError, Code
 from emulators.faults import Faults as PlannedFaults
 from emulators.spanner import refusals
 from tests.simulation.chance import CALL, READ
 from tests.simulation.record import Call, Logged, Told, Waiting
-from tests.support.ports import SpannerPort
+from tests.support.ports import EventsPort, SpannerPort
 
 if TYPE_CHECKING:
+    from backstop.events import Event
     from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
     from emulators.faults import When
+    from emulators.pubsub.state import State as PubSub
     from tests.simulation.chance import Site
     from tests.simulation.record import Delivery
     from tests.simulation.world import World
@@ -93,6 +95,8 @@ class CallFaults(PlannedFaults):
             raise _refused(work, method, Code.PERMISSION_DENIED, DENIED_MESSAGE)
         if method == "GetBackup":
             self._misread(work, resource)
+        if method == "GetOperation":
+            self._overlook(work, resource)
         site = (CALL, *work.site, work.delivery.calls)
         fault = world.chance.at(site) or ""
         if fault == "slow":
@@ -129,6 +133,21 @@ class CallFaults(PlannedFaults):
         if not work.blurred:
             work.delivery.refused.append(("GetBackup", "NOT_FOUND"))
             raise refusals.backup_missing(backup)
+
+    def _overlook(self, work: Work, operation: str) -> None:
+        """Lets an operation that is there not be found by a poll, once of each."""
+        world = self._world
+        fault = world.chance.at((READ, *work.site, work.delivery.calls))
+        begun = (
+            {event.operation for event in world.spanner.history}
+            if fault == "missing" and b'"kind":"poll"' in work.delivery.message.data
+            else set()
+        )
+        if operation in begun - world.missed:
+            world.record.counts["an operation was not found once"] += 1
+            world.missed.add(operation)
+            work.delivery.refused.append(("GetOperation", "NOT_FOUND"))
+            raise refusals.operation_missing(operation)
 
     def _after(self, method: str, resource: str) -> None:
         world, work = self._world, self._world.working[-1]
@@ -182,8 +201,9 @@ class WorldSpanner(SpannerPort):
     ) -> Listing:
         """Reads the operations; those that can't be read are left alone."""
         listing = super().list_operations(instance, database=database, backup=backup)
-        unreadable = self._world.record.unreadable
-        if not unreadable and not self._world.history.deployment.brief_answers:
+        record = self._world.record
+        unreadable = record.unreadable
+        if not unreadable and not record.unexplained and not self._world.history.deployment.brief_answers:
             return listing
         return Listing(
             tuple(self._brief(one) for one in listing.operations if one.name not in unreadable),
@@ -197,16 +217,29 @@ class WorldSpanner(SpannerPort):
             return backup
         return replace(backup, create_time=backup.create_time + timedelta(microseconds=1))
 
-    def delete_backup(self, name: BackupName, why: str) -> None:
-        """Writes to the log why, then deletes."""
-        record = self._world.record
-        record.logged.append(Logged(self._world.working[-1].delivery.number, name, why, len(record.calls)))
-        super().delete_backup(name, why)
-
     def _brief(self, operation: Operation) -> Operation:
-        if operation.response is None or not self._world.history.deployment.brief_answers:
+        if operation.response is None:
+            return operation
+        if operation.name in self._world.record.unexplained:
+            return replace(operation, response=None, unexplained=True)
+        if not self._world.history.deployment.brief_answers:
             return operation
         return replace(operation, response=replace(operation.response, schedules=()))
+
+
+class WorldEvents(EventsPort):
+    """The results topic, and the log's lines about deletions."""
+
+    def __init__(self, world: World, topic: str, pubsub: PubSub, faults: CallFaults) -> None:
+        super().__init__(pubsub, lambda: world.pubsub_now, topic, faults)
+        self._world = world
+
+    def announce_deletion(self, event: Event) -> None:
+        """Records what is about to be deleted and why."""
+        record = self._world.record
+        assert event.backup is not None
+        number = self._world.working[-1].delivery.number
+        record.logged.append(Logged(number, event.backup, event.detail, len(record.calls)))
 
 
 def _unreadable(operation: Operation) -> Unhandled:

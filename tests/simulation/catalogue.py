@@ -50,14 +50,10 @@ SCENARIOS: dict[str, History] = {
         Person(1, "create", "orders", "by-hand"), _publish(10 * MINUTE_S, "cancel", database=ORDERS)
     ),
     "a cancel loses the race": _of(
-        Person(1, "create", "orders", "by-hand"),
-        _publish(10 * MINUTE_S, "cancel", database=ORDERS),
-        plan=SLOW_CANCEL,
+        Person(1, "create", "orders", "by-hand"), _publish(10 * MINUTE_S, "cancel", database=ORDERS), plan=SLOW_CANCEL
     ),
     "a cancel comes within the grace": _of(
-        Person(1, "create", "orders", "by-hand"),
-        _publish(35 * MINUTE_S, "cancel", operation="@0"),
-        plan=SLOW_CANCEL,
+        Person(1, "create", "orders", "by-hand"), _publish(35 * MINUTE_S, "cancel", operation="@0"), plan=SLOW_CANCEL
     ),
     "a cancel loses the race, and a copy blocks the delete": _of(
         Person(1, "create", "orders", "by-hand"),

@@ -132,11 +132,7 @@ def _tables(faults: Faults) -> dict[int, _Table]:
         COMMAND: _table([*message, (faults.restamp_rate, "restamp")]),
         FOLLOW_UP: _table(message),
         DISPATCH: _table(
-            [
-                (faults.twice_rate, "twice"),
-                (faults.publish_fails_rate, "publish fails"),
-                (faults.forget_rate, "forget"),
-            ]
+            [(faults.twice_rate, "twice"), (faults.publish_fails_rate, "publish fails"), (faults.forget_rate, "forget")]
         ),
         CALL: _table(calls),
         ANSWER: _table([(faults.crash_answer_rate, "crash")]),

@@ -30,7 +30,7 @@ REAL_ENDS = frozenset(
 SAFE_AFTER_CANCEL = frozenset({"COMPLETED_KEPT", "GAVE_UP", "REJECTED"})
 """What may be said of a backup that was to be stopped and is still there."""
 
-PUT_BACK_FROM_ATTEMPT = 4
+RETRY_FROM_ATTEMPT = 4
 """From this attempt on a message is put back, and not refused, where it could become a dead letter (after 5, at the
 earliest)."""
 
@@ -77,7 +77,7 @@ def _lost_backups(words: dict[str, list[Outcome]], facts: Facts) -> Iterator[str
         if attempt.creator is None:
             continue
         command_id = facts.command_behind(attempt.creator)
-        unseen = command_id in given_up and (command_id, f"look {attempt.operation}") not in followed
+        unseen = command_id in given_up and (command_id, f"poll {attempt.operation}") not in followed
         command = facts.commands.get(command_id)
         unseen |= not attempt.good and command is not None and entitlement.began_anew(command, facts)
         if command_id not in facts.lost and not unseen and (command_id, attempt.operation) not in ended:
@@ -97,8 +97,8 @@ def _refused_without_need(facts: Facts) -> Iterator[str]:
         if healed is not None and delivery.begin > healed:
             yield f"delivery {delivery.number} was refused, and nothing stood in its way"
         stuck = {"CreateTask", "Publish"}.intersection(method for method, _ in delivery.refused)
-        if may_die and delivery.attempt >= PUT_BACK_FROM_ATTEMPT and not stuck:
-            yield f"delivery {delivery.number} was refused for the {delivery.attempt}th time, and not put back"
+        if may_die and delivery.attempt >= RETRY_FROM_ATTEMPT and not stuck:
+            yield f"delivery {delivery.number} was refused for the {delivery.attempt}th time, and not retried"
 
 
 def _not_summed_up(command: Command, words: Sequence[Outcome], facts: Facts) -> Iterator[str]:
@@ -136,7 +136,11 @@ def one_last_word(facts: Facts) -> Iterator[str]:
         for outcome in outcomes:
             attempt = facts.attempts.get(outcome.operation)
             seen_wrongly = attempt is not None and attempt.backup in facts.record.misread
-            if outcome.name == "COMPLETED_KEPT" and seen_wrongly:
+            # Where Spanner's answer doesn't say that a schedule made it, only a poll of the backup can tell.
+            unsaid = attempt is not None and attempt.scheduled and facts.record.deployment.brief_answers
+            # What stayed, somebody else may delete afterwards.
+            deleted_since = attempt is not None and attempt.gone_at is not None and attempt.deleter is None
+            if outcome.name == "COMPLETED_KEPT" and (seen_wrongly or unsaid or deleted_since):
                 continue  # It says what was seen, and a later poll may see more.
             if outcome.name in REAL_ENDS and not _came_to_nothing(attempt, command_id, facts):
                 by_operation[outcome.operation].add(outcome.name)

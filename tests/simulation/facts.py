@@ -290,7 +290,7 @@ class Facts:
         return {
             self.command_of(delivery): delivery.end
             for delivery in self.record.deliveries
-            if body_of(delivery.message.data).get("kind") != "look"
+            if body_of(delivery.message.data).get("kind") != "poll"
         }
 
     @cached_property

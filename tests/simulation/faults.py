@@ -139,6 +139,7 @@ COUNTED = (
     "duplicate, hours late",
     "restamp",
     "a backup was not found once",
+    "an operation was not found once",
     "a create_time was a microsecond off",
     *(f"message: {odd}" for odd in ODD),
     "message: an id of another topic",

@@ -224,12 +224,12 @@ def _forged(random: Random, at_s: float) -> Publish:
     """A follow-up by somebody who may only publish commands, and would have a good backup deleted."""
     body: dict[str, object] = {
         "v": 1,
-        "kind": "look",
+        "kind": "poll",
         "trigger": {"message_id": "1", "publish_time": "2026-11-22T00:00:00Z"},
         "step": 1,
         "operation": f"@{random.randrange(4)}",
         "intent": "CANCEL",
-        "cancel_at": "2026-11-22T00:00:00Z",
+        "unwanted_from": "2026-11-22T00:00:00Z",
         "give_up_at": "2026-12-22T00:00:00Z",
     }
     return Publish(at_s, body, odd=random.choice((FORGED, FORGED_SOURCE)))

@@ -57,7 +57,8 @@ class Person:
     Attributes:
         at_s: When, in seconds after the beginning.
         verb: What: create, cancel, delete, recreate, restore, copy, schedule; extend, to have a backup kept for longer;
-            obscure, to create one whose operation says no start time; purge, pause, resume the queue; or deny, to take
+            obscure, to create one whose operation says no start time; muddle, to have what was started end without an
+            answer; purge, pause, resume the queue; or deny, to take
             the function's role away.
         database: Of the database, its id.
         name: Of the backup, its id; empty: the one that was started last.

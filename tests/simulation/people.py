@@ -84,6 +84,10 @@ def _touch(world: World, step: Person) -> None:  # noqa: C901, PLR0912 one line 
                 now, rpc.CreateBackup(INSTANCE, name.rpartition("/")[2], database, now + PERSON_RETENTION)
             )
             world.record.unreadable.add(made.name)
+        case "muddle":
+            world.record.unexplained.update(
+                event.operation for event in spanner.history if event.what is What.BACKUP_STARTED
+            )
         case "extend":
             spanner.apply(now, rpc.UpdateBackup(name, now + PERSON_RETENTION + length, ("expire_time",)))
         case "schedule":

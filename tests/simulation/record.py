@@ -176,6 +176,7 @@ class Record:
         counts: How often each fault took effect.
         republished: The message that replaced a lost command, by that one's key.
         unreadable: The operations that don't say when they started.
+        unexplained: The operations that end without an answer or an error.
         misread: The backups that Spanner once said something wrong about.
         faults_known: Whether it says of every fault where it was; over the wire nobody can.
         last_sweep: The message of the sweep after which nothing lost may be left.
@@ -203,6 +204,7 @@ class Record:
     counts: Counter[str] = field(default_factory=Counter)
     republished: dict[str, str] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
+    unexplained: set[str] = field(default_factory=set)
     misread: set[str] = field(default_factory=set)
     faults_known: bool = True
     last_sweep: str = ""

@@ -8,21 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from backstop.lifecycle import GUARDS, TRANSITIONS
 from emulators.spanner.plans import Plan
 from tests.simulation.chance import CALL, COMMAND, READ
 from tests.simulation.defects import DEFECTS, ONLY_IN_CASES
 from tests.simulation.facts import Facts
 from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED, FORGED_SOURCE, NO_ID, NO_TIME, Faults
-from tests.simulation.history import (
-    INSTANCE,
-    Deployment,
-    History,
-    Person,
-    Publish,
-    Step,
-    backup_name,
-    database_name,
-)
+from tests.simulation.history import INSTANCE, Deployment, History, Person, Publish, Step, backup_name, database_name
 from tests.simulation.planting import planted
 from tests.simulation.run import run
 
@@ -80,18 +72,57 @@ def _publish(at_s: float, action: str, **fields: object) -> Publish:
 def _look_forged(odd: str) -> Publish:
     look = {
         "v": 1,
-        "kind": "look",
+        "kind": "poll",
         "trigger": {"message_id": "1", "publish_time": "2026-11-22T00:00:00Z"},
         "step": 1,
         "operation": "@0",
         "intent": "CANCEL",
-        "cancel_at": "2026-11-22T00:00:00Z",
+        "unwanted_from": "2026-11-22T00:00:00Z",
         "give_up_at": "2026-12-22T00:00:00Z",
     }
     return Publish(600, look, odd=odd)
 
 
+BLOCKED_STEPS = (
+    Person(1, "create", "orders", "nightly"),
+    _publish(10 * MINUTE_S, "cancel", operation="@0"),
+    Person(30 * MINUTE_S + 2, "copy", "orders", "nightly", 30 * HOUR_S),
+)
+
 CASES = {
+    "an operation that is not found once is polled again": Case(
+        _history(_publish(1, "start", database=ORDERS), only={(READ, 0, 1, 1, 1, 1): "missing"}), "STARTED COMPLETED"
+    ),
+    "an operation that is to be stopped and is not found once is polled again": Case(
+        _history(
+            Person(1, "create", "orders", "nightly"),
+            _publish(60, "cancel", operation="@0"),
+            only={(READ, 1, 1, 1, 1, 1): "missing"},
+        ),
+        "CANCEL_REQUESTED CANCELLED",
+    ),
+    "a backup that stays blocked is left to expire as early as can be": Case(
+        _history(*BLOCKED_STEPS, plans=(LOST,), deployment=Deployment(give_up_after=timedelta(hours=4))),
+        "CANCEL_REQUESTED DELETE_BLOCKED GAVE_UP",
+    ),
+    "a backup that stays blocked and expires soon is left alone": Case(
+        _history(
+            _publish(1, "start", database=ORDERS, backup_id="nightly", cancel_after="10m", retention="6h"),
+            Person(30 * MINUTE_S + 2, "copy", "orders", "nightly", 30 * HOUR_S),
+            plans=(LOST,),
+            deployment=Deployment(give_up_after=timedelta(hours=7)),
+        ),
+        "STARTED CANCEL_REQUESTED DELETE_BLOCKED GAVE_UP",
+    ),
+    "a backup of which nobody knows what its operation made stays": Case(
+        _history(
+            Person(1, "create", "orders", "nightly"),
+            _publish(10 * MINUTE_S, "cancel", operation="@0"),
+            Person(11 * MINUTE_S, "muddle"),
+            plans=(LOST,),
+        ),
+        "CANCEL_REQUESTED COMPLETED_KEPT",
+    ),
     "a cancel that overtakes its start leaves the good backup before it alone": Case(
         _history(
             GOOD_ONE,
@@ -226,20 +257,14 @@ CASES = {
     ),
     **{
         f"a command is turned down once: {odd}": Case(
-            _history(
-                Person(1, "create", "orders", "nightly"),
-                replace(_publish(60, action, database=ORDERS), odd=odd),
-            ),
+            _history(Person(1, "create", "orders", "nightly"), replace(_publish(60, action, database=ORDERS), odd=odd)),
             "REJECTED",
         )
         for odd, action in ((NO_TIME, "cancel"), (EPOCH, "cancel"), (FAR_FUTURE, "start"), (NO_ID, "start"))
     },
     "a start that comes again with another publish time makes one backup": Case(
         _history(
-            _publish(1, "start", database=ORDERS),
-            plans=(SHORT,),
-            only={(COMMAND, 0, 0, 0): "restamp"},
-            seed=LATE_SEED,
+            _publish(1, "start", database=ORDERS), plans=(SHORT,), only={(COMMAND, 0, 0, 0): "restamp"}, seed=LATE_SEED
         ),
         "STARTED COMPLETED STARTED",
     ),
@@ -271,15 +296,24 @@ UNMENDED = {
     "a start does not take over the backup of its name that a person began 8 s before": (
         "a start takes any backup of its name for its own"
     ),
-    "a cancel that Spanner refuses as too late still has its end": (
-        "a cancel that Spanner refuses as too late is an error"
-    ),
+    "a cancel that Spanner refuses as too late still has its end": ("a refusal to cancel is an error"),
     "a body that names another topic than its push is no follow-up": "the topic that a body names is believed",
     "two commands of two topics with one id have a chain each": "a chain's names leave the topic out",
-    "a backup that is not found once is not told as gone": "a backup that is not found once counts as gone",
+    "a backup that is not found once is not told as gone": "a backup that can't be found once counts as gone",
     "a cancel in the same millisecond as its start finds it": "a cancel finds nothing that started since by any clock",
     f"a command is turned down once: {EPOCH}": "a publish time that can't be is believed",
     f"a command is turned down once: {FAR_FUTURE}": "a publish time that can't be is believed",
+    "an operation that is not found once is polled again": "the rule of MISSING under KEEP is another",
+    "an operation that is to be stopped and is not found once is polled again": (
+        "the rule of MISSING under CANCEL is another"
+    ),
+    "a backup that stays blocked is left to expire as early as can be": (
+        "the rule of UNDELETABLE under CANCEL is another"
+    ),
+    "a backup that stays blocked and expires soon is left alone": "the rule of LEFT_TO_EXPIRE under CANCEL is another",
+    "a backup of which nobody knows what its operation made stays": (
+        "nothing guards a backup of which holds: nobody knows what its operation made"
+    ),
     "a start that comes again with another publish time makes one backup": (
         "a derived name is looked for with the time in it"
     ),
@@ -296,6 +330,20 @@ def test_what_was_met_is_found_again_when_the_mending_is_taken_out(title: str) -
         findings = run(CASES[title].history).findings
 
     assert findings
+
+
+def test_a_case_finds_each_defect_that_random_histories_hardly_reach() -> None:
+    """Otherwise nobody would try a rare cell or guard that is left out of the list above."""
+    assert {defect.title for defect in ONLY_IN_CASES} <= set(UNMENDED.values())
+
+
+def test_a_defect_is_planted_in_every_cell_and_for_every_guard() -> None:
+    """A cell or a guard that is added to the table is tried as well."""
+    titles = {defect.title for defect in (*DEFECTS, *ONLY_IN_CASES)}
+    cells = {f"the rule of {state} under {intent} is another" for state, row in TRANSITIONS.items() for intent in row}
+    guards = {f"nothing guards a backup of which holds: {guard.name}" for guard in GUARDS}
+
+    assert cells | guards <= titles
 
 
 SWEEP = _history(

@@ -194,7 +194,9 @@ def _is_ambiguous(command: Command, facts: Facts) -> bool:
         if one.start <= until + entitlement.CLOCKS and one.ended_after(since - entitlement.CLOCKS)
     ]
     unsaid = facts.record.deployment.brief_answers
-    seen = [one for one in near if entitlement.is_within(command, one) or one.gone_at or unsaid]
+    seen = [
+        one for one in near if entitlement.is_within(command, one) or one.gone_at or unsaid or one.start > command.asked
+    ]
     return sum(entitlement.describes(command, one) for one in seen) > 1
 
 
@@ -236,6 +238,8 @@ def _about_its_target(command: Command, attempt: Attempt, facts: Facts) -> bool:
 
 def _untrue_give_up(outcome: Outcome, command: Command, attempt: Attempt | None, facts: Facts) -> str:
     since = max(command.at, attempt.start) if attempt is not None else command.at
+    if "brought forward" in outcome.detail and attempt not in [one for one, call, _ in facts.expiries if call]:
+        return "its expiry is as it was"
     early = outcome.told.at + facts.skew + entitlement.CLOCKS < since + facts.record.deployment.give_up_after
     return "it was too early to give up" if early else ""
 
@@ -244,7 +248,9 @@ def _untrue_kept(command: Command, attempt: Attempt, facts: Facts, at: datetime)
     """A backup may be kept because somebody says so, because it isn't the one, or because it was done in time."""
     if not command.deletes or not facts.record.deployment.allow_delete:
         return ""
-    if attempt.backup in facts.record.misread or not entitlement.is_within(command, attempt):
+    if {attempt.backup, attempt.operation} & (facts.record.misread | facts.record.unexplained):
+        return ""
+    if not entitlement.is_within(command, attempt):
         return ""
     if attempt.gone_at is not None and attempt.gone_at <= at:
         return "its backup was gone"

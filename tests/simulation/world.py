@@ -1,7 +1,7 @@
 """One world: the emulators' pure states, the function's real handlers, people, and time that only jumps.
 
 The world goes from one thing that is due to the next, until nothing is left to do. The function is called through
-its own front door, `backstop.deliver.receive`, with the bytes that Pub/Sub would push.
+its own front door, `backstop.dispatch.receive`, with the bytes that Pub/Sub would push.
 
 Every service has a clock of its own, at a fixed distance from Spanner's, which is the one that everything here and
 in the record is told by.
@@ -14,7 +14,7 @@ from collections import Counter, deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from backstop.deliver import receive
+from backstop.dispatch import receive
 from backstop.ports import Ports, Settings
 from emulators.pubsub import model as pubsub
 from emulators.pubsub.state import State as PubSub
@@ -26,7 +26,7 @@ from emulators.tasks.state import State as Tasks
 from tests.simulation import envelopes, people
 from tests.simulation.arrivals import Arrivals
 from tests.simulation.backup_counts import count_backups
-from tests.simulation.calls import CallFaults, CrashedError, Work, WorldSpanner
+from tests.simulation.calls import CallFaults, CrashedError, Work, WorldEvents, WorldSpanner
 from tests.simulation.chance import ANSWER, COMMAND, DISPATCH, FOLLOW_UP, Chance
 from tests.simulation.faults import FORGED
 from tests.simulation.history import (
@@ -43,7 +43,7 @@ from tests.simulation.history import (
 )
 from tests.simulation.lost import body_of, delivery_of, lost_commands
 from tests.simulation.record import Delivery, Published, Record, command_key
-from tests.support.ports import QueuePort, ResultsPort, publish_of
+from tests.support.ports import QueuePort, publish_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -119,7 +119,7 @@ class World:
         self._set_pubsub_up()
         self._settings = Settings(
             follow_ups_topic=self._follow_ups,
-            look_min=deployment.look_min,
+            poll_min=deployment.look_min,
             give_up_after=deployment.give_up_after,
             allow_delete=deployment.allow_delete,
         )
@@ -127,7 +127,7 @@ class World:
         self._ports = Ports(
             spanner=WorldSpanner(self),
             queue=QueuePort(self.tasks, lambda: self.tasks_now, QUEUE, self._follow_ups, call_faults),
-            results=ResultsPort(self._pubsub, lambda: self.pubsub_now, RESULTS, call_faults),
+            events=WorldEvents(self, RESULTS, self._pubsub, call_faults),
         )
         self._steps = deque((number, step) for number, step in enumerate(history.steps) if step is not None)
         self._ready: deque[pubsub.Delivery] = deque()

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from backstop.errors import TransientError, UnhandledOperationError, kind_of
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_result
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-from backstop.ports import Backup, Listing, Operation, OperationError, Unhandled
+from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_event
 from emulators.errors import ApiError, Code
 from emulators.faults import Faults
 from emulators.pubsub.model import Draft, Publish
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from backstop.commands import Encryption
-    from backstop.results import Result
+    from backstop.events import Event
     from emulators.pubsub.state import State as PubSubState
     from emulators.spanner.state import State as SpannerState
     from emulators.tasks.model import Task
@@ -60,7 +60,7 @@ class SpannerPort:
         """Starts a backup."""
         keys = encryption.kms_key_names if encryption is not None else ()
         return _operation(
-            self._call(rpc.CreateBackup(database.instance, backup.backup_id, database, expire_time, version_time, keys))
+            self._call(rpc.CreateBackup(database.instance, backup.id, database, expire_time, version_time, keys))
         )
 
     def get_operation(self, name: OperationName) -> Operation:
@@ -90,7 +90,7 @@ class SpannerPort:
         """Reads one backup."""
         return _backup(self._call(rpc.GetBackup(name)))
 
-    def delete_backup(self, name: BackupName, why: str) -> None:  # noqa: ARG002 it goes to the log, which is elsewhere
+    def delete_backup(self, name: BackupName) -> None:
         """Deletes a backup; where there is none, nothing happens."""
         self._call(rpc.DeleteBackup(name))
 
@@ -150,7 +150,7 @@ class QueuePort:
                 raise TransientError(error.code.name, f"could not schedule the follow-up: {error.message}") from error
 
 
-class ResultsPort:
+class EventsPort:
     """The `Results` port over the emulated Pub/Sub."""
 
     def __init__(
@@ -162,10 +162,13 @@ class ResultsPort:
         self._topic = topic
         self._faults = faults or Faults()
 
-    def publish(self, result: Result) -> None:
-        """Tells one outcome; every refusal counts as transient."""
+    def announce_deletion(self, event: Event) -> None:
+        """Writes to the log, which is elsewhere."""
+
+    def publish(self, event: Event) -> None:
+        """Publishes one event; every refusal counts as transient."""
         now = self._clock()
-        data, attributes = encode_result(result, now)
+        data, attributes = encode_event(event, now)
         try:
             self._faults.check("Publish", "before", self._topic)
             self._state.apply(now, Publish(self._topic, (Draft(data, attributes),)))
@@ -207,7 +210,7 @@ def _operation(record: records.Operation) -> Operation:
         end_time=record.progress.end_time,
         percent=record.progress.percent,
         cancel_time=record.cancel_time,
-        error=OperationError(record.error.code.name, record.error.message) if record.error is not None else None,
+        error=Failure(record.error.code.name, record.error.message) if record.error is not None else None,
         response=_backup(made) if isinstance(made, records.Backup) else None,
     )
 

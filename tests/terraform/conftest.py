@@ -10,18 +10,16 @@ import pytest
 
 from tests.terraform.plans import Plan, Providers, Workspace
 from tests.terraform.standin.server import serving
-from tests.terraform.subjects import SUBJECTS
+from tests.terraform.subjects import PLANNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from tests.terraform.plans import Json
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps what reads the plans on one worker, so that they are made once."""
     for item in items:
-        if isinstance(item, pytest.Function) and "plans" in item.fixturenames:
+        if isinstance(item, pytest.Function) and "workspace" in item.fixturenames:
             item.add_marker(pytest.mark.xdist_group("plans"))
 
 
@@ -39,18 +37,19 @@ def providers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Providers]:
 
 @pytest.fixture(scope="session")
 def workspace(providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A copy of the module and its examples; each directory is initialised when it is first used."""
-    return Workspace.copied(tmp_path_factory.mktemp("module"), providers)
+    """A copy of the module and its examples, without the function's code."""
+    return Workspace(tmp_path_factory.mktemp("module"), providers).without_code()
 
 
 @pytest.fixture(scope="session")
-def plans(workspace: Workspace) -> Mapping[str, Plan]:
-    """A plan of each subject, made when it is first asked for."""
+def plans(workspace: Workspace, providers: Providers, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Plan]:
+    """A plan of each subject and of each example, made at first use; the fleet's has the function's code."""
 
     class Plans(dict[str, Plan]):
         def __missing__(self, name: str) -> Plan:
-            subject = SUBJECTS[name]
-            self[name] = workspace.plan(subject.below, subject.variables)
+            below, variables = PLANNED[name]
+            coded = Workspace(tmp_path_factory.mktemp("coded"), providers) if name == "fleet" else workspace
+            self[name] = coded.plan(below, variables)
             return self[name]
 
     return Plans()
@@ -60,9 +59,3 @@ def plans(workspace: Workspace) -> Mapping[str, Plan]:
 def fleet(plans: Mapping[str, Plan]) -> Plan:
     """The plan that has a bit of everything."""
     return plans["fleet"]
-
-
-@pytest.fixture
-def minimal_variables() -> dict[str, Json]:
-    """What the module can't do without."""
-    return {"project_id": "example-project", "region": "europe-west1", "instances": {"orders": {}}}

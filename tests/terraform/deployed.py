@@ -1,4 +1,4 @@
-"""The archive of a plan, running: unpacked, installed into an empty virtual environment, and fed by emulators.
+"""The archive of a plan, running: unpacked, in an environment that holds only its requirements, fed by emulators.
 
 Topics, subscriptions, queue and environment are the plan's own; only Google's addresses are those of emulators.
 """
@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
-import os
+import hashlib
 import re
-import socket
+import shutil
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 import zipfile
 from datetime import timedelta
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any
 
 from emulators.pubsub.server import PubSubEmulator
 from emulators.serving import HOST
 from emulators.spanner.plans import Plan as BackupPlan
 from emulators.spanner.server import SpannerEmulator
-from emulators.stack import free_port
+from emulators.stack import Function, free_port
 from emulators.tasks.server import TasksEmulator
 from tests.terraform.facts import QUEUE, environment_of
+from tests.terraform.plans import REPOSITORY
+from tests.terraform.watching import payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
     from tests.terraform.plans import Plan
 
 INSTALL_S_MAX = 200
-"""23 packages; seconds from pip's cache, and a slow registry's time without it."""
+"""Some 40 packages; seconds from pip's cache, and a slow registry's time without it."""
 
-START_S_MAX = WAIT_S_MAX = 90.0
-"""Both take a second; only what is stuck takes this, on however busy a machine."""
+WAIT_S_MAX = 90.0
+"""Everything takes a second or two; only what is stuck takes this, on however busy a machine."""
 
 BACKUP_LASTS = timedelta(hours=1)
 """Longer than the test, so that a backup is seen running."""
@@ -49,151 +50,99 @@ Line = dict[str, object]
 
 
 class Deployed:
-    """The function of a plan, while the context lasts.
+    """The function of a plan.
 
     Attributes:
-        lines: What it printed, decoded; a line that is no JSON object is kept as its text.
+        spanner: The emulated Spanner; each database of a schedule is in it.
+        lines: What the function printed, decoded.
     """
 
-    def __init__(self, plan: Plan, directory: Path) -> None:
+    def __init__(self, plan: Plan, function: Function, spanner: SpannerEmulator, pubsub: PubSubEmulator) -> None:
         self._plan = plan
-        self._directory = directory
-        self._closing = contextlib.ExitStack()
-        self._changed = threading.Condition()
-        self.lines: list[Line | str] = []
-
-    def __enter__(self) -> Self:
-        """Installs it and starts it, and connects it as the plan says."""
-        with contextlib.ExitStack() as stack:
-            python = self._install()
-            spanner = self.spanner = stack.enter_context(SpannerEmulator())
-            tasks = stack.enter_context(TasksEmulator(queues=[self._plan.one(QUEUE).text("id")]))
-            self.pubsub = stack.enter_context(PubSubEmulator())
-            for target in self._databases():
-                spanner.add_database(target)
-                spanner.set_plan(target, BackupPlan(duration=BACKUP_LASTS))
-            environment = {
-                "PATH": os.environ["PATH"],
-                "XDG_RUNTIME_DIR": str(self._directory),
-                **environment_of(self._plan),
-                **LOOKS,
-                "SPANNER_EMULATOR_HOST": spanner.address,
-                "PUBSUB_EMULATOR_HOST": self.pubsub.address,
-                "CLOUD_TASKS_EMULATOR_HOST": tasks.address,
-            }
-            stack.enter_context(self._running(python, environment))
-            self._connect()
-            self._closing = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Ends everything."""
-        self._closing.close()
+        self._pubsub = pubsub
+        self.spanner = spanner
+        self.lines: list[Line] = function.lines
+        for topic in plan.all("google_pubsub_topic"):
+            pubsub.create_topic(topic.text("id"))
+        for push in plan.all("google_pubsub_subscription", "push"):
+            # Where the function is, is all that differs from the planned address.
+            here, planned = f"http://{HOST}:{function.port}", push.text("push_config", 0, "push_endpoint")
+            endpoint = re.sub(r"^https://[^/]+", here, planned)
+            deadline = timedelta(seconds=push.number("ack_deadline_seconds"))
+            pubsub.create_push_subscription(push.text("id"), push.text("topic"), endpoint, ack_deadline=deadline)
 
     def publish_jobs(self) -> None:
         """Publishes what each Scheduler job of the plan would, where it would."""
         for job in self._plan.all("google_cloud_scheduler_job"):
             topic = job.text("pubsub_target", 0, "topic_name")
-            self.pubsub.publish(topic, base64.b64decode(job.text("pubsub_target", 0, "data")))
+            self._pubsub.publish(topic, base64.b64decode(job.text("pubsub_target", 0, "data")))
 
     def publish(self, data: bytes) -> None:
         """Publishes one command."""
-        self.pubsub.publish(self._plan.one("google_pubsub_topic", "commands").text("id"), data)
+        self._pubsub.publish(self._plan.one("google_pubsub_topic", "commands").text("id"), data)
 
-    def wait_for(self, condition: Callable[[Line], bool], count: int = 1) -> list[Line]:
-        """The printed lines for which the condition holds, as soon as there are so many."""
+    def wait_for(self, condition: Callable[[Line], bool], count: int = 1) -> None:
+        """Waits until the condition holds for so many printed lines."""
+        end_s = time.monotonic() + WAIT_S_MAX
+        while (found := sum(map(condition, list(self.lines)))) < count:
+            assert time.monotonic() < end_s, f"{found} of {count} lines; printed: {self.lines}"
+            time.sleep(0.02)
 
-        def found() -> list[Line]:
-            return [line for line in self.lines if isinstance(line, dict) and condition(line)]
 
-        with self._changed:
-            enough = self._changed.wait_for(lambda: len(found()) >= count, WAIT_S_MAX)
-            assert enough, f"{len(found())} of {count} lines; printed: {self.lines}"
-            return found()
+@contextlib.contextmanager
+def deployed(plan: Plan, directory: Path) -> Iterator[Deployed]:
+    """Installs the function of a plan, starts it in an empty directory, and connects it as the plan says."""
+    source = PurePath(plan.one("google_storage_bucket_object").text("source"))
+    with zipfile.ZipFile(plan.archives / source.name) as archive:
+        archive.extractall(directory)
+    with (
+        SpannerEmulator() as spanner,
+        TasksEmulator(queues=[plan.one(QUEUE).text("id")]) as tasks,
+        PubSubEmulator() as pubsub,
+    ):
+        for database in _databases(plan):
+            spanner.add_database(database)
+            spanner.set_plan(database, BackupPlan(duration=BACKUP_LASTS))
+        addresses = {
+            "SPANNER_EMULATOR_HOST": spanner.address,
+            "PUBSUB_EMULATOR_HOST": pubsub.address,
+            "CLOUD_TASKS_EMULATOR_HOST": tasks.address,
+        }
+        environment = {**environment_of(plan), **LOOKS, **addresses}
+        python = _python(directory / "requirements.txt")
+        function = Function(free_port(), environment, directory / "main.py", str(python))
+        try:
+            function.start()
+            yield Deployed(plan, function, spanner, pubsub)
+        finally:
+            function.kill()
 
-    def _install(self) -> Path:
-        source = PurePath(self._plan.one("google_storage_bucket_object").text("source"))
-        with zipfile.ZipFile(self._plan.archives / source.name) as archive:
-            archive.extractall(self._directory / "source")
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", self._directory / "venv"], check=True)
-        python = self._directory / "venv" / "bin" / "python"
-        install = [sys.executable, "-m", "pip", "--python", str(python), "--quiet", "--disable-pip-version-check"]
-        install += [
-            "install",
-            "--require-hashes",
-            "--no-compile",
-            "-r",
-            str(self._directory / "source/requirements.txt"),
-        ]
+
+def _python(requirements: Path) -> Path:
+    """An interpreter with these requirements and nothing else; the environment is kept for the next run."""
+    key = hashlib.sha256(f"{sys.version} {requirements.read_text()}".encode()).hexdigest()
+    kept = REPOSITORY / "build" / f"requirements-{key[:16]}"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=kept.name, dir=kept.parent))
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True)
+        install = [sys.executable, "-m", "pip", "--python", str(made / "bin" / "python"), "install", "--quiet"]
+        install += ["--disable-pip-version-check", "--require-hashes", "--no-compile", "-r", str(requirements)]
         done = subprocess.run(install, capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False)
         assert done.returncode == 0, done.stderr
-        return python
+        with contextlib.suppress(OSError):  # another test may have been faster
+            made.rename(kept)
+        shutil.rmtree(made, ignore_errors=True)
+    return kept / "bin" / "python"
 
-    def _databases(self) -> set[str]:
-        payloads = [
-            json.loads(base64.b64decode(job.text("pubsub_target", 0, "data")))
-            for job in self._plan.all("google_cloud_scheduler_job", "start")
-        ]
-        # A pattern is tried on two databases that match it, so that a start of many is one.
-        return {payload["database"] for payload in payloads if "database" in payload} | {
-            f"{payload['instance']}/databases/{pattern.replace('*', name)}"
-            for payload in payloads
-            if "instance" in payload
-            for pattern in payload.get("databases", ["*"])
-            for name in ("one", "two")
-        }
 
-    @contextlib.contextmanager
-    def _running(self, python: Path, environment: dict[str, str]) -> Iterator[None]:
-        self._port = free_port()
-        entry_point = self._plan.one("google_cloudfunctions2_function").text("build_config", 0, "entry_point")
-        command = [str(python), "-m", "functions_framework", "--target", entry_point]
-        process = subprocess.Popen(
-            [*command, "--host", HOST, "--port", str(self._port)],
-            cwd=self._directory / "source",
-            env={**environment, "PYTHONUNBUFFERED": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        reader = threading.Thread(target=self._read, args=(process,), name="function-output")
-        reader.start()
-        try:
-            self._wait_until_it_answers(process)
-            yield
-        finally:
-            process.terminate()
-            process.wait(START_S_MAX)
-            reader.join()
-            assert process.stdout is not None
-            process.stdout.close()
-
-    def _wait_until_it_answers(self, process: subprocess.Popen[str]) -> None:
-        end_s = time.monotonic() + START_S_MAX
-        while time.monotonic() < end_s and process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection((HOST, self._port), timeout=1):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"the function did not start: {self.lines}")
-
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        for text in process.stdout:
-            try:
-                line = json.loads(text)
-            except ValueError:
-                line = text.rstrip()
-            with self._changed:
-                self.lines.append(line)
-                self._changed.notify_all()
-
-    def _connect(self) -> None:
-        for topic in self._plan.all("google_pubsub_topic"):
-            self.pubsub.create_topic(topic.text("id"))
-        for push in self._plan.all("google_pubsub_subscription", "push"):
-            # Where the function is, is all that differs from the planned address.
-            endpoint = re.sub(
-                r"^https://[^/]+", f"http://{HOST}:{self._port}", push.text("push_config", 0, "push_endpoint")
-            )
-            deadline = timedelta(seconds=push.number("ack_deadline_seconds"))
-            self.pubsub.create_push_subscription(push.text("id"), push.text("topic"), endpoint, ack_deadline=deadline)
+def _databases(plan: Plan) -> set[str]:
+    """Those that the schedules name; a pattern is tried on two that match it, so that a start of many is one."""
+    commands: list[dict[str, Any]] = [payload(job) for job in plan.all("google_cloud_scheduler_job", "start")]
+    return {command["database"] for command in commands if "database" in command} | {
+        f"{command['instance']}/databases/{pattern.replace('*', name)}"
+        for command in commands
+        if "instance" in command
+        for pattern in command.get("databases", ["*"])
+        for name in ("one", "two")
+    }

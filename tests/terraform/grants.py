@@ -1,14 +1,19 @@
-"""Who may do what: every grant of a plan as one line, and the lines that each subject must have, and no others."""
+"""Who may do what: every grant of a plan as one line, and the lines that each subject must have, and no others.
+
+What every deployment grants is written once, in the table of the module's README.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.terraform.plans import REPOSITORY
 from tests.terraform.standin.computed import project_number
 from tests.terraform.subjects import SUBJECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.terraform.plans import Plan, Resource
 
@@ -27,7 +32,6 @@ AGENTS = {"cloudscheduler": "Scheduler's agent", "cloudtasks": "Tasks' agent", "
 
 https://docs.cloud.google.com/iam/docs/service-agents (documented)
 """
-
 
 TARGETS = {
     "google_cloud_run_service_iam_member": ("service", "service"),
@@ -81,44 +85,43 @@ def shortened(name: str, project: str) -> str:
     return name
 
 
-def _common(prefix: str, queue: str, bucket: str, project: str, region: str = "europe-west1") -> list[Grant]:
-    """What every deployment grants, whatever it looks after."""
-    agent, run = "Pub/Sub's agent", f"{prefix}-run"
-    copies = f'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-{project_number(project)}-{region}")'
+README = (REPOSITORY / "terraform" / "README.md").read_text()
+
+
+def _listed(project: str, region: str = "europe-west1", own: Mapping[str, str] | None = None) -> list[Grant]:
+    """The rows of the README's table, with a deployment's own names."""
+    text = README
+    for name, value in {
+        **(own or {}),
+        "PROJECT": project,
+        "NUMBER-REGION": f"{project_number(project)}-{region}",
+    }.items():
+        text = text.replace(name, value)
+    rows = re.findall(r"^\| (.+?) \| (\S*roles/\S+) \| (.+?)(?: where the bucket is (.+?))? \|$", text, re.MULTILINE)
     return [
-        Grant(f"{prefix}-build", "roles/artifactregistry.writer", f"project {project}"),
-        Grant(f"{prefix}-build", "roles/logging.logWriter", f"project {project}"),
-        Grant(f"{prefix}-build", "roles/storage.objectViewer", f"bucket {bucket}"),
-        Grant(f"{prefix}-build", "roles/storage.objectViewer", f"project {project}", copies),
-        Grant(f"{prefix}-push", "roles/run.invoker", f"service {prefix}"),
-        Grant(f"{prefix}-tasks", "roles/pubsub.publisher", f"topic {prefix}-follow-ups"),
-        Grant(agent, "roles/iam.serviceAccountTokenCreator", f"account {prefix}-push"),
-        Grant(agent, "roles/pubsub.publisher", f"topic {prefix}-dead-letters"),
-        Grant(agent, "roles/pubsub.subscriber", f"subscription {prefix}-commands-push"),
-        Grant(agent, "roles/pubsub.subscriber", f"subscription {prefix}-follow-ups-push"),
-        Grant("Scheduler's agent", "roles/pubsub.publisher", f"topic {prefix}-commands"),
-        Grant("Tasks' agent", "roles/iam.serviceAccountTokenCreator", f"account {prefix}-tasks"),
-        Grant(run, "roles/cloudtasks.enqueuer", f"queue {queue}"),
-        Grant(run, "roles/iam.serviceAccountUser", f"account {prefix}-tasks"),
-        Grant(run, "roles/pubsub.publisher", f"topic {prefix}-results"),
+        Grant(who, role, on, f'resource.name.startsWith("projects/_/buckets/{copies}")' if copies else "")
+        for who, role, on, copies in rows
     ]
 
 
-def _backstop(project: str) -> list[Grant]:
-    return _common("backstop", "backstop-follow-ups", f"{project}-backstop-source", project)
+def _common(listed: list[Grant]) -> list[Grant]:
+    """What every deployment grants, whatever it looks after."""
+    return [grant for grant in listed if not grant.on.startswith("instance ")]
 
 
 SHOP, OPERATIONS = "projects/example-shop/roles", "projects/example-operations/roles"
-
-_MINIMAL = [
-    *_backstop(SUBJECTS["minimal"].project),
-    Grant("backstop-run", "projects/example-project/roles/backstop_instance", "instance example-project/orders"),
-    Grant("backstop-run", "projects/example-project/roles/backstop_database", "instance example-project/orders"),
-]
+SWITCHED_NAMES = {
+    "queue backstop-follow-ups": "queue looks-2",
+    "PROJECT-backstop-source": "example-builds",
+    "backstop-": "spanner-backup-",
+    "service backstop": "service spanner-backup",
+}
+"""What the names of the README's table are there."""
 
 EXPECTED: dict[str, list[Grant]] = {
+    "calendar": _listed(SUBJECTS["calendar"].project),
     "fleet": [
-        *_backstop(SUBJECTS["fleet"].project),
+        *_common(_listed(SUBJECTS["fleet"].project)),
         Grant("group:database-team@example.com", "roles/pubsub.publisher", "topic backstop-commands"),
         Grant("ci@example-shop.iam.gserviceaccount.com", "roles/pubsub.publisher", "topic backstop-commands"),
         Grant("backstop-run", f"{SHOP}/backstop_instance", "instance example-shop/orders"),
@@ -129,10 +132,9 @@ EXPECTED: dict[str, list[Grant]] = {
         Grant("backstop-run", f"{OPERATIONS}/backstop_instance", "instance example-operations/ledger"),
         Grant("backstop-run", f"{OPERATIONS}/backstop_database", "instance example-operations/ledger"),
     ],
-    "lean": _MINIMAL,
-    "minimal": _MINIMAL,
+    "minimal": _listed(SUBJECTS["minimal"].project),
     "switched": [
-        *_common("spanner-backup", "looks-2", "example-builds", SUBJECTS["switched"].project, "europe-west3"),
+        *_common(_listed(SUBJECTS["switched"].project, "europe-west3", SWITCHED_NAMES)),
         Grant("spanner-backup-run", "organizations/1234/roles/spanner_backups", "instance example-locked/books"),
     ],
 }

@@ -1,317 +1,176 @@
-"""Mistakes that somebody could make in the module, each with the fact that must notice it.
+"""Mistakes that somebody could make in the module, by the fact that must notice them.
 
 A mistake that no fact notices is a hole in the tests; test_terraform_mistakes.py plants every one of these.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tests.terraform.mistake import REFUSALS, TERRAFORM, Mistake
-from tests.terraform.mistakes_watching import WATCHING_MISTAKES
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-GRANTS = "only_the_listed_grants_are_made"
-PUSH = "every_push_names_its_topic_to_the_function"
-LETTERS = "dead_letters_are_kept_for_somebody_to_read"
-TOLD = "the_function_is_told_its_own_topics_and_queue"
-ARCHIVE = "the_archive_holds_what_runs_and_nothing_else"
-ROLES = "the_roles_hold_what_the_function_calls_and_no_more"
+TERRAFORM = "terraform"
+"""Terraform itself refuses the plan, before any fact is asked."""
 
-MISTAKES: Sequence[Mistake] = (
-    *WATCHING_MISTAKES,
-    # Who may do what.
-    Mistake(
-        "the internet may call the function",
-        "function.tf",
-        '"ALLOW_INTERNAL_ONLY"',
-        '"ALLOW_ALL"',
-        "the_public_is_let_in_nowhere",
-    ),
-    Mistake(
-        "everybody may invoke the function",
-        "function.tf",
-        "google_service_account.push.member",
-        '"allUsers"',
-        "the_public_is_let_in_nowhere",
-    ),
-    Mistake(
-        "the function publishes follow-ups itself",
-        "pubsub.tf",
-        "google_service_account.tasks.member",
-        "google_service_account.runtime.member",
-        "nobody_but_the_tasks_account_publishes_follow_ups",
-    ),
-    Mistake(
-        "publishers of commands may publish follow-ups",
-        "pubsub.tf",
-        'topic   = google_pubsub_topic.commands.name\n  role    = "roles/pubsub.publisher"\n  member  = each.value',
-        'topic   = google_pubsub_topic.follow_ups.name\n  role    = "roles/pubsub.publisher"\n  member  = each.value',
-        "nobody_but_the_tasks_account_publishes_follow_ups",
-        subject="fleet",
-    ),
-    Mistake(
-        "the tasks account administers the topic",
-        "pubsub.tf",
-        'topic.follow_ups.name\n  role    = "roles/pubsub.publisher"',
-        'topic.follow_ups.name\n  role    = "roles/pubsub.admin"',
-        GRANTS,
-    ),
-    Mistake("the function administers the queue", "queue.tf", "cloudtasks.enqueuer", "cloudtasks.admin", GRANTS),
-    Mistake(
-        "the function may act as the build",
-        "queue.tf",
-        'account.tasks.name\n  role               = "roles/iam.serviceAccountUser"',
-        'account.build.name\n  role               = "roles/iam.serviceAccountUser"',
-        GRANTS,
-    ),
-    Mistake(
-        "the build reads every bucket",
-        "source.tf",
-        'startsWith(\\"projects/_/buckets/gcf-v2-sources-${data.google_project.project.number}-${var.region}\\")',
-        'startsWith(\\"projects/_/buckets/\\")',
-        "no_condition_is_wider_than_it_says",
-    ),
-    Mistake(
-        "the build may write the source",
-        "source.tf",
-        'bucket = local.source_archive.bucket\n  role   = "roles/storage.objectViewer"',
-        'bucket = local.source_archive.bucket\n  role   = "roles/storage.objectAdmin"',
-        GRANTS,
-    ),
-    Mistake(
-        "an instance's grant is missing",
-        "spanner.tf",
-        "for_each = local.instances\n",
-        "for_each = local._whole_instances\n",
-        GRANTS,
-        subject="fleet",
-    ),
-    Mistake(
-        "naming databases changes nothing",
-        "spanner.tf",
-        "instance if instance.databases == null }",
-        "instance }",
-        GRANTS,
-        subject="fleet",
-    ),
-    Mistake(
-        "another project's instance is looked for at home",
-        "spanner.tf",
-        "project = coalesce(instance.project, var.project_id)",
-        "project = var.project_id",
-        GRANTS,
-        subject="fleet",
-    ),
-    Mistake(
-        "the role may drop databases",
-        "spanner.tf",
-        '"spanner.databases.list",',
-        '"spanner.databases.list",\n      "spanner.databases.drop",',
-        ROLES,
-    ),
-    Mistake("the role can't cancel", "spanner.tf", '      "spanner.backupOperations.cancel",\n', "", ROLES),
-    Mistake("the role can't shorten a backup's life", "spanner.tf", ', "spanner.backups.update"]', "]", ROLES),
-    Mistake(
-        "the function believes that it may delete",
-        "function.tf",
-        "tostring(var.allow_delete)",
-        '"true"',
-        ROLES,
-        "switched",
-    ),
-    Mistake(
-        "a role of one's own is not used",
-        "spanner.tf",
-        "each.value.role != null ? each.value.role",
-        "each.value.role == null ? each.value.name",
-        TERRAFORM,
-        "switched",
-    ),
-    Mistake(
-        "the function runs as the push account",
-        "function.tf",
-        "service_account_email = google_service_account.runtime.email",
-        "service_account_email = google_service_account.push.email",
-        "each_identity_does_its_own_part",
-    ),
-    Mistake(
-        "two identities are one",
-        "accounts.tf",
-        "${var.prefix}-tasks",
-        "${var.prefix}-run",
-        "each_identity_does_its_own_part",
-    ),
-    # Messages.
-    Mistake("the address is not the run.app one", "pubsub.tf", "[0].uri}/", "[0].gcf_uri}/", TERRAFORM),
-    Mistake("the topic is not in the path", "pubsub.tf", "[0].uri}/${each.value}", "[0].uri}/", PUSH),
-    Mistake(
-        "the topics are swapped",
-        "pubsub.tf",
-        "topic   = each.value\n",
-        "topic   = google_pubsub_topic.results.id\n",
-        PUSH,
-    ),
-    Mistake(
-        "pushes are not signed by the push account", "pubsub.tf", "account.push.email", "account.runtime.email", PUSH
-    ),
-    Mistake(
-        "the audience has the topic in it",
-        "pubsub.tf",
-        "audience              = google_cloudfunctions2_function.function.service_config[0].uri",
-        'audience              = "${google_cloudfunctions2_function.function.service_config[0].uri}/${each.value}"',
-        PUSH,
-    ),
-    Mistake(
-        "the ack deadline is within the timeout",
-        "pubsub.tf",
-        "ack_deadline_seconds       = var.ack_deadline_s",
-        "ack_deadline_seconds       = 60",
-        "no_message_is_pushed_again_while_the_function_works_on_it",
-    ),
-    Mistake(
-        "the timeout is above the ack deadline",
-        "function.tf",
-        "timeout_seconds                  = var.timeout_s",
-        "timeout_seconds                  = 540",
-        "no_message_is_pushed_again_while_the_function_works_on_it",
-    ),
-    Mistake("subscriptions expire", "pubsub.tf", 'ttl = ""', 'ttl = "2678400s"', "no_subscription_expires", every=True),
-    Mistake("a message is retried at once", "pubsub.tf", '"10s"', '"0s"', "retries_back_off"),
-    Mistake(
-        "dead letters go round in a circle",
-        "pubsub.tf",
-        "dead_letter_topic     = google_pubsub_topic.dead_letters.id",
-        "dead_letter_topic     = google_pubsub_topic.commands.id",
-        LETTERS,
-    ),
-    Mistake(
-        "nobody keeps dead letters",
-        "pubsub.tf",
-        "topic   = google_pubsub_topic.dead_letters.id",
-        "topic   = google_pubsub_topic.results.id",
-        LETTERS,
-    ),
-    Mistake("dead letters after one attempt", "pubsub.tf", "= var.dead_letter_after", "= 1", TERRAFORM),
-    Mistake("no dead letters at all", "pubsub.tf", "  dead_letter_policy {", "  dead_letter_polices {", TERRAFORM),
-    Mistake(
-        "tasks give up",
-        "queue.tf",
-        "max_attempts  = -1",
-        "max_attempts  = 3",
-        "a_task_never_gives_up",
-    ),
-    Mistake(
-        "looks outrun Spanner's quota",
-        "queue.tf",
-        "max_dispatches_per_second = var.looks_per_second",
-        "max_dispatches_per_second = 500",
-        "looks_stay_within_spanners_quota",
-    ),
-    # The function.
-    Mistake(
-        "results and follow-ups are swapped",
-        "function.tf",
-        "BACKSTOP_RESULTS_TOPIC         = google_pubsub_topic.results.id",
-        "BACKSTOP_RESULTS_TOPIC         = google_pubsub_topic.follow_ups.id",
-        TOLD,
-    ),
-    Mistake(
-        "the queue is named by its short name", "function.tf", "queue.follow_ups.id", "queue.follow_ups.name", TOLD
-    ),
-    Mistake(
-        "tasks carry the wrong account",
-        "function.tf",
-        "BACKSTOP_TASKS_SERVICE_ACCOUNT = google_service_account.tasks.email",
-        "BACKSTOP_TASKS_SERVICE_ACCOUNT = google_service_account.runtime.email",
-        TOLD,
-    ),
-    Mistake(
-        "requests wait for a thread", "function.tf", "tostring(var.concurrency)", '"1"', "each_request_has_a_thread"
-    ),
-    Mistake(
-        "the wrong function is started", "function.tf", '"on_message"', '"main"', "each_identity_does_its_own_part"
-    ),
-    Mistake("the archive has no requirements", "source.tf", '["main.py", "requirements.txt"]', '["main.py"]', ARCHIVE),
-    Mistake(
-        "the archive takes what it finds",
-        "source.tf",
-        '"backstop/**/*.py"',
-        '"{backstop,terraform}/**"',
-        ARCHIVE,
-    ),
-    Mistake("every archive has one name", "source.tf", "backstop-${local.source_hash}.zip", "backstop.zip", ARCHIVE),
-    Mistake(
-        "every instance may be commanded",
-        "function.tf",
-        'join(",", sort(values(local.instance_path)))',
-        '""',
-        "the_function_may_do_what_the_module_was_told_and_no_more",
-    ),
-    Mistake(
-        "schedules' backups may be deleted",
-        "function.tf",
-        "tostring(var.allow_scheduled)",
-        '"true"',
-        "the_function_may_do_what_the_module_was_told_and_no_more",
-    ),
-    Mistake(
-        "results lie in another region",
-        "pubsub.tf",
-        'var.prefix}-results"\n  labels       = var.labels\n  kms_key_name = var.kms_keys.topics\n',
-        'var.prefix}-results"\n  labels       = var.labels\n',
-        "what_an_organisation_asks_for_is_off_or_everywhere",
-        subject="switched",
-    ),
-    Mistake(
-        "a destroy switches APIs off for everybody",
-        "main.tf",
-        "disable_on_destroy = false",
-        "disable_on_destroy = true",
-        "everything_is_in_the_one_project",
-        subject="fleet",
-    ),
-    Mistake(
-        "the name of the topic comes before its rights",
-        "outputs.tf",
-        "    time_sleep.message_grants,\n",
-        "",
-        "outputs_wait_for_their_grants",
-    ),
-    # What should be refused.
-    Mistake(
-        "a message may be pushed again too soon",
-        "pubsub.tf",
-        "var.ack_deadline_s > var.timeout_s",
-        "var.ack_deadline_s > 0",
-        REFUSALS,
-        variables={"ack_deadline_s": 60, "timeout_s": 120},
-    ),
-    Mistake(
-        "everybody may be a publisher",
-        "variables.tf",
-        "^(user|group|serviceAccount|domain|principal|principalSet):.+$",
-        "^.+$",
-        REFUSALS,
-        variables={"publishers": ["allUsers"]},
-    ),
-    Mistake(
-        "a retention below Spanner's is let through",
-        "variables.tf",
-        "seconds >= 21600",
-        "seconds >= 3600",
-        REFUSALS,
-        every=True,
-        variables={"retention": "1h"},
-    ),
-    Mistake(
-        "a sweep of nobody's instance is let through",
-        "variables-spanner.tf",
-        "alltrue([for key in keys(var.sweeps) : contains(keys(var.instances), key)])",
-        "length(var.sweeps) >= 0",
-        REFUSALS,
-        variables={"sweeps": {"nobody": {}}},
-    ),
-)
+REFUSALS = "refusals"
+"""Terraform no longer refuses what it should."""
+
+_CHANGE = re.compile("«(.*?)→(.*?)»")
+
+
+class Mistake(NamedTuple):
+    """One mistake.
+
+    Attributes:
+        title: What somebody did wrong.
+        file: Where, below terraform/.
+        subject: The deployment in which it shows.
+        old: The text as it stands there, once or several times.
+        new: The text with the mistake in it.
+    """
+
+    title: str
+    file: str
+    subject: str
+    old: str
+    new: str
+
+
+def _read(text: str) -> dict[str, list[Mistake]]:
+    found: dict[str, list[Mistake]] = {}
+    for line in re.sub(r" \|\n {6}", " | ", text).strip().splitlines():
+        if not line.startswith("  "):
+            rows = found.setdefault(line, [])
+            continue
+        title, where, change = line[2:].split(" | ", 2)
+        file, _, subject = where.partition(" in ")
+        old, new = (_CHANGE.sub(rf"\{group}", change).replace("⏎", "\n") for group in (1, 2))
+        rows.append(Mistake(title, file, subject or "fleet", old, new))
+    return found
+
+
+MISTAKES: Mapping[str, Sequence[Mistake]] = _read(r"""
+each_job_publishes_a_command_that_the_function_understands
+  jobs publish follow-ups | scheduler.tf | «commands→follow_ups».id
+  a field has another name | scheduler.tf | «cancel_after→cancelAfter» =
+  a database is named without its instance | scheduler.tf | «local.instance_path[schedule.instance], →»
+every_instance_is_swept
+  only instances with a sweep are swept | scheduler.tf | for key in keys(«local.instances→var.sweeps») : key => merge(
+schedules_say_what_was_asked_for
+  retention is forgotten | scheduler.tf | «retention    = schedule.retention→»
+  every schedule is in UTC | scheduler.tf | «each.value.time_zone→"Etc/UTC"»
+  pausing does nothing | scheduler.tf | «each.value.paused→false»
+  what a sweep was told is overridden | scheduler.tf | «try(var.sweeps[key], {})→{}»
+filters_name_fields_that_the_log_line_has
+  a filter reads a field that doesn't exist | metrics.tf | jsonPayload.«outcome→result»=~
+  an extractor reads a field that doesn't exist | alerts.tf | EXTRACT(jsonPayload.«backup→backup_id»)
+  filters match every function | metrics.tf | «"resource.labels.service_name=\"${var.prefix}\"",→»
+filters_look_for_outcomes_that_exist
+  an alert waits for an outcome that isn't | alerts.tf | «DELETE_BLOCKED→BLOCKED»
+  what gave up alarms nobody | alerts.tf | «"GAVE_UP", →»
+each_deletion_is_told_to_those_who_asked_for_it
+  alarms go where deletions are told | alerts.tf in switched |
+      ? var.deletion_channels : var.«notification→deletion»_channels
+counters_match_every_value_that_they_count
+  outcomes with an underscore aren't counted | metrics.tf | outcome=~\"^[A-Z«_→»]+$
+every_alert_exists_and_says_what_to_do
+  an alert is lost | alerts.tf | for name, alert in «local._query_alerts→{}»
+  an alert has no runbook | alerts.tf | ${each.key}.md", local.runbook_names)«→ == "" ? "" : "See the log."»
+alerts_watch_this_deployments_own_resources
+  dead letters are looked for in the wrong place | alerts.tf | =\"${google_pubsub_«subscription→topic».dead
+  a stalled queue is called after ten minutes | alerts.tf | [«70m→10m»]
+  attempts that fail are signs of life | alerts.tf | «_attempts_good→_attempts}{»}[70m]
+each_schedule_that_runs_is_missed_when_it_stops
+  a missing backup is looked for by another name | alerts-missing.tf | /[^A-Za-z0-9]/", "«_→-»
+  failed backups count as backups | alerts-missing.tf | COMPLETED|«COMPLETED_DESPITE_CANCEL|COMPLETED_KEPT→FAILED»
+  any database's backup is a schedule's | alerts-missing.tf | «schedule.database→".*"» :
+  a pattern is no expression | alerts-missing.tf | "*", "«.→»*")
+  a paused schedule is missed | alerts-missing.tf | « && !schedule.paused→»
+  a week is a day | alerts-missing.tf | 72 : «168→24»
+the_dashboard_draws_what_is_deployed
+  the dashboard draws another queue | dashboard.tf | «${google_cloud_tasks_queue.follow_ups.name}→default»
+  a tile hides another | dashboard.tf | floor(index / «2→4»)
+only_the_listed_grants_are_made
+  the tasks account administers the topic | pubsub.tf | follow_ups.name⏎  role    = "roles/pubsub.«publisher→admin»
+  the function administers the queue | queue.tf | «enqueuer→admin»
+  the function may act as the build | queue.tf | «tasks→build».name⏎  role               = "roles/iam.serviceAccountUser
+  the build may write the source | source.tf | role   = "roles/storage.«objectViewer→objectAdmin»
+  an instance's grant is missing | spanner.tf | local.«instances→_whole_instances»⏎
+  naming databases changes nothing | spanner.tf | «if instance.databases == null →»}
+  another project's instance is looked for at home | spanner.tf | «coalesce(instance.project, →(»var.project_id)
+no_condition_is_wider_than_it_says
+  the build reads every bucket | source.tf |
+      buckets/«gcf-v2-sources-${data.google_project.project.number}-${var.region}→»\
+nobody_but_the_tasks_account_publishes_follow_ups
+  the function publishes follow-ups itself | pubsub.tf | google_service_account.«tasks→runtime»
+  publishers of commands may publish follow-ups | pubsub.tf |
+      «commands→follow_ups».name⏎  role    = "roles/pubsub.publisher"⏎  member  = each
+the_public_is_let_in_nowhere
+  the internet may call the function | function.tf | «ALLOW_INTERNAL_ONLY→ALLOW_ALL»
+  everybody may invoke the function | function.tf | «google_service_account.push.member→"allUsers"»
+every_push_names_its_topic_to_the_function
+  the topic is not in the path | pubsub.tf | uri}/«${each.value}→»
+  the topics are swapped | pubsub.tf | topic   = «each.value→google_pubsub_topic.results.id»
+  pushes are not signed by the push account | pubsub.tf | account.«push→runtime»
+  the audience has the topic in it | pubsub.tf |
+       «google_cloudfunctions2_function.function.→"${google_cloudfunctions2_function.function.»service_config[0].uri«→}/${each.value}"»⏎
+no_message_is_pushed_again_while_the_function_works_on_it
+  the ack deadline is within the timeout | pubsub.tf |       = «var.ack_deadline_s→60»
+  the timeout is above the ack deadline | function.tf | «var.timeout_s→540»
+retries_back_off
+  a message is retried at once | pubsub.tf | "«10s→0s»"
+no_subscription_expires
+  subscriptions expire | pubsub.tf | ttl = "«→2678400s»"
+dead_letters_are_kept_for_somebody_to_read
+  dead letters go round in a circle | pubsub.tf |     = google_pubsub_topic.«dead_letters→commands»
+  nobody keeps dead letters | pubsub.tf | topic   = google_pubsub_topic.«dead_letters→results».id
+looks_stay_within_spanners_quota
+  looks outrun Spanner's quota | queue.tf | «var.looks_per_second→500»
+a_task_never_gives_up
+  tasks give up | queue.tf | max_attempts  = «-1→3»
+the_function_is_told_its_own_topics_and_queue
+  results and follow-ups are swapped | function.tf | google_pubsub_topic.«results→follow_ups»
+  the queue is named by its short name | function.tf | queue.follow_ups.«id→name»
+  tasks carry the wrong account | function.tf | google_service_account.«tasks→runtime»
+each_request_has_a_thread
+  requests wait for a thread | function.tf | «tostring(var.concurrency)→"1"»
+each_identity_does_its_own_part
+  the function runs as the push account | function.tf | google_service_account.«runtime→push»
+  two identities are one | accounts.tf | prefix}-«tasks→run»
+  the wrong function is started | function.tf | «on_message→main»
+the_roles_hold_what_the_function_calls_and_no_more
+  the role may drop databases | spanner.tf | databases.list",«→⏎      "spanner.databases.drop",»
+  the role can't cancel | spanner.tf | «"spanner.backupOperations.cancel",→»
+  the role can't shorten a backup's life | spanner.tf | «, "spanner.backups.update"→»]
+  the function believes that it may delete | function.tf in switched | «tostring(var.allow_delete)→"true"»
+the_archive_holds_what_runs_and_nothing_else
+  the archive has no requirements | source.tf | «, "requirements.txt"→»]
+  the archive takes what it finds | source.tf | «backstop/**/*.py→{backstop,terraform}/**»
+  every archive has one name | source.tf | backstop«-${local.source_hash}→»
+everything_is_in_the_one_project
+  a destroy switches APIs off for everybody | main.tf | disable_on_destroy = «false→true»
+the_function_may_do_what_the_module_was_told_and_no_more
+  every instance may be commanded | function.tf | «join(",", sort(values(local.instance_path)))→""»
+  schedules' backups may be deleted | function.tf | «tostring(var.allow_scheduled)→"true"»
+what_an_organisation_asks_for_is_off_or_everywhere
+  results lie in another region | pubsub.tf in switched |
+      prefix}-results"⏎  labels       = var.labels⏎«  kms_key_name = var.kms_keys.topics⏎→»
+outputs_wait_for_their_grants
+  the name of the topic comes before its rights | outputs.tf | «time_sleep.message_grants,→»
+terraform
+  the command is not encoded | scheduler.tf | data       = «base64encode(→(»jsonencode(local._starts[each.key]))
+  a runbook names what nobody fills in | runbooks/dead-letters.md | ${«dead_letters→subscription»}
+  a role of one's own is not used | spanner.tf in switched | «!= null ? each.value.role→== null ? each.value.name»
+  the address is not the run.app one | pubsub.tf | [0].«uri→gcf_uri»}/
+  dead letters after one attempt | pubsub.tf | «var.dead_letter_after→1»
+  no dead letters at all | pubsub.tf | «dead_letter_policy→dead_letter_polices»
+refusals
+  a message may be pushed again too soon | pubsub.tf | > «var.timeout_s→0»
+  everybody may be a publisher | variables.tf | «^(user|group|serviceAccount|domain|principal|principalSet):→^»
+  a retention below Spanner's is let through | variables.tf | >= «21600→3600»
+  a sweep of nobody's instance is let through | variables-spanner.tf |
+      for key in keys(var.sweeps) : «→true || »contains(keys(var.instances), key)
+""")
+"""For each fact its mistakes: title, file, what stands there; with «old→new» where the mistake is, ⏎ for a new line."""

@@ -21,8 +21,8 @@ REPOSITORY = Path(__file__).parents[2]
 RUN_TIMEOUT_S = 200
 """A plan takes under a second here; this is what only something stuck takes, on however busy a machine."""
 
-GOGC = "400"
-"""Terraform lives for a second and then gives all memory back; collecting garbage meanwhile is a third of its work."""
+RUNTIME = {"GOGC": "400", "GOMAXPROCS": "1"}
+"""Terraform lives for a second: collecting garbage, and sharing the work among processors, costs more than it saves."""
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -64,6 +64,19 @@ class Resource(msgspec.Struct, frozen=True):
         assert isinstance(value, (int, float)), f"{self.address}: {path} is {value!r} and not a number"
         return value
 
+    def texts(self, *path: str | int) -> dict[str, str]:
+        """The texts at a path, by key; those of a list are their own keys, and nothing is none."""
+        value = self.get(*path) or {}
+        assert isinstance(value, (dict, list)), f"{self.address}: {path} is {value!r} and not several"
+        pairs = value if isinstance(value, dict) else {text: text for text in value}
+        return {str(key): str(text) for key, text in pairs.items()}
+
+    def blocks(self, *path: str | int) -> list[dict[str, object]]:
+        """The nested blocks at a path."""
+        value = self.get(*path)
+        assert isinstance(value, list), f"{self.address}: {path} is {value!r} and not blocks"
+        return value
+
 
 class _Module(msgspec.Struct):
     resources: list[Resource] = []
@@ -99,13 +112,13 @@ class Plan:
         part.resources = [found for found in self.resources if found.address.startswith(f"module.{module}.")]
         return part
 
-    def module(self) -> dict[str, object]:
-        """The module's configuration: the root's own, or that of the one module it calls."""
-        root = self.configuration["root_module"]
-        assert isinstance(root, dict)
-        for call in root.get("module_calls", {}).values():
-            root = call["module"]
-        return root
+    def outputs(self) -> dict[str, set[str]]:
+        """What each output of the module waits for: the root's own outputs, or those of the one module it calls."""
+        module = self.configuration["root_module"]
+        assert isinstance(module, dict)
+        for call in module.get("module_calls", {}).values():
+            module = call["module"]
+        return {name: set(output.get("depends_on", [])) for name, output in module["outputs"].items()}
 
     def all(self, kind: str, name: str | None = None) -> list[Resource]:
         """Every resource of a type, and of a name where one is given."""
@@ -116,6 +129,10 @@ class Plan:
         found = self.all(kind, name)
         assert len(found) == 1, f"{len(found)} resources {kind}.{name or '*'} and not one"
         return found[0]
+
+    def by_index(self, kind: str, name: str) -> dict[str, Resource]:
+        """Every resource of a type and name, by the key that it was made for."""
+        return {str(found.index): found for found in self.all(kind, name)}
 
 
 class Providers(NamedTuple):
@@ -128,37 +145,33 @@ class Providers(NamedTuple):
 class Workspace:
     """A copy of what the module is made of, where terraform may write what it likes."""
 
-    @classmethod
-    def copied(cls, directory: Path, providers: Providers, *, code: bool = False) -> Workspace:
-        """Copies the module from the repository.
-
-        Args:
-            directory: Where to; it is empty.
-            providers: What terraform is to use.
-            code: Whether the function's files keep what is in them: terraform takes as long to hash it as for the rest.
-        """
+    def __init__(self, directory: Path, providers: Providers) -> None:
+        """Copies the module from the repository into an empty directory."""
+        self.directory = directory
+        self._providers = providers
+        self._ready: set[str] = set()
         for name in ("main.py", "requirements.txt"):
             shutil.copy(REPOSITORY / name, directory / name)
         caches = shutil.ignore_patterns("__pycache__", ".terraform*", "build", "*.tfstate*")
         for name in ("backstop", "terraform"):
             shutil.copytree(REPOSITORY / name, directory / name, ignore=caches)
-        for path in () if code else (directory / "backstop").rglob("*.py"):
+
+    def without_code(self) -> Workspace:
+        """Empties the function's files: terraform takes as long to hash what is in them as for the rest."""
+        for path in (self.directory / "backstop").rglob("*.py"):
             path.write_text("")
-        return cls(directory, providers)
+        return self
 
-    def __init__(self, directory: Path, providers: Providers) -> None:
-        self.directory = directory
-        self._providers = providers
-        self._ready: set[str] = set()
-
-    def moved(self, directory: Path) -> Workspace:
-        """The same for a copy of this copy, which is as ready as this one."""
-        copied = Workspace(directory, self._providers)
-        copied._ready = set(self._ready)
-        return copied
+    def copied(self, directory: Path) -> Workspace:
+        """A copy of this copy, which is as ready as this one; they share each file until it is replaced."""
+        leave = shutil.ignore_patterns("plan-*", "*.tfvars.json")
+        shutil.copytree(self.directory, directory, ignore=leave, copy_function=os.link)
+        again = copy.copy(self)
+        again.directory = directory
+        return again
 
     def run(self, *command: str, below: str = "terraform") -> subprocess.CompletedProcess[str]:
-        """Runs terraform in a directory of the copy, which is made ready for it at first."""
+        """Runs terraform in a directory of the copy, which is initialised first."""
         self.ready(below)
         return self._run(*command, below=below)
 
@@ -172,7 +185,7 @@ class Workspace:
     def _run(self, *command: str, below: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [_TERRAFORM, f"-chdir={self.directory / below}", *command],
-            env={**os.environ, **self._providers.environment, "GOGC": GOGC},
+            env={**os.environ, **self._providers.environment, **RUNTIME},
             capture_output=True,
             text=True,
             timeout=RUN_TIMEOUT_S,
@@ -193,7 +206,7 @@ class Workspace:
         return Plan(shown.stdout, self._providers.archives)
 
     def try_plan(
-        self, below: str, variables: Mapping[str, Json] | None, *options: str
+        self, below: str, variables: Mapping[str, Json] | None = None, *options: str
     ) -> subprocess.CompletedProcess[str]:
         """Plans a directory of the copy, or learns why not."""
         arguments = ["plan", "-input=false", "-lock=false", "-refresh=false", "-no-color", *options]

@@ -1,4 +1,4 @@
-"""The part of PromQL that the alerts use, over events and levels that a test makes up.
+"""The part of PromQL that the alerts use, over series that a test makes up.
 
 `sum`, `max`, `increase` with a range and an offset, `by`, `>`, `or` and `unless`; anything else is an error.
 https://prometheus.io/docs/prometheus/latest/querying/basics/ (documented)
@@ -11,175 +11,120 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-Labels = frozenset[tuple[str, str]]
-Vector = dict[Labels, float]
+Vector = dict[str, float]
+"""Values by what tells them apart: the label that was grouped by, or nothing."""
+
 Query = Callable[[float], Vector]
 """What a query gives at a time, in seconds."""
 
 
-class Counter(NamedTuple):
-    """A series that counts: when it grew, each time by one."""
-
-    labels: Mapping[str, str]
-    times: Sequence[float]
-
-
-class Level(NamedTuple):
-    """A series that has a value: since when it has which."""
+class Series(NamedTuple):
+    """One time series: since when it has which value, 0 before."""
 
     labels: Mapping[str, str]
     times: Sequence[float]
     values: Sequence[float]
 
+    def at(self, now: float) -> float:
+        """The value at a time."""
+        known = bisect.bisect_right(self.times, now)
+        return self.values[known - 1] if known else 0.0
 
-Series = Mapping[str, Sequence[Counter | Level]]
 
-_TOKEN = re.compile(r'\s*([A-Za-z_][\w:]*|"(?:[^"\\]|\\.)*"|\d+[a-z]?|=~|!~|!=|[{}()\[\],=>])')
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+def counter(labels: Mapping[str, str], times: Sequence[float]) -> Series:
+    """A series that grows by one each time."""
+    return Series(labels, times, range(1, len(times) + 1))
 
 
-def compiled(text: str, series: Series) -> Query:
+World = Mapping[str, Sequence[Series]]
+"""The series of each metric."""
+
+_TOKEN = re.compile(
+    r"""\s*(?: (?P<all>sum|max) (?: \s by \s \((?P<by>\w+)\) )? \s* \(
+    (?: \s* increase\( (?P<counter>[\w:]+) \{(?P<counted>[^}]*)\}
+        \[(?P<span>\w+)\] (?: \s offset \s (?P<offset>\w+) )? \)
+      | (?P<level>[\w:]+) \{(?P<levelled>[^}]*)\} ) \)
+    | > \s (?P<limit>\d+) | (?P<word>unless|or|\(|\)) )""",
+    re.VERBOSE,
+)
+_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)",?')
+
+
+def compiled(text: str, world: World) -> Query:
     """Reads a query, over these series.
 
     Raises:
         AssertionError: It has something that isn't understood here.
     """
-    reader = _Reader(text, series)
-    query = reader.either()
-    assert reader.here == "", f"nothing should follow {reader.here!r} in {text}"
+    tokens = list(_TOKEN.finditer(text))
+    assert "".join(token[0] for token in tokens) == text, f"not understood: {text}"
+    query = _either(tokens, world)
+    assert not tokens, f"nothing should follow in {text}"
     return query
 
 
-class _Reader:
-    def __init__(self, text: str, series: Series) -> None:
-        self._tokens: list[str] = [*_TOKEN.findall(text), ""]
-        assert "".join(self._tokens) == re.sub(r"\s", "", text), text
-        self._series = series
-        self._at = 0
+def _next(tokens: list[re.Match[str]], word: str) -> bool:
+    """Takes a word, if it is the next."""
+    if tokens and tokens[0]["word"] == word:
+        tokens.pop(0)
+        return True
+    return False
 
-    @property
-    def here(self) -> str:
-        return self._tokens[self._at]
 
-    def take(self, expected: str = "") -> str:
-        token = self.here
-        assert expected in ("", token), f"{expected!r} should stand where {token!r} does"
-        self._at += 1
-        return token
+def _either(tokens: list[re.Match[str]], world: World) -> Query:
+    parts = [_without(tokens, world)]
+    while _next(tokens, "or"):
+        parts.append(_without(tokens, world))
+    return lambda now: {key: value for part in reversed(parts) for key, value in part(now).items()}
 
-    def either(self) -> Query:
-        left = self._without()
-        while self.here == "or":
-            self.take()
-            left = _either(left, self._without())
-        return left
 
-    def _without(self) -> Query:
-        left = self._above()
-        while self.here == "unless":
-            self.take()
-            left = _without(left, self._above())
-        return left
+def _without(tokens: list[re.Match[str]], world: World) -> Query:
+    parts = [_above(tokens, world)]
+    while _next(tokens, "unless"):
+        parts.append(_above(tokens, world))
+    first, *others = parts
 
-    def _above(self) -> Query:
-        left = self._term()
-        if self.here == ">":
-            self.take()
-            left = _above(left, float(self.take()))
-        return left
+    def query(now: float) -> Vector:
+        taken = {key for other in others for key in other(now)}
+        return {} if "" in taken else {key: value for key, value in first(now).items() if key not in taken}
 
-    def _term(self) -> Query:
-        name = self.take()
-        if name == "(":
-            inner = self.either()
-            self.take(")")
-            return inner
-        if name in ("max", "sum"):
-            by: list[str] = []
-            if self.here == "by":
-                self.take()
-                self.take("(")
-                by.append(self.take())
-                self.take(")")
-            self.take("(")
-            inner = self.either()
-            self.take(")")
-            return _grouped(inner, max if name == "max" else sum, by)
-        if name == "increase":
-            self.take("(")
-            found = self._selected(self.take())
-            self.take("[")
-            span = _seconds(self.take())
-            self.take("]")
-            offset = _seconds(self.take()) if self.here == "offset" and self.take() else 0
-            self.take(")")
-            return _increase([one for one in found if isinstance(one, Counter)], span, offset)
-        return _level([one for one in self._selected(name) if isinstance(one, Level)])
+    return query
 
-    def _selected(self, metric: str) -> list[Counter | Level]:
-        matchers: list[tuple[str, str, str]] = []
-        self.take("{")
-        while self.here != "}":
-            matchers.append((self.take(), self.take(), self.take().strip('"')))
-            if self.here == ",":
-                self.take()
-        self.take("}")
-        assert metric in self._series, f"there is no metric {metric}"
-        return [
-            one for one in self._series[metric] if all(_fits(one.labels.get(name, ""), *it) for name, *it in matchers)
-        ]
+
+def _above(tokens: list[re.Match[str]], world: World) -> Query:
+    if _next(tokens, "("):
+        inner = _either(tokens, world)
+        assert _next(tokens, ")")
+        return inner
+    inner = _grouped(tokens.pop(0), world)
+    limit = float(tokens.pop(0)["limit"])
+    return lambda now: {key: value for key, value in inner(now).items() if value > limit}
+
+
+def _grouped(token: re.Match[str], world: World) -> Query:
+    by, together = token["by"], max if token["all"] == "max" else sum
+    span, offset = _seconds(token["span"]), _seconds(token["offset"])
+    metric, matchers = token["counter"] or token["level"], token["counted"] or token["levelled"]
+    groups: dict[str, list[Series]] = {}
+    for one in _selected(world[metric], matchers):
+        groups.setdefault(one.labels[by] if by else "", []).append(one)
+
+    def value(one: Series, now: float) -> float:
+        return one.at(now - offset) - one.at(now - offset - span) if span else one.at(now)
+
+    return lambda now: {key: together(value(one, now) for one in several) for key, several in groups.items()}
+
+
+def _selected(several: Sequence[Series], matchers: str) -> list[Series]:
+    assert not _MATCHER.sub("", matchers), f"not understood: {matchers}"
+    asked = _MATCHER.findall(matchers)
+    return [one for one in several if all(_fits(one.labels.get(name, ""), *it) for name, *it in asked)]
 
 
 def _fits(value: str, operator: str, wanted: str) -> bool:
-    if operator in ("=~", "!~"):
-        return (re.fullmatch(wanted, value) is not None) is (operator == "=~")
-    return (value == wanted) is (operator == "=")
+    same = re.fullmatch(wanted, value) is not None if "~" in operator else value == wanted
+    return same is not operator.startswith("!")
 
 
-def _seconds(text: str) -> float:
-    return int(text[:-1]) * _UNITS[text[-1]]
-
-
-def _either(left: Query, right: Query) -> Query:
-    return lambda now: {**right(now), **left(now)}
-
-
-def _without(left: Query, right: Query) -> Query:
-    def query(now: float) -> Vector:
-        found = left(now)
-        taken = right(now) if found else {}
-        return {labels: value for labels, value in found.items() if labels not in taken}
-
-    return query
-
-
-def _above(inner: Query, limit: float) -> Query:
-    return lambda now: {labels: value for labels, value in inner(now).items() if value > limit}
-
-
-def _grouped(inner: Query, together: Callable[[Sequence[float]], float], by: list[str]) -> Query:
-    def query(now: float) -> Vector:
-        groups: dict[Labels, list[float]] = {}
-        for labels, value in inner(now).items():
-            groups.setdefault(frozenset(pair for pair in labels if pair[0] in by), []).append(value)
-        return {labels: together(values) for labels, values in groups.items()}
-
-    return query
-
-
-def _increase(found: list[Counter], span: float, offset: float) -> Query:
-    counted = [(frozenset(one.labels.items()), one.times) for one in found]
-
-    def query(now: float) -> Vector:
-        end, begin = now - offset, now - offset - span
-        return {labels: bisect.bisect_right(it, end) - bisect.bisect_right(it, begin) for labels, it in counted}
-
-    return query
-
-
-def _level(found: list[Level]) -> Query:
-    return lambda now: {
-        frozenset(one.labels.items()): one.values[at - 1]
-        for one in found
-        if (at := bisect.bisect_right(one.times, now))
-    }
+def _seconds(text: str | None) -> float:
+    return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]] if text else 0

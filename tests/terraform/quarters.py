@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.terraform.promql import Counter, Level, Series
+from tests.terraform.promql import Series, World, counter
 
 if TYPE_CHECKING:
     from tests.terraform.plans import Json
@@ -96,7 +97,7 @@ class Quarter:
     _runs: dict[str, list[float]] = field(default_factory=dict)
     _waiting: list[tuple[float, int]] = field(default_factory=list)
 
-    def series(self) -> Series:
+    def world(self) -> World:
         """The time series."""
         chance = random.Random(self.seed)
         for schedule, turns in TURNS.items():
@@ -104,29 +105,16 @@ class Quarter:
                 if not self.no_turn(schedule, "", turn):
                     self._runs.setdefault(schedule, []).extend((turn, turn + 1))
                     self._turn(schedule, turn, chance)
-        deep, times, depths = 0, [0.0], [0.0]
-        for at, change in sorted(self._waiting):
-            deep += change
-            times.append(at)
-            depths.append(deep)
+        changes = sorted(self._waiting)
+        job, function = {"monitored_resource": "cloud_scheduler_job"}, {"monitored_resource": "cloud_run_revision"}
         return {
             OUTCOMES: [
-                Counter(
-                    {
-                        "monitored_resource": "cloud_run_revision",
-                        "database": f"{INSTANCE}/databases/{database}",
-                        "outcome": outcome,
-                    },
-                    sorted(at),
-                )
+                counter({**function, "database": f"{INSTANCE}/databases/{database}", "outcome": outcome}, sorted(at))
                 for (database, outcome), at in self._outcomes.items()
             ],
-            RUNS: [
-                Counter({"monitored_resource": "cloud_scheduler_job", "job_id": f"backstop-start-{name}"}, sorted(at))
-                for name, at in self._runs.items()
-            ],
-            ATTEMPTS: [Counter({**QUEUE, "response_code": code}, sorted(at)) for code, at in self._attempts.items()],
-            DEPTH: [Level(QUEUE, times, depths)],
+            RUNS: [counter({**job, "job_id": f"backstop-start-{name}"}, sorted(at)) for name, at in self._runs.items()],
+            ATTEMPTS: [counter({**QUEUE, "response_code": code}, sorted(at)) for code, at in self._attempts.items()],
+            DEPTH: [Series(QUEUE, [at for at, _ in changes], list(itertools.accumulate(by for _, by in changes)))],
         }
 
     def _turn(self, schedule: str, turn: float, chance: random.Random) -> None:

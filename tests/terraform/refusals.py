@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.terraform.plans import Json
 
@@ -30,7 +30,7 @@ def _instance(**changes: Json) -> Json:
     return {"orders": changes}
 
 
-REFUSALS: Sequence[Refusal] = (
+CHECKS: Sequence[Refusal] = (
     ("ack_deadline_s", 9, "10 to 600"),
     ("ack_deadline_s", 601, "10 to 600"),
     ("alerts", {"disabled": ["all"]}, "alerts.disabled may name"),
@@ -85,7 +85,6 @@ REFUSALS: Sequence[Refusal] = (
     ("runtime", "python310", "runtime must be"),
     ("scheduler_region", "eu", "scheduler_region must be"),
     ("schedules", {"Nightly": NIGHTLY}, "The keys of schedules"),
-    ("schedules", _schedule(instance="users"), "schedules[*].instance must be"),
     ("schedules", _schedule(database="orders", databases=["orders"]), "database (one) or databases"),
     ("schedules", _schedule(database="orders-*"), "schedules[*].database must be one database id"),
     ("schedules", _schedule(databases=[]), "schedules[*].databases must be"),
@@ -100,7 +99,6 @@ REFUSALS: Sequence[Refusal] = (
     ("schedules", _schedule(if_created="remove"), "schedules[*].if_created must"),
     ("schedules", _schedule(alert_after_h=8785), "schedules[*].alert_after_h must"),
     ("schedules", _schedule(alert_after_h=1.5), "schedules[*].alert_after_h must"),
-    ("sweeps", {"users": {}}, "The keys of sweeps"),
     ("sweeps", _sweep(cron="hourly"), "sweeps[*].cron must"),
     ("sweeps", _sweep(cancel_after="30m"), "sweeps[*].cancel_after must"),
     ("sweeps", _sweep(if_created="remove"), "sweeps[*].if_created must"),
@@ -114,6 +112,8 @@ REFUSALS: Sequence[Refusal] = (
 """Values just outside where a check is a range, and the mistake people make where it is a form."""
 
 TOGETHER: Sequence[tuple[dict[str, Json], str]] = (
+    ({"schedules": _schedule(instance="users")}, "schedules[*].instance must be"),
+    ({"sweeps": {"users": {}}}, "The keys of sweeps"),
     ({"ack_deadline_s": 120, "timeout_s": 120}, "must be above timeout_s (120)"),
     ({"look_min": "5m", "look_max": "1m"}, "must not be shorter than look_min"),
     ({"cancel_after_min": "25h"}, "must not be shorter than cancel_after_min (25h)"),
@@ -129,34 +129,10 @@ TOGETHER: Sequence[tuple[dict[str, Json], str]] = (
 )
 """What only several variables together can break."""
 
-ACCEPTED: Sequence[dict[str, Json]] = (
-    {
-        "ack_deadline_s": 600,
-        "timeout_s": 540,
-        "retention": "366d",
-        "give_up_after": "7d",
-        "look_min": "1h",
-        "looks_per_second": 1.5,
-        "prefix": "a-prefix-of-20-chars",
-        "dead_letter_after": 100,
-        "schedules": {
-            "now": {**NIGHTLY, "cancel_after": "0s", "start_within": "31d", "retention": "6h", "if_created": "keep"}
-        },
-        "sweeps": {"orders": {"cancel_after": "7d", "if_created": "delete", "include_scheduled": True}},
-        "allow_scheduled": True,
-        "cancel_after_min": "7d",
-        "grants_wait_s": 900,
-        "binary_authorization_policy": "default",
-    },
-    {
-        "ack_deadline_s": 61,
-        "timeout_s": 60,
-        "retention": "6h",
-        "give_up_after": "1h",
-        "look_max": "10s",
-        "prefix": "abc",
-        "cancel_after_min": "0s",
-        "grants_wait_s": 0,
-    },
-)
-"""The other side of every range."""
+BY_A_MISTAKE: Mapping[str, dict[str, Json]] = {
+    "a message may be pushed again too soon": {"ack_deadline_s": 120, "timeout_s": 120},
+    "everybody may be a publisher": {"publishers": ["allUsers"]},
+    "a retention below Spanner's is let through": {"retention": "5h59m"},
+    "a sweep of nobody's instance is let through": {"sweeps": {"users": {}}},
+}
+"""What a planted mistake lets through, of the above."""

@@ -1,7 +1,4 @@
-"""The deployments that are planned and judged: two examples, one with every switch the other way, a lean one.
-
-The lean one is the minimal example without its APIs: mistakes are planted in it, and each costs a plan.
-"""
+"""The deployments that are planned: those that every fact is asked about, and some that a test or two read."""
 
 from __future__ import annotations
 
@@ -9,10 +6,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tests.terraform.plans import Json
+from tests.terraform.plans import REPOSITORY, Json
+from tests.terraform.quarters import SCHEDULES
 
-DIRECTORIES = ("terraform", *(f"terraform/examples/{name}" for name in ("fleet", "minimal", "notices", "teams")))
-"""The module and its examples."""
+PROJECT = "example-project"
+BARE: Mapping[str, Json] = {"project_id": PROJECT, "region": "europe-west1", "instances": {"orders": {}}}
+"""What the module can't do without."""
+
+LOCKED = "projects/example-locked"
+KEYS = "projects/example-keys/locations/europe-west3/keyRings/backstop/cryptoKeys"
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -25,22 +27,14 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 SUBJECTS: dict[str, Subject] = {
-    "fleet": Subject(below="terraform/examples/fleet", project="example-operations"),
-    "minimal": Subject(below="terraform/examples/minimal", project="example-project"),
-    "lean": Subject(
-        below="terraform",
-        project="example-project",
-        variables={
-            "project_id": "example-project",
-            "region": "europe-west1",
-            "instances": {"orders": {}},
-            "schedules": {"nightly": {"instance": "orders", "cron": "17 2 * * *"}},
-            "enable_apis": False,
-        },
-    ),
+    "fleet": Subject("terraform/examples/fleet", "example-operations"),
+    "minimal": Subject("terraform/examples/minimal", PROJECT),
+    # A schedule of each kind.
+    "calendar": Subject("terraform", PROJECT, variables={**BARE, "schedules": SCHEDULES, "enable_apis": False}),
+    # Every switch the other way.
     "switched": Subject(
-        below="terraform",
-        project="example-locked",
+        "terraform",
+        "example-locked",
         may_delete=False,
         variables={
             "project_id": "example-locked",
@@ -52,27 +46,70 @@ SUBJECTS: dict[str, Subject] = {
             "allow_scheduled": True,
             "allow_weaker_key": True,
             "cancel_after_min": "12h",
-            "binary_authorization_policy": "projects/example-locked/platforms/cloudRun/policies/bank",
-            "kms_keys": {
-                "function": "projects/example-keys/locations/europe-west3/keyRings/backstop/cryptoKeys/functions",
-                "topics": "projects/example-keys/locations/europe-west3/keyRings/backstop/cryptoKeys/topics",
-            },
+            "binary_authorization_policy": f"{LOCKED}/platforms/cloudRun/policies/bank",
+            "kms_keys": {"function": f"{KEYS}/functions", "topics": f"{KEYS}/topics"},
             "message_regions": ["europe-west3"],
-            "vpc_connector": {
-                "name": "projects/example-locked/locations/europe-west3/connectors/inside",
-                "egress": "ALL_TRAFFIC",
-            },
-            "worker_pool": "projects/example-locked/locations/europe-west3/workerPools/private",
+            "vpc_connector": {"name": f"{LOCKED}/locations/europe-west3/connectors/inside", "egress": "ALL_TRAFFIC"},
+            "worker_pool": f"{LOCKED}/locations/europe-west3/workerPools/private",
             "labels": {"team": "databases"},
             "dashboard": False,
             "enable_apis": False,
             "source_archive": {"bucket": "example-builds", "object": "backstop-1.zip"},
-            "docker_repository": "projects/example-locked/locations/europe-west3/repositories/images",
+            "docker_repository": f"{LOCKED}/locations/europe-west3/repositories/images",
             "queue_name": "looks-2",
             "scheduler_region": "europe-west1",
             "alerts": {"disabled": ["queue-growing"]},
-            "deletion_channels": ["projects/example-locked/notificationChannels/1111"],
-            "notification_channels": ["projects/example-locked/notificationChannels/1234"],
+            "deletion_channels": [f"{LOCKED}/notificationChannels/1111"],
+            "notification_channels": [f"{LOCKED}/notificationChannels/1234"],
         },
     ),
 }
+"""What every fact must hold of."""
+
+ENDS: Mapping[str, Mapping[str, Json]] = {
+    "high": {
+        "ack_deadline_s": 600,
+        "timeout_s": 540,
+        "retention": "366d",
+        "give_up_after": "7d",
+        "look_min": "1h",
+        "looks_per_second": 1.5,
+        "prefix": "a-prefix-of-20-chars",
+        "dead_letter_after": 100,
+        "schedules": {
+            "now": {
+                "instance": "orders",
+                "cron": "17 2 * * *",
+                "retention": "6h",
+                "if_created": "keep",
+                "cancel_after": "0s",
+                "start_within": "31d",
+            }
+        },
+        "sweeps": {"orders": {"cancel_after": "7d", "if_created": "delete", "include_scheduled": True}},
+        "allow_scheduled": True,
+        "cancel_after_min": "7d",
+        "grants_wait_s": 900,
+        "binary_authorization_policy": "default",
+    },
+    "low": {
+        "ack_deadline_s": 61,
+        "timeout_s": 60,
+        "retention": "6h",
+        "give_up_after": "1h",
+        "look_max": "10s",
+        "prefix": "abc",
+        "cancel_after_min": "0s",
+        "grants_wait_s": 0,
+    },
+}
+"""The last values that the checks of variables let through."""
+
+EXAMPLES = sorted(path.name for path in (REPOSITORY / "terraform" / "examples").iterdir())
+
+PLANNED: Mapping[str, tuple[str, Mapping[str, Json] | None]] = {
+    **{name: (f"terraform/examples/{name}", None) for name in EXAMPLES},
+    **{name: (subject.below, subject.variables) for name, subject in SUBJECTS.items()},
+    **{name: ("terraform", {**BARE, **ends}) for name, ends in ENDS.items()},
+}
+"""The directory and the variables of all that is planned."""

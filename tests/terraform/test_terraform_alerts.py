@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.terraform.plans import REPOSITORY, Plan, Workspace
-from tests.terraform.promql import Level, Query, compiled
+from tests.terraform.plans import REPOSITORY, Plan
+from tests.terraform.promql import Query, Series, compiled
 from tests.terraform.quarters import (
     ATTEMPTS,
     DAY,
@@ -21,12 +21,11 @@ from tests.terraform.quarters import (
     TURNS,
     Quarter,
 )
-from tests.terraform.subjects import SUBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.terraform.promql import Counter, Series
+    from tests.terraform.promql import World
 
 STEP = 5 * MINUTE
 """How often Cloud Monitoring asks: the `evaluation_interval` of every condition."""
@@ -43,10 +42,9 @@ class Condition(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def watched(workspace: Workspace) -> Plan:
+def watched(plans: Mapping[str, Plan]) -> Plan:
     """A deployment with a schedule of each kind."""
-    lean = SUBJECTS["lean"]
-    return workspace.plan(lean.below, {**(lean.variables or {}), "schedules": SCHEDULES})
+    return plans["calendar"]
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +52,13 @@ def conditions(watched: Plan) -> Mapping[str, Condition]:
     """Every condition that asks metrics in PromQL, by alert, or by schedule and title."""
     found: dict[str, Condition] = {}
     for policy in watched.all("google_monitoring_alert_policy"):
-        titles = policy.get("conditions")
-        assert isinstance(titles, list)
-        for number, condition in enumerate(titles):
+        for number, condition in enumerate(policy.blocks("conditions")):
             if condition["condition_prometheus_query_language"]:
                 inner = ("conditions", number, "condition_prometheus_query_language", 0)
-                name = (
-                    f"{policy.index}: {condition['display_name']}" if policy.name == "no_backup" else str(policy.index)
-                )
+                title = f": {condition['display_name']}" if policy.name == "no_backup" else ""
                 assert policy.text(*inner, "evaluation_interval") == f"{STEP:.0f}s"
-                found[name] = Condition(policy.text(*inner, "query"), float(policy.text(*inner, "duration")[:-1]))
+                asks = Condition(policy.text(*inner, "query"), float(policy.text(*inner, "duration")[:-1]))
+                found[f"{policy.index}{title}"] = asks
     return found
 
 
@@ -90,10 +85,10 @@ def test_each_kind_of_missing_backup_is_asked_for_each_schedule(conditions: Mapp
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_quiet_quarter_has_no_alarm(conditions: Mapping[str, Condition], seed: int) -> None:
     """Summer time, databases that come and go, hiccups of Pub/Sub, slow backups after quick ones: all silent."""
-    series = Quarter(seed=seed).series()
+    world = Quarter(seed=seed).world()
 
     alarms = {
-        name: alarm(compiled(condition.query, series), condition.duration_s, 0, QUARTER_DAYS * DAY)
+        name: alarm(compiled(condition.query, world), condition.duration_s, 0, QUARTER_DAYS * DAY)
         for name, condition in conditions.items()
     }
     assert {name: at for name, at in alarms.items() if at is not None} == {}
@@ -101,41 +96,39 @@ def test_a_quiet_quarter_has_no_alarm(conditions: Mapping[str, Condition], seed:
 
 def test_a_quarter_is_as_it_should_be() -> None:
     """The silence isn't that of an empty world: every series has something to tell."""
-    series = Quarter().series()
+    world = Quarter().world()
+    counts = {metric: sum(len(one.times) for one in world[metric]) for metric in (OUTCOMES, RUNS)}
 
-    assert {len(found) for found in series.values()} >= {6, 3}
-    counts = {metric: sum(len(one.times) for one in series[metric]) for metric in (OUTCOMES, RUNS, ATTEMPTS)}
     assert counts[OUTCOMES] > 1000
     assert counts[RUNS] == 2 * sum(map(len, TURNS.values()))
-    blips = next(one for one in series[ATTEMPTS] if one.labels["response_code"] == "503")
-    assert len(blips.times) > 50
+    assert len(_series(world, ATTEMPTS, {"response_code": "503"}).times) > 50
 
 
 def _from(day: float) -> Callable[[str, str, float], bool]:
     return lambda _schedule, _database, at: at >= day * DAY
 
 
-def _of(schedule: str, database: str, day: float = 0) -> Callable[[str, str, float], bool]:
-    def broken(this: str, one: str, at: float) -> bool:
-        return this == schedule and database in (one, "") and at >= day * DAY
-
-    return broken
+def _of(schedule: str, database: str = "", day: float = 0) -> Callable[[str, str, float], bool]:
+    return lambda this, one, at: this == schedule and database in (one, "") and at >= day * DAY
 
 
-def _last(metric: str, before: float, **labels: str) -> Callable[[Series], float]:
-    """The time of a series' last event before a time."""
-    return lambda series: max(at for at in _series(series, metric, labels).times if at < before)
+def _last(day: float, metric: str, **labels: str) -> Callable[[World], float]:
+    """The time of a series' last event before a day."""
+    return lambda world: max(at for at in _series(world, metric, labels).times if at < day * DAY)
 
 
-def _first(metric: str, after: float, **labels: str) -> Callable[[Series], float]:
-    """The time of a series' first event after a time."""
-    return lambda series: min(at for at in _series(series, metric, labels).times if at >= after)
+def _first(day: float, metric: str, **labels: str) -> Callable[[World], float]:
+    """The time of a series' first event after a day began."""
+    return lambda world: min(at for at in _series(world, metric, labels).times if at >= day * DAY)
 
 
-def _series(series: Series, metric: str, labels: Mapping[str, str]) -> Counter | Level:
-    (found,) = (
-        one for one in series[metric] if all(one.labels[name].endswith(value) for name, value in labels.items())
-    )
+def _backup(day: float, database: str) -> Callable[[World], float]:
+    """The time of a database's last backup before a day."""
+    return _last(day, OUTCOMES, database=f"/{database}", outcome="COMPLETED")
+
+
+def _series(world: World, metric: str, labels: Mapping[str, str]) -> Series:
+    (found,) = (one for one in world[metric] if all(one.labels[name].endswith(value) for name, value in labels.items()))
     return found
 
 
@@ -144,76 +137,69 @@ class Breakage(NamedTuple):
 
     quarter: Quarter
     condition: str
-    since: Callable[[Series], float]
+    since: Callable[[World], float]
     within_s: float
 
 
+def _day_20(_: World) -> float:
+    return 20.07 * DAY
+
+
+LATE = 20 * MINUTE
+"""Ten minutes that a condition must hold, and five each until it is asked and until Cloud Monitoring has the points."""
+
 BREAKAGES: Mapping[str, Breakage] = {
     "the tasks account loses its right": Breakage(
-        Quarter(refused=_from(20.07)),
-        "tasks-failing",
-        _first(ATTEMPTS, 20 * DAY, response_code="403"),
-        25 * MINUTE,
+        Quarter(refused=_from(20.07)), "tasks-failing", _first(20, ATTEMPTS, response_code="403"), 25 * MINUTE
     ),
-    "the queue is paused": Breakage(
-        Quarter(paused=_from(20.07)), "queue-stalled", lambda _: 20.07 * DAY, 2 * HOUR + 35 * MINUTE
-    ),
+    "the queue is paused": Breakage(Quarter(paused=_from(20.07)), "queue-stalled", _day_20, 2 * HOUR + 35 * MINUTE),
     "tasks fail and nothing else happens": Breakage(
-        Quarter(refused=_from(20.07)), "queue-stalled", lambda _: 20.07 * DAY, 2 * HOUR + 35 * MINUTE
+        Quarter(refused=_from(20.07)), "queue-stalled", _day_20, 2 * HOUR + 35 * MINUTE
     ),
     "a nightly job is deleted": Breakage(
-        Quarter(no_turn=_of("nightly", "", 20)),
+        Quarter(no_turn=_of("nightly", day=20)),
         f"nightly: {NOT_RUN}",
-        _last(RUNS, 20 * DAY, job_id="-nightly"),
-        26 * HOUR + 20 * MINUTE,
+        _last(20, RUNS, job_id="-nightly"),
+        26 * HOUR + LATE,
     ),
     "a weekly job is deleted": Breakage(
-        Quarter(no_turn=_of("weekly", "", 20)),
+        Quarter(no_turn=_of("weekly", day=20)),
         f"weekly: {NOT_RUN}",
-        _last(RUNS, 20 * DAY, job_id="-weekly"),
-        170 * HOUR + 20 * MINUTE,
+        _last(20, RUNS, job_id="-weekly"),
+        170 * HOUR + LATE,
     ),
     "the commands of a job are lost": Breakage(
-        Quarter(no_begin=_of("nightly", "", 20)),
+        Quarter(no_begin=_of("nightly", day=20)),
         f"nightly: {NOT_BEGUN}",
-        _first(RUNS, 20 * DAY, job_id="-nightly"),
-        2 * HOUR + 20 * MINUTE,
+        _first(20, RUNS, job_id="-nightly"),
+        2 * HOUR + LATE,
     ),
     "the commands of a job are lost from the first": Breakage(
-        Quarter(no_begin=_of("weekly", "")),
-        f"weekly: {NOT_BEGUN}",
-        _first(RUNS, 0, job_id="-weekly"),
-        2 * HOUR + 20 * MINUTE,
+        Quarter(no_begin=_of("weekly")), f"weekly: {NOT_BEGUN}", _first(0, RUNS, job_id="-weekly"), 2 * HOUR + LATE
     ),
     "one database of many gets no backup": Breakage(
         Quarter(no_end=_of("nightly", "orders-eu", 20)),
         f"nightly: {NOT_DONE}",
-        _last(OUTCOMES, 20 * DAY, database="/orders-eu", outcome="COMPLETED"),
-        30 * HOUR + 20 * MINUTE,
+        _backup(20, "orders-eu"),
+        30 * HOUR + LATE,
     ),
     "a new database never gets one": Breakage(
         Quarter(no_end=_of("nightly", "orders-new")),
         f"nightly: {NOT_DONE}",
-        _first(OUTCOMES, 0, database="/orders-new", outcome="STARTED"),
-        6 * HOUR + 20 * MINUTE,
+        _first(0, OUTCOMES, database="/orders-new", outcome="STARTED"),
+        6 * HOUR + LATE,
     ),
     "a weekly database fails beside nightly ones": Breakage(
-        Quarter(no_end=_of("weekly", "archive", 20)),
-        f"weekly: {NOT_DONE}",
-        _last(OUTCOMES, 20 * DAY, database="/archive", outcome="COMPLETED"),
-        174 * HOUR + 20 * MINUTE,
+        Quarter(no_end=_of("weekly", "archive", 20)), f"weekly: {NOT_DONE}", _backup(20, "archive"), 174 * HOUR + LATE
     ),
     "the database of workdays fails": Breakage(
         Quarter(no_end=_of("workdays", "reports", 23)),
         f"workdays: {NOT_DONE}",
-        _last(OUTCOMES, 23 * DAY, database="/reports", outcome="COMPLETED"),
-        78 * HOUR + 20 * MINUTE,
+        _backup(23, "reports"),
+        78 * HOUR + LATE,
     ),
     "one that is made every six hours fails": Breakage(
-        Quarter(no_end=_of("often", "events", 20)),
-        f"often: {NOT_DONE}",
-        _last(OUTCOMES, 20 * DAY + 6 * HOUR, database="/events", outcome="COMPLETED"),
-        12 * HOUR + 20 * MINUTE,
+        Quarter(no_end=_of("often", "events", 20)), f"often: {NOT_DONE}", _backup(20.25, "events"), 12 * HOUR + LATE
     ),
 }
 
@@ -221,14 +207,14 @@ BREAKAGES: Mapping[str, Breakage] = {
 @pytest.mark.parametrize("breakage", BREAKAGES.values(), ids=BREAKAGES.keys())
 def test_what_breaks_is_told_in_time(conditions: Mapping[str, Condition], breakage: Breakage) -> None:
     """The condition that is about it holds within the stated time, and not before anything broke."""
-    series = breakage.quarter.series()
+    world = breakage.quarter.world()
     condition = conditions[breakage.condition]
-    since = breakage.since(series)
+    since, within_s = breakage.since(world), breakage.within_s
 
-    told = alarm(compiled(condition.query, series), condition.duration_s, since - DAY, since + breakage.within_s + DAY)
+    told = alarm(compiled(condition.query, world), condition.duration_s, since - DAY, since + within_s + DAY)
 
     assert told is not None
-    assert since < told <= since + breakage.within_s
+    assert since < told <= since + within_s
 
 
 LEVELS: Mapping[str, tuple[list[float], list[float], float]] = {
@@ -243,14 +229,13 @@ LEVELS: Mapping[str, tuple[list[float], list[float], float]] = {
 def test_a_level_alarms_when_it_stays_too_high(watched: Plan, name: str) -> None:
     """Dead letters at once, waiting messages and a growing queue when it lasts; what comes and goes is no alarm."""
     quiet, broken, within_s = LEVELS[name]
-    policy = next(it for it in watched.all("google_monitoring_alert_policy", "alert") if it.index == name)
+    policy = watched.by_index("google_monitoring_alert_policy", "alert")[name]
     inner = ("conditions", 0, "condition_threshold", 0)
     limit, duration_s = policy.number(*inner, "threshold_value"), float(policy.text(*inner, "duration")[:-1])
 
     def told(values: list[float]) -> float | None:
-        times = [number * STEP for number in range(len(values))]
-        query = compiled(f"max(level{{}}) > {limit:.0f}", {"level": [Level({}, times, values)]})
-        return alarm(query, duration_s, 0, times[-1])
+        level = Series({}, [number * STEP for number in range(len(values))], values)
+        return alarm(compiled(f"max(level{{}}) > {limit:.0f}", {"level": [level]}), duration_s, 0, level.times[-1])
 
     assert told(quiet) is None
     at = told(broken)

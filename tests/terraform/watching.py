@@ -5,17 +5,29 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from backstop.commands import Start, Sweep
-from backstop.lifecycle import Outcome, State
-from backstop.messages import parse_command
+from backstop.events import Outcome
+from backstop.lifecycle import State
+from backstop.wire import parse_command
 from tests.terraform.subjects import SUBJECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.terraform.plans import Plan, Resource
+
+Fact = Callable[["Plan", str], None]
+REGISTERED: dict[str, Fact] = {}
+
+
+def fact(it: Fact) -> Fact:
+    """Marks a function as a fact that must hold of each plan."""
+    REGISTERED[it.__name__] = it
+    return it
+
 
 LOG_FIELDS = {"backup", "database", "message", "operation", "outcome", "state"}
 """Fields of the log's lines that the module counts on; a test looks for each in a line that was printed."""
@@ -45,6 +57,7 @@ RUNBOOK_CHARACTERS_MIN = 200
 """Three lines that say what happened and what to do; less is a title."""
 
 
+@fact
 def each_job_publishes_a_command_that_the_function_understands(plan: Plan, _: str) -> None:
     """The payload goes to the commands topic, and is a start or a sweep to the function's own parser."""
     topic = plan.one("google_pubsub_topic", "commands").text("id")
@@ -54,26 +67,32 @@ def each_job_publishes_a_command_that_the_function_understands(plan: Plan, _: st
         assert isinstance(command, Start if found.name == "start" else Sweep), found.address
 
 
+@fact
 def every_instance_is_swept(plan: Plan, _: str) -> None:
     """Each instance that the function may touch has one running sweep, at least every hour."""
-    granted = {
-        f"projects/{found.text('project')}/instances/{found.text('instance')}"
-        for found in plan.all("google_spanner_instance_iam_member", "runtime_handles_backups")
-    }
-    swept = [_payload(found)["instance"] for found in plan.all("google_cloud_scheduler_job", "sweep")]
-    assert sorted(map(str, swept)) == sorted(granted)
+    swept = [payload(found)["instance"] for found in plan.all("google_cloud_scheduler_job", "sweep")]
+    assert sorted(map(str, swept)) == granted_instances(plan)
     for found in plan.all("google_cloud_scheduler_job", "sweep"):
         assert found.get("paused") is False
         assert re.fullmatch(r"(\d+|\*/\d+) \* \* \* \*", found.text("schedule"))
 
 
+def granted_instances(plan: Plan) -> list[str]:
+    """The instances on which the function has rights."""
+    return sorted(
+        f"projects/{found.text('project')}/instances/{found.text('instance')}"
+        for found in plan.all("google_spanner_instance_iam_member", "runtime_handles_backups")
+    )
+
+
+@fact
 def schedules_say_what_was_asked_for(plan: Plan, subject: str) -> None:
     """Cron, time zone, pause and every field of the command arrive as they were written."""
     if subject != "fleet":
         return
-    jobs = {str(found.index): found for found in plan.all("google_cloud_scheduler_job", "start")}
+    jobs = plan.by_index("google_cloud_scheduler_job", "start")
     nightly, weekly = jobs["orders-nightly"], jobs["accounts-nightly"]
-    assert _payload(nightly) == {
+    assert payload(nightly) == {
         "action": "start",
         "instance": "projects/example-shop/instances/orders",
         "databases": ["orders-*"],
@@ -81,21 +100,22 @@ def schedules_say_what_was_asked_for(plan: Plan, subject: str) -> None:
         "start_within": "2h",
     }
     assert (nightly.get("schedule"), nightly.get("time_zone"), nightly.get("paused")) == ("5 1 * * *", "Etc/UTC", False)
-    assert _payload(weekly) == {
+    assert payload(weekly) == {
         "action": "start",
         "database": "projects/example-shop/instances/customers-eu/databases/accounts",
         "retention": "35d",
     }
     assert weekly.get("time_zone") == "Europe/Rome"
     assert jobs["ledger-hourly"].get("paused") is True
-    sweep = next(found for found in plan.all("google_cloud_scheduler_job", "sweep") if found.index == "orders")
-    assert (_payload(sweep)["cancel_after"], _payload(sweep)["if_created"]) == ("12h", "delete")
+    sweep = plan.by_index("google_cloud_scheduler_job", "sweep")["orders"]
+    assert (payload(sweep)["cancel_after"], payload(sweep)["if_created"]) == ("12h", "delete")
 
 
+@fact
 def filters_name_fields_that_the_log_line_has(plan: Plan, _: str) -> None:
     """Every filter and extractor on the log reads fields that exist, of this function and of its jobs and no others."""
     function = plan.one("google_cloudfunctions2_function")
-    for where, text in _log_texts(plan):
+    for where, text in (*_log_filters(plan), *_extractors(plan)):
         if "job_id" in text:
             continue
         named = set(re.findall(r"jsonPayload\.([A-Za-z_]+)", text))
@@ -114,6 +134,7 @@ def filters_name_fields_that_the_log_line_has(plan: Plan, _: str) -> None:
         assert f'resource.labels.location="{function.text("location")}"' in text, where
 
 
+@fact
 def filters_look_for_outcomes_that_exist(plan: Plan, subject: str) -> None:
     """Each outcome that an alert looks for is one that the function can report, and the right one."""
     looks_for = {
@@ -131,16 +152,17 @@ def filters_look_for_outcomes_that_exist(plan: Plan, subject: str) -> None:
     }
 
 
+@fact
 def each_deletion_is_told_to_those_who_asked_for_it(plan: Plan, subject: str) -> None:
     """The notice goes to channels of its own, and no alarm goes there; without channels there is no notice."""
-    told = {str(found.index): found for found in plan.all("google_monitoring_alert_policy", "alert")}
+    told = plan.by_index("google_monitoring_alert_policy", "alert")
     assert ("deletion" in told) == (subject in TOLD_OF_DELETIONS)
     for name, found in told.items():
-        channels = found.get("notification_channels") or []
-        assert isinstance(channels, list)
-        assert any("/1111" in str(channel) for channel in channels) == (name == "deletion"), name
+        channels = found.texts("notification_channels")
+        assert any("/1111" in channel for channel in channels) == (name == "deletion"), name
 
 
+@fact
 def counters_match_every_value_that_they_count(plan: Plan, _: str) -> None:
     """The counters' patterns match each outcome and each state, and not a field that is empty."""
     for name, field, values in (("outcomes", "outcome", Outcome), ("looks", "state", State)):
@@ -150,10 +172,11 @@ def counters_match_every_value_that_they_count(plan: Plan, _: str) -> None:
         assert all(re.search(pattern[1], value) for value in values)
         assert not re.search(pattern[1], "")
         assert metric.text("label_extractors", field) == f"EXTRACT(jsonPayload.{field})"
-        keys = {label["key"] for label in _blocks(metric.get("metric_descriptor", 0, "labels"))}
-        assert keys == set(_keys(metric.get("label_extractors") or {}))
+        keys = {label["key"] for label in metric.blocks("metric_descriptor", 0, "labels")}
+        assert keys == set(metric.texts("label_extractors"))
 
 
+@fact
 def every_alert_exists_and_says_what_to_do(plan: Plan, subject: str) -> None:
     """The listed alerts are there, each notifies, and each has a runbook without a hole in it."""
     policies = plan.all("google_monitoring_alert_policy", "alert")
@@ -170,9 +193,10 @@ def every_alert_exists_and_says_what_to_do(plan: Plan, subject: str) -> None:
         assert limited == bool(found.get("conditions", 0, "condition_matched_log")), "for log lines, and only these"
 
 
+@fact
 def alerts_watch_this_deployments_own_resources(plan: Plan, subject: str) -> None:
     """Subscriptions, queue and thresholds in the alerts' filters are the ones that are deployed."""
-    found = {str(found.index): found for found in plan.all("google_monitoring_alert_policy", "alert")}
+    found = plan.by_index("google_monitoring_alert_policy", "alert")
     pushes = {push.text("name") for push in plan.all("google_pubsub_subscription", "push")}
     letters = plan.one("google_pubsub_subscription", "dead_letters").text("name")
     queue = plan.one("google_cloud_tasks_queue").text("name")
@@ -194,17 +218,18 @@ def alerts_watch_this_deployments_own_resources(plan: Plan, subject: str) -> Non
         assert found["queue-growing"].number("conditions", 0, "condition_threshold", 0, "threshold_value") == 50
 
 
+@fact
 def each_schedule_that_runs_is_missed_when_it_stops(plan: Plan, subject: str) -> None:
     """Each has an alert on its own job and its own databases, after its own longest time between two turns and 6 h."""
     hours = {
         "fleet": {"accounts-nightly": 30, "consents-weekly": 174, "orders-nightly": 30},
-        "lean": {"nightly": 30},
+        "calendar": {"monthly": 750, "nightly": 30, "often": 12, "rome": 30, "weekly": 174, "workdays": 78},
         "minimal": {"nightly": 30},
         "switched": {"yearly": 8790},
     }[subject]
-    alerts = {str(found.index): found for found in plan.all("google_monitoring_alert_policy", "no_backup")}
+    alerts = plan.by_index("google_monitoring_alert_policy", "no_backup")
     assert set(alerts) == set(hours)
-    jobs = {str(found.index): found for found in plan.all("google_cloud_scheduler_job", "start")}
+    jobs = plan.by_index("google_cloud_scheduler_job", "start")
     for name, found in alerts.items():
         asked = [_query(found, number) for number in range(3)]
         # In the order of their titles: what began and did not complete, what ran and did not begin, what ran no more.
@@ -216,10 +241,10 @@ def each_schedule_that_runs_is_missed_when_it_stops(plan: Plan, subject: str) ->
         assert set(re.findall(r'outcome=~?"([A-Z_|]+)"', " ".join(asked))) == {Outcome.STARTED, "|".join(KEPT)}
         assert set(re.findall(r'job_id="([^"]+)"', " ".join(asked))) == {jobs[name].text("name")}
         (wanted,) = set(re.findall(r'database=~"([^"]+)"', " ".join(asked)))
-        payload = _payload(jobs[name])
-        target = str(payload.get("database") or f"{payload['instance']}/databases/orders-1")
+        command = payload(jobs[name])
+        target = str(command.get("database") or f"{command['instance']}/databases/orders-1")
         assert re.fullmatch(wanted, target)
-        if "databases" in payload or "database" in payload:
+        if "databases" in command or "database" in command:
             assert not re.fullmatch(wanted, f"{target.rpartition('/')[0]}/another")
         assert not re.fullmatch(wanted, target.replace("/instances/", "/instances/x"))
 
@@ -230,6 +255,7 @@ def _query(found: Resource, number: int) -> str:
     return found.text(*inner, "query")
 
 
+@fact
 def the_dashboard_draws_what_is_deployed(plan: Plan, subject: str) -> None:
     """Eight tiles side by side, over this deployment's own counters, queue, subscriptions and function."""
     if subject == "switched":
@@ -253,25 +279,11 @@ def the_dashboard_draws_what_is_deployed(plan: Plan, subject: str) -> None:
     assert f'service_name="{plan.one("google_cloudfunctions2_function").text("name")}"' in drawn
 
 
-WATCHING_FACTS: tuple[Callable[[Plan, str], None], ...] = (
-    each_job_publishes_a_command_that_the_function_understands,
-    every_instance_is_swept,
-    schedules_say_what_was_asked_for,
-    filters_name_fields_that_the_log_line_has,
-    filters_look_for_outcomes_that_exist,
-    each_deletion_is_told_to_those_who_asked_for_it,
-    counters_match_every_value_that_they_count,
-    every_alert_exists_and_says_what_to_do,
-    alerts_watch_this_deployments_own_resources,
-    each_schedule_that_runs_is_missed_when_it_stops,
-    the_dashboard_draws_what_is_deployed,
-)
-
-
-def _payload(found: Resource) -> dict[str, object]:
-    payload = json.loads(base64.b64decode(found.text("pubsub_target", 0, "data")))
-    assert isinstance(payload, dict)
-    return payload
+def payload(found: Resource) -> dict[str, object]:
+    """The command that a Scheduler job publishes."""
+    command = json.loads(base64.b64decode(found.text("pubsub_target", 0, "data")))
+    assert isinstance(command, dict)
+    return command
 
 
 def _condition(found: Resource, kind: str, field: str) -> str:
@@ -286,23 +298,9 @@ def _log_filters(plan: Plan) -> Iterator[tuple[str, str]]:
             yield policy.address, _condition(policy, "matched_log", "filter")
 
 
-def _log_texts(plan: Plan) -> Iterator[tuple[str, str]]:
-    yield from _log_filters(plan)
-    for metric in plan.all("google_logging_metric"):
-        for key in _keys(metric.get("label_extractors") or {}):
-            yield f"{metric.address} {key}", metric.text("label_extractors", key)
-    for policy in plan.all("google_monitoring_alert_policy"):
-        for matched in _blocks(policy.get("conditions", 0, "condition_matched_log")):
-            for key in _keys(matched["label_extractors"]):
-                text = policy.text("conditions", 0, "condition_matched_log", 0, "label_extractors", key)
-                yield f"{policy.address} {key}", text
-
-
-def _blocks(value: object) -> list[dict[str, object]]:
-    assert isinstance(value, list)
-    return value
-
-
-def _keys(value: object) -> list[str]:
-    assert isinstance(value, dict)
-    return sorted(value)
+def _extractors(plan: Plan) -> Iterator[tuple[str, str]]:
+    path = ("conditions", 0, "condition_matched_log", 0)
+    policies = plan.all("google_monitoring_alert_policy")
+    found = [metric.texts("label_extractors") for metric in plan.all("google_logging_metric")]
+    found += [it.texts(*path, "label_extractors") for it in policies if it.get(*path[:3])]
+    return ((key, text) for texts in found for key, text in texts.items())

@@ -8,21 +8,21 @@ import pytest
 
 from backstop.gcp.calls import SHARED, Budget
 from backstop.gcp.spanner import SpannerBackups
-from tests.unit.adapters_wire import Wire
+from tests.unit.google_services import Services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Services]:
     """The services, and clients that have yet to be made."""
-    server = Wire()
+    services = Services()
     for service in ("SPANNER", "PUBSUB", "CLOUD_TASKS"):
-        monkeypatch.setenv(f"{service}_EMULATOR_HOST", server.address)
+        monkeypatch.setenv(f"{service}_EMULATOR_HOST", services.address)
     SHARED.begin()
-    yield server
-    server.stop()
+    yield services
+    services.stop()
 
 
 @pytest.fixture

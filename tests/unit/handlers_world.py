@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
-from backstop.deliver import deliver
-from backstop.messages import Delivery
+from backstop.dispatch import deliver
+from backstop.execute import Report
+from backstop.followups import FollowUp
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.ports import Ports, Settings
+from backstop.wire import Delivery, parse_follow_up
 from emulators.errors import ApiError
 from emulators.faults import Faults
-from emulators.pubsub.model import CreateTopic, Draft, Publish, Topic
+from emulators.pubsub.model import CreateTopic, Draft, Message, Publish, Topic
 from emulators.pubsub.state import State as PubSubState
 from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
+from emulators.spanner.plans import Plan
+from emulators.spanner.records import Backup
 from emulators.spanner.state import State as SpannerState
 from emulators.tasks.model import Queue
 from emulators.tasks.requests import CreateQueue
 from emulators.tasks.state import State as TasksState
-from tests.support.ports import QueuePort, ResultsPort, SpannerPort, publish_of
+from tests.support.ports import EventsPort, QueuePort, SpannerPort, publish_of
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterable
-
-    from backstop.context import Report
-    from emulators.pubsub.model import Message
-    from emulators.spanner.plans import Plan
-    from emulators.spanner.records import Backup
-
-START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
-SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-MICROSECOND = timedelta(microseconds=1)
+# Those who take their world from here take their times, too.
+__all__ = ["DAY", "HOUR", "MICROSECOND", "MINUTE", "SECOND", "START", "World"]
 
 PROJECT = "projects/demo-project"
 INSTANCE = InstanceName(f"{PROJECT}/instances/main")
@@ -48,7 +45,7 @@ _LOCATION = f"{PROJECT}/locations/europe-west1"
 _QUEUE = f"{_LOCATION}/queues/backstop"
 
 LOOK_COUNT_MAX = 1000
-"""Looks of one test: far more than any chain takes, so a chain that doesn't end is seen."""
+"""Polls of one test: far more than any chain takes, so a chain that doesn't end is seen."""
 
 
 class World:
@@ -86,7 +83,7 @@ class World:
         return Ports(
             self.port(self.spanner, self.clock, self.faults),
             QueuePort(self.tasks, self.clock, _QUEUE, FOLLOW_UPS, self.faults),
-            ResultsPort(self.pubsub, self.clock, RESULTS, self.faults),
+            EventsPort(self.pubsub, self.clock, RESULTS, self.faults),
         )
 
     def clock(self) -> datetime:
@@ -158,6 +155,24 @@ class World:
     def detail(self) -> str:
         """What the last outcome says."""
         return str(self.results[-1]["detail"])
+
+    @property
+    def ends(self) -> list[tuple[str, str]]:
+        """The outcomes, each with the name of its operation."""
+        return [(result["outcome"], result.get("operation", "")) for result in self.results]
+
+    @property
+    def event_ids(self) -> list[str]:
+        """The id of each event, by which its readers drop doubles."""
+        return [message.attributes["ce-id"] for message in self.pubsub.published(RESULTS)]
+
+    @property
+    def waiting(self) -> list[tuple[str, FollowUp]]:
+        """The follow-ups that wait, each with the name of its task."""
+        return [
+            (task.name.rpartition("/")[2], parse_follow_up(publish_of(task).messages[0].data))
+            for task in self.tasks.pending()
+        ]
 
     @property
     def calls(self) -> Counter[str]:

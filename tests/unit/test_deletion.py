@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import pytest
 
 from backstop.ports import Settings
 from emulators.errors import Code
-from emulators.faults import Fault
+from emulators.faults import Fault, When
 from emulators.spanner import requests as rpc
 from emulators.spanner.history import What
-from emulators.spanner.plans import Plan
-from tests.unit.handlers_world import DAY, FOLLOW_UPS, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, World
+from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
+from tests.unit.said import COMPLETE, LOSES, of_nightly
+from tests.unit.times import DAY, HOUR, MINUTE, START
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-LOSES = Plan(duration=HOUR, cancel_duration=None)
-COPY = f"{INSTANCE}/backups/copy"
 RESTORED = f"{INSTANCE}/databases/restored"
+GIVE_UP = START + 30 * MINUTE + 3 * DAY
 
 
 def lost_race(*, settings: Settings | None = None) -> World:
@@ -28,79 +25,95 @@ def lost_race(*, settings: Settings | None = None) -> World:
     world.start_by_hand()
     world.tick(30 * MINUTE)
     world.send(action="cancel", database=ORDERS)
-    world.tick(HOUR)
+    world.tick(2 * HOUR)
     return world
 
 
-def blocked(until: datetime) -> World:
-    """The same, with a restore that needs the backup until then."""
-    world = lost_race()
-    world.spanner.begin_restore(world.now, NIGHTLY, RESTORED, until)
+def blocked(until: datetime, settings: Settings | None = None) -> World:
+    """The same, with two restores that need the backup until then."""
+    world = lost_race(settings=settings)
+    for name in ("a", "b"):
+        world.spanner.begin_restore(world.now, NIGHTLY, f"{RESTORED}-{name}", until)
     return world
+
+
+def expire(world: World, at: datetime) -> None:
+    """Somebody changes the expiry."""
+    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, at, ("expire_time",)))
 
 
 def test_a_backup_that_a_restore_needs_is_deleted_as_soon_as_it_is_free() -> None:
-    """DELETE_BLOCKED is told once; then the function keeps trying."""
+    """That it is blocked, and by whom, is told once; then the function keeps trying, less and less often."""
     world = blocked(START + 5 * HOUR)
 
-    reports = world.looks()
+    first, second, *_ = world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED"]
-    told = world.results[1]
-    assert f"{RESTORED} still needs it; trying until 2026-11-25 02:30 UTC" in told["detail"]
-    assert told["error"]["code"] == "FAILED_PRECONDITION"
-    assert len(reports) > 2
+    why = f"{{backup}} can't be deleted yet, as {RESTORED}-a, {RESTORED}-b still needs it; Backstop will try again."
+    error = world.results[1]["error"]
+    assert error["code"] == "FAILED_PRECONDITION"
+    assert world.results[1] == of_nightly(world, "DELETE_BLOCKED", why, **COMPLETE, error=error, steps=1)
+    assert first.next_poll is not None
+    assert second.next_poll is not None
+    assert 13.5 * MINUTE <= first.next_poll <= 16.5 * MINUTE
+    assert first.next_poll * 1.2 < second.next_poll < first.next_poll * 1.9
     assert not world.exists()
     assert world.now < START + 8 * HOUR
 
 
-def test_the_looks_at_a_blocked_backup_come_at_growing_times() -> None:
-    """Half of the time that it has been there, and each report says when the next one comes."""
+def test_a_delete_that_google_refuses_without_saying_who_needs_the_backup_is_blocked_too() -> None:
+    """A restore or a copy, by all that is known."""
+    world = lost_race()
+    world.faults.plan(Fault("DeleteBackup", Code.FAILED_PRECONDITION, message="in use"))
+
+    world.look()
+
+    assert world.detail == (
+        f"{NIGHTLY} can't be deleted yet, as a restore or a copy still needs it; Backstop will try again."
+    )
+    assert world.results[-1]["error"] == {"code": "FAILED_PRECONDITION", "message": "in use"}
+
+
+STILL = f"its backup can't be deleted, as {RESTORED}-a, {RESTORED}-b still needs it; "
+
+
+@pytest.mark.parametrize(
+    ("expires", "refused", "why"),
+    [
+        (START + 14 * DAY, False, "its expiry was brought forward to 2026-11-25 02:35:00 UTC"),
+        (GIVE_UP + 5 * MINUTE, False, "it expires at 2026-11-25 02:35:00 UTC"),
+        (
+            START + 14 * DAY,
+            True,
+            "it expires at 2026-12-06 02:00:00 UTC, as Spanner refused an earlier expiry: PERMISSION_DENIED: no role",
+        ),
+    ],
+    ids=["it is brought forward", "it is as early as can be", "Google refuses"],
+)
+def test_a_delete_that_stays_blocked_to_the_end_has_its_cost_bounded_by_the_expiry(
+    expires: datetime, why: str, *, refused: bool
+) -> None:
+    """To the microsecond of the give-up time; who needs it, and until when it stays, is the last word."""
     world = blocked(START + 30 * DAY)
-    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + 2 * DAY, ("expire_time",)))
-
-    first, second = world.look(), world.look()
-
-    assert world.results[-1]["expire_time"] == "2026-11-24T02:00:00Z"
-    assert first.next_look is not None
-    assert second.next_look is not None
-    assert 13.5 * MINUTE <= first.next_look <= 16.5 * MINUTE
-    assert 0.45 * (world.now - START - HOUR) <= second.next_look <= 0.55 * (world.now - START - HOUR)
-
-
-def test_a_backup_that_was_seen_again_takes_two_polls_anew_to_be_gone() -> None:
-    """What wasn't found once and was blocked since is still there."""
-    world = blocked(START + 5 * HOUR)
-    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
-    world.look()
-    world.look()
-    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
-
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED"]
-    assert not world.exists()
-
-
-def test_a_delete_that_is_blocked_at_the_give_up_time_is_the_last() -> None:
-    """To the microsecond."""
-    world = blocked(START + 30 * DAY)
+    expire(world, expires)
+    if refused:
+        world.faults.plan(Fault("UpdateBackup", Code.PERMISSION_DENIED, times=None, message="no role"))
     world.look()
 
-    world.now = START + 30 * MINUTE + 3 * DAY
+    world.now = GIVE_UP
     world.look()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "GAVE_UP"]
+    end = f"Stopped following {world.results[-1]['operation']} after 2 polls: {STILL}{why}"
+    assert world.detail == f"{end}; progress was 100 % when last seen. It needs a person now."
+    assert (world.calls["DeleteBackup"], world.calls["UpdateBackup"]) == (2, int(expires > GIVE_UP + 5 * MINUTE))
+    assert world.backup().expire_time == (expires if refused else GIVE_UP + 5 * MINUTE)
     assert not world.tasks.pending()
 
 
 def test_an_expiry_is_never_brought_before_six_hours_after_the_creation() -> None:
     """Spanner refuses anything earlier, so a short give-up time doesn't lose the bound."""
-    world = World(LOSES, settings=Settings(FOLLOW_UPS, give_up_after=2 * HOUR))
-    world.start_by_hand()
-    world.send(action="cancel", database=ORDERS)
-    world.tick(HOUR + MINUTE)
-    world.spanner.begin_restore(world.now, NIGHTLY, RESTORED, START + 30 * DAY)
+    world = blocked(START + 30 * DAY, Settings(FOLLOW_UPS, give_up_after=3 * HOUR))
 
     world.looks()
 
@@ -108,123 +121,58 @@ def test_an_expiry_is_never_brought_before_six_hours_after_the_creation() -> Non
     assert world.backup().expire_time == START + 6 * HOUR + 5 * MINUTE
 
 
-def test_an_expiry_that_is_early_enough_is_left_alone() -> None:
-    """A backup that goes by itself soon needs no change."""
-    world = blocked(START + 30 * DAY)
-    soon = START + 2 * DAY
-    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, soon, ("expire_time",)))
-
-    world.looks()
-
-    assert world.outcomes[-1] == "GAVE_UP"
-    assert "it expires at 2026-11-24 02:00 UTC" in world.detail
-    assert world.calls["UpdateBackup"] == 0
-
-
-def test_an_expiry_that_is_as_early_as_can_be_is_left_alone() -> None:
-    """There is nothing to bring forward."""
-    world = blocked(START + 30 * DAY)
-    world.look()
-    world.now = START + 30 * MINUTE + 3 * DAY
-    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, world.now + 5 * MINUTE, ("expire_time",)))
+def test_a_backup_that_the_last_poll_does_not_find_is_given_up_and_not_told_to_be_deleted() -> None:
+    """One NOT_FOUND may be a mistake, and there is no time left to make sure."""
+    world = lost_race()
+    world.now = GIVE_UP
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
 
     world.look()
 
-    assert world.outcomes[-1] == "GAVE_UP"
-    assert "it expires at 2026-11-25 02:35 UTC" in world.detail
-    assert world.calls["UpdateBackup"] == 0
+    assert world.outcomes == ["CANCEL_REQUESTED", "GAVE_UP"]
+    assert "polls: its operation is complete, and its backup could not be found just now; " in world.detail
+    assert world.exists()
 
 
-def test_an_expiry_that_google_refuses_to_change_is_told() -> None:
-    """GAVE_UP says until when the backup stays, and why."""
-    world = blocked(START + 30 * DAY)
-    world.faults.plan(Fault("UpdateBackup", Code.PERMISSION_DENIED, message="no role"))
-
-    world.looks()
-
-    assert world.outcomes[-1] == "GAVE_UP"
-    assert "it stays until 2026-12-06 02:00 UTC, as Spanner refused an earlier expiry" in world.detail
-    assert "no role" in world.detail
-
-
-def test_a_backup_that_somebody_else_deleted_is_as_good_as_deleted() -> None:
-    """There is nothing left behind, which is what was wanted."""
+@pytest.mark.parametrize("name_taken", [False, True])
+def test_a_backup_that_somebody_else_deleted_is_as_good_as_deleted(*, name_taken: bool) -> None:
+    """Nothing is left behind; a backup that has its name now, as its create_time tells, isn't touched."""
     world = lost_race()
     world.delete_by_hand(NIGHTLY)
+    if name_taken:
+        world.start_by_hand()
 
     world.looks()
 
+    gone = f"{NIGHTLY} was complete before it could be stopped, and is gone"
+    now = "; the backup that has its name now, created at 2026-11-22T04:30:00+00:00, stays" if name_taken else ""
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
-    assert world.detail == f"{NIGHTLY} was complete before it could be stopped, and is gone."
+    assert world.detail == f"{gone}{now}."
+    assert world.exists() is name_taken
     assert world.calls["DeleteBackup"] == 0
 
 
-def test_another_backup_under_the_same_name_is_not_touched() -> None:
-    """A name can be used again; the create_time tells whose backup it is."""
-    world = lost_race()
-    world.delete_by_hand(NIGHTLY)
-    world.start_by_hand()
-
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
-    assert "is gone; the backup that has its name now, created at 2026-11-22T03:30:00+00:00, stays." in world.detail
-    assert world.exists()
-    assert world.calls["DeleteBackup"] == 0
-
-
-def test_a_deployment_that_may_not_delete_keeps_and_says_why() -> None:
-    """BACKSTOP_ALLOW_DELETE takes the last step away, and nothing else."""
-    world = lost_race(settings=Settings(FOLLOW_UPS, allow_delete=False))
-
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_KEPT"]
-    assert "BACKSTOP_ALLOW_DELETE" in world.detail
-    assert world.exists()
-    assert (world.calls["GetBackup"], world.calls["DeleteBackup"]) == (1, 0)
-
-
-@pytest.mark.parametrize("method", ["GetBackup", "DeleteBackup"])
 @pytest.mark.parametrize(
-    ("code", "retried"), [(Code.PERMISSION_DENIED, False), (Code.RESOURCE_EXHAUSTED, False), (Code.UNAVAILABLE, True)]
+    ("method", "code", "when"),
+    [
+        ("GetBackup", Code.PERMISSION_DENIED, "before"),
+        ("DeleteBackup", Code.PERMISSION_DENIED, "before"),
+        ("DeleteBackup", Code.RESOURCE_EXHAUSTED, "before"),
+        ("DeleteBackup", Code.UNAVAILABLE, "before"),
+        ("DeleteBackup", Code.UNAVAILABLE, "after"),
+        ("Publish", Code.UNAVAILABLE, "before"),
+    ],
 )
-def test_a_delete_that_fails_is_tried_again(method: str, code: Code, *, retried: bool) -> None:
-    """Whatever the error, the backup is not left behind."""
+def test_a_delete_that_fails_anywhere_on_the_way_is_tried_again_and_told(method: str, code: Code, when: When) -> None:
+    """Whatever the error, the backup isn't left behind, nor deleted twice, nor its deletion lost."""
     world = lost_race()
-    world.faults.plan(Fault(method, code, message="not now"))
+    world.faults.plan(Fault(method, code, when))
 
     report = world.look()
-    assert report.retry is retried
-    if retried:
+    assert report.retry is (code is Code.UNAVAILABLE)
+    if report.retry:
         world.again()
     world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
-    assert not world.exists()
-
-
-def test_a_delete_whose_answer_is_lost_is_not_done_twice() -> None:
-    """The next look finds the backup gone."""
-    world = lost_race()
-    world.faults.plan(Fault("DeleteBackup", Code.UNAVAILABLE, "after"))
-
-    assert world.look().retry
-    assert not world.exists()
-    world.again()
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
     assert sum(event.what is What.BACKUP_DELETED for event in world.spanner.history) == 1
-
-
-def test_a_delete_whose_telling_is_lost_is_told_again() -> None:
-    """An outcome isn't lost with the publish that failed."""
-    world = lost_race()
-    world.faults.plan(Fault("Publish", Code.UNAVAILABLE))
-
-    assert world.look().retry
-    world.again()
-    world.looks()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]

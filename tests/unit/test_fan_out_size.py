@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from backstop import starts
+from backstop import start
 from backstop.commands import Start
-from backstop.deliver import deliver
-from backstop.errors import QuotaError, RefusedError
-from backstop.follow_ups import FanOut, Trigger
-from backstop.messages import (
+from backstop.dispatch import deliver
+from backstop.errors import CallError, QuotaError, RefusedError
+from backstop.events import Databases, Event, Trigger
+from backstop.followups import FanOut
+from backstop.names import BackupName, DatabaseName, OperationName
+from backstop.operations import Listing, Operation
+from backstop.ports import Ports, Settings
+from backstop.wire import (
     COMMAND_BYTES_MAX,
     FOLLOW_UP_BYTES_MAX,
     KIND_ATTRIBUTE,
@@ -24,17 +28,9 @@ from backstop.messages import (
     Delivery,
     encode_follow_up,
 )
-from backstop.names import DatabaseName, OperationName
-from backstop.ports import Listing, Operation, Ports, Settings
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import COMMANDS, DAY, FOLLOW_UPS, INSTANCE, START, World
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from backstop.errors import CallError
-    from backstop.names import BackupName
-    from backstop.results import Databases, Result
+from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, World
+from tests.unit.times import DAY, START
 
 ODD = "Zu viele Sicherungen \N{RIGHTWARDS ARROW} \N{DROMEDARY CAMEL} \x01 " * 200
 
@@ -69,7 +65,7 @@ class Chain:
 
     next_step: bytes = b""
     sizes: list[int] = field(default_factory=list)
-    last: Result | None = None
+    last: Event | None = None
 
     def schedule(self, _identity: str, data: bytes, _due: datetime) -> None:
         """Keeps the chain's own next step."""
@@ -77,9 +73,13 @@ class Chain:
             self.next_step = data
             self.sizes.append(len(data))
 
-    def publish(self, result: Result) -> None:
+    def publish(self, event: Event) -> None:
         """Keeps the last outcome."""
-        self.last = result
+        self.last = event
+
+    def announce_deletion(self, event: Event) -> None:
+        """Never comes."""
+        raise AssertionError(event)
 
 
 def run(ids: list[str], error: CallError | None = None, now: datetime = START) -> tuple[Chain, Databases]:
@@ -162,7 +162,7 @@ def test_a_step_stays_within_its_bound_whatever_the_databases_and_the_reasons(
         started=tuple(ids[low:high]),
         refused=dict.fromkeys([*patterns, *ids[high:]], ""),
     )
-    reason = starts.reason(step, why)
+    reason = start.reason(step, why)
 
     longest = replace(step, refused=dict.fromkeys(step.refused, reason))
 

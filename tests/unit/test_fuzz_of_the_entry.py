@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backstop.follow_ups import Look, Trigger
+from backstop.events import Trigger
+from backstop.followups import Intent, Poll
 from backstop.gcp import logs
-from backstop.lifecycle import Intent
-from backstop.messages import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
 from emulators.errors import Code
 from emulators.faults import Fault
 from tests.unit import strategies as own
@@ -142,7 +142,7 @@ JUNK = st.recursive(
 FIELDS = st.sampled_from(
     [
         *("action", "database", "databases", "backup", "operation", "instance", "retention", "encryption", "dry_run"),
-        *("kind", "trigger", "step", "give_up_at", "cancel_at", "expected_seconds", "left", "command", "v"),
+        *("kind", "trigger", "step", "give_up_at", "unwanted_from", "expected_seconds", "left", "command", "v"),
         *("cancel_after", "version_time"),
     ]
 )
@@ -175,10 +175,10 @@ def nested(depth: int, opening: bytes) -> bytes:
     return opening * depth + b"1" + (b"]" if opening == b"[" else b"}") * depth
 
 
-def a_look(operation: OperationName) -> dict[str, object]:
+def a_poll(operation: OperationName) -> dict[str, object]:
     """A follow-up that would cancel what runs, if it were believed."""
-    look = Look(trigger=Trigger("1", START), step=1, operation=operation, intent=Intent.CANCEL, give_up_at=START + DAY)
-    written: dict[str, object] = json.loads(encode_follow_up(look))
+    poll = Poll(trigger=Trigger("1", START), step=1, operation=operation, intent=Intent.CANCEL, give_up_at=START + DAY)
+    written: dict[str, object] = json.loads(encode_follow_up(poll))
     return written
 
 
@@ -200,7 +200,7 @@ ATTRIBUTES = st.sampled_from([{}, MARKED, {"ce-type": "backstop.backup.started"}
 COMMANDS_SENT: st.SearchStrategy[tuple[bytes, dict[str, str]]] = st.tuples(
     st.builds(mutated, COMMAND, CHANGES, DROPPED), st.just({})
 )
-A_LOOK = st.sampled_from([a_look(OPERATION), a_look(OPERATION) | {"intent": "KEEP"}])
+A_POLL = st.sampled_from([a_poll(OPERATION), a_poll(OPERATION) | {"intent": "KEEP"}])
 ODD_TIMES = [
     "",
     None,
@@ -210,12 +210,12 @@ ODD_TIMES = [
     "9999-12-31T23:59:59.999999999Z",
     "0001-01-01T00:00:00+14:00",
 ]
-LOOKS = st.tuples(st.builds(mutated, A_LOOK, CHANGES, DROPPED), st.just(MARKED))
+POLLS = st.tuples(st.builds(mutated, A_POLL, CHANGES, DROPPED), st.just(MARKED))
 FOLLOW_UPS_SENT = st.tuples(
     st.builds(mutated, own.follow_ups.map(lambda one: json.loads(encode_follow_up(one))), CHANGES, DROPPED),
     st.just(MARKED),
 )
-KINDS = [COMMANDS_SENT] * 4 + [LOOKS] * 2 + [FOLLOW_UPS_SENT, st.tuples(RAW, ATTRIBUTES), st.tuples(RAW, ATTRIBUTES)]
+KINDS = [COMMANDS_SENT] * 4 + [POLLS] * 2 + [FOLLOW_UPS_SENT, st.tuples(RAW, ATTRIBUTES), st.tuples(RAW, ATTRIBUTES)]
 MESSAGES = st.sampled_from(KINDS).flatmap(lambda kind: kind)
 
 TIMES = st.sampled_from([*[START.isoformat(), "2026-11-22T02:00:00.123456789Z"] * 20, *ODD_TIMES])
@@ -285,7 +285,17 @@ def test_no_method_and_no_path_is_a_bug(stage: Stage, method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "figure", ["step", "give_up_at", "cancel_at", "expected_seconds", "percent", "percent_seconds", "failures"]
+    "figure",
+    [
+        "step",
+        "give_up_at",
+        "unwanted_from",
+        "expected_seconds",
+        "percent",
+        "percent_seconds",
+        "failures",
+        "expected_spread",
+    ],
 )
 @pytest.mark.parametrize("intent", Intent)
 def test_no_figure_in_a_follow_up_is_a_bug(stage: Stage, figure: str, intent: Intent) -> None:
@@ -293,16 +303,16 @@ def test_no_figure_in_a_follow_up_is_a_bug(stage: Stage, figure: str, intent: In
     envelope: dict[str, object] = {"messageId": "17", "publishTime": START.isoformat()}
     for odd in (-1, 1.5, 10**9, 10**15, 10**20, "2026-11-22T02:00:00", "2999-12-31T23:59:59Z", *ODD_TIMES):
         stage.world = World()
-        look = a_look(stage.world.start_by_hand()) | {"intent": intent, figure: odd}
-        check(stage, forms(json.dumps(look).encode(), MARKED, envelope)[1], follow_up=True)
+        poll = a_poll(stage.world.start_by_hand()) | {"intent": intent, figure: odd}
+        check(stage, forms(json.dumps(poll).encode(), MARKED, envelope)[1], follow_up=True)
 
 
-def test_the_same_look_acts_where_its_subscription_vouches_for_it(stage: Stage) -> None:
-    """Otherwise the claim above would hold because no look does anything at all."""
+def test_the_same_poll_acts_where_its_subscription_vouches_for_it(stage: Stage) -> None:
+    """Otherwise the claim above would hold because no poll does anything at all."""
     acted = []
     for number in range(REQUESTS_PER_EXAMPLE):
         stage.world = World()
-        data = json.dumps(a_look(stage.world.start_by_hand())).encode()
+        data = json.dumps(a_poll(stage.world.start_by_hand())).encode()
         envelope: dict[str, object] = {"messageId": "17", "publishTime": START.isoformat()}
         request = forms(data, {KIND_ATTRIBUTE: KIND_FOLLOW_UP}, envelope)[number]
         check(stage, request, follow_up=True)

@@ -1,314 +1,297 @@
-"""The table of what is done about an operation, and the conditions above it."""
+"""The two tables of what is done about an operation: each state and what is due in it, each guard and its order."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from datetime import datetime, timedelta
 
-import msgspec
+import msgspec.structs
 import pytest
 
 from backstop import lifecycle
 from backstop.commands import IfCreated
-from backstop.follow_ups import Look, Trigger
+from backstop.events import Trigger
+from backstop.followups import Intent, Poll
 from backstop.lifecycle import (
     CLOCK_MARGIN,
-    GRACE,
     GUARDS,
-    ON_THE_WAY,
-    TABLE,
+    TRANSITIONS,
     Action,
     Case,
-    Intent,
-    Outcome,
+    Decision,
     State,
-    intent_now,
-    reason_to_keep,
-    state_of,
-    was_asked_in_time,
+    decide,
+    intent_of,
+    was_unwanted,
 )
 from backstop.names import BackupName, OperationName
-from backstop.ports import Backup, Operation, OperationError
-from emulators.errors import Code
-from emulators.spanner.plans import Plan
-from emulators.spanner.records import Status
-from tests.unit.handlers_world import DAY, HOUR, MICROSECOND, MINUTE, NIGHTLY, ORDERS, SCHEDULE, SECOND, START, World
+from backstop.operations import Backup, Failure, Operation
+from tests.unit.handlers_world import NIGHTLY, ORDERS, SCHEDULE
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from backstop.lifecycle import Rule
-
-END = START + HOUR
+END, GIVE_UP = START + HOUR, START + DAY
 BACKUP = Backup(NIGHTLY, ORDERS, create_time=START, expire_time=START + 14 * DAY, size_bytes=5)
 RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START)
-SUCCEEDED = replace(RUNNING, end_time=END, response=BACKUP)
-
-STATES = {
-    State.RUNNING: RUNNING,
-    State.CANCELLING: replace(RUNNING, cancel_time=START),
-    State.SUCCEEDED: SUCCEEDED,
-    State.CANCELLED: replace(RUNNING, end_time=END, error=OperationError("CANCELLED", "cancelled")),
-    State.FAILED: replace(RUNNING, end_time=END, error=OperationError("INTERNAL", "broken")),
-    State.UNEXPLAINED: replace(RUNNING, end_time=END, unexplained=True),
-    State.GONE: None,
-}
-
-SAME_BUT_FOR_A_WORD = {Action.WAIT, Action.WAIT_SOON}
-"""How soon is decided by the pacing, which sees the cancel itself; the two differ in the diagram."""
+MADE = replace(RUNNING, end_time=END, response=BACKUP)
+NO = Failure("FAILED_PRECONDITION", "No")
+POLL = Poll(
+    trigger=Trigger("17", END),
+    step=1,
+    operation=RUNNING.name,
+    intent=Intent.CANCEL,
+    unwanted_from=END,
+    give_up_at=GIVE_UP,
+)
 
 
-def test_the_table_says_something_for_every_state_and_intent_and_for_nothing_else() -> None:
-    """Whatever a poll finds, there is a rule."""
-    assert set(TABLE) == set(State)
-    assert all(set(rules) == set(Intent) for rules in TABLE.values())
+def said(decision: Decision) -> str:
+    """What is to be done, and which outcome that is."""
+    return f"{decision.rule.action.name} {decision.rule.outcome}"
 
 
-def end_of(plan: Plan, *commands: dict[str, object], by_hand: bool = False) -> list[object]:
-    """All that is told when a backup is started by hand and these commands follow, half a minute apart."""
-    world = World(plan)
-    operation = world.start_by_hand()
-    for command in commands:
-        world.tick(HOUR / 120)
-        if by_hand:
-            world.cancel_by_hand(operation)
-        world.send(**command)
-    if world.tasks.pending():
-        world.looks()
-    return [
-        *((result["outcome"], result["detail"]) for result in world.results),
-        world.exists(),
-        sorted(world.calls.items()),
-    ]
+def about(case: Case, **said: object) -> Case:
+    """The same, but for something that its poll says."""
+    return replace(case, poll=msgspec.structs.replace(case.poll, **said))
 
 
-FOLLOW: dict[str, object] = {"action": "follow", "database": ORDERS}
-CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
-QUICK = Plan(duration=MINUTE)
-SLOW = Plan(duration=2 * HOUR, cancel_duration=20 * MINUTE)
-UNSTOPPED = Plan(duration=HOUR, cancel_duration=None)
-BROKEN = Plan(duration=MINUTE, error=Status(Code.INTERNAL, "broken"))
-
-LIVES: dict[tuple[State, Intent], Callable[[], list[object]]] = {
-    (State.RUNNING, Intent.KEEP): lambda: end_of(QUICK, FOLLOW),
-    (State.RUNNING, Intent.CANCEL): lambda: end_of(SLOW, CANCEL),
-    (State.CANCELLING, Intent.KEEP): lambda: end_of(SLOW, FOLLOW, by_hand=True),
-    (State.CANCELLING, Intent.CANCEL): lambda: end_of(SLOW, CANCEL, by_hand=True),
-    (State.SUCCEEDED, Intent.KEEP): lambda: end_of(QUICK, FOLLOW),
-    (State.SUCCEEDED, Intent.CANCEL): lambda: end_of(UNSTOPPED, CANCEL),
-    (State.CANCELLED, Intent.KEEP): lambda: end_of(SLOW, FOLLOW, by_hand=True),
-    (State.CANCELLED, Intent.CANCEL): lambda: end_of(SLOW, CANCEL),
-    (State.FAILED, Intent.KEEP): lambda: end_of(BROKEN, FOLLOW),
-    (State.FAILED, Intent.CANCEL): lambda: end_of(replace(BROKEN, cancel_duration=None), CANCEL),
-}
-"""For each cell that a whole life passes, such a life."""
+RUNS = Case(POLL, START + MINUTE, RUNNING)
+LOST = Case(POLL, END + MINUTE, MADE, BACKUP)
+"""A race that was lost, and nothing speaks for the backup."""
+BLOCKED = replace(LOST, refused={Action.DELETE: NO})
+CANCELLING = replace(RUNNING, cancel_time=START)
+DESPITE = replace(LOST, operation=replace(MADE, cancel_time=START))
+UNKNOWN = replace(LOST, operation=replace(RUNNING, end_time=END, unexplained=True))
+EXPIRES_SOON = replace(BLOCKED, now=GIVE_UP, found=replace(BACKUP, expire_time=GIVE_UP + 5 * MINUTE))
 
 
-@pytest.mark.parametrize(("state", "intent"), LIVES)
-def test_every_cell_of_the_table_decides_what_happens(
-    state: State, intent: Intent, monkeypatch: pytest.MonkeyPatch
+def ended(**how: object) -> Case:
+    """An operation that has come to something else than a backup."""
+    return replace(RUNS, operation=replace(RUNNING, end_time=END, **how))  # type: ignore[arg-type]  # fields by name
+
+
+DELETES = "DELETE COMPLETED_THEN_DELETED"
+STATES = (
+    (State.RUNNING, RUNS, "POLL None", "CANCEL CANCEL_REQUESTED"),
+    (State.CANCELLING, replace(RUNS, operation=CANCELLING), "POLL None", "POLL CANCEL_REQUESTED"),
+    (State.ENDING, replace(RUNS, refused={Action.CANCEL: NO}), None, "POLL None"),
+    (State.MISSING, replace(RUNS, operation=None), "POLL None", "POLL None"),
+    (State.OVERDUE, replace(RUNS, now=GIVE_UP), "REPORT GAVE_UP", "CANCEL GAVE_UP"),
+    (State.COMPLETE, LOST, "REPORT COMPLETED", DELETES),
+    (State.COMPLETE, UNKNOWN, "REPORT COMPLETED", "REPORT COMPLETED_KEPT"),
+    (State.COMPLETE_DESPITE_CANCEL, DESPITE, "REPORT COMPLETED_DESPITE_CANCEL", DELETES),
+    (State.BLOCKED, BLOCKED, None, "POLL DELETE_BLOCKED"),
+    (State.UNDELETABLE, replace(BLOCKED, now=GIVE_UP), None, "SHORTEN GAVE_UP"),
+    (State.LEFT_TO_EXPIRE, EXPIRES_SOON, None, "REPORT GAVE_UP"),
+    (State.CANCELLED, ended(error=Failure("CANCELLED", "")), "REPORT CANCELLED", "REPORT CANCELLED"),
+    (State.FAILED, ended(error=Failure("INTERNAL", ""), cancel_time=START), "REPORT FAILED", "REPORT FAILED"),
+    (State.FAILED, ended(unexplained=True), "REPORT FAILED", "REPORT FAILED"),
+    (State.GONE, about(replace(RUNS, operation=None), step=0), "REPORT GONE", "REPORT GONE"),
+)
+"""For each state a case that is in it, and what is due under KEEP and under CANCEL; None: that can't be."""
+
+
+def test_the_table_holds_a_row_for_each_state_and_each_is_reached() -> None:
+    """Whatever a poll finds there is a rule, but for a wanted backup that Spanner refuses to stop or to delete."""
+    assert set(TRANSITIONS) == set(State) == {state for state, *_ in STATES}
+    for state, _, keep, _ in STATES:
+        assert set(TRANSITIONS[state]) == {Intent.CANCEL} | ({Intent.KEEP} if keep else set())
+
+
+@pytest.mark.parametrize(
+    ("state", "case", "intent", "due"),
+    [(state, case, *due) for state, case, *dues in STATES for due in zip(Intent, dues, strict=True) if due[1]],
+)
+def test_each_state_has_its_rule(state: State, case: Case, intent: Intent, due: str) -> None:
+    """Any other rule in a cell would be seen here."""
+    decision = decide(about(case, intent=intent, unwanted_from=END if intent is Intent.CANCEL else None))
+
+    assert (decision.state, said(decision)) == (state, due)
+    assert decision.rule.polls_again is due.startswith(("POLL", "CANCEL CANCEL"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"missing": "operation"}, State.GONE),
+        ({"step": 0}, State.GONE),
+        ({"missing": "backup"}, State.MISSING),
+        ({"give_up_at": START}, State.OVERDUE),
+    ],
+)
+def test_an_operation_is_gone_when_two_polls_in_a_row_miss_it(changes: dict[str, object], state: State) -> None:
+    """One NOT_FOUND may be a mistake, unless nobody has seen it before; at the give-up time nobody knows."""
+    assert decide(about(replace(RUNS, operation=None), **changes)).state is state
+
+
+@pytest.mark.parametrize(
+    ("refused", "expires", "state"),
+    [
+        ({Action.CANCEL: NO}, START, State.OVERDUE),
+        ({Action.DELETE: NO, Action.SHORTEN: NO}, GIVE_UP + DAY, State.LEFT_TO_EXPIRE),
+        ({Action.DELETE: NO}, GIVE_UP + 5 * MINUTE + MICROSECOND, State.UNDELETABLE),
+    ],
+    ids=["a cancel", "an earlier expiry", "a delete"],
+)
+def test_whatever_spanner_refuses_at_the_give_up_time_is_the_last_word(
+    refused: dict[Action, Failure], expires: datetime, state: State
 ) -> None:
-    """Whichever other rule stands in a cell, somebody who only sees calls and outcomes notices."""
-    life = LIVES[state, intent]
-    as_it_is = life()
-    for rules in TABLE.values():
-        for other in rules.values():
-            rule = TABLE[state][intent]
-            if (other.action, *other.outcomes[:1]) == (rule.action, *rule.outcomes[:1]):
-                continue
-            if {other.action, rule.action} == SAME_BUT_FOR_A_WORD:
-                continue
-            monkeypatch.setitem(cast("dict[Intent, Rule]", TABLE[state]), intent, other)
-            try:
-                changed: object = life()
-            except Exception as error:  # noqa: BLE001 a rule that can't be carried out is noticed, too
-                changed = error
-            monkeypatch.undo()
-            assert changed != as_it_is, other
+    """No rule is refused twice, so the decisions about one case come to an end."""
+    case = replace(RUNS if Action.CANCEL in refused else LOST, now=GIVE_UP, refused=refused)
 
+    decision = decide(replace(case, found=replace(BACKUP, expire_time=expires)))
 
-def test_deleting_is_possible_in_one_cell_only() -> None:
-    """A backup can only be deleted where its operation succeeded and it is not wanted."""
-    cells = [(s, i) for s, rules in TABLE.items() for i, rule in rules.items() if rule.action is Action.DELETE]
-
-    assert cells == [(State.SUCCEEDED, Intent.CANCEL)]
-
-
-def test_a_rule_that_ends_the_chain_says_how_it_ended() -> None:
-    """A state that is reported always has a last word; only a rule that waits may be silent."""
-    for rules in TABLE.values():
-        for rule in rules.values():
-            if rule.action is Action.REPORT:
-                assert rule.outcomes
-                assert not ON_THE_WAY.intersection(rule.outcomes)
-            assert rule.may_wait == (rule.action is not Action.REPORT)
-
-
-@pytest.mark.parametrize(("state", "operation"), list(STATES.items()))
-def test_an_operation_is_in_exactly_one_state(state: State, operation: Operation | None) -> None:
-    """What Spanner shows decides the state, and nothing else does."""
-    assert state_of(operation) is state
-
-
-@pytest.mark.parametrize("end", [State.SUCCEEDED, State.CANCELLED, State.FAILED])
-def test_a_cancel_that_was_received_does_not_change_how_an_operation_ended(end: State) -> None:
-    """`cancel_time` says that somebody asked, never that it worked."""
-    operation = STATES[end]
-    assert operation is not None
-
-    assert state_of(replace(operation, cancel_time=START)) is end
+    assert (decision.state, decision.rule.outcome, decision.rule.polls_again) == (state, "GAVE_UP", False)
 
 
 LIMIT = START + 30 * MINUTE
 
 
 @pytest.mark.parametrize(
-    ("intent", "cancel_at", "operation", "now", "expected"),
+    ("intent", "unwanted_from", "operation", "now", "expected"),
     [
         (Intent.KEEP, None, RUNNING, START + DAY, Intent.KEEP),
         (Intent.CANCEL, None, RUNNING, START, Intent.CANCEL),
         (Intent.CANCEL, LIMIT, RUNNING, START, Intent.CANCEL),
         (Intent.KEEP, LIMIT, RUNNING, LIMIT - MICROSECOND, Intent.KEEP),
         (Intent.KEEP, LIMIT, RUNNING, LIMIT, Intent.CANCEL),
-        (Intent.KEEP, LIMIT, replace(SUCCEEDED, end_time=LIMIT - MICROSECOND), START + DAY, Intent.KEEP),
-        (Intent.KEEP, LIMIT, replace(SUCCEEDED, end_time=LIMIT), LIMIT, Intent.CANCEL),
-        (Intent.KEEP, LIMIT, replace(SUCCEEDED, end_time=None), START + DAY, Intent.KEEP),
+        (Intent.KEEP, LIMIT, None, LIMIT, Intent.KEEP),
+        (Intent.KEEP, LIMIT, replace(MADE, end_time=LIMIT - MICROSECOND), START + DAY, Intent.KEEP),
+        (Intent.KEEP, LIMIT, replace(MADE, end_time=LIMIT), LIMIT, Intent.CANCEL),
+        (Intent.KEEP, LIMIT, replace(MADE, end_time=None), START + DAY, Intent.KEEP),
     ],
 )
-def test_a_limit_is_compared_with_the_end_of_the_operation_and_not_with_a_late_look(
-    intent: Intent, cancel_at: datetime | None, operation: Operation, now: datetime, expected: Intent
+def test_a_limit_is_compared_with_the_end_of_the_operation_and_not_with_a_late_poll(
+    intent: Intent, unwanted_from: datetime | None, operation: Operation | None, now: datetime, expected: Intent
 ) -> None:
     """A backup that was complete in time stays wanted, however late anybody looks."""
-    assert intent_now(intent, cancel_at, operation, now) is expected
+    case = replace(RUNS, operation=operation, now=now)
+
+    assert intent_of(about(case, intent=intent, unwanted_from=unwanted_from)) is expected
 
 
-LOOK = Look(
-    trigger=Trigger("17", END),
-    step=1,
-    operation=RUNNING.name,
-    intent=Intent.CANCEL,
-    cancel_at=END,
-    give_up_at=START + DAY,
+@pytest.mark.parametrize(
+    ("before", "said", "unwanted"),
+    [
+        (CLOCK_MARGIN, {}, True),
+        (CLOCK_MARGIN - MICROSECOND, {}, False),
+        (MICROSECOND, {"seen_running": True}, True),
+        (HOUR + SECOND, {"unwanted_from": None}, False),
+        (HOUR + SECOND, {"unwanted_from": None, "seen_running": True}, True),
+        (MICROSECOND, {"intent": Intent.KEEP, "seen_running": True}, False),
+    ],
 )
-COMPLETE = f"it was complete at {END.isoformat()}"
+def test_a_cancel_by_database_needs_proof_that_the_operation_still_ran(
+    before: timedelta, said: dict[str, object], *, unwanted: bool
+) -> None:
+    """Neither two clocks that differ, nor somebody else's cancel, turn a good backup into one that lost a race."""
+    published = END - before
+    case = replace(LOST, operation=replace(MADE, cancel_time=END))
 
+    assert was_unwanted(about(case, **{"unwanted_from": published + CLOCK_MARGIN, **said})) is unwanted
 
-def look(**said: object) -> Look:
-    """The poll of a cancel that was published at the end, with something else about it."""
-    return msgspec.structs.replace(LOOK, **said)
-
-
-LOST = Case(LOOK, SUCCEEDED, allow_delete=True, found=BACKUP)
-"""A race that was lost, and nothing speaks for the backup."""
 
 SCHEDULED = replace(BACKUP, schedules=(SCHEDULE, f"{SCHEDULE}2"))
-BY_SCHEDULE = f"it was made by {SCHEDULE}, {SCHEDULE}2, and include_scheduled is not set"
-CREATED = "the backup that has its name now was created at 2026-11-22T02:00:00"
-
-
-def test_a_backup_that_lost_its_race_may_be_deleted() -> None:
-    """Nothing speaks for it."""
-    assert reason_to_keep(LOST) is None
+BY_SCHEDULE = f"is left alone: it was made by {SCHEDULE}, {SCHEDULE}2, and include_scheduled is not set"
+CREATED = "is left alone: the backup that has its name now was created at"
+STOPPED = "and the one that was to be stopped at 2026-11-22T02:00:00+00:00"
+COMPLETE = "is left alone: it was complete at 2026-11-22T03:00:00+00:00,"
+BY_NAME = "within 10 s of the command, which is too close to tell which came first; a cancel that names the backup"
+BY_NAME += " deletes it"
+BEGAN_AFTER = "is left alone: its operation began within 10 s after the command, which may not have meant it"
+KEEPS = about(LOST, if_created=IfCreated.KEEP)
+GONE = about(replace(LOST, found=None), missing="backup")
+REUSED = replace(LOST, found=replace(BACKUP, create_time=END))
+LATER = replace(LOST, found=replace(BACKUP, create_time=START + MICROSECOND))
+TOO_CLOSE = about(LOST, trigger=Trigger("17", END - MICROSECOND), unwanted_from=END + SECOND)
 
 
 @pytest.mark.parametrize(
     ("guard", "case", "why"),
     [
-        (0, replace(LOST, look=look(if_created=IfCreated.KEEP)), "the command says if_created: keep"),
-        (1, replace(LOST, allow_delete=False), "this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)"),
+        (0, KEEPS, "is left alone: the command says if_created: keep"),
         (
-            2,
-            replace(LOST, operation=replace(SUCCEEDED, end_time=None)),
-            "Spanner does not say when its operation ended",
+            1,
+            replace(LOST, allow_delete=False),
+            "is left alone: this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)",
         ),
+        (2, GONE, "is gone"),
+        (3, REUSED, "is gone; the backup that has its name now, created at 2026-11-22T03:00:00+00:00, stays"),
+        (4, UNKNOWN, "is left alone: Spanner does not say what its operation made"),
         (
-            2,
-            replace(LOST, look=look(cancel_at=None)),
-            "its operation began within 10 s after the command, which may not have meant it",
+            5,
+            replace(LOST, operation=replace(MADE, end_time=None)),
+            "is left alone: Spanner does not say when its operation ended",
         ),
-        (2, replace(LOST, look=look(cancel_at=END + MICROSECOND)), f"{COMPLETE}, before anybody asked to stop it"),
+        (5, about(LOST, unwanted_from=None), BEGAN_AFTER),
+        (5, about(LOST, unwanted_from=END + MICROSECOND), f"{COMPLETE} before anybody asked to stop it"),
+        (5, TOO_CLOSE, f"{COMPLETE} {BY_NAME}"),
+        (6, LATER, f"{CREATED} 2026-11-22T02:00:00.000001+00:00, {STOPPED}"),
         (
-            3,
-            replace(LOST, found=replace(BACKUP, create_time=START + MICROSECOND)),
-            f"{CREATED}.000001+00:00, and the one that was to be stopped at 2026-11-22T02:00:00+00:00",
-        ),
-        (
-            3,
+            6,
             replace(LOST, found=replace(BACKUP, name=BackupName(f"{NIGHTLY}x"))),
-            f"{CREATED}+00:00, and the one that was to be stopped at 2026-11-22T02:00:00+00:00",
+            f"{CREATED} 2026-11-22T02:00:00+00:00, {STOPPED}",
         ),
-        (4, replace(LOST, found=SCHEDULED), BY_SCHEDULE),
-        (4, replace(LOST, operation=replace(SUCCEEDED, response=SCHEDULED)), BY_SCHEDULE),
+        (7, replace(LOST, found=SCHEDULED), BY_SCHEDULE),
+        (7, replace(LOST, operation=replace(MADE, response=SCHEDULED)), BY_SCHEDULE),
     ],
 )
 def test_each_guard_keeps_a_backup_that_no_other_guard_keeps(
     guard: int, case: Case, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Taken out, nothing else stands between the backup and its deletion."""
-    assert reason_to_keep(case) == why
+    """Its sentence says why. Taken out, nothing else stands between the backup and its deletion."""
+    decision = decide(case)
 
+    outcome = "COMPLETED_THEN_DELETED" if guard in {2, 3} else "COMPLETED_KEPT"
+    assert (said(decision), decision.guard) == (f"REPORT {outcome}", GUARDS[guard])
+    assert GUARDS[guard].why(case) == why
+    if guard in {2, 4}:  # What isn't there, or isn't known, none of the others can look at.
+        return
     monkeypatch.setattr(lifecycle, "GUARDS", GUARDS[:guard] + GUARDS[guard + 1 :])
-    assert reason_to_keep(case) is None
+    passes = decide(case)
+    # A backup under a name that was used again is another one as well.
+    assert said(passes) == DELETES or passes.guard is GUARDS[6]
 
 
-def test_a_schedule_s_backup_may_be_deleted_where_it_is_included() -> None:
-    """`include_scheduled` takes away that one objection."""
-    case = replace(LOST, look=look(include_scheduled=True), operation=replace(SUCCEEDED, response=SCHEDULED))
+def test_the_first_guard_that_applies_is_the_one_that_is_told() -> None:
+    """They are in the order of what a person would want to know first."""
+    told = []
+    case = about(
+        replace(LOST, found=None, allow_delete=False), if_created=IfCreated.KEEP, missing="backup", unwanted_from=None
+    )
+    for clear in (
+        lambda case: about(case, if_created=IfCreated.DELETE),
+        lambda case: replace(case, allow_delete=True),
+        lambda case: replace(case, operation=UNKNOWN.operation, found=replace(SCHEDULED, create_time=END)),
+        lambda case: replace(case, found=replace(SCHEDULED, create_time=END - SECOND)),
+        lambda case: replace(case, operation=MADE),
+        lambda case: about(case, unwanted_from=END),
+        lambda case: replace(case, found=SCHEDULED),
+        lambda case: about(case, include_scheduled=True),
+    ):
+        told.append(decide(case).guard)
+        case = clear(case)
 
-    assert reason_to_keep(case) is None
-
-
-def asked(published: datetime, **said: object) -> Case:
-    """A cancel by database, of an operation that ended at END."""
-    said = {"trigger": Trigger("17", published), "cancel_at": published + CLOCK_MARGIN, **said}
-    return replace(LOST, look=look(**said))
+    assert tuple(told) == GUARDS
+    assert said(decide(case)) == DELETES
 
 
 @pytest.mark.parametrize(
-    ("case", "in_time"),
+    ("case", "passes"),
     [
-        (asked(END - CLOCK_MARGIN), True),
-        (asked(END - CLOCK_MARGIN + MICROSECOND), False),
-        (asked(END - MICROSECOND, seen_running=True), True),
-        (asked(START - SECOND, cancel_at=None), False),
-        (asked(START - SECOND, cancel_at=None, seen_running=True), True),
-        (asked(END - MICROSECOND, intent=Intent.KEEP, seen_running=True), False),
+        (about(GONE, missing=None), True),
+        (about(GONE, missing="operation"), True),
+        (about(GONE, missing=None, give_up_at=END), False),
+        (about(TOO_CLOSE, step=0), True),
+        (about(TOO_CLOSE, step=1), False),
+        (about(TOO_CLOSE, step=0, trigger=Trigger("17", END)), False),
+        (about(replace(TOO_CLOSE, operation=replace(MADE, cancel_time=END)), step=0, trigger=Trigger("17", END)), True),
+        (about(replace(TOO_CLOSE, operation=replace(MADE, end_time=None)), step=0), False),
+        (about(KEEPS, step=0), False),
     ],
 )
-def test_a_cancel_by_database_needs_proof_that_the_operation_still_ran(case: Case, *, in_time: bool) -> None:
-    """Two clocks that differ must not turn a backup that was complete into one that lost a race."""
-    assert was_asked_in_time(case) is in_time
+def test_a_guard_that_the_next_poll_may_see_otherwise_has_it_look(case: Case, *, passes: bool) -> None:
+    """A backup is gone when two polls don't find it; an earlier delivery's chain may have seen the operation run."""
+    decision = decide(case)
 
-
-def test_somebody_else_s_cancel_passed_as_proof_that_the_command_was_in_time() -> None:
-    """It says what others wanted, and nothing of when this command came."""
-    case = asked(END - MICROSECOND)
-
-    assert not was_asked_in_time(replace(case, operation=replace(SUCCEEDED, cancel_time=END)))
-
-
-def test_doubt_says_what_was_too_close_to_tell_and_how_to_delete_it_all_the_same() -> None:
-    """The reader can act on it."""
-    assert reason_to_keep(asked(END - MICROSECOND)) == (
-        f"{COMPLETE}, within 10 s of the command, which is too close to tell which came first; a cancel that names the"
-        " backup deletes it"
-    )
-
-
-def test_the_grace_is_ten_minutes() -> None:
-    """The promise of the documentation."""
-    assert GRACE == 10 * MINUTE
-
-
-def test_every_outcome_can_come_from_somewhere() -> None:
-    """An outcome is in the table, or one of those that a command has without an operation's end."""
-    in_table = {outcome for rules in TABLE.values() for rule in rules.values() for outcome in rule.outcomes}
-    without = {"STARTED", "GAVE_UP", "NOTHING_TO_CANCEL", "REJECTED", "DRY_RUN"}
-
-    assert in_table | without == set(Outcome)
-
-
-def test_three_outcomes_are_no_last_word() -> None:
-    """After each of them another one follows."""
-    assert sorted(lifecycle.ON_THE_WAY) == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "STARTED"]
+    assert (said(decision) == "POLL None", decision.rule.action is Action.REPORT) == (passes, not passes)
+    assert decision.guard is not None

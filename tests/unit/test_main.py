@@ -15,7 +15,7 @@ import pytest
 from backstop.gcp import calls
 from emulators.spanner.server import SpannerEmulator
 from emulators.spanner.state import State
-from tests.unit.handlers_world import COMMANDS, INSTANCE, ORDERS
+from tests.unit.handlers_world import COMMANDS, ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ def post(client: FlaskClient, sample: Path = ROOT / "tests/samples/push") -> Tes
 
 
 def logged(capture: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """The one line that the delivery wrote, beside those of its outcomes."""
+    """The one line that the delivery wrote, beside those of its events."""
     documents = [json.loads(line) for line in capture.readouterr().out.splitlines()]
     (document,) = (document for document in documents if "command" in document)
     assert isinstance(document, dict)
@@ -110,28 +110,31 @@ def test_there_are_samples_of_every_form() -> None:
     assert len(names) >= 16
 
 
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("sample", "results_topic", "command", "why"),
+    [
+        ("push", "", "start", "To be delivered again: "),
+        ("push-not-json", "projects/demo-project/topics/results", "unknown", "could not publish the outcome"),
+    ],
+)
 def test_a_transient_fault_is_answered_503_so_that_the_message_comes_again(
-    client: FlaskClient, capfd: pytest.CaptureFixture[str]
+    sample: str,
+    results_topic: str,
+    command: str,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Spanner can't be reached, and the line says so."""
-    assert post(client).status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    """Spanner can't be reached, or an event can't be published: the line says so, and nothing is lost."""
+    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", results_topic)
+
+    assert post(make_client(), ROOT / "tests/samples" / sample).status_code == HTTPStatus.SERVICE_UNAVAILABLE
 
     line = logged(capfd)
-    assert (line["severity"], line["command"]) == ("WARNING", "start")
+    assert (line["severity"], line["command"]) == ("WARNING", command)
     assert line["error"]["code"] in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
-    assert line["message"].startswith("To be delivered again: ")
-
-
-@pytest.mark.usefixtures("environment")
-def test_an_outcome_that_can_t_be_told_is_answered_503(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Where results have a topic, they are not lost."""
-    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "projects/demo-project/topics/results")
-
-    assert post(make_client(), ROOT / "tests/samples/push-not-json").status_code == HTTPStatus.SERVICE_UNAVAILABLE
-
-    assert "could not publish the outcome" in logged(capfd)["message"]
+    assert why in line["message"]
 
 
 def test_a_bug_is_answered_500_and_logged_with_its_trace(
@@ -188,11 +191,3 @@ def test_a_deployment_with_a_wrong_setting_never_serves(monkeypatch: pytest.Monk
 
     with pytest.raises(ValueError, match="BACKSTOP_RETENTION"):
         make_client()
-
-
-@pytest.mark.usefixtures("spanner_address")
-def test_the_function_s_work_is_spanner_s_work(capfd: pytest.CaptureFixture[str]) -> None:
-    """The emulator is reached through the ecosystem's own variable."""
-    assert post(make_client(), ROOT / "tests/samples/push-from-scheduler").status_code == HTTPStatus.NO_CONTENT
-
-    assert logged(capfd)["message"] == f"Nothing to stop and nothing left behind in {INSTANCE}."

@@ -14,6 +14,7 @@ from backstop.names import (
     QueueName,
     TopicName,
     backup_stem,
+    unquoted,
 )
 
 INSTANCE = "projects/demo-project/instances/main"
@@ -94,5 +95,13 @@ def test_names_know_what_they_belong_to() -> None:
 
     assert operation.backup == f"{INSTANCE}/backups/nightly"
     assert operation.backup.instance == database.instance == INSTANCE
-    assert (operation.backup.backup_id, database.database_id) == ("nightly", "orders")
+    assert (operation.backup.id, database.id) == ("nightly", "orders")
     assert database.instance.backup(BackupId("nightly")) == operation.backup
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("a%2Db", "a-b"), ("a%2db", "a-b"), ("%F0%9F%A6%86", "🦆"), ("%ff%", "�%"), ("%2", "%2")]
+)
+def test_a_quoted_letter_is_the_letter(text: str, name: str) -> None:
+    """A topic `follow%2Dups` was published to for ever, under another name than its own."""
+    assert unquoted(text) == name

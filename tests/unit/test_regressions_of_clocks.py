@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from backstop.ports import Listing
+from backstop.names import InstanceName
+from backstop.operations import Listing
 from emulators.spanner.plans import Plan
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import HOUR, INSTANCE, MICROSECOND, MINUTE, NIGHTLY, ORDERS, RESULTS, SECOND, World
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from backstop.names import InstanceName
+from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
+from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 FOLLOW: dict[str, object] = {"action": "follow", "database": ORDERS, "cancel_after": "0s"}
@@ -63,40 +61,6 @@ def test_a_doubled_command_deleted_a_backup_that_began_4_s_after_it_and_complete
 
     assert world.outcomes[1:] == [outcome]
     assert world.exists()
-
-
-@pytest.mark.parametrize("by", ["backup", "database"])
-@pytest.mark.parametrize(("seen", "outcome"), [(True, "COMPLETED_THEN_DELETED"), (False, "COMPLETED_KEPT")])
-def test_what_began_just_after_a_command_is_deleted_only_if_it_was_seen_running(
-    by: str, outcome: str, *, seen: bool
-) -> None:
-    """Any end comes after the command then, so none is proof, and neither is a cancel by somebody else."""
-    world = World(Plan(duration=HOUR, cancel_duration=None))
-    delivery = world.publish({"action": "cancel", by: NIGHTLY if by == "backup" else ORDERS})
-    world.tick(4 * SECOND)
-    world.cancel_by_hand(world.start_by_hand())
-    world.tick(SECOND if seen else 2 * HOUR)
-
-    world.deliver(delivery)
-    world.looks()
-
-    assert world.outcomes[-1] == outcome
-    assert world.exists() is not seen
-    assert seen or "its operation began within 10 s after the command" in world.detail
-
-
-def test_a_cancel_that_names_its_operation_is_put_in_doubt_by_no_clock() -> None:
-    """Who knows the operation's name can only mean that one, although Spanner says that it began later."""
-    world = World(Plan(duration=HOUR))
-    world.tick(4 * SECOND)
-    operation = world.start_by_hand()
-    world.now -= 3 * SECOND
-    delivery = world.publish({"action": "cancel", "operation": operation})
-    world.tick(2 * HOUR)
-
-    world.deliver(delivery)
-
-    assert world.outcomes == ["COMPLETED_THEN_DELETED"]
 
 
 @pytest.mark.parametrize("after", [-SECOND, 5 * SECOND])
@@ -195,20 +159,6 @@ def test_a_cancel_right_after_its_start_was_turned_down_while_a_scheduled_backup
     assert not world.cancelled(scheduled)
 
 
-def test_what_was_cancelled_for_the_command_is_its_answer_when_it_comes_again() -> None:
-    """The first delivery may have died before it could say so, and another backup may have begun since."""
-    world = World(Plan(duration=HOUR, cancel_duration=SECOND))
-    operation = world.start_by_hand()
-    world.send(**CANCEL)
-    world.tick(2 * SECOND)
-    world.start_by_hand("rival")
-
-    world.again()
-
-    assert world.outcomes == ["CANCEL_REQUESTED", "CANCELLED"]
-    assert world.results[1]["operation"] == operation
-
-
 # Copies, which are nobody's to stop.
 
 COPY = f"{INSTANCE}/backups/copied"
@@ -278,20 +228,6 @@ def test_a_copy_was_in_the_way_of_a_cancel_by_database(port: type[SpannerPort], 
     assert (copy in world.detail) is (outcome == "REJECTED")
 
 
-@pytest.mark.parametrize("done", [False, True])
-def test_what_can_t_be_read_keeps_a_backup_that_was_named_late(*, done: bool) -> None:
-    """It may be what is meant, so nothing is deleted, and it is said what was in doubt."""
-    world, copy = copying(MINUTE if done else HOUR)
-    world.port = Unreadable
-    world.tick(2 * MINUTE)
-
-    world.send(action="cancel", backup=NIGHTLY)
-
-    assert world.outcomes == ["REJECTED"]
-    assert copy in world.detail
-    assert world.exists()
-
-
 def test_what_began_after_the_command_keeps_a_backup_of_its_name_that_was_named_late() -> None:
     """A backup that somebody has made anew since is younger than the command."""
     world = World(Plan(duration=HOUR))
@@ -320,5 +256,5 @@ def test_two_commands_that_found_nothing_to_cancel_were_one_event() -> None:
     world.send(action="cancel", operation=operation)
     world.again()
 
-    first, second, again = (message.attributes["ce-id"] for message in world.pubsub.published(RESULTS))
+    first, second, again = world.event_ids
     assert first != second == again

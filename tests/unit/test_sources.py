@@ -1,20 +1,33 @@
-"""House rules that no linter knows: how long a file and a function may be, and who may know whom."""
+"""House rules that no linter knows: how long things may be, and who may know whom; and that the core is pure."""
 
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 """A function fits a screen; a file can be read at one go."""
+BACKSTOP_LINES_MAX = 4_150
+"""What is deployed, main.py aside, is read by whoever deploys it: a change may lower this and never raise it."""
+TESTS_LINES_MAX = 22_500
+"""Likewise; the emulators' and the command line's own tests aside, as they go with those."""
 
-FOLDERS = ("backstop", "emulators", "tests", "benchmarks", "tools")
+FOLDERS = ("backstop", "backstop_cli", "emulators", "tests", "benchmarks", "tools")
 SOURCES = {
     path.relative_to(ROOT): path.read_text()
     for path in (ROOT / "main.py", *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))))
 }
+
+RUFF = Path(sys.executable).parent / "ruff"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -75,11 +88,61 @@ def test_a_function_that_is_too_long_is_found() -> None:
     assert too_long("def f():\n" + body.removesuffix("\n    x = 1") + "\n") == []
 
 
-def test_what_is_deployed_knows_neither_the_emulators_nor_the_tests() -> None:
+def lines_in(*folders: str, without: Sequence[str] = ()) -> int:
+    """The lines of the sources in some folders, without those in others."""
+    excluded = {Path(folder) for folder in without}
+    kept = [text for path, text in SOURCES.items() if path.parts[0] in folders and excluded.isdisjoint(path.parents)]
+    return sum(len(text.splitlines()) for text in kept)
+
+
+def test_the_function_stays_small() -> None:
+    """Prefer deleting to adding."""
+    assert lines_in("backstop") <= BACKSTOP_LINES_MAX
+
+
+def test_the_tests_stay_small() -> None:
+    """Prefer a row of a table to a test, and no test to one that proves nothing new."""
+    assert lines_in("tests", without=["tests/emulators", "tests/cli"]) <= TESTS_LINES_MAX
+
+
+def circle(sources: dict[str, str]) -> list[str]:
+    """The modules, by their full names, of one circle of imports among the sources; those for types count too."""
+    known = {name: {found for found in imports(text) if found in sources} - {name} for name, text in sources.items()}
+    try:
+        TopologicalSorter(known).prepare()
+    except CycleError as error:
+        found: list[str] = error.args[1]
+        return found
+    return []
+
+
+def test_there_is_no_circle_of_imports() -> None:
+    """Each module can be read after those that it imports, the ones for its types included."""
+    backstop = {
+        ".".join(path.with_suffix("").parts).removesuffix(".__init__"): text
+        for path, text in SOURCES.items()
+        if path.parts[0] == "backstop"
+    }
+
+    assert len(backstop) > 20
+    assert circle(backstop) == []
+
+
+def test_a_circle_of_imports_is_found() -> None:
+    """Also where a type alone is imported."""
+    for_types = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from p.a import x\n"
+
+    assert set(circle({"p.a": "from p import b", "p.b": for_types})) == {"p.a", "p.b"}
+    assert circle({"p.a": "from p import b", "p.b": "import os"}) == []
+
+
+def test_what_is_deployed_knows_neither_the_command_line_nor_the_emulators_nor_the_tests() -> None:
     """The archive holds the function alone."""
     deployed = [path for path in SOURCES if path.parts[0] in {"backstop", "main.py"}]
 
-    assert [path for path in deployed if packages(SOURCES[path]) & {"emulators", "tests", "benchmarks"}] == []
+    assert [
+        path for path in deployed if packages(SOURCES[path]) & {"backstop_cli", "emulators", "tests", "benchmarks"}
+    ] == []
 
 
 def test_the_core_does_not_know_its_shell() -> None:
@@ -120,3 +183,75 @@ def test_test_files_have_names_of_their_own() -> None:
     names = [path.name for path in SOURCES if path.parts[0] == "tests" and path.name.startswith("test_")]
 
     assert {name for name in names if names.count(name) > 1} == set()
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the function with the project's own configuration."""
+    copied = tmp_path_factory.mktemp("copy")
+    shutil.copy(ROOT / "pyproject.toml", copied)
+    shutil.copy(ROOT / "main.py", copied)
+    shutil.copytree(ROOT / "backstop", copied / "backstop", ignore=shutil.ignore_patterns("__pycache__"))
+    return copied
+
+
+def banned(copied: Path) -> tuple[int, str]:
+    """What ruff says of banned imports: its exit code and its text."""
+    command = [str(RUFF), "check", "--no-cache", "--select", "TID251", "--output-format", "concise", "."]
+    done = subprocess.run(command, cwd=copied, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout
+
+
+def plant(copied: Path, name: str, line: str) -> tuple[int, str]:
+    """The same, with one more file that has one line."""
+    planted = copied / name
+    planted.write_text(f"{line}\n")
+    try:
+        return banned(copied)
+    finally:
+        planted.unlink()
+
+
+def test_the_core_as_it_is_breaks_no_rule(copy: Path) -> None:
+    """Otherwise the tests below would prove nothing."""
+    assert banned(copy) == (0, "All checks passed!\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f"import {name}" for name in ("time", "random", "uuid", "os", "sys", "logging", "threading", "socket")),
+        *(f"import {name}" for name in ("urllib.request", "http.client", "requests", "grpc", "flask")),
+        "import functions_framework",
+        "from time import monotonic as clock",
+        "from google.cloud import tasks_v2",
+        "import datetime as d; now = d.datetime.now()",
+        "from datetime import datetime as d; now = d.now()",
+        "from datetime import datetime; now = datetime.utcnow()",
+        "from datetime import date; today = date.today()",
+    ],
+)
+def test_an_impure_line_in_the_core_is_refused(copy: Path, line: str) -> None:
+    """Under another name too."""
+    code, text = plant(copy, "backstop/planted.py", line)
+
+    assert code == 1
+    assert "backstop/planted.py:1:" in text
+    assert "TID251" in text
+
+
+@pytest.mark.parametrize("name", ["backstop/gcp/planted.py", "main.py"])
+def test_the_shell_may_be_impure(copy: Path, name: str) -> None:
+    """The clock, the environment and the network have to live somewhere."""
+    kept = (copy / name).read_text() if (copy / name).exists() else None
+    code, _ = plant(copy, name, "import time")
+    if kept is not None:
+        (copy / name).write_text(kept)
+
+    assert code == 0
+
+
+def test_no_file_of_the_core_excuses_itself() -> None:
+    """The rule holds with no exception."""
+    for path in (ROOT / "backstop").glob("*.py"):
+        assert "TID251" not in path.read_text(), path

@@ -3,104 +3,98 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
 
 import pytest
 
-from backstop.context import Report
-from backstop.deliver import deliver
+from backstop.dispatch import deliver
+from backstop.events import Event
+from backstop.handlers import COPIES_MAX, SWEPT_MAX
 from backstop.lifecycle import CLOCK_MARGIN
-from backstop.ports import Listing, Settings
+from backstop.names import OperationName
+from backstop.ports import Settings
 from emulators.errors import Code
 from emulators.faults import Fault
 from emulators.spanner import requests as rpc
 from emulators.spanner.plans import Plan
 from emulators.spanner.records import Status
-from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import (
-    DAY,
-    FOLLOW_UPS,
-    HOUR,
-    INSTANCE,
-    MICROSECOND,
-    MINUTE,
-    NIGHTLY,
-    SCHEDULE,
-    SECOND,
-    START,
-    World,
-)
-from tests.unit.told import COMPLETE, DAY_BILLED, LOSES, of_command, of_nightly
+from tests.support.ports import EventsPort
+from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, RESULTS, SCHEDULE, World
+from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, of_nightly
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-
-RUNS_LONG = Plan(duration=9 * HOUR, cancel_duration=MINUTE)
+SWEEP: dict[str, object] = {"action": "sweep", "instance": INSTANCE}
+STOP = SWEEP | {"cancel_after": "6h"}
+CLEAN_UP = SWEEP | {"if_created": "delete"}
+RUNS_LONG = Plan(duration=9 * HOUR, cancel_duration=None)
 BROKEN = Status(Code.INTERNAL, "broken")
 NOTHING = f"Nothing to stop and nothing left behind in {INSTANCE}."
-LATE = "{backup} was complete before its cancel took effect, and "
+MANY = [f"{INSTANCE}/databases/orders-{number:02d}" for number in range(SWEPT_MAX + 8)]
 
 
-def lost_race(settings: Settings | None = None, *, scheduled: bool = False) -> World:
-    """A backup that was cancelled by hand and completed all the same, with nobody looking after it."""
-    world = World(LOSES, settings=settings)
-    world.cancel_by_hand(world.start_scheduled("nightly") if scheduled else world.start_by_hand())
+def lost_races(count: int = 1, *, allow_delete: bool = True) -> World:
+    """Backups that were cancelled by hand and completed all the same, with nobody looking after them."""
+    world = World(LOSES, databases=[ORDERS, *MANY], settings=Settings(FOLLOW_UPS, allow_delete=allow_delete))
+    for number, database in enumerate([ORDERS, *MANY][:count]):
+        world.cancel_by_hand(world.start_by_hand(f"nightly-{number}" if number else "nightly", database))
     world.tick(3 * HOUR)
     return world
 
 
-def test_a_sweep_that_finds_nothing_says_so() -> None:
-    """Somebody may wait for the answer; it says where it looked."""
-    world = World()
-
-    report = world.send(action="sweep", instance=INSTANCE, cancel_after="6h", if_created="delete")
-
-    assert world.results == [of_command(world, "NOTHING_TO_CANCEL", NOTHING, INSTANCE)]
-    assert replace(report, results=()) == Report("sweep")
+def running(count: int) -> tuple[World, list[OperationName]]:
+    """So many operations, each of a database of its own, that have run for 7 hours."""
+    world = World(RUNS_LONG, databases=MANY)
+    operations = [world.start_by_hand(f"nightly-{number}", MANY[number]) for number in range(count)]
+    world.tick(7 * HOUR)
+    return world, operations
 
 
-@pytest.mark.parametrize(("age", "stopped"), [(6 * HOUR - MICROSECOND, False), (6 * HOUR, True), (8 * HOUR, True)])
+@pytest.mark.parametrize(("age", "stopped"), [(6 * HOUR - MICROSECOND, False), (6 * HOUR, True)])
 def test_a_sweep_stops_what_has_run_for_too_long(age: timedelta, *, stopped: bool) -> None:
     """The age is that at its publishing, and the limit itself counts."""
     world = World(RUNS_LONG)
     operation = world.start_by_hand()
     world.tick(8 * HOUR)
-    delivery = world.publish({"action": "sweep", "instance": INSTANCE, "cancel_after": "6h"})
+    delivery = world.publish(STOP)
     world.tick(MINUTE)
 
     world.deliver(replace(delivery, publish_time=START + age))
 
     assert world.outcomes == (["CANCEL_REQUESTED"] if stopped else ["NOTHING_TO_CANCEL"])
     assert world.cancelled(operation) is stopped
+    assert not world.tasks.pending()
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_what_a_sweep_stops_is_told_in_full(*, dry_run: bool) -> None:
-    """Since when it has run, or what would be done."""
+def test_what_a_sweep_stops_is_told_or_what_it_would_stop(*, dry_run: bool) -> None:
+    """A sweep makes no chain, so the last word comes from another sweep, or from whoever follows it."""
     world = World(LOSES)
     operation = world.start_by_hand()
     world.tick(HOUR)
 
-    report = world.send(action="sweep", instance=INSTANCE, cancel_after="1h", dry_run=dry_run)
+    world.send(**SWEEP | {"cancel_after": "1h"}, dry_run=dry_run)
 
-    stopped = "Asked Spanner to stop {operation}, which has run since 2026-11-22T02:00:00+00:00."
-    outcome, detail = ("DRY_RUN", "Would cancel {operation}.") if dry_run else ("CANCEL_REQUESTED", stopped)
-    assert world.results == [of_nightly(world, outcome, detail)]
-    assert replace(report, results=()) == Report("sweep")
+    would, asked = "Would cancel: {operation} is RUNNING.", "Spanner has been asked to stop {operation}; "
+    kept = {"expire_time": COMPLETE["expire_time"]}
+    asked += "the backup may complete all the same."
+    said = (
+        of_nightly(world, "DRY_RUN", would)
+        if dry_run
+        else of_nightly(world, "CANCEL_REQUESTED", asked, **kept, steps=0)
+    )
+    assert world.results == [said]
     assert world.cancelled(operation) is not dry_run
 
 
 @pytest.mark.parametrize(
     ("plan", "cancel_at", "command"),
     [
-        (RUNS_LONG, None, {}),
-        (Plan(duration=9 * HOUR, cancel_duration=None), HOUR, {"cancel_after": "6h"}),
-        (Plan(duration=HOUR), None, {"cancel_after": "0s", "if_created": "delete"}),
-        (Plan(duration=HOUR), 2 * HOUR, {"if_created": "delete"}),
-        (Plan(duration=9 * HOUR, cancel_duration=MICROSECOND), HOUR, {"if_created": "delete"}),
-        (Plan(duration=HOUR, error=BROKEN), None, {"if_created": "delete"}),
-        (Plan(duration=HOUR, cancel_duration=None, error=BROKEN), HOUR - MICROSECOND, {"if_created": "delete"}),
+        (RUNS_LONG, None, SWEEP),
+        (RUNS_LONG, HOUR, STOP),
+        (Plan(duration=HOUR), None, CLEAN_UP | {"cancel_after": "0s"}),
+        (Plan(duration=HOUR), 2 * HOUR, CLEAN_UP),
+        (Plan(duration=9 * HOUR, cancel_duration=MICROSECOND), HOUR, CLEAN_UP),
+        (Plan(duration=HOUR, cancel_duration=None, error=BROKEN), HOUR - MICROSECOND, CLEAN_UP),
     ],
     ids=[
         "without a limit it stops nothing",
@@ -108,7 +102,6 @@ def test_what_a_sweep_stops_is_told_in_full(*, dry_run: bool) -> None:
         "a good backup",
         "a good backup that somebody cancelled too late",
         "a cancel that won",
-        "a failure",
         "a failure that was cancelled",
     ],
 )
@@ -123,166 +116,180 @@ def test_a_sweep_leaves_alone_what_is_nobody_s_leftover(
         world.cancel_by_hand(operation)
     world.now = START + 8 * HOUR
 
-    world.send(action="sweep", instance=INSTANCE, **command)
+    world.send(**command)
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
     assert world.calls == {"ListBackupOperations": 1, "Publish": 1}
 
 
-def test_a_sweep_that_died_after_its_cancel_tells_of_it_when_it_comes_again() -> None:
-    """The cancel is Spanner's, the outcome is not lost."""
-    world = World(Plan(duration=9 * HOUR, cancel_duration=None))
-    world.start_by_hand()
-    world.tick(7 * HOUR)
-    world.faults.plan(Fault("CancelOperation", Code.UNAVAILABLE, "after"))
-
-    assert world.send(action="sweep", instance=INSTANCE, cancel_after="6h").retry
-    world.tick(SECOND)
-    world.again()
-
-    assert world.outcomes == ["CANCEL_REQUESTED"]
+DESPITE = "{backup} is complete and is kept until 2026-12-06 02:00 UTC, although somebody asked for a cancel; whoever"
+FORBIDDEN = "is left alone: this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)."
 
 
 @pytest.mark.parametrize(
-    ("before", "outcome"), [(CLOCK_MARGIN, "CANCEL_REQUESTED"), (CLOCK_MARGIN + SECOND, "NOTHING_TO_CANCEL")]
-)
-def test_a_cancel_that_two_clocks_may_place_after_the_sweep_counts_as_its_own(before: timedelta, outcome: str) -> None:
-    """To tell of it once too often is better than never."""
-    world = World(Plan(duration=9 * HOUR, cancel_duration=None))
-    operation = world.start_by_hand()
-    world.tick(7 * HOUR)
-    world.cancel_by_hand(operation)
-    world.tick(before)
-
-    world.send(action="sweep", instance=INSTANCE, cancel_after="6h")
-
-    assert world.outcomes == [outcome]
-
-
-@pytest.mark.parametrize(
-    ("command", "allow_delete", "outcome", "and_so"),
+    ("command", "allow_delete", "outcome", "detail"),
     [
-        ({}, True, "COMPLETED_DESPITE_CANCEL", "is left alone: the sweep says if_created: keep."),
-        ({"if_created": "keep"}, True, "COMPLETED_DESPITE_CANCEL", "is left alone: the sweep says if_created: keep."),
-        ({"if_created": "delete", "dry_run": True}, True, "DRY_RUN", "would be deleted."),
-        (
-            {"if_created": "delete"},
-            False,
-            "COMPLETED_KEPT",
-            "is left alone: this deployment may not delete backups (BACKSTOP_ALLOW_DELETE).",
-        ),
-        ({"if_created": "delete"}, True, "COMPLETED_THEN_DELETED", "has been deleted."),
+        (SWEEP, True, "COMPLETED_DESPITE_CANCEL", f"{DESPITE} asked decides about deleting it."),
+        (CLEAN_UP | {"dry_run": True}, True, "DRY_RUN", f"{LATE}would be deleted."),
+        (CLEAN_UP, False, "COMPLETED_KEPT", f"{LATE}{FORBIDDEN}"),
+        (CLEAN_UP, True, "COMPLETED_THEN_DELETED", f"{LATE}has been deleted."),
     ],
 )
-def test_what_a_sweep_finds_left_behind_is_told_in_full(
-    command: dict[str, object], outcome: str, and_so: str, *, allow_delete: bool
+def test_what_a_sweep_finds_left_behind_is_dealt_with_as_it_says(
+    command: dict[str, object], outcome: str, detail: str, *, allow_delete: bool
 ) -> None:
-    """What has become of it, and why; what is deleted costs a day."""
-    world = lost_race(Settings(FOLLOW_UPS, allow_delete=allow_delete))
+    """What has become of it, as it is now, and why; what is deleted costs a day."""
+    world = lost_races(allow_delete=allow_delete)
+    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + 14 * DAY - HOUR, ("expire_time",)))
 
-    world.send(action="sweep", instance=INSTANCE, **command)
+    world.send(**command)
 
-    deleted = outcome == "COMPLETED_THEN_DELETED"
-    more = {"billed": DAY_BILLED, "freed_bytes": 5_000_000_000} if deleted else {}
-    assert world.results == [of_nightly(world, outcome, LATE + and_so, **COMPLETE, **more)]
-    assert world.exists() is not deleted
-
-
-def test_a_sweep_tells_of_a_backup_as_it_is_now() -> None:
-    """Its expiry may have been changed since its operation ended."""
-    world = lost_race()
-    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + 24 * HOUR, ("expire_time",)))
-
-    world.send(action="sweep", instance=INSTANCE)
-
-    assert world.results[0]["expire_time"] == "2026-11-23T02:00:00Z"
-
-
-def test_a_sweep_finds_nothing_where_the_last_one_cleaned_up() -> None:
-    """The operation is listed for 7 days; its backup is gone."""
-    world = lost_race()
-    world.send(action="sweep", instance=INSTANCE, if_created="delete")
-    world.tick(DAY)
-
-    world.send(action="sweep", instance=INSTANCE, if_created="delete")
-
-    assert world.outcomes == ["COMPLETED_THEN_DELETED", "NOTHING_TO_CANCEL"]
-    assert world.calls["DeleteBackup"] == 1
-
-
-def test_a_sweep_does_not_touch_another_backup_under_the_same_name() -> None:
-    """The name was used again, by a backup that nobody cancelled."""
-    world = lost_race()
-    world.delete_by_hand(NIGHTLY)
-    world.start_by_hand()
-    world.tick(2 * HOUR)
-
-    world.send(action="sweep", instance=INSTANCE, if_created="delete")
-
-    assert world.outcomes == ["NOTHING_TO_CANCEL"]
-    assert world.exists()
+    steps = {} if outcome == "DRY_RUN" else {"steps": 0}
+    now = COMPLETE if outcome == "DRY_RUN" else COMPLETE | {"expire_time": "2026-12-06T01:00:00Z"}
+    deleted = DELETED if outcome == "COMPLETED_THEN_DELETED" else {}
+    said = of_nightly(world, outcome, detail.replace("02:00 UTC", "01:00 UTC"), **now, **steps, **deleted)
+    assert world.results == [said]
+    assert world.exists() is not bool(deleted)
 
 
 @pytest.mark.parametrize("include", [False, True])
-def test_a_sweep_does_not_stop_scheduled_backups_unless_they_are_included(*, include: bool) -> None:
-    """What runs long because a schedule made it is left alone."""
+def test_a_sweep_neither_stops_nor_deletes_scheduled_backups_unless_they_are_included(*, include: bool) -> None:
+    """What runs long because a schedule made it is left alone; of what was cancelled it is told why it is kept."""
     world = World(RUNS_LONG)
     operation = world.start_scheduled()
     world.tick(7 * HOUR)
 
-    world.send(action="sweep", instance=INSTANCE, cancel_after="6h", include_scheduled=include)
+    world.send(**STOP, include_scheduled=include)
+    assert (world.outcomes, world.cancelled(operation)) == (
+        ["CANCEL_REQUESTED" if include else "NOTHING_TO_CANCEL"],
+        include,
+    )
+    world.cancel_by_hand(operation)
+    world.tick(3 * HOUR)
+    world.send(**CLEAN_UP, include_scheduled=include)
 
-    assert world.outcomes == (["CANCEL_REQUESTED"] if include else ["NOTHING_TO_CANCEL"])
-    assert world.cancelled(operation) is include
-
-
-class Forgetful(SpannerPort):
-    """Spanner, but its list of operations doesn't say who made a backup."""
-
-    def list_operations(self, *args: Any, **kwargs: Any) -> Listing:  # noqa: ANN401 handed on as they come
-        """Reads the operations."""
-        listed = super().list_operations(*args, **kwargs).operations
-        return Listing(
-            tuple(replace(one, response=one.response and replace(one.response, schedules=())) for one in listed)
-        )
+    kept = f"is left alone: it was made by {SCHEDULE}, and include_scheduled is not set."
+    assert world.detail == LATE.format(backup=operation.backup) + ("has been deleted." if include else kept)
+    assert world.exists(operation.backup) is not include
 
 
-@pytest.mark.parametrize("spanner", [SpannerPort, Forgetful])
-def test_a_sweep_does_not_delete_scheduled_backups_unless_they_are_included(spanner: type[SpannerPort]) -> None:
-    """It says why it keeps them, whether the operation's answer names the schedule or the backup alone does."""
-    world = lost_race(scheduled=True)
-    ports = replace(world.ports, spanner=spanner(world.spanner, world.clock))
-    command: dict[str, object] = {"action": "sweep", "instance": INSTANCE, "if_created": "delete"}
+def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
+    """It is named and left alone; of many only a few are named, and none that has ended."""
+    world = World(Plan(duration=MINUTE))
+    world.start_by_hand()
+    world.tick(HOUR)
+    names = [f"{INSTANCE}/backups/copy-{number}" for number in range(COPIES_MAX + 1)]
+    copies = [world.spanner.begin_copy(world.now, NIGHTLY, name, world.now + 9 * HOUR).name for name in names]
+    ended = world.spanner.begin_copy(world.now, NIGHTLY, f"{INSTANCE}/backups/ended", world.now + HOUR).name
+    world.tick(7 * HOUR)
 
-    deliver(world.publish(command), world.now, ports, world.settings)
-    why = f"is left alone: it was made by {SCHEDULE}, and include_scheduled is not set."
-    assert world.detail == LATE.format(backup=NIGHTLY) + why
-    assert world.exists()
-    deliver(world.publish({**command, "include_scheduled": True}), world.now, ports, world.settings)
+    world.send(**STOP, if_created="delete")
 
-    assert world.outcomes == ["COMPLETED_KEPT", "COMPLETED_THEN_DELETED"]
-    assert not world.exists()
-
-
-class Shifted(SpannerPort):
-    """Spanner, but every cancel came so long after its operation's end."""
-
-    after: timedelta
-
-    def list_operations(self, *args: Any, **kwargs: Any) -> Listing:  # noqa: ANN401 handed on as they come
-        """Reads the operations."""
-        listed = super().list_operations(*args, **kwargs).operations
-        return Listing(tuple(replace(one, cancel_time=one.end_time and one.end_time + self.after) for one in listed))
+    assert world.outcomes == ["NOTHING_TO_CANCEL"]
+    assert f" is left alone: it is a copy of {NIGHTLY}." in world.detail
+    assert sum(copy in world.detail for copy in copies) == COPIES_MAX
+    assert ended not in world.detail
+    assert world.calls["CancelOperation"] == 0
 
 
-@pytest.mark.parametrize(("after", "outcome"), [(0, "COMPLETED_THEN_DELETED"), (1, "NOTHING_TO_CANCEL")])
-def test_a_cancel_at_the_moment_of_the_end_was_in_time(after: int, outcome: str) -> None:
-    """One that came later was not."""
-    world = lost_race()
-    spanner = Shifted(world.spanner, world.clock)
-    spanner.after = after * MICROSECOND
-    sweep = world.publish({"action": "sweep", "instance": INSTANCE, "if_created": "delete"})
+@pytest.mark.parametrize("code", [Code.FAILED_PRECONDITION, Code.NOT_FOUND])
+def test_an_operation_that_ended_between_the_look_and_the_cancel_had_a_sweep_rejected(code: Code) -> None:
+    """What became of it is the next sweep's business."""
+    world, (operation,) = running(1)
+    world.faults.plan(Fault("CancelOperation", code))
 
-    deliver(sweep, world.now, replace(world.ports, spanner=spanner), world.settings)
+    world.send(**STOP)
+    world.send(**STOP)
 
-    assert world.outcomes == [outcome]
+    assert world.outcomes == ["NOTHING_TO_CANCEL", "CANCEL_REQUESTED"]
+    assert world.cancelled(operation)
+
+
+def test_a_sweep_acts_on_a_dozen_operations_and_leaves_the_rest_to_the_next() -> None:
+    """It keeps to Spanner's quota, and says how many are left."""
+    world, operations = running(len(MANY))
+
+    first = world.send(**STOP)
+    assert sum(world.cancelled(operation) for operation in operations) == SWEPT_MAX
+    assert first.note == "8 operations are left for the next sweep."
+    world.tick(CLOCK_MARGIN + SECOND)
+    second = world.send(**STOP)
+
+    assert all(world.cancelled(operation) for operation in operations)
+    assert second.note == ""
+    assert world.outcomes == ["CANCEL_REQUESTED"] * len(MANY)
+
+
+def test_which_come_first_differs_from_sweep_to_sweep() -> None:
+    """A dozen that can't be dealt with must not starve the others for good."""
+    world, operations = running(len(MANY))
+
+    seen = [[event.operation for event in world.send(**STOP, dry_run=True).events] for _ in range(6)]
+    again = [event.operation for event in world.again().events]
+
+    assert {len(order) for order in seen} == {SWEPT_MAX}
+    assert len({tuple(order) for order in seen}) == 6
+    assert {name for order in seen for name in order} == set(operations)
+    assert again == seen[-1]
+
+
+def test_cleaned_up_races_kept_a_sweep_from_seeing_what_hangs() -> None:
+    """What runs comes before what is done, however much of that a week holds."""
+    world = World(Plan(duration=MINUTE, cancel_duration=None), databases=MANY)
+    for number in range(SWEPT_MAX):
+        world.cancel_by_hand(world.start_by_hand(f"done-{number}", MANY[number]))
+    world.tick(MINUTE)
+    world.spanner.set_plan(MANY[-1], Plan(duration=3 * DAY))
+    hanging = world.start_by_hand("hanging", MANY[-1])
+    world.tick(DAY)
+
+    world.send(**STOP)
+
+    assert world.ends[0] == ("CANCEL_REQUESTED", hanging)
+
+
+class Diary(EventsPort):
+    """The results' topic, with a diary of what was announced and what was told."""
+
+    def __init__(self, world: World) -> None:
+        """Begins with nothing."""
+        super().__init__(world.pubsub, world.clock, RESULTS, world.faults)
+        self.entries: list[tuple[str, str]] = []
+
+    def announce_deletion(self, event: Event) -> None:
+        """Announces a deletion."""
+        assert event.detail.startswith(f"Deletes it: {event.subject} of {event.database} was to be stopped and")
+        self.entries.append(("announced", event.subject))
+
+    def publish(self, event: Event) -> None:
+        """Tells an outcome."""
+        super().publish(event)
+        self.entries.append((event.outcome, event.subject))
+
+
+@pytest.mark.parametrize(
+    ("code", "last"), [(None, 5), (Code.PERMISSION_DENIED, 5), (Code.INTERNAL, 4)], ids=["none", "refused", "transient"]
+)
+def test_a_sweep_deleted_several_backups_and_told_of_one_or_of_none_before_an_error(
+    code: Code | None, last: int
+) -> None:
+    """Each deletion is announced, then told when it is done; a refusal is told last, whatever the others come to."""
+    world = lost_races(5)
+    if code is not None:
+        world.faults.plan(Fault("DeleteBackup", code, skip=3))
+    diary = Diary(world)
+    command, ports = world.publish(CLEAN_UP), replace(world.ports, events=diary)
+
+    report = deliver(command, world.now, ports, world.settings)
+
+    names = [name for did, name in diary.entries if did == "announced"]
+    told = [[("announced", name), ("COMPLETED_THEN_DELETED", name)] for name in names]
+    if code is not None:
+        told[3].pop()
+    refused = [("REJECTED", INSTANCE)] if code is Code.PERMISSION_DENIED else []
+    assert len(names) == last
+    assert diary.entries == [*(entry for entries in told for entry in entries), *refused]
+    assert [event.subject for event in report.events] == [name for did, name in diary.entries if did != "announced"]
+    assert report.retry is (code is Code.INTERNAL)
+    deliver(command, world.now, ports, world.settings)
+    assert not any(world.exists(name) for name in (NIGHTLY, *names))

@@ -45,6 +45,9 @@ COMPUTED: dict[str, Fill] = {
     "google_monitoring_alert_policy": lambda g: {
         "name": f"projects/{g['project']}/alertPolicies/{zlib.crc32(g['display_name'].encode())}"
     },
+    "google_monitoring_notification_channel": lambda g: {
+        "id": f"projects/{g['project']}/notificationChannels/{zlib.crc32(g['display_name'].encode())}"
+    },
     "google_project": lambda g: {"number": project_number(g["project_id"])},
     "google_project_iam_custom_role": _role,
     "google_pubsub_subscription": lambda g: {"id": f"projects/{g['project']}/subscriptions/{g['name']}"},

@@ -1,0 +1,176 @@
+"""The commands that ask for something: start, cancel, follow and sweep."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import click
+
+from backstop_cli import output
+from backstop_cli.errors import CliError, Exit
+from backstop_cli.naming import Target, short
+from backstop_cli.publishing import Request, Waiting, run, waitable
+from backstop_cli.session import DURATION, Session, common, complete
+from backstop_cli.spanner import Operation
+from backstop_cli.waiting import begun_since
+
+GRACE = timedelta(minutes=10)
+"""So long after its end a backup is still deleted by a cancel that names it."""
+
+_KINDS = ("database", "backup", "operation")
+_KEEP = "Keep the backup if it completes before it can be stopped."
+_SCHEDULED = "Also what native backup schedules made; the deployment must allow it."
+_DRY_RUN = "Ask Backstop what it would do, which it tells as an outcome."
+
+
+def _target_argument(*kinds: str) -> Callable[..., Any]:
+    return click.argument("target", metavar="|".join(kinds).upper(), shell_complete=complete(*kinds))
+
+
+@click.command()
+@click.argument("database", required=False, shell_complete=complete("database"))
+@click.option("--databases", multiple=True, metavar="PATTERN", help="Of the instance's databases, such as 'orders*'.")
+@click.option("--backup-id", metavar="ID", help="The backup's id. [default: derived from the message]")
+@click.option("--retention", type=DURATION, help="How long the backup is kept.")
+@click.option("--version-time", metavar="TIME", help="The moment whose data is backed up.")
+@click.option("--kms-key", "keys", multiple=True, metavar="NAME", help="Encrypt with this key; once for each region.")
+@click.option("--cancel-after", type=DURATION, help="Stop it if it still runs this long after its start.")
+@click.option("--start-within", type=DURATION, help="Refuse to start later than this after publishing.")
+@click.option("--keep", is_flag=True, help=_KEEP)
+@click.option("--dry-run", is_flag=True, help=_DRY_RUN)
+@common
+@waitable
+def start(
+    session: Session,
+    database: str | None,
+    databases: tuple[str, ...],
+    keys: tuple[str, ...],
+    *,
+    waiting: Waiting,
+    **more: Any,
+) -> int:
+    """Start a backup of DATABASE, or, with --instance or --databases, one of each database of the instance."""
+    fields: dict[str, Any] = {"action": "start", **_asked(more)}
+    if keys:
+        fields["encryption"] = {"type": "CUSTOMER_MANAGED_ENCRYPTION", "kms_key_names": list(keys)}
+    if database is not None:
+        if databases:
+            raise CliError(f"--databases goes without a DATABASE; found both {database!r} and {databases[0]!r}.")
+        target = session.resolve(database, "database")
+        named = f"{target.instance}/backups/{more['backup_id'] or ''}"
+        find = partial(begun_since, session.spanner, target.name, named)
+        return run(session, Request({**fields, "database": target.name}, "start", target.id, find), waiting)
+    if not databases and not session.instance_flag:
+        hint = "Type its name, or --instance I for all of an instance's, or --databases 'orders*' for some of them."
+        raise CliError("Start a backup of which database?", hint)
+    instance = session.settings.instance
+    fields |= {"instance": instance, "databases": list(databases) or None}
+    return run(session, Request(fields, "start", f"{', '.join(databases) or 'all'} of {short(instance)}"), waiting)
+
+
+@click.command()
+@_target_argument(*_KINDS)
+@click.option("--keep", is_flag=True, help=_KEEP)
+@click.option("--include-scheduled", is_flag=True, help=_SCHEDULED)
+@click.option("--yes", "-y", is_flag=True, help="Don't look and ask first.")
+@click.option("--dry-run", is_flag=True, help=_DRY_RUN)
+@common
+@waitable
+def cancel(session: Session, target: str, *, yes: bool, waiting: Waiting, **more: Any) -> int:
+    """Stop a backup, and delete it if it completes all the same.
+
+    Shows first what runs, and asks.
+    """
+    found = session.resolve(target, *_KINDS)
+    keep = bool(more["keep"])
+    if not (yes or more["dry_run"]):
+        if not sys.stdin.isatty():
+            raise CliError("cancel asks first, and there is no terminal to answer on.", "Add --yes.")
+        if not _shown(session, found, keep=keep, scheduled=bool(more["include_scheduled"])):
+            return Exit.NOTHING
+        if not click.confirm("Stop it?", err=True):
+            return Exit.USAGE
+    fields = {"action": "cancel", found.kind: found.name, **_asked(more)}
+    request = Request(fields, "cancel --keep" if keep else "cancel", found.id, _newest(session, found))
+    return run(session, request, waiting)
+
+
+@click.command()
+@_target_argument(*_KINDS)
+@click.option("--cancel-after", type=DURATION, help="Stop it if it still runs this long after its start.")
+@click.option("--keep", is_flag=True, help=_KEEP)
+@click.option("--include-scheduled", is_flag=True, help=_SCHEDULED)
+@click.option("--dry-run", is_flag=True, help=_DRY_RUN)
+@common
+@waitable
+def follow(session: Session, target: str, *, waiting: Waiting, **more: Any) -> int:
+    """Have the end of a backup reported that somebody else started."""
+    found = session.resolve(target, *_KINDS)
+    fields = {"action": "follow", found.kind: found.name, **_asked(more)}
+    return run(session, Request(fields, "follow", found.id, _newest(session, found)), waiting)
+
+
+@click.command()
+@click.argument("instance_id", metavar="[INSTANCE]", required=False)
+@click.option("--cancel-after", type=DURATION, help="Stop what has run longer than this.")
+@click.option("--delete", is_flag=True, help="Delete what completed although it was cancelled. [default: keep]")
+@click.option("--include-scheduled", is_flag=True, help=_SCHEDULED)
+@click.option("--dry-run", is_flag=True, help=_DRY_RUN)
+@common
+@waitable
+def sweep(session: Session, instance_id: str | None, *, delete: bool, waiting: Waiting, **more: Any) -> int:
+    """Look after everything in an instance that slipped through."""
+    instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
+    fields = {"action": "sweep", "instance": instance, "if_created": "delete" if delete else None, **_asked(more)}
+    return run(session, Request(fields, "sweep", short(instance)), waiting)
+
+
+def _asked(options: dict[str, Any]) -> dict[str, Any]:
+    """The options as a command's fields."""
+    fields = {name: value for name, value in options.items() if name != "keep"}
+    return {**fields, "if_created": "keep"} if options.get("keep") else fields
+
+
+def attempts(session: Session, target: Target) -> list[Operation]:
+    """The operations that a target means, newest first."""
+    if target.kind == "operation":
+        found = session.spanner.operation(target.name)
+        return [found] if found else []
+    operations = session.spanner.operations(target.instance)
+    return [one for one in operations if target.name in (one.database, one.backup)]
+
+
+def _newest(session: Session, target: Target) -> Callable[[datetime], Callable[[], Operation | None]]:
+    def find() -> Operation | None:
+        return next(iter(attempts(session, target)), None)
+
+    return lambda _: find
+
+
+def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> bool:
+    """Shows what a cancel would stop, as Spanner says now; False if that is nothing."""
+    now = datetime.now(UTC)
+    operations = attempts(session, target)
+    named = [one for one in operations if target.kind != "database" and one.ended and now - one.ended <= GRACE]
+    meant = [one for one in operations if not one.done] or [one for one in named if one.state == "SUCCEEDED"]
+    console = output.err()
+    if not meant:
+        last = operations[0] if operations else None
+        ended = f"; {short(last.backup)} ended {output.ago(last.ended, now)} ({last.state})" if last else ""
+        console.print(f"Nothing of {target.id} runs{ended}. Nothing was published.", soft_wrap=True)
+        return False
+    rows = []
+    for one in meant:
+        backup = session.spanner.backup(one.backup)
+        by = f"schedule {short(backup.schedules[0])}" if backup and backup.schedules else "a command, or a person"
+        rows.append((short(one.backup), one.state, f"{one.percent}%", output.ago(one.started, now), by))
+        if backup and backup.schedules and not scheduled:
+            console.print(f"{short(one.backup)} was made by a schedule: refused without --include-scheduled.")
+    console.print(output.table(("BACKUP", "STATE", ">DONE", "SINCE", "MADE BY"), rows))
+    ends = "stays" if keep else "is deleted"
+    console.print(f"If it is complete before it can be stopped, the backup {ends}.")
+    return True

@@ -1,0 +1,103 @@
+"""How each database of an instance is covered: `audit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from backstop_cli import output
+from backstop_cli.looking import strays
+from backstop_cli.naming import short
+from backstop_cli.session import Session, common
+from backstop_cli.spanner import Backup, Operation
+
+LATELY = timedelta(days=7)
+"""As far back as Spanner lists operations."""
+
+SOON = timedelta(days=1)
+"""A backup that expires within this is named: the next night's may fail."""
+
+DOUBLE_DAYS_MIN = 2
+"""On one day a person may have made a backup beside the schedule's; on two it is a habit, and paid for twice."""
+
+
+@click.command()
+@click.argument("instance_id", metavar="[INSTANCE]", required=False)
+@common
+def audit(session: Session, instance_id: str | None) -> None:
+    """Show for each database how well it is covered, and what could go."""
+    instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
+    now = datetime.now(UTC)
+    spanner = session.spanner
+    databases = spanner.databases(instance)
+    rows = coverage(databases, spanner.operations(instance), spanner.backups(instance), now)
+    document = {"instance": instance, "databases": rows, "freeable_bytes": sum(row["freeable_bytes"] for row in rows)}
+    if session.form != "table":
+        output.emit(document, session.form)
+        return
+    console = output.out()
+    headings = ("DATABASE", "NEWEST", ">RUN", ">FAILED", ">EXPIRING", ">SCHEDULED", ">ASKED", ">STRAYS", ">FREES")
+    console.print(output.table(headings, (_row(row, now) for row in rows)))
+    for row in rows:
+        name = short(row["database"])
+        if row["newest"] is None:
+            console.print(f"{name} has no complete backup.")
+        if row["double_cover"]:
+            console.print(f"{name} is backed up by a native schedule and by commands, on the same days.")
+    if document["freeable_bytes"]:
+        console.print("What was cancelled and is there all the same: backstop sweep --delete")
+
+
+def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
+    counts = (row[name] for name in ("running", "failed", "expiring", "scheduled", "on_demand", "strays"))
+    return (
+        short(row["database"]),
+        output.ago(row["newest"], now),
+        *map(str, counts),
+        output.size(row["freeable_bytes"]),
+    )
+
+
+def coverage(
+    databases: Iterable[str], operations: Sequence[Operation], backups: Sequence[Backup], now: datetime
+) -> list[dict[str, Any]]:
+    """What `audit` shows, a row for each database, those too that are gone and have backups left."""
+    left = strays(operations, backups)
+    names = sorted({*databases, *(one.database for one in backups), *(one.database for one in operations)})
+    mine: dict[str, tuple[list[Operation], list[Backup], list[dict[str, Any]]]] = {name: ([], [], []) for name in names}
+    for operation in operations:
+        mine[operation.database][0].append(operation)
+    for backup in backups:
+        mine[backup.database][1].append(backup)
+    for stray in left:
+        mine[stray["database"]][2].append(stray)
+    return [_coverage(name, *found, now) for name, found in mine.items()]
+
+
+def _coverage(
+    name: str, operations: Sequence[Operation], backups: Sequence[Backup], left: Sequence[dict[str, Any]], now: datetime
+) -> dict[str, Any]:
+    ready = [one for one in backups if one.state == "READY" and one.created is not None]
+    newest = max((one.created for one in ready if one.created), default=None)
+    scheduled, asked = [one for one in ready if one.schedules], [one for one in ready if not one.schedules]
+    both = _days(scheduled, now) & _days(asked, now)
+    return {
+        "database": name,
+        "newest": newest,
+        "age_s": int((now - newest).total_seconds()) if newest else None,
+        "running": sum(not one.done for one in operations),
+        "failed": sum(one.state == "FAILED" for one in operations),
+        "expiring": sum(one.expires is not None and one.expires - now < SOON for one in ready),
+        "scheduled": len(scheduled),
+        "on_demand": len(asked),
+        "double_cover": len(both) >= DOUBLE_DAYS_MIN,
+        "strays": len(left),
+        "freeable_bytes": sum(one["freeable_bytes"] for one in left),
+    }
+
+
+def _days(backups: Iterable[Backup], now: datetime) -> set[str]:
+    return {f"{one.created:%F}" for one in backups if one.created and now - one.created < LATELY}

@@ -1,0 +1,264 @@
+"""What is going on, and what is known of one backup: `status` and `describe`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from backstop_cli import history, output
+from backstop_cli.acting import attempts
+from backstop_cli.errors import CliError
+from backstop_cli.followups import FollowUp
+from backstop_cli.naming import Target, instance_of, short, shortened
+from backstop_cli.session import Session, common, complete
+from backstop_cli.spanner import Backup, Operation
+
+FEW = 5
+"""A second's worth of Spanner's quota."""
+
+FRESH = timedelta(minutes=5)
+"""A backup that began so lately may have a start whose follow-up is only now being made."""
+
+
+@click.command()
+@click.argument("instance_id", metavar="[INSTANCE]", required=False)
+@common
+def status(session: Session, instance_id: str | None) -> None:
+    """Show what runs, who follows it, and what lies around that nobody follows."""
+    instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
+    now = datetime.now(UTC)
+    operations = session.spanner.operations(instance)
+    backups = _suspects(session, instance, operations)
+    waiting, trouble = session.follow_ups()
+    document = state_of_things(instance, operations, backups, waiting, now)
+    if trouble:
+        output.err().print(f"Who follows what is unknown: {trouble}", soft_wrap=True)
+    if session.form != "table":
+        output.emit(document, session.form)
+    else:
+        _print_status(document, now)
+
+
+def _suspects(session: Session, instance: str, operations: Iterable[Operation]) -> list[Backup]:
+    """The backups that may be strays: read one by one where they are few, as a list may have many pages."""
+    names = [one.backup for one in operations if one.cancelled and one.made]
+    if len(names) > FEW:
+        return session.spanner.backups(instance)
+    return [found for name in names if (found := session.spanner.backup(name)) is not None]
+
+
+def state_of_things(
+    instance: str,
+    operations: Sequence[Operation],
+    backups: Iterable[Backup],
+    waiting: Sequence[FollowUp] | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """What `status` shows, as a document.
+
+    Args:
+        instance: Whose.
+        operations: Its operations of the last 7 days.
+        backups: Its backups.
+        waiting: The follow-ups; None where they can't be read.
+        now: The time.
+    """
+    running = []
+    for one in (operation for operation in operations if not operation.done):
+        mine = [follow_up for follow_up in waiting or () if follow_up.operation == one.name]
+        fresh = one.started is not None and now - one.started < FRESH
+        running.append({**_operation_document(one), **follower_document(mine), "fresh": fresh})
+    others = [one for one in waiting or () if not one.operation and instance_of(one.about) == instance]
+    return {
+        "instance": instance,
+        "running": running,
+        "unfollowed": None if waiting is None else [one["backup"] for one in running if not one["followers"]],
+        "waiting": [
+            {
+                name: getattr(one, name)
+                for name in ("kind", "action", "about", "due", "message_id", "requested_by", "reason")
+            }
+            for one in others
+        ],
+        "strays": strays(operations, backups),
+    }
+
+
+def _operation_document(one: Operation) -> dict[str, Any]:
+    return {
+        "backup": one.backup,
+        "database": one.database,
+        "operation": one.name,
+        "state": one.state,
+        "percent": one.percent,
+        "started": one.started,
+        "cancel_requested": one.cancelled,
+    }
+
+
+def follower_document(mine: Sequence[FollowUp]) -> dict[str, Any]:
+    """Who follows one operation: the earliest look, and the command that has most to say, a cancel before a start."""
+    first = min((one.due for one in mine if one.due), default=None)
+    speaker = max(mine, key=lambda one: one.intent == "CANCEL", default=None)
+    return {
+        "followers": len(mine),
+        "next_look": first,
+        "gives_up": max((one.gives_up for one in mine if one.gives_up), default=None),
+        "intent": speaker.intent if speaker else None,
+        "action": speaker.action if speaker else None,
+        "requested_by": speaker.requested_by if speaker else None,
+        "reason": speaker.reason if speaker else None,
+        "message_id": speaker.message_id if speaker else None,
+    }
+
+
+def strays(operations: Iterable[Operation], backups: Iterable[Backup]) -> list[dict[str, Any]]:
+    """The backups that are there although somebody asked for them to be stopped before they were complete."""
+    ready = {(one.name, one.created): one for one in backups if one.state == "READY"}
+    found = []
+    for one in operations:
+        backup = ready.get((one.backup, one.made))
+        if backup is not None and one.cancelled and one.ended and one.cancelled <= one.ended:
+            found.append(
+                {
+                    "backup": one.backup,
+                    "database": one.database,
+                    "operation": one.name,
+                    "cancel_requested": one.cancelled,
+                    "completed": one.ended,
+                    "expires": backup.expires,
+                    "freeable_bytes": backup.freeable_bytes,
+                    "scheduled": bool(backup.schedules),
+                }
+            )
+    return found
+
+
+def _print_status(document: dict[str, Any], now: datetime) -> None:
+    console = output.out()
+    rows = []
+    for one in document["running"]:
+        stopping = " stopping" if one["state"] == "CANCELLING" else ""
+        nobody = "?" if document["unfollowed"] is None else "nobody"
+        said = output.behalf(one["action"], one["requested_by"], one["reason"])
+        behalf = (said or "somebody") if one["followers"] else nobody
+        times = [output.ago(one[name], now) for name in ("started", "next_look", "gives_up")]
+        rows.append((short(one["backup"]), f"{one['percent']}%{stopping}", *times, behalf))
+    if rows:
+        console.print(output.table(("BACKUP", ">DONE", "SINCE", "NEXT LOOK", "GIVES UP", "ON BEHALF OF"), rows))
+    else:
+        console.print(f"Nothing runs in {short(document['instance'])}.")
+    for one in document["running"]:
+        if document["unfollowed"] and not one["followers"] and not one["fresh"]:
+            console.print(
+                f"Nobody follows backups/{short(one['backup'])}: backstop follow backups/{short(one['backup'])}"
+            )
+    for one in document["waiting"]:
+        what = "A start of many" if one["kind"] == "fan-out" else f"A {one['action']} that could not be carried out yet"
+        due = output.ago(one["due"], now)
+        console.print(f"{what} waits, and goes on {due}: {shortened(one['about'])}", soft_wrap=True)
+    for one in document["strays"]:
+        since, frees = output.ago(one["completed"], now), output.size(one["freeable_bytes"])
+        console.print(
+            f"backups/{short(one['backup'])} is there although it was cancelled: complete {since}, frees {frees}."
+        )
+    if document["strays"]:
+        console.print("To delete such backups: backstop sweep --delete")
+
+
+@click.command()
+@click.argument("target", metavar="BACKUP|OPERATION", shell_complete=complete("backup"))
+@click.option(
+    "--log", metavar="FILE", help="Also tell its outcomes, from a file of log lines, or `cloud`. [env: BACKSTOP_LOG]"
+)
+@common
+def describe(session: Session, target: str, log: str | None) -> None:
+    """Show everything that is known of one backup."""
+    found = session.resolve(target, "backup", "operation")
+    name = found.name.partition("/operations/")[0]
+    operations = attempts(session, Target("backup", name) if found.kind == "backup" else found)
+    backup = session.spanner.backup(name)
+    if not operations and backup is None:
+        raise CliError(
+            f"Spanner knows no {found.kind} {found.name!r}.", "It forgets operations 7 days after their end."
+        )
+    now = datetime.now(UTC)
+    waiting, trouble = session.follow_ups()
+    source = log or session.settings["log"]
+    entries = (
+        history.of_backup(name, "" if source == "cloud" else source, session.settings.project, 7) if source else None
+    )
+    told = [one.document() for one in entries if one.fields.get("outcome")] if entries is not None else None
+    document = {
+        "backup": name,
+        "state": backup.state if backup else None,
+        "database": backup.database if backup else operations[0].database,
+        "created": backup.created if backup else None,
+        "version_time": backup.version_time if backup else None,
+        "expires": backup.expires if backup else None,
+        "size_bytes": backup.size_bytes if backup else None,
+        "billable_bytes": backup.exclusive_bytes if backup else None,
+        "freeable_bytes": backup.freeable_bytes if backup else None,
+        "encryption": backup.encryption if backup else None,
+        "schedules": list(backup.schedules) if backup else [],
+        "used_by": list(backup.used_by) if backup else [],
+        "operations": [_attempt(one, waiting) for one in operations],
+        "outcomes": told,
+    }
+    if trouble:
+        output.err().print(f"Who follows it is unknown: {trouble}", soft_wrap=True)
+    if session.form != "table":
+        output.emit(document, session.form)
+    else:
+        _print_description(document, waiting is not None, now)
+
+
+def _attempt(one: Operation, waiting: Sequence[FollowUp] | None) -> dict[str, Any]:
+    mine = [follow_up for follow_up in waiting or () if follow_up.operation == one.name]
+    ended = {"ended": one.ended, "error": one.error or None}
+    return {**_operation_document(one), **ended, **follower_document(mine)}
+
+
+def _print_description(document: dict[str, Any], queue_is_known: bool, now: datetime) -> None:  # noqa: FBT001 private
+    there = document["state"] is not None
+    rows = [("Backup", short(document["backup"])), ("Instance", instance_of(document["backup"]))]
+    rows += [("Database", short(document["database"])), ("State", document["state"] or "there is no such backup")]
+    if there:
+        rows += [(word, output.moment(document[word.lower()], now)) for word in ("Created", "Expires")]
+        rows.append(("Holds data of", output.moment(document["version_time"], now)))
+        rows += [(what, output.size(document[key])) for what, key in _SIZES]
+        rows.append(("Encryption", document["encryption"] or "-"))
+        rows.append(("Made by", ", ".join(map(short, document["schedules"])) or "no native schedule"))
+        rows.append(("Needed by", ", ".join(map(short, document["used_by"])) or "nothing"))
+    for one in document["operations"]:
+        rows += _attempt_rows(one, queue_is_known, now)
+    console = output.out()
+    console.print(output.table(("", ""), rows))
+    if document["outcomes"] is None:
+        console.print(f"For its outcomes: backstop why backups/{short(document['backup'])}", soft_wrap=True)
+    for one in document["outcomes"] or ():
+        console.print(one["time"][:19] or "-", output.outcome(one["outcome"]), shortened(one["message"]))
+
+
+_SIZES = (("Size", "size_bytes"), ("Billed for", "billable_bytes"), ("Deleting frees", "freeable_bytes"))
+
+
+def _attempt_rows(one: dict[str, Any], queue_is_known: bool, now: datetime) -> list[tuple[str, str]]:  # noqa: FBT001 private
+    rows = [("Operation", short(one["operation"])), ("  state", f"{one['state']}, {one['percent']}%")]
+    rows.append(("  started", output.moment(one["started"], now)))
+    if one["cancel_requested"]:
+        rows.append(("  cancelled", output.moment(one["cancel_requested"], now)))
+    if one["ended"]:
+        rows.append(("  ended", output.moment(one["ended"], now)))
+    if one["error"]:
+        rows.append(("  error", one["error"]))
+    if one["followers"]:
+        said = output.behalf(one["action"], one["requested_by"], one["reason"]) or "somebody"
+        rows += [("  followed for", said), ("  next look", output.moment(one["next_look"], now))]
+        rows.append(("  gives up", output.moment(one["gives_up"], now)))
+    elif queue_is_known:
+        rows.append(("  followed for", "nobody"))
+    return rows

@@ -1,0 +1,213 @@
+"""Publishing a command and, if it is asked for, following it to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+import click
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from backstop.durations import Duration
+from backstop_cli import naming, output
+from backstop_cli.errors import CliError, Exit
+from backstop_cli.messages import Event, Subscription, publish
+from backstop_cli.naming import short
+from backstop_cli.session import DURATION, F, Session
+from backstop_cli.settings import CLAIM_LENGTH_MAX
+from backstop_cli.spanner import Operation
+from backstop_cli.waiting import LOOK_S, Reading, Source, Wait, until_over
+
+CLOCK_MARGIN = timedelta(seconds=10)
+"""Between Google's clock and this machine's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command to be published."""
+
+    fields: dict[str, Any]  # Its fields; those that are None, False or empty are left out.
+    wish: str  # What the exit code is judged by.
+    about: str  # What it is about, for people.
+    find: Callable[[datetime], Callable[[], Operation | None]] | None = (
+        None  # How to find the operation, from a time on.
+    )
+
+    @property
+    def action(self) -> str:
+        """What it asks for."""
+        return str(self.fields["action"])
+
+    @property
+    def many(self) -> bool:
+        """Whether it starts many backups."""
+        return self.action == "start" and "instance" in self.fields and not self.fields.get("dry_run")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How to wait."""
+
+    wait: bool = False  # Whether to.
+    timeout: str = "6h"  # For how long.
+    detailed: bool = False  # Whether what was wished for keeps an exit code of its own.
+    reason: str = ""  # Why the command is given.
+
+
+def waitable(command: F) -> F:
+    """Gives a command the options of everything that is published; it is called with a `Waiting` in their place."""
+
+    def with_waiting(session: Session, wait: bool, timeout: str, detailed: bool, reason: str, **given: Any) -> Any:  # noqa: FBT001 click's own
+        return command(session, waiting=Waiting(wait, timeout, detailed, reason or ""), **given)
+
+    decorated: Any = with_waiting
+    for option in (
+        click.option("--detailed-exitcode", "detailed", is_flag=True, help="Tell endings as wished apart, too."),
+        click.option("--timeout", type=DURATION, default="6h", show_default=True, help="How long to wait at most."),
+        click.option("--wait", is_flag=True, help="Follow it to its end."),
+        click.option(
+            "--as", "requested_by", metavar="WHO", help="Who asks. [default: gcloud's account, or your login]"
+        ),
+        click.option("--reason", metavar="TEXT", help="Why, for those who wonder later."),
+    ):
+        decorated = option(decorated)
+    decorated.__name__, decorated.__doc__ = command.__name__, command.__doc__
+    return decorated  # type: ignore[no-any-return]
+
+
+def run(session: Session, request: Request, waiting: Waiting) -> int:
+    """Publishes a command, and waits for its end if that was asked for; what it returns is for the shell."""
+    claims = {"requested_by": session.settings["requested_by"], "reason": waiting.reason}
+    for name, text in claims.items():
+        if len(text) > CLAIM_LENGTH_MAX:
+            raise CliError(f"{name} must have at most {CLAIM_LENGTH_MAX} characters; found {len(text)}: {text!r}.")
+    command = {name: value for name, value in (request.fields | claims).items() if value not in (None, False, "", ())}
+    topic = session.settings.commands_topic
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(_source(session)) if waiting.wait else None
+        published = datetime.now(UTC)
+        message_id = publish(topic, command)
+        document = {"message_id": message_id, "topic": topic, "command": command}
+        if session.form == "table":
+            output.out().print(f"Published {request.action} of {request.about} as message {message_id}.")
+        if not waiting.wait:
+            if session.form != "table":
+                output.emit(document, session.form)
+            return Exit.AS_WISHED
+        if source is None:
+            source = _reading(session, request, message_id, published)
+        return _follow(session, request, waiting, document, source)
+
+
+@contextlib.contextmanager
+def _source(session: Session) -> Iterator[Source | None]:
+    """A temporary subscription, made before the command is published; None where there is no topic."""
+    from google.api_core import exceptions
+
+    topic = session.settings.results_topic
+    subscription = Subscription(topic) if topic else None
+    with contextlib.ExitStack() as stack:
+        try:
+            made = stack.enter_context(subscription) if subscription else None
+        except (exceptions.NotFound, exceptions.PermissionDenied) as error:
+            output.err().print(f"Outcomes can't be received ({error.message}); reads Spanner instead.")
+            made = None
+        yield made
+
+
+def _reading(session: Session, request: Request, message_id: str, published: datetime) -> Source:
+    if request.find is None:
+        hint = f"It was published as message {message_id}, and goes on. Name a results topic, or leave out --wait."
+        raise CliError(f"Without a results topic the end of this {request.wish} can't be seen.", hint)
+    find = request.find(published - CLOCK_MARGIN)
+    return Reading(session.spanner, message_id, find, unwanted=request.wish == "cancel")
+
+
+def _follow(session: Session, request: Request, waiting: Waiting, document: dict[str, Any], source: Source) -> int:
+    from google.api_core.exceptions import GoogleAPICallError
+
+    wait = Wait(request.action, str(document["message_id"]), request.many)
+    seconds = Duration.parse(waiting.timeout).total_seconds()
+    code: int
+    with Picture(session, wait) as picture:
+        try:
+            over = until_over(wait, source, seconds, picture.show)
+            code = wait.exit_code(request.wish, detailed=waiting.detailed) if over else Exit.TIMED_OUT
+        except KeyboardInterrupt:
+            code = Exit.INTERRUPTED
+        except GoogleAPICallError as error:
+            output.err().print(f"The end can't be seen: {error.message}", soft_wrap=True)
+            code = Exit.GOOGLE
+    if session.form != "table":
+        events = [event.data for event in wait.told]
+        last = wait.told[-1].outcome if wait.told else None
+        output.emit({**document, "events": events, "outcome": last, "exit_code": int(code)}, session.form)
+    if code in {Exit.TIMED_OUT, Exit.INTERRUPTED, Exit.GOOGLE}:
+        why = f"Waited {waiting.timeout}" if code == Exit.TIMED_OUT else "Stopped waiting"
+        output.err().print(
+            f"{why}; the {request.action} goes on without this command.\n{how_to_go_on(session, wait)}", soft_wrap=True
+        )
+    return code
+
+
+def how_to_go_on(session: Session, wait: Wait) -> str:
+    """What to type to see the end all the same."""
+    watch = f"To go on watching: backstop watch --command {wait.message_id}"
+    if not wait.operation:
+        return watch
+    backup = wait.operation.partition("/operations/")[0]
+    name = naming.shortened(backup) if session.settings["instance"] else backup
+    return f"{watch}\nTo see how it stands: backstop describe {name}"
+
+
+@dataclass
+class Picture:
+    """What is seen while a command is waited for: a line for each outcome, and below them a bar, on a terminal."""
+
+    session: Session
+    wait: Wait
+    _progress: Progress | None = None
+    _task: Any = None
+    _looked_s: float = field(default=0.0)
+
+    def __enter__(self) -> Self:
+        """Draws the bar, if there is somebody to see it."""
+        if sys.stderr.isatty() and self.session.form == "table":
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+            self._progress = Progress(*columns, TimeElapsedColumn(), console=output.err(), transient=True)
+            self._progress.start()
+            self._task = self._progress.add_task("waiting", total=100)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Takes the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def show(self, event: Event | None) -> None:
+        """Shows an outcome, or that time has passed."""
+        if event is not None and self.session.form == "table":
+            output.out().print(*_told(event))
+        if self._progress is not None and time.monotonic() - self._looked_s > LOOK_S:
+            self._looked_s = time.monotonic()
+            self._look(self._progress)
+
+    def _look(self, progress: Progress) -> None:
+        from google.api_core.exceptions import GoogleAPICallError
+
+        if not self.wait.operation:
+            return
+        with contextlib.suppress(GoogleAPICallError):  # The bar is only for show.
+            operation = self.session.spanner.operation(self.wait.operation)
+            if operation is not None:
+                about = f"{short(operation.database)} {operation.state.lower()}"
+                progress.update(self._task, completed=operation.percent, description=about)
+
+
+def _told(event: Event) -> tuple[Any, ...]:
+    return output.outcome(event.outcome), naming.shortened(str(event.data.get("detail", "")))

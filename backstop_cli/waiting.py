@@ -1,0 +1,153 @@
+"""Waiting for a command's end: by its outcomes, or by reading Spanner where none are told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from backstop_cli.errors import ON_THE_WAY, Exit, exit_of
+from backstop_cli.messages import Event
+from backstop_cli.naming import instance_of
+from backstop_cli.spanner import Operation, Spanner
+
+QUIET_S = 5.0
+"""A sweep acts in one delivery, and tells no end: it is over when it has told something, and then nothing more."""
+
+LOOK_S = 2.0
+"""Between two looks at what is waited for: a tenth of Spanner's quota, and live enough for a bar."""
+
+APPEARS_S_MAX = 120.0
+"""By then an operation has begun that is ever going to, unless Backstop is behind."""
+
+
+class Source(Protocol):
+    """Where outcomes come from."""
+
+    def next(self, seconds: float) -> Event | None:
+        """The next outcome; None if none comes in time."""
+
+
+@dataclass
+class Wait:
+    """One command, until its end."""
+
+    action: str  # What it asks for.
+    message_id: str  # Its message.
+    many: bool = False  # Whether it starts many backups.
+    told: list[Event] = field(default_factory=list)  # The outcomes so far.
+    _last_s: float = field(default_factory=time.monotonic)
+
+    def take(self, event: Event) -> bool:
+        """Takes in an outcome; whether it is one of this command."""
+        if event.message_id != self.message_id:
+            return False
+        self.told.append(event)
+        self.many = self.many or "databases" in event.data  # Whoever began to watch later wasn't told before.
+        self._last_s = time.monotonic()
+        return True
+
+    @property
+    def operation(self) -> str:
+        """The operation that was told of last; empty if none was."""
+        return next((str(one.data["operation"]) for one in reversed(self.told) if one.data.get("operation")), "")
+
+    def ends(self) -> list[Event]:
+        """The command's last words, when it is over: one, or one for each backup of many."""
+        last = [event for event in self.told if event.outcome not in ON_THE_WAY]
+        if self.action == "sweep":
+            final = [one for one in last if one.outcome in {"NOTHING_TO_CANCEL", "REJECTED", "GAVE_UP"}]
+            return final or (self.told if self.told and time.monotonic() - self._last_s > QUIET_S else [])
+        if not self.many:
+            return last
+        for event in self.told:
+            if "databases" in event.data:
+                started = {str(name) for name in event.data["databases"]["started"]}
+                ended = {str(one.data["database"]).rpartition("/")[2] for one in last if one.data.get("operation")}
+                return [event, *last] if started <= ended else []
+        return [one for one in last if not one.data.get("operation")]
+
+    def exit_code(self, wish: str, *, detailed: bool) -> Exit:
+        """The worst of the ends."""
+        codes = [exit_of(event.outcome, wish, detailed=detailed) for event in self.ends()]
+        partly = any(event.data.get("databases", {}).get("not_started") for event in self.ends())
+        return max([*codes, Exit.REFUSED if partly else Exit.AS_WISHED])
+
+
+def until_over(wait: Wait, source: Source, seconds: float, show: Callable[[Event | None], None]) -> bool:
+    """Shows what comes until the command is over; False if the time was up first."""
+    from google.api_core import exceptions
+
+    end_s = time.monotonic() + seconds
+    while not wait.ends():
+        left_s = end_s - time.monotonic()
+        if left_s <= 0:
+            return False
+        try:
+            event = source.next(min(left_s, 0.5))
+        except (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.RetryError):
+            continue  # The connection is lost for a while.
+        if event is None or wait.take(event):
+            show(event)
+    return True
+
+
+class Reading:
+    """Outcomes as Spanner lets them be guessed, where none are told."""
+
+    def __init__(
+        self, spanner: Spanner, message_id: str, find: Callable[[], Operation | None], *, unwanted: bool
+    ) -> None:
+        """Takes how to find the operation, which may begin later, and whether its backup is to be deleted."""
+        self._spanner, self._message_id, self._find, self._unwanted = spanner, message_id, find, unwanted
+        self._operation: Operation | None = None
+        self._begun_s = time.monotonic()
+
+    def next(self, seconds: float) -> Event | None:
+        """Looks once; takes as long as it was told to, or longer."""
+        time.sleep(max(seconds, LOOK_S))
+        if self._operation is None:
+            self._operation = self._find()
+            if self._operation is None and time.monotonic() - self._begun_s > APPEARS_S_MAX:
+                return self._event("GAVE_UP", "No such backup has begun; the log says why.")
+            return self._event("STARTED", f"{self._operation.backup} is being made.") if self._operation else None
+        operation = self._spanner.operation(self._operation.name)
+        if operation is None:
+            return self._event("GONE", "Spanner doesn't know the operation any more.")
+        self._operation = operation
+        return self._ended(operation) if operation.done else None
+
+    def _ended(self, operation: Operation) -> Event | None:
+        if operation.state == "CANCELLED":
+            return self._event("CANCELLED", "The backup was cancelled.")
+        if operation.state == "FAILED":
+            return self._event("FAILED", operation.error)
+        if not self._unwanted:
+            word = "COMPLETED_DESPITE_CANCEL" if operation.cancelled else "COMPLETED"
+            return self._event(word, f"{operation.backup} is complete.")
+        found = self._spanner.backup(operation.backup)
+        if found is None or found.created != operation.made:
+            return self._event("COMPLETED_THEN_DELETED", f"{operation.backup} was complete, and has been deleted.")
+        return None  # It is to be deleted, which takes Backstop's next look.
+
+    def _event(self, outcome: str, detail: str) -> Event:
+        about = self._operation
+        data: dict[str, object] = {"outcome": outcome, "detail": detail, "trigger": {"message_id": self._message_id}}
+        if about is not None:
+            data |= {"operation": about.name, "backup": about.backup, "database": about.database}
+        return Event(f"{self._message_id} {outcome}", "", data)
+
+
+def begun_since(spanner: Spanner, database: str, backup: str, since: datetime) -> Callable[[], Operation | None]:
+    """How to find the operation that began after a time, of a database's backup whose full name begins with a text."""
+    instance = instance_of(database)
+
+    def find() -> Operation | None:
+        found = [
+            one for one in spanner.operations(instance) if one.database == database and one.backup.startswith(backup)
+        ]
+        return next((one for one in found if one.started and one.started >= since), None)
+
+    return find

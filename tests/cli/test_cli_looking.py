@@ -1,0 +1,222 @@
+"""What is shown: status, describe, audit and config, as tables of 80 columns and as documents."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from backstop_cli.clients import client
+from backstop_cli.errors import Exit
+from emulators.errors import Code
+from emulators.faults import Fault
+from emulators.serving import wall_clock
+from emulators.spanner.plans import Plan
+from tests.cli.terminal import is_golden
+from tests.cli.test_cli_acting import begin
+
+if TYPE_CHECKING:
+    import pytest
+    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
+
+    from tests.cli.conftest import Cli, Place
+
+
+def by_hand(place: Place, database: str, backup_id: str, duration: timedelta | None = None) -> str:
+    """Begins a backup past Backstop, as a person in the console does."""
+    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
+    if duration:
+        place.stack.spanner.queue_plans(database, Plan(duration))
+    backup: Any = {"database": database, "expire_time": wall_clock() + timedelta(days=6, hours=1)}
+    spanner.create_backup(parent=place.instance, backup_id=backup_id, backup=backup)
+    return f"{place.instance}/backups/{backup_id}"
+
+
+def test_status_of_an_idle_instance_says_so(cli: Cli, place: Place) -> None:
+    """An empty table says less."""
+    typed = cli("status")
+
+    assert (typed.code, typed.out) == (Exit.AS_WISHED, f"Nothing runs in {place.instance.rpartition('/')[2]}.\n")
+
+
+def test_status_shows_what_runs_and_on_whose_behalf(cli: Cli, place: Place) -> None:
+    """Progress, since when, the next look, the end of patience, and what nobody follows."""
+    begin(cli, place, "slow-one", "migration", "--reason", "before the migration")
+    database = place.database("slow-two")
+    by_hand(place, database, "from-the-console")
+    typed = cli("status")
+
+    assert typed.code == Exit.AS_WISHED
+    assert is_golden("status", typed.out)
+
+
+def test_status_as_a_document_says_who_follows_what(cli: Cli, place: Place) -> None:
+    """A cancel speaks louder than the start of the same backup, and the keys stay."""
+    backup = begin(cli, place, "slow", "both", "--reason", "nightly")
+    hand = by_hand(place, place.database("quick"), "mine", duration=timedelta(hours=1))
+    document = json.loads(cli("status", "--format", "json").out)
+
+    assert sorted(document) == ["instance", "running", "strays", "unfollowed", "waiting"]
+    assert document["unfollowed"] == [hand]
+    (followed,) = (one for one in document["running"] if one["backup"] == backup)
+    assert (followed["followers"], followed["intent"], followed["action"]) == (1, "KEEP", "start")
+    assert (followed["requested_by"], followed["reason"]) == ("anna@example.com", "nightly")
+    assert followed["next_look"] < followed["gives_up"]
+    assert yaml.safe_load(cli("status", "--format", "yaml").out)["unfollowed"] == [hand]
+
+
+def test_status_without_the_queue_says_what_it_does_not_know(cli: Cli, place: Place) -> None:
+    """Spanner's part is shown all the same."""
+    begin(cli, place, "slow", "unknown")
+    typed = cli("status", "--queue", "nowhere")
+
+    assert typed.code == Exit.AS_WISHED
+    assert "unknown" in typed.out
+    assert typed.err.startswith("Who follows what is unknown: Which location? Nothing says.")
+    typed = cli("status", "--queue", "nowhere", "--location", "here", "--format", "json")
+    assert json.loads(typed.out)["unfollowed"] is None
+    assert "nowhere can't be read" in typed.err
+
+
+def test_status_names_what_was_cancelled_and_is_there(cli: Cli, place: Place) -> None:
+    """And what to type to be rid of it."""
+    begin(cli, place, "stubborn", "stray")
+    cli("cancel", "stray", "--keep", "--yes", "--wait")
+    typed = cli("status")
+
+    assert "backups/stray is there although it was cancelled" in typed.out
+    assert "frees 5.0 GB" in typed.out
+    assert "backstop sweep --delete" in typed.out
+
+
+def test_describe_tells_all_of_a_backup(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the backup, its operation, and its outcomes, where the log is at hand."""
+    place.database("quick")
+    cli("start", "quick", "--backup-id", "nightly", "--retention", "7d", "--wait", "--reason", "nightly")
+    monkeypatch.setenv("BACKSTOP_LOG", place.write_log())
+    typed = cli("describe", "nightly")
+
+    assert typed.code == Exit.AS_WISHED
+    assert "in 6d" in typed.out
+    assert is_golden("describe", typed.out.replace(place.instance, "projects/P/instances/I"))
+
+
+def test_describe_tells_who_follows_what_runs(cli: Cli, place: Place) -> None:
+    """By the operation's name as well as by the backup's."""
+    backup = begin(cli, place, "slow", "running", "--reason", "nightly")
+    document = json.loads(cli("describe", "running", "--format", "json").out)
+
+    (operation,) = document["operations"]
+    assert (document["backup"], document["state"], document["outcomes"]) == (backup, "CREATING", None)
+    assert (operation["state"], operation["requested_by"], operation["reason"]) == (
+        "RUNNING",
+        "anna@example.com",
+        "nightly",
+    )
+    typed = cli("describe", operation["operation"])
+    assert "start by anna@example.com: nightly" in typed.out
+    assert "backstop why backups/running" in typed.out
+
+
+def test_describe_names_what_still_needs_a_backup(cli: Cli, place: Place) -> None:
+    """A restore holds it."""
+    place.database("quick")
+    cli("start", "quick", "--backup-id", "needed", "--wait")
+    place.stack.spanner.begin_restore(
+        f"{place.instance}/backups/needed", f"{place.instance}/databases/restored", timedelta(minutes=1)
+    )
+
+    document = json.loads(cli("describe", "needed", "--format", "json").out)
+    assert document["used_by"] == [f"{place.instance}/databases/restored"]
+
+
+def test_describe_of_what_is_not_there_says_what_is(cli: Cli, place: Place) -> None:
+    """A name that is nearly right is completed."""
+    place.database("quick")
+    cli("start", "quick", "--backup-id", "nightly", "--wait")
+    typed = cli("describe", "nigthly")
+
+    assert typed.code == Exit.USAGE
+    assert typed.err == f"Error: {place.instance} has no backup or operation 'nigthly'.\nDid you mean `nightly`?\n"
+    assert cli("describe", "backups/no-such-backup").code == Exit.USAGE
+
+
+def test_audit_counts_what_covers_each_database(cli: Cli, place: Place) -> None:
+    """Newest, running, failed, made by schedule or asked for, and what lies around."""
+    place.database("quick")
+    cli("start", "quick", "--backup-id", "nightly", "--wait")
+    schedule = f"{place.instance}/databases/quick/backupSchedules/daily"
+    place.stack.spanner.start_scheduled_backup(f"{place.instance}/databases/quick", schedule, "scheduled")
+    place.database("failing")
+    cli("start", "failing", "--wait")
+    begin(cli, place, "stubborn", "stray")
+    cli("cancel", "stray", "--keep", "--yes", "--wait")
+    typed = cli("audit")
+
+    assert typed.code == Exit.AS_WISHED
+    assert is_golden("audit", typed.out)
+    document = json.loads(cli("audit", place.instance, "--format", "json").out)
+    rows = {row["database"].rpartition("/")[2]: row for row in document["databases"]}
+    assert (rows["quick"]["scheduled"], rows["quick"]["on_demand"], rows["failing"]["failed"]) == (1, 1, 1)
+    assert (rows["stubborn"]["strays"], document["freeable_bytes"]) == (1, 5_000_000_000)
+
+
+def test_config_shows_each_setting_and_where_it_came_from(cli: Cli, place: Place) -> None:
+    """And that all that they name is there."""
+    place.database("quick")
+    typed = cli("config", "--location", "europe-west1")
+
+    assert typed.code == Exit.AS_WISHED
+    shown = typed.out.replace(place.instance, "projects/P/instances/I").replace(str(place.log.parent), "HOME")
+    assert "BACKSTOP_INSTANCE" in shown
+    assert "--location" in shown
+    assert "default" in shown
+    document = json.loads(cli("config", "--format", "json").out)
+    assert [check["ok"] for check in document["checks"]] == [True] * 4
+    assert {one["name"]: one["source"] for one in document["settings"]}["queue"] == "BACKSTOP_TASKS_QUEUE"
+
+
+def test_config_says_what_is_missing_and_what_it_is_needed_for(cli: Cli, place: Place) -> None:
+    """Each of what is there no more or never was."""
+    del place
+    typed = cli("config", "--commands-topic", "gone", "--queue", "gone", "--format", "json")
+
+    checks = {check["what"]: check for check in json.loads(typed.out)["checks"]}
+    assert typed.code == Exit.USAGE
+    assert {what for what, check in checks.items() if not check["ok"]} == {"commands topic", "queue"}
+    assert checks["commands topic"]["detail"].startswith("NotFound: Resource not found (resource=gone).")
+    assert checks["commands topic"]["detail"].endswith("Needed for: start, cancel, follow, sweep.")
+
+
+def test_what_google_refuses_ends_with_1_and_google_s_words(cli: Cli, place: Place) -> None:
+    """And with where to look, without a traceback."""
+    fault = Fault("ListBackupOperations", Code.PERMISSION_DENIED, message="you may not", resource=place.instance)
+    with place.stack.spanner.lock:
+        place.stack.spanner.faults.plan(fault)
+    typed = cli("status")
+
+    assert typed.code == Exit.GOOGLE
+    assert typed.err == (
+        "Error: PermissionDenied: you may not\n`backstop config` shows which permissions are missing.\n"
+    )
+
+
+def test_a_quota_that_is_used_up_for_a_moment_is_waited_for(cli: Cli, place: Place) -> None:
+    """The function and the people share it."""
+    fault = Fault("ListBackups", Code.RESOURCE_EXHAUSTED, resource=place.instance, times=2)
+    with place.stack.spanner.lock:
+        place.stack.spanner.faults.plan(fault)
+
+    assert cli("status").code == Exit.AS_WISHED
+
+
+def test_a_filter_that_spanner_refuses_is_left_out(cli: Cli, place: Place) -> None:
+    """It saves bandwidth only."""
+    begin(cli, place, "slow", "unfiltered")
+    fault = Fault("ListBackupOperations", Code.INVALID_ARGUMENT, resource=place.instance)
+    with place.stack.spanner.lock:
+        place.stack.spanner.faults.plan(fault)
+
+    assert "unfiltered" in cli("status").out

@@ -1,0 +1,139 @@
+"""What people see at a terminal, and what happens when they press Ctrl-C."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backstop_cli.errors import Exit
+from tests.cli.terminal import at_a_terminal, begin, interrupt, is_golden, wait_for_line
+from tests.cli.test_cli_acting import begin as begin_backup
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli, Place
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+
+
+def test_ctrl_c_while_waiting_says_that_the_work_goes_on(cli: Cli, place: Place) -> None:
+    """And it does: 130, the backup is made all the same, and no subscription is left."""
+    place.database("slow")
+    with begin(place.environ, "start", "slow", "--backup-id", "interrupted", "--wait") as process:
+        wait_for_line(process, "STARTED")
+        typed = interrupt(process)
+
+    assert typed.code == Exit.INTERRUPTED
+    assert is_golden("interrupted", typed.err)
+    assert "interrupted" in cli("status").out
+
+
+def test_ctrl_c_while_waiting_leaves_a_document_whole(place: Place) -> None:
+    """What a program reads is JSON all the same."""
+    place.database("slow")
+    with begin(place.environ, "start", "slow", "--wait", "--format", "json") as process:
+        place.stack.wait_for(lambda events: [one for one in events if place.instance in one.data["subject"]])
+        typed = interrupt(process)
+
+    assert typed.code == Exit.INTERRUPTED
+    assert '"exit_code": 130' in typed.out
+
+
+def test_a_cancel_at_a_terminal_shows_what_it_would_stop_and_asks(cli: Cli, place: Place) -> None:
+    """With the answer yes it is published, and followed with a bar."""
+    begin_backup(cli, place, "slow", "unwanted")
+    typed = at_a_terminal(place.environ, "cancel", "unwanted", "--wait", answer="y\n")
+
+    assert typed.code == Exit.AS_WISHED
+    assert re.search(r"unwanted +RUNNING +0% +\ds ago +a command, or a person", typed.out)
+    assert "the backup is deleted." in typed.out
+    assert typed.out.index("Stop it?") < typed.out.index("Published cancel")
+    assert "waiting" in typed.out
+    assert COLOUR.search(typed.out)
+
+
+def test_a_cancel_that_is_thought_better_of_publishes_nothing(cli: Cli, place: Place) -> None:
+    """The answer no, which is also that of an empty line."""
+    begin_backup(cli, place, "slow", "wanted")
+    typed = at_a_terminal(place.environ, "cancel", "wanted", answer="\n")
+
+    assert typed.code == Exit.USAGE
+    assert [command["action"] for command in place.commands()] == ["start"]
+
+
+def test_a_cancel_of_what_does_not_run_is_not_even_asked_about(cli: Cli, place: Place) -> None:
+    """It says what ended last; a backup that has just ended, and is named, could still be deleted."""
+    place.database("quick")
+    assert cli("start", "quick", "--backup-id", "ended", "--wait").code == Exit.AS_WISHED
+    typed = at_a_terminal(place.environ, "cancel", "quick")
+
+    assert typed.code == Exit.NOTHING
+    assert re.search(r"Nothing of quick runs; ended ended \ds ago \(SUCCEEDED\)\. Nothing was published\.", typed.out)
+    assert "SUCCEEDED" in at_a_terminal(place.environ, "cancel", "ended", answer="n\n").out
+    assert [command["action"] for command in place.commands()] == ["start"]
+
+
+def test_a_cancel_of_a_schedule_s_backup_says_that_it_would_be_refused(cli: Cli, place: Place) -> None:
+    """Before it is published."""
+    database = place.database("slow")
+    place.stack.spanner.start_scheduled_backup(database, f"{database}/backupSchedules/daily", "scheduled")
+    typed = at_a_terminal(place.environ, "cancel", "scheduled", answer="n\n")
+
+    assert "schedule daily" in typed.out
+    assert "refused without --include-scheduled" in typed.out
+    assert cli("cancel", "scheduled", "--yes", "--wait").code == Exit.REFUSED
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("start", "quick", "--wait")])
+def test_no_color_is_respected(place: Place, arguments: tuple[str, ...]) -> None:
+    """https://no-color.org: with the variable set, no colour is added, whatever else is."""
+    place.database("quick")
+    typed = at_a_terminal({**place.environ, "NO_COLOR": "1"}, *arguments)
+
+    assert typed.code == Exit.AS_WISHED
+    assert COLOUR.search(typed.out) is None
+
+
+def test_without_a_terminal_there_is_neither_bar_nor_colour(place: Place) -> None:
+    """What is piped is text."""
+    place.database("quick")
+    with begin(place.environ, "start", "quick", "--wait") as process:
+        out, err = process.communicate(timeout=60)
+
+    assert (process.returncode, err) == (Exit.AS_WISHED, "")
+    assert "\x1b" not in out
+
+
+def test_names_are_completed(place: Place) -> None:
+    """By the shell, from Spanner; where that can't be asked, there is silence."""
+    for name in ("quick-a", "quick-b", "slow"):
+        place.database(name)
+    words = {"_BACKSTOP_COMPLETE": "bash_complete", "COMP_WORDS": "backstop start qu", "COMP_CWORD": "2"}
+    with begin({**place.environ, **words}) as process:
+        out, _ = process.communicate(timeout=60)
+    with begin({**place.environ, **words, "BACKSTOP_INSTANCE": ""}) as process:
+        nothing, err = process.communicate(timeout=60)
+
+    assert out.split() == ["plain,quick-a", "plain,quick-b"]
+    assert (nothing.strip(), err) == ("", "")
+
+
+def test_emulate_starts_all_that_its_three_lines_need(place: Place) -> None:
+    """Emulators, function and databases, with one command; typed as it says, the lines work."""
+    folder = place.log.parent
+    with begin({"COLUMNS": "80"}, "emulate", "--directory", str(folder), "--backup-takes", "1s") as process:
+        greeting = wait_for_line(process, "backstop cancel")
+        environ = dict(line.removeprefix("export ").split("=", 1) for line in (folder / "env").read_text().splitlines())
+        codes = []
+        for line in greeting.splitlines()[-3:]:
+            command = line.split()[1:]
+            with begin({**environ, "BACKSTOP_CONFIG": ""}, *command, *["--yes"] * (command[0] == "cancel")) as typed:
+                typed.communicate(timeout=60)
+            codes.append(typed.returncode)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+
+    assert codes == [Exit.AS_WISHED, Exit.AS_WISHED, Exit.NOTHING]
+    assert (process.returncode, said) == (Exit.AS_WISHED, "Stopped; nothing is left.\n")
+    assert '"COMPLETED"' in (folder / "log").read_text()

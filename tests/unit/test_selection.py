@@ -1,0 +1,223 @@
+"""Which operation a command means, and what is asked of Spanner to know it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from backstop import selection
+from backstop.events import Trigger
+from backstop.execute import Report
+from backstop.lifecycle import CLOCK_MARGIN
+from backstop.names import BackupId, DatabaseName, OperationName
+from backstop.operations import Backup, Failure, Listing, Operation
+from backstop.wire import Delivery
+from emulators.errors import Code
+from emulators.faults import Fault
+from tests.support.ports import SpannerPort
+from tests.unit import strategies as own
+from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
+
+TRIGGER = Trigger("17", START)
+RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START)
+BACKUP = Backup(NIGHTLY, ORDERS, create_time=START, expire_time=START + DAY)
+MADE = replace(RUNNING, end_time=START + HOUR, response=BACKUP)
+FAILED = replace(RUNNING, end_time=START + HOUR, error=Failure("INTERNAL", "broken"))
+
+
+def named(letter: str, operation: Operation = RUNNING, **changes: object) -> Operation:
+    """The same operation under another name."""
+    return replace(operation, name=OperationName(f"{NIGHTLY}/operations/{letter}"), **changes)  # type: ignore[arg-type]  # fields by name
+
+
+def test_a_derived_id_says_what_is_backed_up_and_when() -> None:
+    """The id reads as database, day, time of publishing in UTC, and eight digits; the same message, the same mark."""
+    assert selection.derived_backup_id(ORDERS, TRIGGER) == "orders-20261122-020000-d7a2c0a6"
+    assert selection.fingerprint(TRIGGER) == 915_284
+
+
+@given(own.databases, own.triggers)
+def test_a_derived_id_is_valid_and_a_mark_odd_whatever_the_message(database: DatabaseName, trigger: Trigger) -> None:
+    """A redelivery with another publish time finds what it began; other tools' times are whole milliseconds."""
+    backup_id = selection.derived_backup_id(database, trigger)
+    assert re.fullmatch(r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]", backup_id)
+    made = replace(RUNNING, database=database, backup=database.instance.backup(backup_id))
+
+    later = Trigger(trigger.message_id, trigger.publish_time + HOUR, trigger.topic)
+    assert selection.derived_attempt([made], database, later) == made
+    assert selection.is_derived(made)
+    assert 0 < selection.fingerprint(trigger) < 1_000_000
+    assert selection.fingerprint(trigger) % 1000 != 0
+
+
+@pytest.mark.parametrize("other", [Trigger("18", START, "t"), Trigger("17", START, "u"), Trigger("17", START)])
+def test_another_message_or_the_same_id_in_another_topic_has_another_id_and_fingerprint(other: Trigger) -> None:
+    """Ids are unique within a topic, so both tell what a start made."""
+    trigger = Trigger("17", START, "t")
+    made = replace(RUNNING, backup=INSTANCE.backup(selection.derived_backup_id(ORDERS, trigger)))
+
+    assert selection.derived_attempt([made], ORDERS, other) is None
+    assert selection.derived_backup_id(ORDERS, trigger) != selection.derived_backup_id(ORDERS, other)
+    assert selection.fingerprint(trigger) != selection.fingerprint(other)
+
+
+PUBLISHED = START + DAY
+
+
+def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> None:
+    """What had ended by then and what began after the command can't be meant; what became of it is no matter."""
+    older, newer = named("b"), named("c", start_time=START + SECOND)
+    too_late = named("d", start_time=START + SECOND + MICROSECOND)
+    ended = named("e", MADE, end_time=START + SECOND)
+    ended_since = named("f", MADE, start_time=START + MICROSECOND, end_time=START + SECOND + MICROSECOND)
+    nothing, unknown = named("g", FAILED), named("h", unexplained=True)
+
+    choice = selection.choose([older, ended, ended_since, too_late, newer, nothing, unknown], START + SECOND)
+
+    assert choice == selection.Choice((newer, ended_since, older, nothing), (), ended, (too_late,), ended)
+
+
+@pytest.mark.parametrize(
+    ("after", "found"), [(MICROSECOND, True), (CLOCK_MARGIN, True), (CLOCK_MARGIN + MICROSECOND, False)]
+)
+def test_where_nothing_ran_what_began_within_the_clocks_margin_after_is_meant(after: timedelta, *, found: bool) -> None:
+    """Publish times are cut to milliseconds, and clocks differ; a follow means nothing of it that is complete."""
+    young = named("b", start_time=PUBLISHED + after)
+    complete = replace(young, end_time=PUBLISHED + HOUR, response=BACKUP)
+
+    choice = selection.choose([MADE, young], PUBLISHED)
+
+    assert (choice.pool, choice.younger) == (((young,), ()) if found else ((), (young,)))
+    assert selection.newest([MADE, young], PUBLISHED) == (young if found else MADE)
+    assert selection.choose([complete], PUBLISHED).pool == ((complete,) if found else ())
+    assert selection.newest([complete], PUBLISHED) is None
+
+
+@pytest.mark.parametrize(("after", "found"), [(SECOND - MICROSECOND, True), (SECOND, False)])
+def test_what_was_asked_for_after_the_command_is_never_meant(after: timedelta, *, found: bool) -> None:
+    """A derived name says in which second its start was published, by the same clock as the command's."""
+    backup = INSTANCE.backup(selection.derived_backup_id(ORDERS, Trigger("18", PUBLISHED + after)))
+    young = named("b", start_time=PUBLISHED + SECOND, backup=backup)
+
+    assert bool(selection.choose([young], PUBLISHED).pool) is found
+
+
+@pytest.mark.parametrize("made", [MADE, FAILED])
+def test_what_began_just_after_is_a_rival_once_all_that_ran_has_ended(made: Operation) -> None:
+    """By another clock it ran, and what ran had ended before."""
+    ran, young = named("b", made, end_time=PUBLISHED + SECOND), named("c", start_time=PUBLISHED + SECOND)
+
+    assert selection.choose([ran, young], PUBLISHED).rivals == (young,)
+    assert selection.choose([ran, RUNNING, young], PUBLISHED).rivals == ()
+
+
+DATABASES = [DatabaseName(f"{INSTANCE}/databases/{name}") for name in ("orders-de", "orders-fr", "users")]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found", "idle"),
+    [
+        ([], ["orders-de", "orders-fr", "users"], []),
+        (["users", "orders-d?"], ["orders-de", "users"], []),
+        (["orders-[!d]*"], ["orders-fr"], []),
+        (["orders-*", "*-de"], ["orders-de", "orders-fr"], []),
+        (["ORDERS-*", "users"], ["users"], ["ORDERS-*"]),
+        (["orders"], [], ["orders"]),
+    ],
+)
+def test_patterns_select_databases_as_a_shell_would(patterns: list[str], found: list[str], idle: list[str]) -> None:
+    """Each database is started once, in order, and a pattern that matches nothing is told."""
+    assert selection.matching(DATABASES, patterns) == (found, idle)
+
+
+# What is asked of Spanner, and what is made of a list that is behind.
+
+
+class Listening(SpannerPort):
+    """Spanner, which notes of what operations it was asked, and shows none the first times."""
+
+    behind = 0
+    asked: tuple[dict[str, Any], ...] = ()
+
+    def list_operations(self, *args: Any, **narrowed: Any) -> Listing:  # noqa: ANN401 handed on as they come
+        """Reads the operations."""
+        type(self).asked += ({"instance": args[0], **narrowed},)
+        return super().list_operations(*args, **narrowed) if len(self.asked) > self.behind else Listing()
+
+
+def listening(world: World, shown_behind: int = 0) -> type[Listening]:
+    """Has the function see such a Spanner."""
+
+    class Fresh(Listening):
+        behind = shown_behind
+
+    world.port = Fresh
+    return Fresh
+
+
+@pytest.mark.parametrize(
+    ("command", "refused", "asked"),
+    [
+        ({"action": "start", "database": ORDERS}, False, [{"database": ORDERS}]),
+        ({"action": "start", "database": ORDERS}, True, [{"database": ORDERS}, {"database": ORDERS}]),
+        ({"action": "start", "database": ORDERS, "dry_run": True}, False, [{"database": ORDERS}]),
+        ({"action": "cancel", "database": ORDERS}, False, [{"database": ORDERS, "backup": None}]),
+        ({"action": "follow", "backup": NIGHTLY}, False, [{"database": None, "backup": NIGHTLY}]),
+        ({"action": "sweep", "instance": INSTANCE}, False, [{}]),
+    ],
+)
+def test_no_more_operations_are_asked_for_than_the_command_is_about(
+    command: dict[str, object], asked: list[dict[str, object]], *, refused: bool
+) -> None:
+    """An instance may have thousands of them in a week, and each page of them is a call."""
+    world = World()
+    if refused:
+        world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION, message="No"))
+    port = listening(world)
+
+    world.send(**command)
+
+    assert list(port.asked) == [{"instance": INSTANCE, **narrowed} for narrowed in asked]
+
+
+def derived(world: World) -> tuple[Delivery, BackupId]:
+    """A start without an id, and the id that is derived from it."""
+    delivery = world.publish({"action": "start", "database": ORDERS})
+    return delivery, selection.derived_backup_id(ORDERS, Trigger(delivery.message_id, START, delivery.topic))
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_what_has_a_start_s_derived_name_is_its_own_whatever_two_clocks_say(behind: int) -> None:
+    """Spanner's may say that it began long before the message was published."""
+    world = World()
+    delivery, backup_id = derived(world)
+    world.now -= MINUTE
+    operation = world.start_by_hand(backup_id)
+    world.now += MINUTE
+    listening(world, behind)
+
+    world.deliver(delivery)
+
+    assert world.ends == [("STARTED", operation)]
+    assert world.calls["CreateBackup"] == behind
+
+
+def test_a_start_whose_operation_is_not_listed_yet_comes_again() -> None:
+    """The name is derived from its message, so the backup can be nobody else's."""
+    world = World()
+    delivery, backup_id = derived(world)
+    world.start_by_hand(backup_id)
+    listening(world, 2)
+
+    report = world.deliver(delivery)
+
+    said = f"{INSTANCE}/backups/{backup_id} is ours, and its operation is not listed yet"
+    note = f"To be delivered again: UNAVAILABLE: {said}."
+    error = Failure("UNAVAILABLE", said)
+    assert report == Report("start", trigger=report.trigger, retry=True, note=note, error=error)
