@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from benchmarks import cold_start, fleet, imports, lifecycles, memory, pacing, throughput
+from benchmarks import cold_start, command_line, fleet, imports, lifecycles, memory, pacing, throughput
 from benchmarks.page import All, bars, machine, page
 from benchmarks.plots import fleet_plot, pacing_plot
 from benchmarks.prose import FLEET_PLOT, PACING_PLOT
@@ -42,6 +42,7 @@ def measure(*, quick: bool) -> All:
         rates=_told("throughput", lambda: throughput.measure(*((2, 100) if quick else ()))),
         weight=_told("memory", lambda: memory.measure(soak=3000 if quick else memory.SOAK)),
         lives=_told("lifecycles", lambda: lifecycles.measure(lives_counts)),
+        enter=_told("the command line", command_line.measure),
     )
 
 

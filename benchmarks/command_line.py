@@ -88,19 +88,18 @@ def by_gcloud(gcloud: str, configuration: str) -> float:
     return Received.times[0] - pressed_s
 
 
-def main() -> None:
-    """Measures and prints."""
+def measure() -> list[tuple[str, str, str]]:
+    """For each way to cancel: what it is, its median, and its slowest run."""
+    found: dict[str, list[float]] = {}
     with Stack() as stack:
-        for what, full in (("by its full name", True), ("by a short name", False)):
-            _print(f"backstop cancel, {what}", [by_backstop(stack, full=full) for _ in range(RUNS)])
+        for what, full in (("by the backup's full name", True), ("by a short name", False)):
+            found[f"`backstop cancel`, {what}"] = [by_backstop(stack, full=full) for _ in range(RUNS)]
     if gcloud := shutil.which("gcloud"):
         with TemporaryDirectory() as configuration:
-            _print("gcloud spanner operations cancel", [by_gcloud(gcloud, configuration) for _ in range(RUNS)])
-
-
-def _print(what: str, seconds: list[float]) -> None:
-    print(f"{what}: median {statistics.median(seconds):.2f} s, slowest of {len(seconds)} {max(seconds):.2f} s")
+            found["`gcloud spanner operations cancel`"] = [by_gcloud(gcloud, configuration) for _ in range(RUNS)]
+    return [(what, f"{statistics.median(took):.2f} s", f"{max(took):.2f} s") for what, took in found.items()]
 
 
 if __name__ == "__main__":
-    main()
+    for row in measure():
+        print(*row, sep=" | ")

@@ -28,6 +28,7 @@ class All:
         nights: The fleets, the smallest first.
         others: The largest fleet told in other ways and at other rates of the queue, by what they are.
         lives: Whole lifecycles.
+        enter: From pressing Enter on a cancel to Spanner's having received it.
     """
 
     machine: list[tuple[str, str]]
@@ -41,6 +42,7 @@ class All:
     nights: list[fleet.Figures]
     others: dict[str, fleet.Figures]
     lives: list[lifecycles.Figures]
+    enter: list[tuple[str, str, str]]
 
 
 def bars(found: All) -> list[tuple[str, str, str, bool]]:
@@ -155,6 +157,8 @@ def page(found: All) -> str:
                     ("lives at once", "right", "deliveries refused", "a life, p50", "p99", "deliveries each", "all"),
                     map(lifecycles.row, found.lives),
                 ),
+                prose.ENTER,
+                table(("typed", "median", "slowest of 15"), found.enter),
                 prose.COSTS,
             )
             if part.strip()

@@ -130,6 +130,14 @@ Nothing virtual: Google's Pub/Sub emulator pushes, the function is a process of 
 instead of hours complete, are cancelled in time, are cancelled too late and deleted, or outlive their `cancel_after`.
 """
 
+ENTER = """
+## From Enter to Spanner
+
+`python -m benchmarks.command_line` counts from pressing Enter on a cancel until Spanner receives CancelOperation.
+Backstop's way leads through Pub/Sub and the function, all on this machine. gcloud's call ends at a server that only
+notes the time.
+"""
+
 COSTS = """
 ## Where Backstop costs more
 
