@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -32,12 +33,13 @@ POLL_S = 0.1
 @click.option("--directory", type=click.Path(path_type=Path), help="Where its settings and its log are written.")
 def emulate(databases: tuple[str, ...], backup_takes: str, cancel_takes: str, directory: Path | None) -> None:
     """Start emulators of Spanner, Pub/Sub and Cloud Tasks, and the function, until Ctrl-C."""
+    sys.path.append(str(Path.cwd()))  # The emulators are in a checkout, and not in the package.
     try:
         from emulators.spanner.plans import Plan
         from emulators.stack import PROJECT, Stack
     except ImportError as error:
-        hint = "In a checkout, type: python -m backstop_cli emulate"
-        raise CliError("The emulators are in the repository, and not in the package.", hint) from error
+        hint = "Clone the repository, and type it there."
+        raise CliError("The emulators are in a checkout, and this folder is none.", hint) from error
     for number in (signal.SIGINT, signal.SIGTERM):  # A shell lets what it starts in the background ignore Ctrl-C.
         signal.signal(number, signal.default_int_handler)
     folder = directory or Path(tempfile.mkdtemp(prefix="backstop-"))
