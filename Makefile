@@ -5,18 +5,19 @@ UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --g
 
 .PHONY: demo picture test test-busy check lint coverage simulate soak mutate bench diagram format lock clean
 
-.venv/installed: requirements-dev.txt
+.venv/installed: requirements-dev.txt packages/spanner-backup-emulator/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Backstop needs Python 3.11 or later, and this is " + sys.version.split()[0] + "; try make PYTHON=python3.13")'
 	@echo "Setting up .venv, once."
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable packages/spanner-backup-emulator
 	@touch $@
 
 demo: .venv/installed
-	@$(BIN)/python -m emulators.demo
+	@$(BIN)/python -m demo
 
 picture: .venv/installed
-	$(BIN)/python -m emulators.demo --svg docs/demo.svg
+	$(BIN)/python -m demo --svg docs/demo.svg
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

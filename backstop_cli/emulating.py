@@ -20,7 +20,7 @@ from backstop_cli.errors import CliError
 from backstop_cli.session import DURATION
 
 if TYPE_CHECKING:
-    from emulators.stack import Stack
+    from demo.stack import Stack
 
 POLL_S = 0.1
 """Between two looks at what the function has printed."""
@@ -35,8 +35,8 @@ def emulate(databases: tuple[str, ...], backup_takes: str, cancel_takes: str, di
     """Start emulators of Spanner, Pub/Sub and Cloud Tasks, and the function, until Ctrl-C."""
     sys.path.append(str(Path.cwd()))  # The emulators are in a checkout, and not in the package.
     try:
-        from emulators.spanner.plans import Plan
-        from emulators.stack import PROJECT, Stack
+        from demo.stack import PROJECT, Stack
+        from spanner_backup_emulator.spanner.plans import Plan
     except ImportError as error:
         hint = "Clone the repository, and type it there."
         raise CliError("The emulators are in a checkout, and this folder is none.", hint) from error

@@ -11,7 +11,7 @@ from benchmarks import cold_start, command_line, fleet, imports, lifecycles, mem
 from benchmarks.page import All, bars, machine, page
 from benchmarks.plots import fleet_plot, pacing_plot
 from benchmarks.prose import FLEET_PLOT, PACING_PLOT
-from emulators.stack import ROOT
+from demo.stack import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,9 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from backstop_cli.emulating import environment
-from emulators.serving import HOST
-from emulators.spanner.plans import Plan
-from emulators.stack import PROJECT, ROOT, Stack
+from demo.stack import PROJECT, ROOT, Stack
+from spanner_backup_emulator.serving import HOST
+from spanner_backup_emulator.spanner.plans import Plan
 
 INSTANCE = f"{PROJECT}/instances/prod"
 RUNS = 15

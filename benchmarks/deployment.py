@@ -14,8 +14,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from emulators.serving import HOST
-from emulators.stack import ROOT, free_port
+from demo.stack import ROOT
+from spanner_backup_emulator.serving import HOST, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,7 +166,7 @@ class Served:
 
 def _emulator(stack: contextlib.ExitStack, name: str, *arguments: str) -> str:
     """Starts one and returns its address, which it prints in a line that a shell could run."""
-    command = [sys.executable, "-m", f"emulators.{name}", "--port", "0", *arguments]
+    command = [sys.executable, "-m", f"spanner_backup_emulator.{name}", "--port", "0", *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
     stack.callback(_kill, process)
     assert process.stdout is not None

@@ -26,15 +26,15 @@ from backstop.operations import Backup, Listing, Operation
 from backstop.ports import Ports, Settings
 from backstop.wire import Delivery
 from benchmarks.machine import quantile
-from emulators.errors import ApiError, Code
-from emulators.faults import Faults, When
-from emulators.spanner.plans import Plan
-from emulators.spanner.progress import ProgressModel
-from emulators.spanner.state import State as Spanner
-from emulators.tasks.model import Queue, RateLimits
-from emulators.tasks.pacing import burst_size
-from emulators.tasks.requests import CreateQueue
-from emulators.tasks.state import State as Tasks
+from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.faults import Faults, When
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.state import State as Spanner
+from spanner_backup_emulator.tasks.model import Queue, RateLimits
+from spanner_backup_emulator.tasks.pacing import burst_size
+from spanner_backup_emulator.tasks.requests import CreateQueue
+from spanner_backup_emulator.tasks.state import State as Tasks
 from tests.support.ports import QueuePort, SpannerPort, publish_of
 
 if TYPE_CHECKING:

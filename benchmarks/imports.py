@@ -12,7 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from emulators.stack import ROOT
+from demo.stack import ROOT
 
 RUNS = 9
 

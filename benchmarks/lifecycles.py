@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from backstop.events import ON_THE_WAY
 from benchmarks.machine import quantile
-from emulators import google_pubsub
-from emulators.spanner.plans import Plan
-from emulators.stack import Stack
+from demo.stack import Stack
+from spanner_backup_emulator import google_pubsub
+from spanner_backup_emulator.spanner.plans import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emulators.stack import Event
+    from demo.stack import Event
 
 COUNTS = (10, 100, 1000)
 

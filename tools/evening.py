@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.text import Text
 
 from backstop_cli.emulating import environment, write_log
-from emulators.spanner.plans import Plan
-from emulators.stack import PROJECT, Stack
+from demo.stack import PROJECT, Stack
+from spanner_backup_emulator.spanner.plans import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / "mutants"
 SURVIVORS = ROOT / "tests" / "mutation" / "survivors.toml"
-COPIED = ("backstop", "emulators", "tests", "main.py", "pyproject.toml")
+COPIED = ("backstop", "packages", "tests", "main.py", "pyproject.toml")
 
 # These look at the sources, or at the shell, or start processes that know nothing of mutants.
 NOT_ASKED = ("sources", "gcp_calls", "gcp_settings", "gcp_logs", "gcp_credentials")

@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from emulators.spanner.plans import Plan
-from emulators.stack import INSTANCE, Stack
+from demo.stack import INSTANCE, Stack
+from spanner_backup_emulator.spanner.plans import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -13,12 +13,12 @@ import pytest
 
 from benchmarks import deliveries, fleet, pacing
 from benchmarks.deployment import FOLLOW_UPS, QUEUE, RESULTS
-from emulators.pubsub.server import PubSubEmulator
-from emulators.serving import wall_clock
-from emulators.spanner.server import SpannerEmulator
-from emulators.stack import ROOT
-from emulators.tasks.requests import PauseQueue
-from emulators.tasks.server import TasksEmulator
+from demo.stack import ROOT
+from spanner_backup_emulator.pubsub.server import PubSubEmulator
+from spanner_backup_emulator.serving import wall_clock
+from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.tasks.requests import PauseQueue
+from spanner_backup_emulator.tasks.server import TasksEmulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

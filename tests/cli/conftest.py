@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backstop_cli.app import main
-from emulators.errors import Code
-from emulators.spanner.plans import Plan
-from emulators.spanner.records import Status
-from emulators.stack import PROJECT, Stack
+from demo.stack import PROJECT, Stack
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.records import Status
 
 pytest.register_assert_rewrite("tests.cli.terminal")
 

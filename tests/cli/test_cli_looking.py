@@ -10,10 +10,10 @@ import yaml
 
 from backstop_cli.clients import client
 from backstop_cli.errors import Exit
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.serving import wall_clock
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.serving import wall_clock
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.cli.terminal import is_golden
 from tests.cli.test_cli_acting import begin
 

@@ -12,13 +12,13 @@ import pytest
 
 from backstop_cli.app import main
 from backstop_cli.clients import CALLS_PER_S_MAX, client
-from emulators.serving import wall_clock
-from emulators.spanner.history import What
-from emulators.spanner.plans import Plan
-from emulators.spanner.requests import CreateBackup
-from emulators.spanner.server import SpannerEmulator
-from emulators.spanner.state import State
-from emulators.tasks.server import TasksEmulator
+from spanner_backup_emulator.serving import wall_clock
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.requests import CreateBackup
+from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.spanner.state import State
+from spanner_backup_emulator.tasks.server import TasksEmulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

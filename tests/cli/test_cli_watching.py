@@ -17,10 +17,10 @@ from google.cloud.logging_v2.types import ListLogEntriesRequest, ListLogEntriesR
 from backstop_cli import history
 from backstop_cli.errors import Exit
 from backstop_cli.messages import Subscription, publish
-from emulators.errors import Code
-from emulators.faults import Fault, Trouble
-from emulators.pubsub.server import PubSubEmulator
-from emulators.serving import start_grpc
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault, Trouble
+from spanner_backup_emulator.pubsub.server import PubSubEmulator
+from spanner_backup_emulator.serving import start_grpc
 from tests.cli.terminal import begin as begin_process
 from tests.cli.terminal import interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin

@@ -10,7 +10,7 @@ from backstop.commands import Cancel, Follow, Start, Sweep
 from backstop.events import Outcome
 from backstop.gcp import settings
 from backstop.wire import parse_command
-from emulators.demo.scenarios import SCENARIOS, Scenario
+from demo.scenarios import SCENARIOS, Scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulators import google_pubsub
-from emulators.stack import Stack
+from demo.stack import Stack
+from spanner_backup_emulator import google_pubsub
 
 pytest.register_assert_rewrite("tests.e2e.lab", "tests.e2e.wire_lives")
 

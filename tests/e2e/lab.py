@@ -18,10 +18,10 @@ from google.api_core.exceptions import NotFound
 from google.cloud.spanner_admin_database_v1.services.database_admin import DatabaseAdminClient
 
 from backstop.events import ON_THE_WAY, Outcome
-from emulators.serving import HOST
-from emulators.spanner.history import What
-from emulators.spanner.plans import Plan
-from emulators.stack import ROOT
+from demo.stack import ROOT
+from spanner_backup_emulator.serving import HOST
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.plans import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from google.cloud.spanner_admin_database_v1 import Backup
 
-    from emulators.spanner.history import Event as Happening
-    from emulators.stack import Event, Stack
+    from demo.stack import Event, Stack
+    from spanner_backup_emulator.spanner.history import Event as Happening
 
 WAIT_S_MAX = 90.0
 """Nothing here takes more than a few seconds; only what is stuck takes this, on however busy a machine."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from emulators.errors import Code
-from emulators.faults import Fault, Trouble, When
-from emulators.spanner.records import Status
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault, Trouble, When
+from spanner_backup_emulator.spanner.records import Status
 from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, quick, seconds
 from tests.e2e.wire import CODES, READS
 
 if TYPE_CHECKING:
     from random import Random
 
-    from emulators.spanner.plans import Plan
+    from spanner_backup_emulator.spanner.plans import Plan
     from tests.e2e.wire import Kind
 
 RATE_MIN, RATE_MAX = 0.08, 0.18

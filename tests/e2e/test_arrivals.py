@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.history import What
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.history import What
 from tests.e2e.lab import (
     ALONE,
     DEAF,

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.history import What
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.history import What
 from tests.e2e.lab import ALONE, ENDLESS, IMPATIENT, REFUSING, STUBBORN, played, quick
 
 if TYPE_CHECKING:

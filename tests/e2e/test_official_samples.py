@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.history import What
-from emulators.spanner.records import Status
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.records import Status
 from tests.e2e.lab import DEAF, ENDLESS, IMPATIENT, SHARED, STUBBORN, Play, add, lifetime, quick, seconds, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emulators.spanner.plans import Plan
+    from spanner_backup_emulator.spanner.plans import Plan
     from tests.e2e.lab import Act, Lab
 
 BACKUP_ID = "nightly"

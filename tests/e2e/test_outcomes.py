@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from google.cloud.spanner_admin_database_v1 import Backup
 
-from emulators.errors import Code
-from emulators.spanner.history import What
-from emulators.spanner.records import Status
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.records import Status
 from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, lifetime, played, push_body, quick, seconds, wait_until
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from emulators.serving import wall_clock
-from emulators.spanner import requests as rpc
-from emulators.spanner.history import What
+from spanner_backup_emulator.serving import wall_clock
+from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner.history import What
 from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, played, quick, wait_until
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from backstop.events import Trigger
 from backstop.followups import Intent, Poll
 from backstop.names import OperationName
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
-from emulators.serving import HOST, wall_clock
+from spanner_backup_emulator.serving import HOST, wall_clock
 from tests.e2e.lab import ENDLESS, WAIT_S_MAX, played, push_body, quick, wait_until
 
 if TYPE_CHECKING:
-    from emulators.stack import Event
+    from demo.stack import Event
     from tests.e2e.lab import Lab
 
 INSTANCE = "projects/orders/instances/nobody"

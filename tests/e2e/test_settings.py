@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulators.spanner.history import What
-from emulators.stack import Function, free_port
+from demo.stack import Function
+from spanner_backup_emulator.serving import free_port
+from spanner_backup_emulator.spanner.history import What
 from tests.e2e.lab import DEAF, IMPATIENT, STUBBORN, Deployment, lifetime, played, quick, seconds, wait_until
 
 if TYPE_CHECKING:

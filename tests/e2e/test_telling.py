@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from emulators.stack import ROOT
+from demo.stack import ROOT
 from tests.e2e.lab import ENDLESS, STUBBORN, WAIT_S_MAX, Deployment, played, quick, wait_until
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from emulators.errors import Code
-from emulators.faults import Fault, Trouble
-from emulators.spanner.history import What
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault, Trouble
+from spanner_backup_emulator.spanner.history import What
 from tests.e2e.lab import DEAF, Deployment, Lab, lifetime, played, quick, seconds, wait_until
 from tests.e2e.wire import Cell, cells, counted, grid
 from tests.e2e.wire_lives import (
@@ -26,7 +26,7 @@ from tests.e2e.wire_lives import (
 )
 
 if TYPE_CHECKING:
-    from emulators.stack import Stack
+    from demo.stack import Stack
     from tests.e2e.wire_lives import Going
 
 THREADS = {"THREADS": "40"}

@@ -12,7 +12,7 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
-from emulators.faults import Trouble
+from spanner_backup_emulator.faults import Trouble
 from tests.e2e import storm
 from tests.e2e.lab import Deployment, played, wait_until
 from tests.e2e.storm import FATES, SPANNER
@@ -25,7 +25,7 @@ from tests.simulation.history import INSTANCE
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from emulators.faults import Faults
+    from spanner_backup_emulator.faults import Faults
     from tests.e2e.lab import Lab
 
 SEED = int(os.environ.get("WIRE_SEED", "2"))

@@ -10,14 +10,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from emulators.errors import Code
-from emulators.faults import Fault, Trouble, When
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault, Trouble, When
 from tests.e2e.lab import ENDLESS, STUBBORN, quick
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from emulators.spanner.plans import Plan
+    from spanner_backup_emulator.spanner.plans import Plan
 
 Kind = Code | Trouble
 

@@ -10,13 +10,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from backstop.events import ON_THE_WAY
-from emulators.spanner.history import What
+from spanner_backup_emulator.spanner.history import What
 from tests.e2e.lab import WAIT_S_MAX, Lab, wait_until
 from tests.e2e.wire import LIVES, Cell
 
 if TYPE_CHECKING:
-    from emulators.pubsub.model import Outcome as Push
-    from emulators.stack import Stack
+    from demo.stack import Stack
+    from spanner_backup_emulator.pubsub.model import Outcome as Push
 
 PUSH_OK, PUSH_AGAIN, PUSH_DIED = 204, 503, 0
 """How a delivery may end; a 500 would be a bug."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from emulators.spanner.history import What
-from emulators.spanner.requests import ListBackupOperations
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.requests import ListBackupOperations
 from tests.simulation.history import INSTANCE, Deployment
 from tests.simulation.reading import body_of, trigger_of
 from tests.simulation.record import Call, Delivery, Published, Record, Told, Waiting
@@ -15,8 +15,8 @@ from tests.simulation.rights import EFFECTS
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from emulators.pubsub.model import Outcome
-    from emulators.stack import Stack
+    from demo.stack import Stack
+    from spanner_backup_emulator.pubsub.model import Outcome
 
 
 PUBLISHED_WITHIN = timedelta(microseconds=999)

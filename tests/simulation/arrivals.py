@@ -11,7 +11,7 @@ from tests.simulation.record import command_key
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from emulators.pubsub import model as pubsub
+    from spanner_backup_emulator.pubsub import model as pubsub
     from tests.simulation.record import Delivery
     from tests.simulation.world import World
 

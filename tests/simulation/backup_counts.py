@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from emulators.errors import Code
-from emulators.spanner.history import What
-from emulators.spanner.progress import ProgressModel
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.progress import ProgressModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from emulators.spanner.plans import Plan
+    from spanner_backup_emulator.spanner.plans import Plan
     from tests.simulation.record import Record
 
 SLOW_CANCEL_MIN, HUNG_MIN = timedelta(minutes=1), timedelta(hours=6)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from emulators.errors import Code
+from spanner_backup_emulator.errors import Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from backstop.errors import UnhandledOperationError
 from backstop.operations import Backup, Listing, Operation, Unhandled
-from emulators.errors import ApiError, Code
-from emulators.faults import Faults as PlannedFaults
-from emulators.spanner import refusals
+from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.faults import Faults as PlannedFaults
+from spanner_backup_emulator.spanner import refusals
 from tests.simulation.chance import CALL, READ
 from tests.simulation.record import Call, Logged, Told, Waiting
 from tests.support.ports import EventsPort, SpannerPort
@@ -18,8 +18,8 @@ from tests.support.ports import EventsPort, SpannerPort
 if TYPE_CHECKING:
     from backstop.events import Event
     from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-    from emulators.faults import When
-    from emulators.pubsub.state import State as PubSub
+    from spanner_backup_emulator.faults import When
+    from spanner_backup_emulator.pubsub.state import State as PubSub
     from tests.simulation.chance import Site
     from tests.simulation.record import Delivery
     from tests.simulation.world import World

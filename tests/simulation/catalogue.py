@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from emulators.errors import Code
-from emulators.spanner.plans import Plan
-from emulators.spanner.records import Status
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.records import Status
 from tests.simulation.history import INSTANCE, Deployment, History, Person, Publish, Step, database_name
 
 ORDERS = database_name("orders")

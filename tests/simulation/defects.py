@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from backstop.followups import FollowUp
     from backstop.lifecycle import Guard
     from backstop.selection import Choice
-    from emulators.spanner import records
+    from spanner_backup_emulator.spanner import records
     from tests.simulation.planting import Make
 
     Any_ = Callable[..., Any]

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from emulators.spanner.history import What
+from spanner_backup_emulator.spanner.history import What
 from tests.simulation import entitlement
 from tests.simulation.facts import GOOD
 from tests.simulation.history import database_name

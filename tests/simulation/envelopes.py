@@ -6,12 +6,12 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from emulators.pubsub import model as pubsub
+from spanner_backup_emulator.pubsub import model as pubsub
 from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED_SOURCE, NO_ID, NO_TIME
 from tests.simulation.history import BEGIN, FOLLOW_UPS
 
 if TYPE_CHECKING:
-    from emulators.pubsub.model import Delivery
+    from spanner_backup_emulator.pubsub.model import Delivery
 
 TIMES = {EPOCH: "1970-01-01T00:00:00Z", FAR_FUTURE: "9999-12-31T23:59:59.999Z"}
 

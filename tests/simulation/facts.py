@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from emulators.errors import Code
-from emulators.spanner.history import What
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner.history import What
 from tests.simulation.reading import body_of, follow_up_data, key_in
 from tests.simulation.record import command_key
 

@@ -8,10 +8,10 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
-from emulators.errors import Code
-from emulators.spanner.plans import Plan
-from emulators.spanner.progress import ProgressModel
-from emulators.spanner.records import Status
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.records import Status
 from tests.simulation import moments, races
 from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED, FORGED_SOURCE, NO_ID, NO_TIME, swarm
 from tests.simulation.history import (

@@ -11,7 +11,7 @@ from tests.simulation.faults import NONE, Faults
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emulators.spanner.plans import Plan
+    from spanner_backup_emulator.spanner.plans import Plan
     from tests.simulation.chance import Site
 
 BEGIN = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from emulators.pubsub.model import Message
+from spanner_backup_emulator.pubsub.model import Message
 from tests.simulation.record import command_key
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from emulators.errors import ApiError
-from emulators.spanner import requests as rpc
-from emulators.spanner.history import What
-from emulators.spanner.records import BackupState
-from emulators.tasks.requests import PauseQueue, PurgeQueue, ResumeQueue
+from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.records import BackupState
+from spanner_backup_emulator.tasks.requests import PauseQueue, PurgeQueue, ResumeQueue
 from tests.simulation.envelopes import event_of
 from tests.simulation.faults import FORGED_SOURCE
 from tests.simulation.history import (
@@ -25,7 +25,7 @@ from tests.simulation.history import (
 )
 
 if TYPE_CHECKING:
-    from emulators.spanner.records import Backup
+    from spanner_backup_emulator.spanner.records import Backup
     from tests.simulation.history import Step
     from tests.simulation.world import World
 

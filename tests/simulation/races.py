@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.simulation.history import INSTANCE, Deployment, History, Person, Publish, Step, database_name
 
 if TYPE_CHECKING:

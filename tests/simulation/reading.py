@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.record import command_key
 
 if TYPE_CHECKING:
-    from emulators.pubsub.model import Message
+    from spanner_backup_emulator.pubsub.model import Message
     from tests.simulation.record import Waiting
 
 

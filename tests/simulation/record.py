@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from emulators.pubsub.model import Message
-    from emulators.spanner.history import Event
+    from spanner_backup_emulator.pubsub.model import Message
+    from spanner_backup_emulator.spanner.history import Event
     from tests.simulation.history import Deployment
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from backstop.lifecycle import GUARDS, TRANSITIONS
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.simulation.chance import CALL, COMMAND, READ
 from tests.simulation.defects import DEFECTS, ONLY_IN_CASES
 from tests.simulation.facts import Facts

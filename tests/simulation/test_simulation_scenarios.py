@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.simulation.chance import CALL, COMMAND
 from tests.simulation.defects import DEFECTS
 from tests.simulation.facts import Facts

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from backstop.dispatch import receive
 from backstop.ports import Ports, Settings
-from emulators.pubsub import model as pubsub
-from emulators.pubsub.state import State as PubSub
-from emulators.spanner.requests import ListBackupOperations
-from emulators.spanner.state import State as Spanner
-from emulators.tasks.model import Queue
-from emulators.tasks.requests import CreateQueue, ResumeQueue
-from emulators.tasks.state import State as Tasks
+from spanner_backup_emulator.pubsub import model as pubsub
+from spanner_backup_emulator.pubsub.state import State as PubSub
+from spanner_backup_emulator.spanner.requests import ListBackupOperations
+from spanner_backup_emulator.spanner.state import State as Spanner
+from spanner_backup_emulator.tasks.model import Queue
+from spanner_backup_emulator.tasks.requests import CreateQueue, ResumeQueue
+from spanner_backup_emulator.tasks.state import State as Tasks
 from tests.simulation import envelopes, people
 from tests.simulation.arrivals import Arrivals
 from tests.simulation.backup_counts import count_backups

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from emulators.stack import ROOT
+from demo.stack import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

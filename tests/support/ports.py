@@ -17,13 +17,13 @@ from backstop.errors import TransientError, UnhandledOperationError, kind_of
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_event
-from emulators.errors import ApiError, Code
-from emulators.faults import Faults
-from emulators.pubsub.model import Draft, Publish
-from emulators.spanner import records
-from emulators.spanner import requests as rpc
-from emulators.tasks.model import HttpRequest
-from emulators.tasks.requests import CreateTask
+from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.faults import Faults
+from spanner_backup_emulator.pubsub.model import Draft, Publish
+from spanner_backup_emulator.spanner import records
+from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.tasks.model import HttpRequest
+from spanner_backup_emulator.tasks.requests import CreateTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from backstop.commands import Encryption
     from backstop.events import Event
-    from emulators.pubsub.state import State as PubSubState
-    from emulators.spanner.state import State as SpannerState
-    from emulators.tasks.model import Task
-    from emulators.tasks.state import State as TasksState
+    from spanner_backup_emulator.pubsub.state import State as PubSubState
+    from spanner_backup_emulator.spanner.state import State as SpannerState
+    from spanner_backup_emulator.tasks.model import Task
+    from spanner_backup_emulator.tasks.state import State as TasksState
 
 R = TypeVar("R")
 T = TypeVar("T")

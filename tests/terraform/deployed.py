@@ -19,12 +19,12 @@ from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from emulators.pubsub.server import PubSubEmulator
-from emulators.serving import HOST
-from emulators.spanner.plans import Plan as BackupPlan
-from emulators.spanner.server import SpannerEmulator
-from emulators.stack import Function, free_port
-from emulators.tasks.server import TasksEmulator
+from demo.stack import Function
+from spanner_backup_emulator.pubsub.server import PubSubEmulator
+from spanner_backup_emulator.serving import HOST, free_port
+from spanner_backup_emulator.spanner.plans import Plan as BackupPlan
+from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.tasks.server import TasksEmulator
 from tests.terraform.facts import QUEUE, environment_of
 from tests.terraform.plans import REPOSITORY
 from tests.terraform.watching import payload

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backstop.gcp import settings
-from emulators.errors import Code
-from emulators.spanner.plans import Plan as BackupPlan
-from emulators.spanner.records import Status
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner.plans import Plan as BackupPlan
+from spanner_backup_emulator.spanner.records import Status
 from tests.terraform.deployed import deployed
 from tests.terraform.facts import environment_of
 from tests.terraform.log_filters import compiled

@@ -15,18 +15,18 @@ from backstop.followups import FollowUp
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.ports import Ports, Settings
 from backstop.wire import Delivery, parse_follow_up
-from emulators.errors import ApiError
-from emulators.faults import Faults
-from emulators.pubsub.model import CreateTopic, Draft, Message, Publish, Topic
-from emulators.pubsub.state import State as PubSubState
-from emulators.spanner import requests as rpc
-from emulators.spanner.history import What
-from emulators.spanner.plans import Plan
-from emulators.spanner.records import Backup
-from emulators.spanner.state import State as SpannerState
-from emulators.tasks.model import Queue
-from emulators.tasks.requests import CreateQueue
-from emulators.tasks.state import State as TasksState
+from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.faults import Faults
+from spanner_backup_emulator.pubsub.model import CreateTopic, Draft, Message, Publish, Topic
+from spanner_backup_emulator.pubsub.state import State as PubSubState
+from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.records import Backup
+from spanner_backup_emulator.spanner.state import State as SpannerState
+from spanner_backup_emulator.tasks.model import Queue
+from spanner_backup_emulator.tasks.requests import CreateQueue
+from spanner_backup_emulator.tasks.state import State as TasksState
 from tests.support.ports import EventsPort, QueuePort, SpannerPort, publish_of
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.unit.handlers_world import COMMANDS, NIGHTLY, ORDERS, World
 from tests.unit.times import HOUR, SECOND
 

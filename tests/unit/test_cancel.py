@@ -11,9 +11,9 @@ import pytest
 from backstop.execute import Report
 from backstop.lifecycle import GRACE, State
 from backstop.names import OperationName
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.unit.handlers_world import MISSING, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, WINS, of_command, of_nightly
 from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND, START

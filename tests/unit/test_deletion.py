@@ -7,10 +7,10 @@ from datetime import datetime
 import pytest
 
 from backstop.ports import Settings
-from emulators.errors import Code
-from emulators.faults import Fault, When
-from emulators.spanner import requests as rpc
-from emulators.spanner.history import What
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault, When
+from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner.history import What
 from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_nightly
 from tests.unit.times import DAY, HOUR, MINUTE, START

@@ -8,9 +8,9 @@ import pytest
 
 from backstop.operations import Failure
 from backstop.wire import Delivery
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.unit.handlers_world import COMMANDS, DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, World
 
 Command = dict[str, object]

@@ -9,10 +9,10 @@ import pytest
 from backstop.execute import Report
 from backstop.followups import FanOut
 from backstop.lifecycle import State
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.history import What
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.unit.handlers_world import INSTANCE, ORDERS, USERS, World
 from tests.unit.said import LOSES, of_command
 from tests.unit.times import HOUR, MINUTE, START

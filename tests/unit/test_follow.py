@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from emulators.errors import Code
-from emulators.spanner.history import What
-from emulators.spanner.plans import Plan
-from emulators.spanner.records import Status
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.records import Status
 from tests.unit.handlers_world import NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_command, of_nightly
 from tests.unit.times import DAY, HOUR, START

@@ -20,8 +20,8 @@ from backstop.events import Trigger
 from backstop.followups import Intent, Poll
 from backstop.gcp import logs
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
-from emulators.errors import Code
-from emulators.faults import Fault
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
 from tests.unit import strategies as own
 from tests.unit.handlers_world import COMMANDS, DAY, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, RESULTS, START, World
 from tests.unit.test_main import ENVIRONMENT, ROOT

@@ -16,9 +16,9 @@ from backstop.gcp.calls import SHARED, Budget
 from backstop.gcp.spanner import SpannerBackups
 from backstop.names import BackupName, DatabaseName
 from backstop.operations import Backup, Failure, Operation
-from emulators.spanner.plans import Plan
-from emulators.spanner.server import SpannerEmulator
-from emulators.spanner.state import State
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.spanner.state import State
 from tests.unit.google_services import BACKUP, OPERATION, Services, listed, official, operation
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, START, USERS
 

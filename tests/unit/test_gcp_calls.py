@@ -20,9 +20,9 @@ from grpc_status import rpc_status
 from backstop.errors import CallError, QuotaError, RefusedError, TransientError
 from backstop.gcp import calls
 from backstop.gcp.calls import SHARED, Budget, Service
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.server import SpannerEmulator
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ import functions_framework
 import pytest
 
 from backstop.gcp import calls
-from emulators.spanner.server import SpannerEmulator
-from emulators.spanner.state import State
+from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.spanner.state import State
 from tests.unit.handlers_world import COMMANDS, ORDERS
 
 if TYPE_CHECKING:

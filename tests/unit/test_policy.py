@@ -13,8 +13,8 @@ from backstop.gcp import settings
 from backstop.policy import refusal
 from backstop.ports import Settings
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
-from emulators.errors import Code
-from emulators.faults import Fault
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.said import of_command
 from tests.unit.times import START

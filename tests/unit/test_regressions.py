@@ -11,9 +11,9 @@ import pytest
 from backstop.dispatch import receive
 from backstop.operations import Operation
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import DELETED

@@ -12,10 +12,10 @@ from backstop.names import BackupName, OperationName
 from backstop.operations import Backup, Listing, Operation
 from backstop.ports import Settings
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, encode_follow_up
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.plans import Plan
-from emulators.spanner.state import State
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.state import State
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import FOLLOW_UPS, NIGHTLY, ORDERS, World
 from tests.unit.said import LOSES

@@ -10,7 +10,7 @@ import pytest
 
 from backstop.names import InstanceName
 from backstop.operations import Listing
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND

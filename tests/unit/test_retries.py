@@ -16,9 +16,9 @@ from backstop.events import Trigger
 from backstop.execute import Report
 from backstop.followups import FanOut, FollowUp, Intent, Poll, Retry, identity
 from backstop.ports import Settings
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, MISSING, NIGHTLY, ORDERS, World
 from tests.unit.said import LOSES

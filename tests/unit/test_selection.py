@@ -17,8 +17,8 @@ from backstop.lifecycle import CLOCK_MARGIN
 from backstop.names import BackupId, DatabaseName, OperationName
 from backstop.operations import Backup, Failure, Listing, Operation
 from backstop.wire import Delivery
-from emulators.errors import Code
-from emulators.faults import Fault
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
 from tests.support.ports import SpannerPort
 from tests.unit import strategies as own
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World

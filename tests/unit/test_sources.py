@@ -21,7 +21,7 @@ BACKSTOP_LINES_MAX = 4_150
 TESTS_LINES_MAX = 22_500
 """Likewise; the emulators' and the command line's own tests aside, as they go with those."""
 
-FOLDERS = ("backstop", "backstop_cli", "emulators", "tests", "benchmarks", "tools")
+FOLDERS = ("backstop", "backstop_cli", "packages", "tests", "demo", "benchmarks", "tools")
 SOURCES = {
     path.relative_to(ROOT): path.read_text()
     for path in (ROOT / "main.py", *(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))))
@@ -61,7 +61,7 @@ def packages(source: str) -> set[str]:
 
 def test_the_sources_are_found() -> None:
     """An empty list would pass every test below."""
-    for folder in ("backstop", "emulators", "tests"):
+    for folder in ("backstop", "packages", "tests"):
         assert sum(path.parts[0] == folder for path in SOURCES) > 20
 
 
@@ -102,7 +102,7 @@ def test_the_function_stays_small() -> None:
 
 def test_the_tests_stay_small() -> None:
     """Prefer a row of a table to a test, and no test to one that proves nothing new."""
-    assert lines_in("tests", without=["tests/emulators", "tests/cli"]) <= TESTS_LINES_MAX
+    assert lines_in("tests", without=["tests/cli"]) <= TESTS_LINES_MAX
 
 
 def circle(sources: dict[str, str]) -> list[str]:
@@ -141,7 +141,9 @@ def test_what_is_deployed_knows_neither_the_command_line_nor_the_emulators_nor_t
     deployed = [path for path in SOURCES if path.parts[0] in {"backstop", "main.py"}]
 
     assert [
-        path for path in deployed if packages(SOURCES[path]) & {"backstop_cli", "emulators", "tests", "benchmarks"}
+        path
+        for path in deployed
+        if packages(SOURCES[path]) & {"backstop_cli", "demo", "spanner_backup_emulator", "tests"}
     ] == []
 
 
@@ -154,7 +156,7 @@ def test_the_core_does_not_know_its_shell() -> None:
 
 def test_the_emulators_share_no_code_with_what_they_judge() -> None:
     """A mistake in the function can't be a mistake of its judge as well."""
-    judges = [path for path in SOURCES if path.parts[0] == "emulators" and "demo" not in path.parts]
+    judges = [path for path in SOURCES if path.parts[0] == "packages"]
 
     assert [path for path in judges if "backstop" in packages(SOURCES[path])] == []
 
@@ -180,7 +182,7 @@ def test_the_simulation_s_checker_shares_no_code_with_what_it_judges() -> None:
 
 def test_test_files_have_names_of_their_own() -> None:
     """Without packages pytest tells test modules apart by their names alone."""
-    names = [path.name for path in SOURCES if path.parts[0] == "tests" and path.name.startswith("test_")]
+    names = [path.name for path in SOURCES if path.name.startswith("test_")]
 
     assert {name for name in names if names.count(name) > 1} == set()
 

@@ -18,9 +18,9 @@ from backstop.lifecycle import State
 from backstop.names import BackupName
 from backstop.operations import Backup, Failure, Listing
 from backstop.ports import Settings
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner.plans import Plan
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import LOSES, of_command, of_nightly

@@ -13,11 +13,11 @@ from backstop.handlers import COPIES_MAX, SWEPT_MAX
 from backstop.lifecycle import CLOCK_MARGIN
 from backstop.names import OperationName
 from backstop.ports import Settings
-from emulators.errors import Code
-from emulators.faults import Fault
-from emulators.spanner import requests as rpc
-from emulators.spanner.plans import Plan
-from emulators.spanner.records import Status
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.records import Status
 from tests.support.ports import EventsPort
 from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, RESULTS, SCHEDULE, World
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, of_nightly

@@ -1,0 +1,168 @@
+"""An emulated Pub/Sub on a port of its own, for tests and for the demo."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+
+from spanner_backup_emulator.front import Front
+from spanner_backup_emulator.pubsub import model
+from spanner_backup_emulator.pubsub.dispatch import PushLoop
+from spanner_backup_emulator.pubsub.rest import answer
+from spanner_backup_emulator.pubsub.service import Service
+from spanner_backup_emulator.pubsub.serving import register
+from spanner_backup_emulator.pubsub.state import State
+from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
+from spanner_backup_emulator.web import WebServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+    from types import TracebackType
+
+    from spanner_backup_emulator.faults import Faults
+
+GRPC_BYTES_MAX = 20_000_000
+"""Of one gRPC message: twice the largest publish, so that the state refuses it and not the transport."""
+
+
+class Policy(TypedDict, total=False):
+    """The settings of a subscription that have a default; `Subscription` explains them."""
+
+    ack_deadline: timedelta
+    retention: timedelta
+    retry_policy: model.RetryPolicy | None
+    dead_letter_policy: model.DeadLetterPolicy | None
+
+
+class PubSubEmulator:
+    """Google's clients reach it through `PUBSUB_EMULATOR_HOST`, REST through `http://` and the same address.
+
+    The helpers are for authors of tests: they speak of what the service would hide, and raise what they find wrong.
+
+    Attributes:
+        faults: What to inject, by RPC (`Publish`, `Pull` …; `StreamingPull` is checked when a stream begins), and the
+            counts of calls; REST and gRPC calls count alike.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        clock: Callable[[], datetime] = wall_clock,
+        faults: Faults | None = None,
+        state: State | None = None,
+    ) -> None:
+        self._port = port
+        self._endpoint = Endpoint(clock, faults)
+        self._state = state if state is not None else State()
+        self._service = Service(self._endpoint, self._state)
+        self.faults = self._endpoint.faults
+
+    def __enter__(self) -> Self:
+        """Listens and pushes until the end of the block."""
+        self._front = Front(self._port)
+        self._grpc, grpc_port = start_grpc(
+            lambda server: register(server, self._service),
+            0,
+            (("grpc.max_receive_message_length", GRPC_BYTES_MAX), ("grpc.max_send_message_length", -1)),
+        )
+        self._rest = WebServer(partial(answer, self._service))
+        self._pushes = PushLoop(self._service)
+        self._pushes.start()
+        self._front.start(grpc_port, self._rest.server_port)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Cuts off what is in flight, and leaves no thread and no socket behind."""
+        with self._service.changed:
+            self._service.closing = True
+            self._service.changed.notify_all()
+        self._front.stop()
+        self._grpc.stop(grace=0).wait()
+        for thread in list(self._service.streams):
+            thread.join()
+        self._rest.stop()
+        self._pushes.stop()
+
+    @property
+    def address(self) -> str:
+        """`host:port`, as `PUBSUB_EMULATOR_HOST` wants it."""
+        return f"{HOST}:{self._front.port}"
+
+    def create_topic(self, name: str) -> str:
+        """Creates a topic and returns its name."""
+        self._apply(model.CreateTopic(model.Topic(name)))
+        return name
+
+    def create_push_subscription(self, name: str, topic: str, endpoint: str, **policy: Unpack[Policy]) -> str:
+        """Creates a subscription that posts to an http URL, and returns its name."""
+        self._apply(model.CreateSubscription(model.Subscription(name, topic, endpoint, **policy)))
+        return name
+
+    def create_pull_subscription(self, name: str, topic: str) -> str:
+        """Creates a subscription to pull from, and returns its name."""
+        self._apply(model.CreateSubscription(model.Subscription(name, topic)))
+        return name
+
+    def publish(self, topic: str, data: bytes = b"", **attributes: str) -> str:
+        """Publishes one message and returns its id."""
+        with self._service.changed:
+            draft = model.Draft(data, attributes)
+            (message_id,) = self._state.apply(self._endpoint.clock(), model.Publish(topic, (draft,)))
+            self._service.changed.notify_all()
+        return message_id
+
+    def published(self, topic: str) -> list[model.Message]:
+        """The latest messages of a topic, the oldest first."""
+        with self._service.changed:
+            return self._state.published(topic)
+
+    def outcomes(self, subscription: str | None = None) -> list[model.Outcome]:
+        """How the latest push attempts ended, of one subscription or of all, the oldest first."""
+        with self._service.changed:
+            return [
+                outcome
+                for outcome in self._state.outcomes
+                if subscription is None or outcome.delivery.subscription == subscription
+            ]
+
+    def duplicate_next(self, topic: str, count: int = 1, after: timedelta = model.AT_ONCE) -> None:
+        """Makes each of the next `count` messages of a topic arrive twice, the second copy due `after` the first."""
+        with self._service.changed:
+            self._state.duplicate_next(topic, count, after)
+
+    def delay_next(self, topic: str, count: int = 1, *, after: timedelta) -> None:
+        """Makes each of the next `count` messages of a topic arrive late."""
+        with self._service.changed:
+            self._state.delay_next(topic, count, after=after)
+
+    def redeliver(self, message_id: str, after: timedelta = model.AT_ONCE) -> None:
+        """Sends a message once more to each subscription of its topic.
+
+        Raises:
+            KeyError: No such message is remembered.
+        """
+        with self._service.changed:
+            self._state.redeliver(self._endpoint.clock(), message_id, after)
+            self._service.changed.notify_all()
+
+    def undelivered_count(self, subscription: str | None = None) -> int:
+        """How many messages one subscription, or else all that push, have yet to get acknowledged."""
+        with self._service.changed:
+            return self._state.undelivered_count(subscription)
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Waits until nothing is left to push, copies that are due later included; False if that took too long."""
+        with self._service.changed:
+            return self._service.changed.wait_for(lambda: self._state.undelivered_count() == 0, timeout_s)
+
+    def wake(self) -> None:
+        """Makes the emulator look at its clock; for a test that has just moved it."""
+        self._service.notify()
+
+    def _apply(self, request: model.Request) -> None:
+        with self._service.changed:
+            self._service.apply(request)
+            self._service.changed.notify_all()

@@ -1,0 +1,91 @@
+"""The gRPC handlers of Pub/Sub."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import grpc
+from google.pubsub_v1 import types
+
+from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.pubsub.service import RPCS
+from spanner_backup_emulator.serving import abort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import proto  # type: ignore[import-untyped]  # proto-plus ships no types
+
+    from spanner_backup_emulator.pubsub.service import Rpc, Service
+
+
+def register(server: grpc.Server, service: Service) -> None:
+    """Adds Publisher and Subscriber to a gRPC server; it answers UNIMPLEMENTED to the methods that are not there."""
+    streaming_pull = grpc.stream_stream_rpc_method_handler(
+        _streaming_pull(service), types.StreamingPullRequest.deserialize, _encode
+    )
+    for name in ("Publisher", "Subscriber"):
+        methods = {
+            rpc.name: grpc.unary_unary_rpc_method_handler(_unary(service, rpc), rpc.request.deserialize, _encode)
+            for rpc in RPCS.values()
+            if rpc.service == name
+        }
+        if name == "Subscriber":
+            methods["StreamingPull"] = streaming_pull
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"google.pubsub.v1.{name}", methods),))
+
+
+def _encode(response: proto.Message | None) -> bytes:
+    return b"" if response is None else type(response).serialize(response)
+
+
+def _unary(service: Service, rpc: Rpc) -> Callable[[proto.Message, grpc.ServicerContext], proto.Message | None]:
+    def answer(request: proto.Message, context: grpc.ServicerContext) -> proto.Message | None:
+        context.add_callback(service.notify)
+        try:
+            return service.call(rpc, request, context.is_active)
+        except ApiError as error:
+            abort(context, error)
+
+    return answer
+
+
+def _streaming_pull(
+    service: Service,
+) -> Callable[[Iterator[types.StreamingPullRequest], grpc.ServicerContext], Iterator[types.StreamingPullResponse]]:
+    def answer(
+        requests: Iterator[types.StreamingPullRequest], context: grpc.ServicerContext
+    ) -> Iterator[types.StreamingPullResponse]:
+        """Sends in this thread and receives in another; both end with the call."""
+        context.add_callback(service.notify)
+        first = next(requests, None)
+        if first is None:
+            return
+        refusals: list[ApiError] = []
+        received_all = threading.Event()
+
+        def receive() -> None:
+            try:
+                for request in requests:
+                    service.take(first.subscription, request)
+            except ApiError as error:
+                refusals.append(error)
+            except grpc.RpcError:
+                pass  # The call is over, which the sending side sees for itself.
+            finally:
+                received_all.set()
+                service.streams.discard(threading.current_thread())
+                service.notify()
+
+        receiver = threading.Thread(target=receive, name="pubsub-stream")
+        service.streams.add(receiver)
+        receiver.start()
+        try:
+            yield from service.stream(first, lambda: context.is_active() and not received_all.is_set())
+        except ApiError as error:
+            abort(context, error)
+        if refusals:
+            abort(context, refusals[0])
+
+    return answer

@@ -1,0 +1,75 @@
+"""The emulator as a command: `python -m spanner_backup_emulator.spanner --port 9010`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import timedelta
+
+from spanner_backup_emulator.serving import hold_stop_signals, wait_for_stop_signal
+from spanner_backup_emulator.spanner.planning import parse_plan
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.spanner.state import State
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serves until it is told to stop."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    default = Plan(
+        duration=timedelta(seconds=options.backup_seconds), cancel_duration=timedelta(seconds=options.cancel_seconds)
+    )
+    state = State(databases=options.database, strict=options.strict, default_plan=default)
+    for text in options.plan:
+        try:
+            state.set_plan(*parse_plan(text, default))
+        except ValueError as error:
+            parser.error(f"argument --plan: {error}")
+    hold_stop_signals()
+    with SpannerEmulator(options.port, state=state, behind=options.behind, rest_port=options.rest_port) as emulator:
+        sys.stdout.write(f"The Spanner backup emulator listens on {emulator.address}. Stop it with Ctrl-C.\n")
+        sys.stdout.write(f"export SPANNER_EMULATOR_HOST={emulator.address}\n")
+        if options.rest_port is not None:
+            sys.stdout.write(f"gcloud config set api_endpoint_overrides/spanner http://{emulator.rest_address}/\n")
+        sys.stdout.flush()
+        wait_for_stop_signal()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m spanner_backup_emulator.spanner", description=__doc__)
+    parser.add_argument("--port", type=int, default=9010, help="default: %(default)s; 0 for any free one")
+    parser.add_argument(
+        "--backup-seconds", type=float, default=60, metavar="S", help="how long a backup takes (%(default)s)"
+    )
+    parser.add_argument(
+        "--cancel-seconds",
+        type=float,
+        default=0,
+        metavar="S",
+        help="how long a cancel takes (%(default)s: the next read shows its effect)",
+    )
+    parser.add_argument(
+        "--plan",
+        action="append",
+        default=[],
+        metavar="NAME=SETTINGS",
+        help=(
+            "how the backups of one database go (or the copies and restores of one backup), for example"
+            " 'projects/p/instances/i/databases/slow=3h,cancel=never'; settings: a duration, queue=, cancel=, removal=,"
+            " optimize=, fail=CODE, progress=linear|stuck|jumps|backwards|missing, size=BYTES; may be repeated"
+        ),
+    )
+    parser.add_argument(
+        "--database", action="append", default=[], metavar="NAME", help="a database to list; may be given several times"
+    )
+    parser.add_argument(
+        "--behind", default="", metavar="HOST:PORT", help="Google's emulator, for all calls but those about backups"
+    )
+    parser.add_argument("--rest-port", type=int, metavar="PORT", help="where REST is, for gcloud; 0 for any free one")
+    parser.add_argument("--strict", action="store_true", help="refuse databases that were not named with --database")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""The emulator as a server, for tests and programs in the same process."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+import grpc
+
+from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
+from spanner_backup_emulator.spanner.behind import Behind
+from spanner_backup_emulator.spanner.rest import answer
+from spanner_backup_emulator.spanner.service import register
+from spanner_backup_emulator.spanner.state import State
+from spanner_backup_emulator.web import WebServer
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from datetime import datetime, timedelta
+    from types import TracebackType
+
+    from spanner_backup_emulator.faults import Faults
+    from spanner_backup_emulator.spanner.history import Event
+    from spanner_backup_emulator.spanner.plans import Plan
+    from spanner_backup_emulator.spanner.records import Operation
+
+
+class SpannerEmulator:
+    """A server on loopback while the context lasts; the methods are for test authors and take the lock themselves.
+
+    Attributes:
+        state: What the server serves; hold `lock` to touch it.
+        faults: What to inject, by the RPC's name; hold `lock` to touch it.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        clock: Callable[[], datetime] = wall_clock,
+        state: State | None = None,
+        faults: Faults | None = None,
+        behind: str = "",
+        rest_port: int | None = None,
+    ) -> None:
+        """Makes a server that does not listen yet.
+
+        Args:
+            port: Where to listen; 0 for any free port.
+            clock: What time it is.
+            state: What to serve; None for an empty state that accepts any database.
+            faults: What to inject; None for nothing so far.
+            behind: The address of Google's emulator, which answers everything but backups; empty for none.
+            rest_port: Where to listen for REST; 0 for any free port, None for nowhere.
+        """
+        self._endpoint = Endpoint(clock, faults)
+        self._port = port
+        self._server: grpc.Server | None = None
+        self.state = state or State()
+        self.faults = self._endpoint.faults
+        self._behind_address = behind
+        self._behind: Behind | None = None
+        self._rest_port = rest_port
+        self._rest: tuple[WebServer, grpc.Channel] | None = None
+
+    def start(self) -> Self:
+        """Starts to listen."""
+        if self._behind_address:
+            self._behind = Behind(self._behind_address, self._endpoint, self.state)
+        more = () if self._behind is None else (self._behind,)
+        self._server, self._port = start_grpc(
+            lambda server: register(server, self._endpoint, self.state), self._port, interceptors=more
+        )
+        if self._rest_port is not None:
+            channel = grpc.insecure_channel(self.address)
+            self._rest = WebServer(partial(answer, channel), self._rest_port), channel
+            self._rest_port = self._rest[0].server_port
+        return self
+
+    def close(self) -> None:
+        """Stops listening and drops the calls under way; doing it twice does no harm."""
+        if self._rest is not None:
+            self._rest[0].stop()
+            self._rest[1].close()
+            self._rest = None
+        if self._server is not None:
+            self._server.stop(grace=None).wait()
+            self._server = None
+        if self._behind is not None:
+            self._behind.close()
+            self._behind = None
+
+    def __enter__(self) -> Self:
+        """Starts."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops."""
+        self.close()
+
+    @property
+    def address(self) -> str:
+        """What `SPANNER_EMULATOR_HOST` should be."""
+        return f"{HOST}:{self._port}"
+
+    @property
+    def rest_address(self) -> str:
+        """Where REST is, `host:port`."""
+        return f"{HOST}:{self._rest_port}"
+
+    @property
+    def lock(self) -> threading.RLock:
+        """Held while a call is answered."""
+        return self._endpoint.lock
+
+    def now(self) -> datetime:
+        """What time it is here."""
+        return self._endpoint.clock()
+
+    def set_plan(self, resource: str, plan: Plan) -> None:
+        """See `State.set_plan`."""
+        with self.lock:
+            self.state.set_plan(resource, plan)
+
+    def queue_plans(self, resource: str, *plans: Plan) -> None:
+        """See `State.queue_plans`."""
+        with self.lock:
+            self.state.queue_plans(resource, *plans)
+
+    def add_database(self, name: str) -> None:
+        """See `State.add_database`."""
+        with self.lock:
+            self.state.add_database(name)
+
+    def start_scheduled_backup(self, database: str, schedule: str, backup_id: str) -> Operation:
+        """See `State.start_scheduled_backup`."""
+        with self.lock:
+            return self.state.start_scheduled_backup(self._endpoint.clock(), database, schedule, backup_id)
+
+    def begin_restore(self, backup: str, database: str, duration: timedelta) -> Operation:
+        """See `State.begin_restore`; it lasts this long from now."""
+        with self.lock:
+            now = self._endpoint.clock()
+            return self.state.begin_restore(now, backup, database, now + duration)
+
+    def begin_copy(self, source: str, backup: str, duration: timedelta) -> Operation:
+        """See `State.begin_copy`; it lasts this long from now."""
+        with self.lock:
+            now = self._endpoint.clock()
+            return self.state.begin_copy(now, source, backup, now + duration)
+
+    def finish(self, operation: str) -> None:
+        """See `State.finish`."""
+        with self.lock:
+            self.state.finish(self._endpoint.clock(), operation)
+
+    def history(self) -> tuple[Event, ...]:
+        """What has happened until now, oldest first."""
+        with self.lock:
+            self.state.advance(self._endpoint.clock())
+            return tuple(self.state.history)

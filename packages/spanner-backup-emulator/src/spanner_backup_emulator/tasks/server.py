@@ -1,0 +1,224 @@
+"""The emulator as a server: gRPC in front, one timer, and a pool that sends what is due."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from spanner_backup_emulator.dispatch import NO_CONNECTION, Dispatcher, is_sendable
+from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.front import Front
+from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
+from spanner_backup_emulator.tasks import model, service, statuses
+from spanner_backup_emulator.tasks.requests import UpdateQueue
+from spanner_backup_emulator.tasks.state import State
+from spanner_backup_emulator.tokens import Signer
+from spanner_backup_emulator.web import WebServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+    from types import TracebackType
+
+    import grpc
+
+    from spanner_backup_emulator.faults import Faults
+
+DISPATCH = "Dispatch"
+"""What faults call the sending of a task: `before`, it is never sent; `after`, its answer is lost."""
+
+CLOCK_CHECK_S = 1.0
+"""The timer looks at the wall clock at least this often, because a wall clock can be set."""
+
+FOREIGN_CLOCK_CHECK_S = 0.01
+"""The timer looks at any other clock this often: it may run faster, or stand until a test moves it."""
+
+GRPC_GRACE_S = 0.5
+"""How long calls that are being answered may take when the emulator closes."""
+
+logger = logging.getLogger(__name__)
+
+
+class TasksEmulator:
+    """A Cloud Tasks emulator on loopback, running from `__enter__` to `__exit__`.
+
+    The methods below its life cycle are for the authors of tests. Any fault can be planned by the RPC's name; the
+    dispatches themselves go by `DISPATCH`.
+
+    Attributes:
+        state: The queues and tasks; while the emulator runs, read it with `endpoint.lock` held.
+        endpoint: The lock, the clock and the faults.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        queues: Iterable[str] = (),
+        clock: Callable[[], datetime] = wall_clock,
+        faults: Faults | None = None,
+        settings: model.Settings | None = None,
+    ) -> None:
+        """Prepares the emulator.
+
+        Args:
+            port: Where to listen, 0 for any free port.
+            queues: Full names of queues that are there from the start.
+            clock: Where `now` comes from.
+            faults: What to inject.
+            settings: What to choose about the service.
+
+        Raises:
+            ApiError: A queue's name is not one.
+        """
+        self.state = State(settings)
+        self.endpoint = Endpoint(clock, faults)
+        for name in queues:
+            self.state.apply(clock(), UpdateQueue(model.Queue(name)))
+        self._port = port
+        self._changed = threading.Condition(self.endpoint.lock)
+        self._closing = False
+        self._signer = Signer()
+        self._check_s = CLOCK_CHECK_S if clock is wall_clock else FOREIGN_CLOCK_CHECK_S
+        self._dispatcher = Dispatcher(name="tasks-dispatch")
+        self._timer = threading.Thread(target=self._dispatch_when_due, name="tasks-timer")
+        self._server: grpc.Server | None = None
+
+    def __enter__(self) -> Self:
+        """Starts serving and dispatching."""
+        self._front = Front(self._port)
+        self._port = self._front.port
+        self._server, grpc_port = start_grpc(
+            partial(service.register, endpoint=self.endpoint, state=self.state, changed=self._changed.notify_all), 0
+        )
+        self._web = WebServer(self._signer.answer)
+        self._front.start(grpc_port, self._web.server_port)
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops; requests on their way are cut off, and no thread is left."""
+        if self._server is not None:
+            self._server.stop(GRPC_GRACE_S).wait()
+            self._front.stop()
+            self._web.stop()
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._timer.join()
+        self._dispatcher.close()
+
+    @property
+    def address(self) -> str:
+        """Where it listens: the value for CLOUD_TASKS_EMULATOR_HOST; over HTTP it shows the keys of its tokens."""
+        return f"{HOST}:{self._port}"
+
+    @property
+    def faults(self) -> Faults:
+        """What is injected; plan and count under `endpoint.lock` while calls are being made."""
+        return self.endpoint.faults
+
+    def dispatch_twice_next(self, count: int = 1) -> None:
+        """Lets each of the next dispatches go out twice, as at-least-once delivery allows."""
+        with self._changed:
+            self.state.dispatch_twice_next(count)
+
+    def forget_name(self, task_name: str) -> bool:
+        """Frees the name of a task that has ended before its time; whether there was one to free."""
+        with self._changed:
+            return self.state.forget_name(task_name)
+
+    def pending(self) -> tuple[model.Task, ...]:
+        """The tasks that have not ended."""
+        with self._changed:
+            return self.state.pending()
+
+    def created(self) -> tuple[model.Task, ...]:
+        """Every task as it was created, oldest first."""
+        with self._changed:
+            return tuple(self.state.created)
+
+    def outcomes(self) -> tuple[model.Outcome, ...]:
+        """How every dispatch ended, in the order of the answers."""
+        with self._changed:
+            return tuple(self.state.history)
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Waits until every task has ended and every answer is in.
+
+        Args:
+            timeout_s: How long at most, by the real clock.
+
+        Returns:
+            Whether it came to that.
+        """
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self.state.pending() and not self.state.in_flight_count(), timeout_s
+            )
+
+    def _dispatch_when_due(self) -> None:
+        """Sends what is due, then sleeps until the next task is, or until something changes."""
+        with self._changed:
+            while not self._closing:
+                for dispatch in self.state.advance(self.endpoint.clock()):
+                    self._send(dispatch)
+                self._changed.wait(self._sleep_s())
+
+    def _sleep_s(self) -> float | None:
+        """How long nothing will be due; None for until something changes."""
+        due = self.state.next_event_at()
+        if due is None:
+            return None
+        return min(max((due - self.endpoint.clock()).total_seconds(), 0), self._check_s)
+
+    def _send(self, dispatch: model.Dispatch) -> None:
+        """Hands a dispatch to the pool; with the lock held."""
+        task = dispatch.task
+        url = task.http_request.url
+        try:
+            self.faults.check(DISPATCH, "before", task.name)
+        except ApiError as fault:
+            self._record(dispatch, statuses.to_http(fault.code))
+            return
+        if not is_sendable(url):
+            logger.warning("%s is not sent: emulators send plain HTTP only, not to %s", task.name, url)
+            self._record(dispatch, NO_CONNECTION)
+            return
+        self._dispatcher.submit(
+            url,
+            dispatch.headers | self._authorization(task.http_request),
+            task.http_request.body,
+            task.dispatch_deadline.total_seconds(),
+            partial(self._answered, dispatch),
+            task.http_request.method,
+        )
+
+    def _authorization(self, request: model.HttpRequest) -> dict[str, str]:
+        """The header that proves who sends; it takes the place of one that the task itself has."""
+        now = self.endpoint.clock()
+        match request.token:
+            case model.OidcToken(email, audience):
+                return {"Authorization": self._signer.identity(now, email, audience or request.url)}
+            case model.OAuthToken(email, scope):
+                return {"Authorization": self._signer.access(now, email, scope)}
+            case _:
+                return {}
+
+    def _answered(self, dispatch: model.Dispatch, status: int) -> None:
+        """Takes note of an answer, in a thread of the pool; what was cut off by closing is not one."""
+        with self._changed:
+            if self._closing:
+                return
+            try:
+                self.faults.check(DISPATCH, "after", dispatch.task.name)
+            except ApiError as fault:
+                status = statuses.to_http(fault.code)
+            self._record(dispatch, status)
+
+    def _record(self, dispatch: model.Dispatch, status: int) -> None:
+        self.state.dispatched(self.endpoint.clock(), dispatch, status)
+        self._changed.notify_all()

@@ -1,0 +1,141 @@
+"""What the tests of the emulated Pub/Sub share: names, shortcuts, a receiver of pushes, and a REST client."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import json
+import queue
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.pubsub.model import CreateSubscription, CreateTopic, Draft, Publish, Subscription, Topic
+from spanner_backup_emulator.pubsub.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spanner_backup_emulator.pubsub.server import PubSubEmulator
+
+SOON_S = 60.0
+"""A bound on waits for what happens at once; reaching it is a failure."""
+
+T0 = datetime(2026, 11, 22, 12, 0, 0, 123_456, tzinfo=UTC)
+TOPIC = "projects/p/topics/commands"
+DEAD = "projects/p/topics/dead-letters"
+PUSH = "projects/p/subscriptions/push"
+PULL = "projects/p/subscriptions/pull"
+ENDPOINT = "http://127.0.0.1:1/"
+
+
+def after(seconds: float) -> datetime:
+    """The moment so many seconds after the beginning."""
+    return T0 + timedelta(seconds=seconds)
+
+
+def state_with(*subscriptions: Subscription, state: State | None = None) -> State:
+    """A state with the two topics and these subscriptions."""
+    state = state if state is not None else State()
+    state.apply(T0, CreateTopic(Topic(TOPIC)))
+    state.apply(T0, CreateTopic(Topic(DEAD)))
+    for subscription in subscriptions:
+        state.apply(T0, CreateSubscription(subscription))
+    return state
+
+
+def publish(state: State, now: datetime, data: bytes = b"x") -> str:
+    """Publishes one message."""
+    (message_id,) = state.apply(now, Publish(TOPIC, (Draft(data, {"kind": "test"}),)))
+    return message_id
+
+
+def end(state: State, now: datetime, status: int) -> None:
+    """Makes the one push attempt that is due and ends it at once."""
+    (delivery,) = state.advance(now)
+    state.delivered(now, delivery, status)
+
+
+def refusal(state: State, request: object) -> tuple[Code, str]:
+    """How a request is refused."""
+    with pytest.raises(ApiError) as caught:
+        state.apply(T0, request)  # type: ignore[call-overload] # one helper for all requests
+    return caught.value.code, caught.value.message
+
+
+PUSHING = Subscription(PUSH, TOPIC, ENDPOINT)
+PULLING = Subscription(PULL, TOPIC)
+
+
+class Receiver:
+    """Takes pushes; answers with the statuses it is told to, in their order, and 204 after that.
+
+    Attributes:
+        url: Where it listens.
+        bodies: What came, in its order.
+        statuses: The next answers; a None waits for `go_on`, and then answers 204.
+        go_on: Lets the waiting answers go.
+        authorizations: The header of that name of each push.
+    """
+
+    def __init__(self, server: http.server.HTTPServer) -> None:
+        self.url = f"http://127.0.0.1:{server.server_port}/projects/p/topics/commands"
+        self.bodies: queue.Queue[tuple[str, str | None, dict[str, object]]] = queue.Queue()
+        self.statuses: queue.Queue[int | None] = queue.Queue()
+        self.go_on = threading.Event()
+        self.authorizations: list[str | None] = []
+
+    def answer(self, path: str, content_type: str | None, body: bytes) -> int:
+        """Notes a push and chooses the answer."""
+        self.bodies.put((path, content_type, json.loads(body)))
+        try:
+            status = self.statuses.get_nowait()
+        except queue.Empty:
+            return 204
+        if status is None:
+            assert self.go_on.wait(SOON_S)
+            return 204
+        return status
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """Runs a receiver."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            receiver.authorizations.append(self.headers["Authorization"])
+            self.send_response(receiver.answer(self.path, self.headers["Content-Type"], body))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_args: object) -> None:
+            """Says nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        receiver = Receiver(server)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield receiver
+        receiver.go_on.set()
+        server.shutdown()
+        thread.join()
+
+
+def rest(
+    pubsub: PubSubEmulator, verb: str, path: str, body: object = None, **headers: str
+) -> tuple[int, dict[str, object]]:
+    """Makes one REST call; bytes are sent as they are, everything else as JSON."""
+    host, port = pubsub.address.split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=SOON_S)
+    data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+    connection.request(verb, path, data, headers)
+    answer = connection.getresponse()
+    shown = json.loads(answer.read())
+    connection.close()
+    return answer.status, shown

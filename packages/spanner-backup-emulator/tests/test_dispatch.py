@@ -1,0 +1,131 @@
+"""The shared sender posts once, bounded in time, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spanner_backup_emulator.dispatch import NO_CONNECTION, Dispatcher, is_sendable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    seen: list[tuple[str, str | None, bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.path, self.headers["X-Extra"], body))
+        self.send_response(int(self.path.strip("/").split("?")[0]))
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *args: object) -> None:
+        """Keeps the test's output clean."""
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, list[tuple[str, str | None, bytes]]]]:
+    """A receiver that answers the status in the path."""
+    handler = type("Handler", (_Handler,), {"seen": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", handler.seen  # type: ignore[attr-defined] # made above
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 404, 503])
+def test_the_status_comes_back_and_the_request_is_sent_once(status: int) -> None:
+    """One call is one request, redirects included."""
+    dispatcher = Dispatcher()
+    with receiver() as (url, seen):
+        assert dispatcher.post(f"{url}/{status}?a=b", {"X-Extra": "e"}, b"body", 5) == status
+
+    dispatcher.close()
+    assert seen == [(f"/{status}?a=b", "e", b"body")]
+
+
+def test_no_listener_is_status_0() -> None:
+    """A refused connection is an outcome, not an exception."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dispatcher = Dispatcher()
+
+        assert dispatcher.post(f"http://127.0.0.1:{unused.getsockname()[1]}/", {}, b"", 5) == NO_CONNECTION
+    dispatcher.close()
+
+
+def test_a_silent_peer_is_status_0_after_the_timeout() -> None:
+    """The timeout is the caller's."""
+    dispatcher = Dispatcher()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert dispatcher.post(f"http://127.0.0.1:{silent.getsockname()[1]}/", {}, b"", 0.05) == NO_CONNECTION
+    dispatcher.close()
+
+
+def test_closing_cuts_off_a_request_in_flight_and_ends_the_threads() -> None:
+    """A shutdown does not wait for the slowest endpoint."""
+    dispatcher = Dispatcher(name="cut-off")
+    statuses: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dispatcher.submit(f"http://127.0.0.1:{silent.getsockname()[1]}/", {}, b"", 60, statuses.append)
+        peer, _ = silent.accept()
+        dispatcher.close()
+        peer.close()
+
+    assert statuses == [NO_CONNECTION]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cut-off")]
+    assert dispatcher.post("http://127.0.0.1:1/", {}, b"", 1) == NO_CONNECTION
+    dispatcher.submit("http://127.0.0.1:1/", {}, b"", 1, statuses.append)
+    assert len(statuses) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["https://pubsub.googleapis.com/", "ftp://h/", "http://", "http://h:x/", "h", "http://h:0/"]
+)
+def test_anything_but_plain_http_is_refused(url: str) -> None:
+    """An emulator can't be made to call Google."""
+    dispatcher = Dispatcher()
+
+    assert not is_sendable(url)
+    with pytest.raises(ValueError, match="not an http URL"):
+        dispatcher.post(url, {}, b"", 1)
+    dispatcher.close()
+
+
+def test_a_failing_callback_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A bug in the emulator's bookkeeping is not swallowed by the pool."""
+    dispatcher = Dispatcher()
+
+    called = threading.Event()
+
+    def fail(_status: int) -> None:
+        called.set()
+        raise KeyError("bug")
+
+    with receiver() as (url, _seen):
+        dispatcher.submit(f"{url}/200", {}, b"", 5, fail)
+        assert called.wait(60)
+    dispatcher.close()
+
+    assert "could not be recorded" in caplog.text
+
+
+@pytest.mark.parametrize(("path", "header"), [("/a b", "x"), ("/\u00e4", "x"), ("/200", "a\r\nb")])
+def test_what_http_cannot_carry_is_status_0(path: str, header: str) -> None:
+    """A bad character ends in an outcome, so the caller's slot is given back."""
+    dispatcher = Dispatcher()
+    with receiver() as (url, seen):
+        assert dispatcher.post(url + path, {"X-Extra": header}, b"", 5) == NO_CONNECTION
+    dispatcher.close()
+
+    assert seen == []

@@ -1,0 +1,193 @@
+"""A real HTTP endpoint gets what is due, and the emulator ends cleanly whatever is in hand."""
+
+from __future__ import annotations
+
+import base64
+import json
+import queue
+import socket
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from google.pubsub_v1 import types
+from pubsub_world import DEAD, PULL, PUSH, SOON_S, TOPIC, receiving, rest
+
+from spanner_backup_emulator.pubsub.model import DeadLetterPolicy, RetryPolicy
+from spanner_backup_emulator.pubsub.server import PubSubEmulator
+from spanner_backup_emulator.pubsub.state import PUSH_CONCURRENCY
+from spanner_backup_emulator.tokens import KEYS_PATH
+
+if TYPE_CHECKING:
+    from google.cloud.pubsub_v1 import SubscriberClient
+
+
+def test_a_push_arrives_with_the_services_body(pubsub: PubSubEmulator) -> None:
+    """A POST to the endpoint's own path, as JSON, and a 2xx ends it."""
+    with receiving() as receiver:
+        pubsub.create_push_subscription(PUSH, TOPIC, receiver.url)
+        message_id = pubsub.publish(TOPIC, b"hello", a="b")
+        path, content_type, body = receiver.bodies.get(timeout=SOON_S)
+
+        assert pubsub.wait_until_idle(SOON_S)
+    (message,) = pubsub.published(TOPIC)
+    published = message.publish_time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert (path, content_type) == ("/projects/p/topics/commands", "application/json")
+    assert body == {
+        "message": {
+            "attributes": {"a": "b"},
+            "data": base64.b64encode(b"hello").decode(),
+            "messageId": message_id,
+            "message_id": message_id,
+            "publishTime": published,
+            "publish_time": published,
+        },
+        "subscription": PUSH,
+    }
+    (outcome,) = pubsub.outcomes(PUSH)
+    assert (outcome.status, outcome.delivery.attempt) == (204, 1)
+    assert pubsub.outcomes("projects/p/subscriptions/other") == []
+
+
+@pytest.mark.parametrize(("audience", "shown"), [("", None), ("https://orders.example", "https://orders.example")])
+def test_a_push_with_an_oidc_token_proves_who_sends(
+    pubsub: PubSubEmulator, subscriber: SubscriberClient, audience: str, shown: str | None
+) -> None:
+    """Such a push came without a token; its keys are where REST is, its audience is by default the endpoint."""
+    with receiving() as receiver:
+        token = {"service_account_email": "push@p.iam", "audience": audience}
+        config = {"push_endpoint": receiver.url, "oidc_token": token}
+        made = subscriber.create_subscription(name=PUSH, topic=TOPIC, push_config=config)
+        pubsub.publish(TOPIC, b"hello")
+        assert pubsub.wait_until_idle(SOON_S)
+    header, claims, _ = (receiver.authorizations[0] or "").removeprefix("Bearer ").split(".")
+    _, keys = rest(pubsub, "GET", KEYS_PATH)
+
+    said = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    assert (said["aud"], said["email"]) == (shown or receiver.url, "push@p.iam")
+    assert json.loads(base64.urlsafe_b64decode(header + "=="))["kid"] in str(keys)
+    assert made.push_config.oidc_token.audience == audience
+
+
+def test_a_refused_push_is_tried_again_and_then_dead_lettered(
+    pubsub: PubSubEmulator, subscriber: SubscriberClient
+) -> None:
+    """Five refusals with a growing deliveryAttempt, then the dead letter topic has it."""
+    pubsub.create_topic(DEAD)
+    pubsub.create_pull_subscription("projects/p/subscriptions/dead", DEAD)
+    with receiving() as receiver:
+        for status in (500, 404, 302, 429, 503):
+            receiver.statuses.put(status)
+        pubsub.create_push_subscription(
+            PUSH,
+            TOPIC,
+            receiver.url,
+            retry_policy=RetryPolicy(timedelta(milliseconds=1), timedelta(milliseconds=4)),
+            dead_letter_policy=DeadLetterPolicy(DEAD, 5),
+        )
+        pubsub.publish(TOPIC, b"poison")
+
+        assert pubsub.wait_until_idle(SOON_S)
+        attempts = [receiver.bodies.get(timeout=SOON_S)[2]["deliveryAttempt"] for _ in range(5)]
+    (dead,) = subscriber.pull(subscription="projects/p/subscriptions/dead", max_messages=9).received_messages
+    assert attempts == [1, 2, 3, 4, 5]
+    assert [outcome.status for outcome in pubsub.outcomes()] == [500, 404, 302, 429, 503]
+    assert dead.message.attributes["CloudPubSubDeadLetterSourceSubscription"] == "push"
+
+
+def test_sixteen_pushes_are_in_flight_at_once(pubsub: PubSubEmulator) -> None:
+    """A slow endpoint does not make the messages queue one behind the other, nor is it flooded."""
+    with receiving() as receiver:
+        for _ in range(PUSH_CONCURRENCY):
+            receiver.statuses.put(None)
+        pubsub.create_push_subscription(PUSH, TOPIC, receiver.url)
+        for _ in range(PUSH_CONCURRENCY + 4):
+            pubsub.publish(TOPIC, b"x")
+        for _ in range(PUSH_CONCURRENCY):
+            receiver.bodies.get(timeout=SOON_S)
+
+        assert receiver.bodies.empty()
+        assert pubsub.undelivered_count() == PUSH_CONCURRENCY + 4
+        assert not pubsub.wait_until_idle(0.05)
+        receiver.go_on.set()
+        assert pubsub.wait_until_idle(SOON_S)
+
+
+def test_a_doubled_delayed_or_repeated_message_reaches_the_endpoint(pubsub: PubSubEmulator) -> None:
+    """Tests can have every disorder that Pub/Sub permits."""
+    with receiving() as receiver:
+        pubsub.create_push_subscription(PUSH, TOPIC, receiver.url)
+        pubsub.duplicate_next(TOPIC, 1, after=timedelta(milliseconds=30))
+        doubled = pubsub.publish(TOPIC, b"doubled")
+        pubsub.delay_next(TOPIC, after=timedelta(milliseconds=15))
+        delayed = pubsub.publish(TOPIC, b"delayed")
+        assert pubsub.wait_until_idle(SOON_S)
+        pubsub.redeliver(doubled)
+        assert pubsub.wait_until_idle(SOON_S)
+
+    sent = [(outcome.delivery.message.message_id, outcome.delivery.sent_at) for outcome in pubsub.outcomes()]
+    assert Counter(message_id for message_id, _ in sent) == {doubled: 3, delayed: 1}
+    (late,) = [sent_at for message_id, sent_at in sent if message_id == delayed]
+    assert late - pubsub.published(TOPIC)[1].publish_time >= timedelta(milliseconds=15)
+
+
+def test_a_clock_of_ones_own_decides_when_a_push_is_due() -> None:
+    """Ten seconds of backoff pass when the test says so."""
+    now = [datetime(2026, 11, 22, tzinfo=UTC)]
+    with receiving() as receiver, PubSubEmulator(clock=lambda: now[0]) as pubsub:
+        receiver.statuses.put(503)
+        pubsub.create_topic(TOPIC)
+        pubsub.create_push_subscription(PUSH, TOPIC, receiver.url, retry_policy=RetryPolicy())
+        pubsub.publish(TOPIC, b"x")
+        for _ in range(int(SOON_S / 0.01)):
+            if pubsub.outcomes():
+                break
+            threading.Event().wait(0.01)
+        assert not pubsub.wait_until_idle(0.05)
+        now[0] += timedelta(seconds=10)
+        pubsub.wake()
+
+        assert pubsub.wait_until_idle(SOON_S)
+    (refused, taken) = pubsub.outcomes()
+    assert taken.delivery.sent_at - refused.ended_at == timedelta(seconds=10)
+
+
+def test_a_shutdown_cuts_off_pushes_streams_and_pulls() -> None:
+    """It takes no longer for having work in hand, and leaves no thread."""
+    before = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with PubSubEmulator() as pubsub:
+            pubsub.create_topic(TOPIC)
+            pubsub.create_pull_subscription(PULL, TOPIC)
+            pubsub.create_push_subscription(PUSH, TOPIC, f"http://127.0.0.1:{silent.getsockname()[1]}/")
+            pubsub.publish(TOPIC, b"x")
+            peer, _ = silent.accept()
+            asked: queue.Queue[bytes] = queue.Queue()
+            asked.put(types.StreamingPullRequest.serialize(types.StreamingPullRequest(subscription=PULL)))
+            channel = grpc.insecure_channel(pubsub.address)
+            streaming_pull: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
+                "/google.pubsub.v1.Subscriber/StreamingPull"
+            )
+            stream = streaming_pull(iter(asked.get, b""))
+            assert next(stream)
+            pull: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/google.pubsub.v1.Subscriber/Pull")
+            waiting = pull.future(types.PullRequest.serialize(types.PullRequest(subscription=PULL, max_messages=1)))
+            began = datetime.now(UTC)
+        assert datetime.now(UTC) - began < timedelta(seconds=5)
+        peer.close()
+    assert waiting.code() == grpc.StatusCode.UNAVAILABLE
+    asked.put(b"")
+    channel.close()
+    assert not [one.name for one in set(threading.enumerate()) - before if one.name.startswith("pubsub")]
+
+
+def test_a_port_that_is_taken_is_refused_and_leaves_nothing_behind(pubsub: PubSubEmulator) -> None:
+    """The error is the system's own, before anything has started."""
+    count = threading.active_count()
+
+    with pytest.raises(OSError, match="in use"), PubSubEmulator(int(pubsub.address.split(":")[1])):
+        pytest.fail("two servers on one port")
+    assert threading.active_count() == count

@@ -1,0 +1,102 @@
+"""Cloud Tasks' pure state: what a queue's limits and state hold back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tasks_world import DAY, NAME, NOW, QUEUE, SECOND, create, make_state, only
+
+from spanner_backup_emulator.tasks.model import Queue, QueueState, RateLimits, Settings
+from spanner_backup_emulator.tasks.requests import GetQueue, PauseQueue, PurgeQueue, ResumeQueue
+
+if TYPE_CHECKING:
+    from spanner_backup_emulator.tasks.state import State
+
+
+def dispatch_times_s(state: State) -> list[float]:
+    """When the tasks go out, each answered at once."""
+    times_s, now = [], NOW
+    while (at := state.next_event_at()) is not None:
+        now = max(now, at)
+        for dispatch in state.advance(now):
+            times_s.append((dispatch.time - NOW).total_seconds())
+            state.dispatched(now, dispatch, 200)
+    return times_s
+
+
+def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
+    """Three tokens, then one every half second, exactly."""
+    state = make_state(Queue(QUEUE, RateLimits(max_dispatches_per_second=2)), Settings(max_burst_size=3))
+    for _ in range(7):
+        create(state, name="")
+
+    assert dispatch_times_s(state) == [0, 0, 0, 0.5, 1, 1.5, 2]
+
+
+def test_a_bucket_fills_while_nothing_is_due_but_not_beyond_its_size() -> None:
+    """After a long rest there are again just as many tokens as fit."""
+    state = make_state(Queue(QUEUE, RateLimits(max_dispatches_per_second=2)), Settings(max_burst_size=3))
+    for delay_s in (0, 0, 0, 100, 100, 100, 100, 100):
+        create(state, name="", due=NOW + delay_s * SECOND)
+
+    assert dispatch_times_s(state) == [0, 0, 0, 100, 100, 100, 100.5, 101]
+
+
+def test_the_service_chooses_the_burst_size() -> None:
+    """Slow queues have 10 tokens, the fastest 100, as the service's own queues show."""
+    sizes = []
+    for rate in (0.25, 1, 50, 500):
+        state = make_state(Queue(QUEUE, RateLimits(max_dispatches_per_second=rate, max_burst_size=7)))
+        sizes.append(state.apply(NOW, GetQueue(QUEUE)).rate_limits.max_burst_size)
+
+    assert sizes == [10, 10, 50, 100]
+
+
+def test_a_rate_close_to_zero_is_no_error() -> None:
+    """A token that comes in after longer than a task lives doesn't overflow anything."""
+    state = make_state(Queue(QUEUE, RateLimits(max_dispatches_per_second=1e-300)), Settings(max_burst_size=1))
+    for _ in range(2):
+        create(state, name="")
+
+    assert len(state.advance(NOW)) == 1
+    assert state.next_event_at() == NOW + 31 * DAY
+
+
+def test_no_more_tasks_are_on_their_way_than_allowed() -> None:
+    """The third task waits for an answer to one of the two before it."""
+    state = make_state(Queue(QUEUE, RateLimits(max_concurrent_dispatches=2)))
+    for _ in range(3):
+        create(state, name="")
+    first, _ = state.advance(NOW)
+
+    assert state.next_event_at() is None
+    state.dispatched(NOW + SECOND, first, 200)
+    assert state.next_event_at() == NOW
+    assert len(state.advance(NOW + SECOND)) == 1
+
+
+def test_a_paused_queue_takes_tasks_and_sends_none() -> None:
+    """Tasks wait until the queue is resumed, and go out then."""
+    state = make_state()
+    assert state.apply(NOW, PauseQueue(QUEUE)).state is QueueState.PAUSED
+    create(state)
+
+    assert state.next_event_at() is None
+    assert state.advance(NOW + SECOND) == []
+    assert state.apply(NOW + SECOND, ResumeQueue(QUEUE)).state is QueueState.RUNNING
+    assert only(state.advance(NOW + SECOND)).task.name == NAME
+
+
+def test_a_purge_deletes_all_tasks_and_is_remembered() -> None:
+    """Nothing is left to send, what is on its way ends silently, and new tasks are taken."""
+    state = make_state()
+    create(state)
+    dispatch = only(state.advance(NOW))
+    create(state, name="", due=NOW + SECOND)
+
+    assert state.apply(NOW + SECOND, PurgeQueue(QUEUE)).purge_time == NOW + SECOND
+    assert state.advance(NOW + SECOND) == []
+    state.dispatched(NOW + SECOND, dispatch, 500)
+    assert state.pending() == ()
+    assert state.in_flight_count() == 0
+    assert create(state, NOW + SECOND, name="").queue == QUEUE
