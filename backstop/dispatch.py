@@ -10,8 +10,6 @@ transient faults, before the subscription gives up on it and moves it to the dea
 own: under its old one the queue would take it for a duplicate, and the chain would end in silence.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import replace as replace_report
@@ -30,18 +28,15 @@ from backstop.names import unquoted
 from backstop.ports import Ports, Settings
 from backstop.wire import Delivery
 
+# From this delivery attempt on, a message that meets a transient fault is retried through the queue: the earliest that
+# a subscription can give up on it is after 5. https://cloud.google.com/pubsub/docs/handling-failures (documented)
 RETRY_FROM_ATTEMPT = 4
-"""From this delivery attempt on, a message that meets a transient fault is retried through the queue.
 
-The earliest that a subscription can give up on a message is after 5 attempts.
-https://cloud.google.com/pubsub/docs/handling-failures (documented)
-"""
-
+# How much longer a chain lasts whose last poll meets a fault that passes, as that poll bounds what a backup costs.
 LAST_POLL_MARGIN = timedelta(hours=6)
-"""How much longer a chain lasts whose last poll meets a fault that passes, as that poll bounds what a backup costs."""
 
+# Refusals that are about us and pass when a role is given back; every other one is about what was asked for.
 ROLE_MISSING = frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"})
-"""Refusals that are about us and pass when a role is given back; every other one is about what was asked for."""
 
 
 def receive(

@@ -3,8 +3,6 @@
 Dying anywhere on the way means that the message comes again, and that doing it again is harmless.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -21,11 +19,11 @@ from backstop.operations import Backup, Failure, Operation
 from backstop.ports import Ports, Settings
 from backstop.wire import encode_follow_up
 
+# Refusals that say that the operation, or the backup, isn't as it was read: one more fact, and no error.
 TOO_LATE = {
     Action.CANCEL: frozenset({"FAILED_PRECONDITION", "NOT_FOUND"}),
     Action.DELETE: frozenset({"FAILED_PRECONDITION"}),
 }
-"""Refusals that say that the operation, or the backup, isn't as it was read: one more fact, and no error."""
 
 
 @dataclass(frozen=True, slots=True)

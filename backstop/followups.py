@@ -1,7 +1,5 @@
 """The function's messages to itself. They carry intent and bookkeeping; what is true, Spanner says at every poll."""
 
-from __future__ import annotations
-
 import enum
 import hashlib
 from datetime import datetime
@@ -14,8 +12,8 @@ from backstop.errors import BadMessageError
 from backstop.events import Outcome, Trigger
 from backstop.names import DatabaseName, InstanceName, OperationName
 
+# The version of the format. A revision reads its own and must know the former one while messages are under way.
 VERSION = 1
-"""The version of the format. A revision reads its own and must know the former one while messages are under way."""
 
 
 class Intent(enum.StrEnum):

@@ -1,7 +1,5 @@
 """What each command does to an operation that is already there, and what a poll does: find it, and have it decided."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable
@@ -18,21 +16,15 @@ from backstop.names import OperationName
 from backstop.operations import Listing, Operation
 from backstop.sentences import when
 
+# How many running operations of one database are looked at for the one that a cancel means. One on-demand backup can be
+# pending at a time, and a database has at most 4 schedules. https://cloud.google.com/spanner/quotas (documented)
 CANDIDATES_MAX = 5
-"""How many running operations of one database are looked at for the one that a cancel means.
 
-One on-demand backup can be pending at a time, and a database has at most 4 schedules.
-https://cloud.google.com/spanner/quotas (documented)
-"""
-
+# How many operations one sweep acts on, at 2 calls each: a few seconds of Spanner's quota of 5 calls a second.
+# https://cloud.google.com/spanner/quotas (documented). The next sweep goes on, in an order of its own.
 SWEPT_MAX = 12
-"""How many operations one sweep acts on, at 2 calls each: a few seconds of Spanner's quota of 5 calls a second.
 
-https://cloud.google.com/spanner/quotas (documented). The next sweep goes on, in an order of its own.
-"""
-
-COPIES_MAX = 5
-"""How many copies that run a sweep names."""
+COPIES_MAX = 5  # How many copies that run a sweep names.
 
 SCHEDULED = "a backup schedule made it and include_scheduled is not set"
 

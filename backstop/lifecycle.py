@@ -1,22 +1,21 @@
 """What is done about an operation, and why. This file is the whole of it.
 
-Rules about this file
-    Everything that decides between polling, cancelling, deleting and reporting is here, as two tables: the transitions
-    and the guards against a deletion. `decide` looks them up. It calls nobody, knows no message format, and has no
-    clock. A cancel, a poll, a sweep and a dry run all go through it: a dry run is the decision without its execution.
+Everything that decides between polling, cancelling, deleting and reporting is here, as two tables: the transitions, and
+the guards against a deletion. `decide` looks them up. It calls nobody and has no clock. A cancel, a poll, a sweep and a
+dry run all go through it: a dry run is the decision without its execution.
 
-Theory of operation
-    Somebody reads the operation, and the backup if the operation made one. That is a *case*, and it is in exactly one
-    *state*. The command on whose behalf it was read gives the *intent*: KEEP, the backup is wanted, or CANCEL, it is
-    not. State and intent select one *rule*: what to do, and which outcome that is. A poll that comes late, twice, or
-    out of order does what is right for what it finds.
+How it decides
+    Somebody reads the operation, and the backup if it made one. That is a *case*, and it is in exactly one *state*. The
+    command on whose behalf it was read gives the *intent*: KEEP, the backup is wanted, or CANCEL, it is not. State and
+    intent select one *rule*: what to do, and which outcome that is. A poll that comes late, twice, or out of order does
+    what is right for what it finds.
 
-    The intent of a command with a time limit is KEEP until its limit and CANCEL from then on. An operation that ended
-    before the limit was never unwanted: its end, by Spanner's clock, is compared with the limit, and not the time of
-    the poll, so that a late poll doesn't turn a good backup into a bad one.
+    The intent of a command with a time limit is KEEP until its limit and CANCEL from then on. The operation's end, by
+    Spanner's clock, is compared with the limit, and not the time of the poll: a late poll doesn't turn a good backup
+    into a bad one. A cancel that somebody else asked for doesn't change the intent.
 
-    Spanner may refuse what a rule asks for, because the operation or the backup has changed since it was read. Then
-    the refusal is one more fact, and the case is decided again. No rule is refused twice, so this ends.
+    Spanner may refuse what a rule asks for, because the operation or the backup has changed since it was read. Then the
+    refusal is one more fact, and the case is decided again. No rule is refused twice, so this ends.
 
     A rule without an outcome, or with one that is on the way, is followed by another poll; every other one ends the
     chain. At the give-up time a state that would go on becomes one that doesn't.
@@ -25,18 +24,12 @@ Theory of operation
     and its sentence says why. Nothing is deleted but what passes them all.
 
 Doubt protects
-    A command that names the operation or the backup knows which attempt it means, and may come up to `GRACE` too
-    late. One that names a database doesn't: a backup that was complete when it was published may be last night's good
-    one. So it must be certain that the operation still ran then. Two things are proof: a delivery of this very command
-    saw it run, or it ended so much later that no two clocks could disagree about it. What began after the command may
-    be meant as well, if only clocks say that it was after; only having been seen running is proof of that.
-
-Where two rules could apply
-    A cancel that somebody else asked for does not change the intent: under KEEP its end is reported and the backup
-    stays, and whoever asked for the cancel decides about deleting.
+    A command that names the operation or the backup knows which attempt it means, and may come up to `GRACE` too late.
+    One that names a database doesn't: a backup that was complete when it was published may be last night's good one. So
+    it must be certain that the operation still ran then. Two things are proof: a delivery of this very command saw it
+    run, or it ended so much later that no two clocks could disagree about it. Of what began after the command, only
+    having been seen running is proof.
 """
-
-from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
@@ -49,18 +42,15 @@ from backstop.events import ON_THE_WAY, Outcome
 from backstop.followups import Intent, Poll
 from backstop.operations import Backup, Failure, Operation
 
+# How long before a cancel that names it an operation may have ended and still count as a lost race: whoever cancels may
+# be looking at a list that is minutes old. Longer, and "cancel" would come to mean "delete".
 GRACE = timedelta(minutes=10)
-"""How long before a cancel that names it an operation may have ended and still count as a lost race.
 
-Whoever cancels may be looking at a list that is minutes old. Longer, and "cancel" would come to mean "delete".
-"""
-
+# How far Pub/Sub's clock and Spanner's may disagree (inferred: Google's services agree to well within this).
 CLOCK_MARGIN = timedelta(seconds=10)
-"""How far Pub/Sub's clock and Spanner's may disagree about which of two events came first (inferred: Google's services
-agree to well within this)."""
 
+# How far from an edge of Spanner's window for the expiry we stay, as the server's clock decides and not ours.
 EXPIRY_MARGIN = timedelta(minutes=5)
-"""How far from an edge of Spanner's window for the expiry we stay, as the server's clock decides and not ours."""
 
 
 class State(enum.StrEnum):
@@ -108,20 +98,16 @@ def _both(rule: Rule) -> dict[Intent, Rule]:
 
 
 KEEP, CANCEL = Intent.KEEP, Intent.CANCEL
+DELETES = Rule(Action.DELETE, Outcome.COMPLETED_THEN_DELETED)
+# A cell that isn't there can't be reached: Spanner refuses to cancel or to delete only what is to be.
 TRANSITIONS: dict[State, dict[Intent, Rule]] = {
     State.RUNNING: {KEEP: Rule(Action.POLL), CANCEL: Rule(Action.CANCEL, Outcome.CANCEL_REQUESTED)},
     State.CANCELLING: {KEEP: Rule(Action.POLL), CANCEL: Rule(Action.POLL, Outcome.CANCEL_REQUESTED)},
     State.ENDING: {CANCEL: Rule(Action.POLL)},
     State.MISSING: _both(Rule(Action.POLL)),
     State.OVERDUE: {KEEP: Rule(Action.REPORT, Outcome.GAVE_UP), CANCEL: Rule(Action.CANCEL, Outcome.GAVE_UP)},
-    State.COMPLETE: {
-        KEEP: Rule(Action.REPORT, Outcome.COMPLETED),
-        CANCEL: Rule(Action.DELETE, Outcome.COMPLETED_THEN_DELETED),
-    },
-    State.COMPLETE_DESPITE_CANCEL: {
-        KEEP: Rule(Action.REPORT, Outcome.COMPLETED_DESPITE_CANCEL),
-        CANCEL: Rule(Action.DELETE, Outcome.COMPLETED_THEN_DELETED),
-    },
+    State.COMPLETE: {KEEP: Rule(Action.REPORT, Outcome.COMPLETED), CANCEL: DELETES},
+    State.COMPLETE_DESPITE_CANCEL: {KEEP: Rule(Action.REPORT, Outcome.COMPLETED_DESPITE_CANCEL), CANCEL: DELETES},
     State.BLOCKED: {CANCEL: Rule(Action.POLL, Outcome.DELETE_BLOCKED)},
     State.UNDELETABLE: {CANCEL: Rule(Action.SHORTEN, Outcome.GAVE_UP)},
     State.LEFT_TO_EXPIRE: {CANCEL: Rule(Action.REPORT, Outcome.GAVE_UP)},
@@ -129,7 +115,6 @@ TRANSITIONS: dict[State, dict[Intent, Rule]] = {
     State.FAILED: _both(Rule(Action.REPORT, Outcome.FAILED)),
     State.GONE: _both(Rule(Action.REPORT, Outcome.GONE)),
 }
-"""A cell that isn't there can't be reached: Spanner refuses to cancel or to delete only what is to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,29 +158,26 @@ class Case:
 
     @property
     def earliest_expiry(self) -> datetime:
-        """The earliest expiry that Spanner takes for the backup.
+        """The earliest expiry that Spanner takes: 6 hours after the creation (documented), not in the past (inferred).
 
-        https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented: 6 hours after
-        its creation at the earliest; inferred: and not in the past).
+        https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups
         """
         return max(self.made.create_time + RETENTION_MIN, self.now) + EXPIRY_MARGIN
 
 
 def was_unwanted(case: Case) -> bool:
     """Whether the command asked for the stop before the operation ended, or within what it may be late by."""
-    end, unwanted_from = case.end_time, case.poll.unwanted_from
-    if end is None:
-        return False
-    if unwanted_from is not None and end >= unwanted_from:
+    end, poll = case.end_time, case.poll
+    if end is not None and poll.unwanted_from is not None and end >= poll.unwanted_from:
         return True
-    return case.poll.intent is Intent.CANCEL and case.poll.seen_running
+    return end is not None and poll.intent is Intent.CANCEL and poll.seen_running
 
 
 def _may_be_told_by_a_chain(case: Case) -> bool:
     """Whether an earlier delivery of this command may have seen it run, and have begun a chain that can prove it."""
-    end = case.end_time
+    end, operation = case.end_time, case.operation
     ran = end is not None and end > case.poll.trigger.publish_time
-    return case.poll.step == 0 and (ran or (case.operation is not None and case.operation.cancel_time is not None))
+    return case.poll.step == 0 and (ran or (operation is not None and operation.cancel_time is not None))
 
 
 def _when_complete(case: Case) -> str:
@@ -205,11 +187,14 @@ def _when_complete(case: Case) -> str:
     if case.poll.unwanted_from is None:
         return f"its operation began within {margin_s} s after the command, which may not have meant it"
     if case.poll.intent is Intent.CANCEL and end > case.poll.trigger.publish_time:
-        return (
-            f"it was complete at {end.isoformat()}, within {margin_s} s of the command, which is too close to tell"
-            " which came first; a cancel that names the backup deletes it"
-        )
+        close = f"it was complete at {end.isoformat()}, within {margin_s} s of the command, which is too close to tell"
+        return f"{close} which came first; a cancel that names the backup deletes it"
     return f"it was complete at {end.isoformat()}, before anybody asked to stop it"
+
+
+def _other_than_made(case: Case) -> str:
+    there, made = (backup.create_time.isoformat() for backup in (case.there, case.made))
+    return f"the backup that has its name now was created at {there}, and the one that was to be stopped at {made}"
 
 
 class Guard(NamedTuple):
@@ -223,6 +208,7 @@ class Guard(NamedTuple):
     if_late: Outcome | None = None  # What it comes to where there is no next poll.
 
 
+# Everything that speaks against a deletion, in the order in which it is told. Deleting takes that none applies.
 GUARDS = (
     Guard(
         "the command keeps it",
@@ -265,11 +251,7 @@ GUARDS = (
     Guard(
         "another backup has its name",
         lambda case: (case.there.name, case.there.create_time) != (case.made.name, case.made.create_time),
-        lambda case: (
-            "is left alone: the backup that has its name now was created at"
-            f" {case.there.create_time.isoformat()}, and the one that was to be stopped at"
-            f" {case.made.create_time.isoformat()}"
-        ),
+        lambda case: f"is left alone: {_other_than_made(case)}",
     ),
     Guard(
         "a backup schedule made it",
@@ -277,7 +259,6 @@ GUARDS = (
         lambda case: f"is left alone: it was made by {', '.join(case.schedules)}, and include_scheduled is not set",
     ),
 )
-"""Everything that speaks against a deletion, in the order in which it is told. Deleting takes that none applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,29 +274,27 @@ def decide(case: Case) -> Decision:
     """What to do about a case: the rule of its state and intent, unless a guard forbids what it asks for."""
     state = state_of(case)
     rule = TRANSITIONS[state][intent_of(case)]
-    if rule.action is Action.DELETE:
-        guard = next((guard for guard in GUARDS if guard.applies(case)), None)
-        if guard is not None and guard.may_pass(case):
-            # What the next poll may know better is not said by the last one.
-            in_time, doubtful = Rule(Action.POLL), Rule(Action.REPORT, guard.if_late or guard.outcome)
-            return Decision(state, doubtful if case.is_late else in_time, guard)
-        if guard is not None:
-            return Decision(state, Rule(Action.REPORT, guard.outcome), guard)
-    return Decision(state, rule)
+    if rule.action is not Action.DELETE:
+        return Decision(state, rule)
+    guard = next((guard for guard in GUARDS if guard.applies(case)), None)
+    if guard is not None and not guard.may_pass(case):
+        rule = Rule(Action.REPORT, guard.outcome)
+    elif guard is not None:
+        # What the next poll may know better is not said by the last one.
+        rule = Rule(Action.REPORT, guard.if_late or guard.outcome) if case.is_late else Rule(Action.POLL)
+    return Decision(state, rule, guard)
 
 
-def state_of(case: Case) -> State:  # noqa: PLR0911 a line for each state
+def state_of(case: Case) -> State:
     """The one state that a case is in."""
     operation, poll = case.operation, case.poll
-    if operation is None:
+    if operation is None and (poll.missing == "operation" or poll.step == 0):
         # Whoever names one that isn't there is told so at once; a chain makes sure.
-        if poll.missing == "operation" or poll.step == 0:
-            return State.GONE
+        return State.GONE
+    if operation is None:
         return State.OVERDUE if case.is_late else State.MISSING
-    if operation.error is not None:
-        return State.CANCELLED if operation.error.code == "CANCELLED" else State.FAILED
-    if operation.unexplained and case.found is None:
-        return State.FAILED
+    if operation.error is not None or (operation.unexplained and case.found is None):
+        return State.CANCELLED if operation.error and operation.error.code == "CANCELLED" else State.FAILED
     if operation.done:
         return _state_of_complete(case, operation)
     if case.is_late:

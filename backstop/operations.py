@@ -1,7 +1,5 @@
 """What Spanner says: operations that make backups, the backups, and why something failed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

@@ -13,8 +13,6 @@ A cancel usually takes effect within seconds and may take forever, so after one 
 proportion to the time since the cancel, but stay close for the first minutes, and never later than without it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from bisect import bisect_left
@@ -31,20 +29,17 @@ from backstop.names import DatabaseName
 from backstop.operations import Operation
 from backstop.ports import Settings
 
-WAIT_SHORTEST = timedelta(seconds=1)
-"""A delay of less than this is lost in the time that a message takes anyway."""
+WAIT_SHORTEST = timedelta(seconds=1)  # A delay of less than this is lost in the time that a message takes anyway.
 
+# The queue remembers a follow-up's name for a day, and a chain that sleeps longer could fork.
+# https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
 WAIT_LONGEST = timedelta(days=1)
-"""The queue remembers a follow-up's name for a day, and a chain that sleeps longer could fork.
 
-https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
-"""
-
+# How much lag one poll less is worth. It sets the scale of everything here, and the benchmark shows what it buys.
 POLL_WORTH = timedelta(seconds=2.5)
-"""How much lag one poll less is worth. It sets the scale of everything here, and the benchmark shows what it buys."""
 
+# How far backups of one database usually differ in length, as a standard deviation of the logarithm.
 HISTORY_SPREAD = 0.2
-"""How far backups of one database usually differ in length, as a standard deviation of the logarithm."""
 
 PROGRESS_SPREAD_MIN = 0.01  # Progress comes in whole percents, so it never says more than this.
 PROGRESS_OFF_UNKNOWN = 6.0  # Percent that a progress is taken to be off its line where no earlier one was seen.
@@ -55,14 +50,14 @@ JITTER = 0.1  # The part of a wait by which operations that started together are
 CANCEL_GROWTH = 0.5  # Each poll after a cancel waits this part of the time since it, or of the time it was blocked.
 RETRY_FIRST = timedelta(minutes=1)  # The first wait after Google refused a follow-up; it doubles with each refusal.
 
+# What lasts longer than its guess shows that the guess was bad, so it is never taken to be further off than this many
+# standard deviations; otherwise an operation that hangs would be polled thousands of times. Fewer, and a first backup
+# of half a day would be told later than by those who poll every five minutes.
 SURPRISE_MAX = 2.5
-"""What lasts longer than its guess shows that the guess was bad, so it is never taken to be further off than this many
-standard deviations; otherwise an operation that hangs would be polled thousands of times. Fewer, and a first backup of
-half a day would be told later than by those who poll every five minutes."""
 
+# The longest wait in the first minutes after a cancel, and how long these are: by then it has nearly always taken
+# effect if it ever does. All who poll every 45 s would be told sooner otherwise.
 CANCEL_WAIT_MAX, CANCEL_SOON = timedelta(seconds=40), timedelta(minutes=10)
-"""The longest wait in the first minutes after a cancel, and how long these are: by then it has nearly always taken
-effect if it ever does. All who poll every 45 s would be told sooner otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +68,9 @@ class Expectation:
     spread: float
 
 
+# Without history: most backups take 1 to 4 hours, so most lie within a factor of two around 2 hours.
+# https://cloud.google.com/spanner/docs/backup#performance (documented: the 1 to 4 hours; inferred: the rest)
 UNKNOWN = Expectation(timedelta(hours=2), 0.8)
-"""Without history: most backups take 1 to 4 hours, so most lie within a factor of two around 2 hours.
-
-https://cloud.google.com/spanner/docs/backup#performance (documented: the 1 to 4 hours; inferred: the rest)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +83,8 @@ class Sighting:
 
 def expectation(operations: Sequence[Operation], database: DatabaseName) -> Expectation | None:
     """How long a backup of this database takes, judging by those that succeeded; None if none did."""
-    lengths_s = [
-        (operation.end_time - operation.start_time).total_seconds()
-        for operation in operations
-        if operation.database == database and operation.response is not None and operation.end_time is not None
-    ]
+    good = [one for one in operations if one.database == database and one.response is not None]
+    lengths_s = [(one.end_time - one.start_time).total_seconds() for one in good if one.end_time is not None]
     if not lengths_s:
         return None
     middle_s = max(median(lengths_s), 1.0)
@@ -111,12 +101,8 @@ def after(case: Case, decision: Decision, settings: Settings) -> tuple[Poll, tim
     outcomes on the way have been published.
     """
     poll, operation = case.poll, case.operation
-    told = (
-        (*poll.told, decision.rule.outcome)
-        if decision.rule.outcome and decision.rule.outcome not in poll.told
-        else poll.told
-    )
-    later = replace(poll, step=poll.step + 1, failures=0, told=told, missing=None)
+    told = dict.fromkeys(poll.told) | ({decision.rule.outcome: None} if decision.rule.outcome else {})
+    later = replace(poll, step=poll.step + 1, failures=0, told=tuple(told), missing=None)
     if operation is None:
         return replace(later, missing="operation"), _bounded(case, timedelta(0), settings)
     if decision.guard is not None:

@@ -1,7 +1,5 @@
 """Which operation a command means. Spanner's list is the record; nothing here reads it, the caller did."""
 
-from __future__ import annotations
-
 import fnmatch
 import hashlib
 import re
@@ -16,9 +14,9 @@ from backstop.names import BACKUP_ID_LENGTH_MAX, BackupId, DatabaseName, backup_
 from backstop.operations import Backup, Listing, Operation, Unhandled
 from backstop.sentences import when
 
+# Hexadecimal digits of a derived id that stand for the message: two of one database and second differ, but for one pair
+# in four thousand million.
 ID_DIGITS = 8
-"""Hexadecimal digits of a derived id that stand for the message: two of one database and second differ, but for one
-pair in four thousand million."""
 
 
 def derived_backup_id(database: DatabaseName, trigger: Trigger) -> BackupId:

@@ -1,7 +1,5 @@
 """What a decision says to people: one sentence on what happened to which backup, why, and what they can do."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from backstop.events import Event, Outcome, of_operation

@@ -5,8 +5,6 @@ and the last tells what was started and what was not. So each delivery makes as 
 the queue's rate paces the whole. The command itself makes none: hundreds of them may come in the same second.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as replace_report
@@ -28,15 +26,13 @@ from backstop.names import BackupName, DatabaseName
 from backstop.operations import Backup, Failure, Operation
 from backstop.polling import Expectation
 
+# What a chain of starts may carry along of its databases, in bytes of JSON: their ids, and why some were not started.
+# It leaves room for the command in `FOLLOW_UP_BYTES_MAX`; 3,000 databases fit, and Spanner's default limit is 100.
+# https://cloud.google.com/spanner/quotas (documented)
 FAN_OUT_BYTES_MAX = 200_000
-"""What a chain of starts may carry along of its databases, in bytes of JSON: their ids, and why some were not started.
 
-It leaves room for the command in `FOLLOW_UP_BYTES_MAX`; 3,000 databases fit, and Spanner's default limit is 100.
-https://cloud.google.com/spanner/quotas (documented)
-"""
-
+# How much of each reason is carried: Google's words and who holds the slot; or, for very many, Google's code alone.
 REASON_BYTES_MAX, REASON_BYTES_MIN = 600, 30
-"""How much of each reason is carried: Google's words and who holds the slot; or, for very many, Google's code alone."""
 
 
 @dataclass(eq=False)
