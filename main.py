@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = settings.read(os.environ)
 """Read as the instance starts, so that a deployment with a wrong setting never serves."""
+logs.write(logs.serving(ENVIRONMENT.values))
 
 ACKNOWLEDGED, AGAIN, BUG = 204, 503, 500
 WELL, UNREADABLE, NOT_ALLOWED = 200, 400, 405

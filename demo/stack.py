@@ -80,7 +80,8 @@ class Function:
         port: Where it listens.
         environ: Its settings.
         python: The interpreter that runs it.
-        lines: What it printed, one decoded log line each.
+        lines: What it printed since it began to serve, one decoded log line each.
+        settings: What it said as it began.
     """
 
     port: int
@@ -88,6 +89,7 @@ class Function:
     source: Path = ROOT / "main.py"
     python: str = sys.executable
     lines: list[dict[str, Any]] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = None
     _reader: threading.Thread | None = None
     _runtime: TemporaryDirectory[str] | None = None
@@ -135,9 +137,13 @@ class Function:
         assert process.stdout is not None  # noqa: S101 asked for above
         for line in process.stdout:
             try:
-                self.lines.append(json.loads(line))
+                said = json.loads(line)
             except ValueError:
-                self.lines.append({"message": line.decode(errors="replace").rstrip()})
+                said = {"message": line.decode(errors="replace").rstrip()}
+            if "settings" in said:
+                self.settings = said["settings"]
+            else:
+                self.lines.append(said)
 
 
 class Stack:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 
 import msgspec
 
@@ -50,6 +51,11 @@ def event(event: Event, trace: str, **instead: str | None) -> bytes:
     about = {name: getattr(event, name) for name in ("outcome", "operation", "backup", "database", "error")}
     said = {"severity": event.log_severity, "message": event.detail, **about, **_on_behalf_of(event.trigger)}
     return _encode(trace=trace, **{**said, **instead})
+
+
+def serving(values: Mapping[str, str]) -> bytes:
+    """The line for an instance that starts to serve: with which settings, defaults included."""
+    return _encode(severity="INFO", message="Serves, with the settings beside this.", trace="", settings=values)
 
 
 def unread(why: str, trace: str) -> bytes:

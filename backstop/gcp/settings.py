@@ -33,13 +33,17 @@ class Environment:
     results_topic: str  # Where outcomes are published; empty: they are only logged.
     tasks_queue: str  # Where follow-ups wait.
     tasks_service_account: str  # Whose token a task publishes with; empty with emulators only.
+    values: Mapping[str, str]  # The text of each variable, or its default; what is empty is left out.
 
 
 def read(environ: Mapping[str, str]) -> Environment:
     """Reads the settings; a ValueError names the variable that whoever deploys should correct."""
+    values: dict[str, str] = {}
 
     def take(variable: str, kind: Callable[[str], _T], default: str = "") -> _T:
         text = environ.get(variable, "")
+        if text or default:
+            values[variable] = text or default
         try:
             return kind(text or default)
         except ValueError as error:
@@ -68,6 +72,7 @@ def read(environ: Mapping[str, str]) -> Environment:
         results_topic=take("BACKSTOP_RESULTS_TOPIC", _another_topic(follow_ups_topic)),
         tasks_queue=take("BACKSTOP_TASKS_QUEUE", QueueName),
         tasks_service_account=take("BACKSTOP_TASKS_SERVICE_ACCOUNT", _account(required=not emulated)),
+        values=values,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict
 from datetime import timedelta
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backstop.gcp import settings
+from backstop.gcp import logs, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,17 @@ def test_each_choice_is_taken_and_what_is_not_chosen_has_its_default() -> None:
     assert asdict(settings.read(REQUIRED).handlers) == required | {name: default for *_, name, default, _ in CHOICES}
     assert asdict(chosen.handlers) == required | {name: value for *_, name, _, value in CHOICES}
     assert empty == settings.read(REQUIRED)
+
+
+def test_an_instance_says_with_which_settings_it_serves() -> None:
+    """What was chosen, and the defaults of what was not; what is empty is left out."""
+    values = settings.read({**REQUIRED, "BACKSTOP_LOOK_MIN": "1s", "BACKSTOP_INSTANCES": ""}).values
+
+    line = json.loads(logs.serving(values))
+    assert line["severity"] == "INFO"
+    assert line["settings"] == values
+    assert {**REQUIRED, "BACKSTOP_LOOK_MIN": "1s", "BACKSTOP_RETENTION": "14d"}.items() <= values.items()
+    assert "BACKSTOP_INSTANCES" not in values
 
 
 def test_the_names_that_the_shell_needs_are_taken() -> None:
