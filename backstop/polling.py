@@ -208,11 +208,11 @@ def _best_interval(elapsed_s: float, length_s: float, spread: float) -> timedelt
 
 
 def _hazard(elapsed_s: float, length_s: float, spread: float) -> float:
-    """The probability, per second, that an operation that has lasted so long ends now."""
-    z = math.log(max(elapsed_s, 1.0) / length_s) / spread
+    """The probability, per second, that an operation that has lasted so long ends now; a second is the shortest."""
+    z = math.log(elapsed_s / length_s) / spread
     survival = 0.5 * math.erfc(z / math.sqrt(2))
     if survival < 1e-9:
         # Far beyond every guess; the tail of a normal distribution tends to z.
         return z / (spread * elapsed_s)
-    density = math.exp(-z * z / 2) / (math.sqrt(2 * math.pi) * spread * max(elapsed_s, 1.0))
+    density = math.exp(-z * z / 2) / (math.sqrt(2 * math.pi) * spread * elapsed_s)
     return max(density / survival, 1e-12)
