@@ -35,8 +35,8 @@ def derived_attempt(operations: Sequence[Operation], database: DatabaseName, tri
     another publish time. https://github.com/googleapis/google-cloud-go/issues/1174 (seen)
     """
     pattern = _derived_form(database, _digest(trigger).hex()[:ID_DIGITS])
-    own = (one for one in operations if one.database == database and pattern.fullmatch(one.backup.id))
-    return next(own, None)
+    own = [one for one in operations if one.database == database and pattern.fullmatch(one.backup.id)]
+    return own[-1] if own else None  # The oldest: somebody may have used the name again, and that isn't this message's.
 
 
 def fingerprint(trigger: Trigger) -> int:

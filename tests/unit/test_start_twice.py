@@ -140,3 +140,20 @@ def test_an_end_before_the_start_is_followed_is_polled_at_once() -> None:
     ((_, poll),) = world.waiting
     assert str(getattr(poll, "operation", "")).startswith(f"{INSTANCE}/backups/orders-")
     assert getattr(poll, "give_up_at", None) == START + MINUTE + 72 * HOUR
+
+
+def test_a_derived_name_that_a_person_uses_again_is_still_the_first_one_s() -> None:
+    """The start is told how its own operation ended, and never watches over the person's backup."""
+    world = World(Plan(duration=HOUR))
+    world.send(**DERIVED, cancel_after="0s")
+    ((_, operation),) = world.ends
+    world.cancel_by_hand(operation)
+    world.tick(MINUTE)
+    name = operation.split("/")[5]
+    theirs = world.start_by_hand(name)
+
+    world.again()
+    world.looks()
+
+    assert {told for _, told in world.ends} == {operation}
+    assert not world.cancelled(theirs)
