@@ -207,7 +207,7 @@ KEPT = "is left alone: the command says if_created: keep."
     [
         ("delete", False, f"{LATE}would be deleted."),
         ("keep", False, f"Would publish COMPLETED_KEPT: {LATE}{KEPT}"),
-        ("delete", True, "Would poll again: {operation} is COMPLETE."),
+        ("delete", True, f"Would poll again, to be sure: {LATE}is gone."),
     ],
 )
 def test_a_dry_run_after_a_lost_race_says_what_would_become_of_the_backup(
