@@ -201,13 +201,13 @@ def _best_interval(elapsed_s: float, length_s: float, spread: float) -> timedelt
 
     def lag_s(power: int) -> float:
         wait_s: float = WAIT_STEP**power
-        return wait_s * wait_s * _hazard(elapsed_s + wait_s, length_s, spread)
+        return wait_s * wait_s * hazard(elapsed_s + wait_s, length_s, spread)
 
     powers = range(math.ceil(math.log(longest_s, WAIT_STEP)))
     return timedelta(seconds=WAIT_STEP ** bisect_left(powers, worth_s, key=lag_s))
 
 
-def _hazard(elapsed_s: float, length_s: float, spread: float) -> float:
+def hazard(elapsed_s: float, length_s: float, spread: float) -> float:
     """The probability, per second, that an operation that has lasted so long ends now; a second is the shortest."""
     z = math.log(elapsed_s / length_s) / spread
     survival = 0.5 * math.erfc(z / math.sqrt(2))

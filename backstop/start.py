@@ -175,13 +175,12 @@ def _twin(command: Start, operations: Sequence[Operation], found: Backup | None,
 
     Under a name that both give, the backup's expiry tells it from one that a person began.
     """
-    for one in operations:
-        if one.done or abs(one.start_time - context.trigger.publish_time) > GRACE:
-            continue
-        named = found is not None and one.backup == found.name and found.expire_time.microsecond % 1000 != 0
-        if named if command.backup_id is not None else selection.is_derived(one):
-            return one
-    return None
+    published = context.trigger.publish_time
+    near = (one for one in operations if not one.done and abs(one.start_time - published) <= GRACE)
+    if command.backup_id is None:
+        return next((one for one in near if selection.is_derived(one)), None)
+    marked = found is not None and found.expire_time.microsecond % 1000 != 0
+    return next((one for one in near if marked and found is not None and one.backup == found.name), None)
 
 
 def _follow(command: Start, operation: Operation, expected: Expectation | None, context: Context) -> Report:

@@ -25,6 +25,8 @@ from tests.unit import strategies as own
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
+ZERO = timedelta(0)
+
 TRIGGER = Trigger("17", START)
 RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START)
 BACKUP = Backup(NIGHTLY, ORDERS, create_time=START, expire_time=START + DAY)
@@ -55,6 +57,15 @@ def test_a_derived_id_is_valid_and_a_mark_odd_whatever_the_message(database: Dat
     assert selection.is_derived(made)
     assert 0 < selection.fingerprint(trigger) < 1_000_000
     assert selection.fingerprint(trigger) % 1000 != 0
+
+
+def test_the_name_of_a_database_is_cut_so_that_the_backup_s_fits() -> None:
+    """A name of ours may be longer than Spanner's databases have; an id has at most 60 characters."""
+    database = DatabaseName(f"{INSTANCE}/databases/{'orders-' * 20}")
+    backup_id = selection.derived_backup_id(database, TRIGGER)
+
+    assert len(backup_id) == 60
+    assert selection.is_derived(replace(RUNNING, database=database, backup=INSTANCE.backup(backup_id)))
 
 
 @pytest.mark.parametrize("other", [Trigger("18", START, "t"), Trigger("17", START, "u"), Trigger("17", START)])
@@ -103,10 +114,41 @@ def test_where_nothing_ran_what_began_within_the_clocks_margin_after_is_meant(af
 @pytest.mark.parametrize(("after", "found"), [(SECOND - MICROSECOND, True), (SECOND, False)])
 def test_what_was_asked_for_after_the_command_is_never_meant(after: timedelta, *, found: bool) -> None:
     """A derived name says in which second its start was published, by the same clock as the command's."""
-    backup = INSTANCE.backup(selection.derived_backup_id(ORDERS, Trigger("18", PUBLISHED + after)))
-    young = named("b", start_time=PUBLISHED + SECOND, backup=backup)
+    for database in (ORDERS, DatabaseName(f"{INSTANCE}/databases/orders-of-this-year")):
+        backup = INSTANCE.backup(selection.derived_backup_id(database, Trigger("18", PUBLISHED + after)))
+        young = named("b", start_time=PUBLISHED + SECOND, backup=backup, database=database)
 
-    assert bool(selection.choose([young], PUBLISHED).pool) is found
+        assert bool(selection.choose([young], PUBLISHED).pool) is found
+
+
+@pytest.mark.parametrize(
+    ("cancel", "end", "found"),
+    [
+        (CLOCK_MARGIN, ZERO, True),
+        (CLOCK_MARGIN + MICROSECOND, ZERO, False),
+        (ZERO, ZERO, True),
+        (SECOND, SECOND, True),
+        (ZERO, -MICROSECOND, True),
+        (ZERO, SECOND, False),
+    ],
+)
+def test_what_was_cancelled_and_ended_within_the_clocks_margin_before_is_meant(
+    cancel: timedelta, end: timedelta, *, found: bool
+) -> None:
+    """An earlier delivery of this very command may have stopped it, by Spanner's clock before it was published."""
+    stopped = named("b", OURS_DONE, cancel_time=PUBLISHED - cancel, end_time=PUBLISHED - end)
+
+    assert bool(selection.choose([stopped], PUBLISHED).pool) is found
+
+
+def test_what_began_with_the_command_ran_then() -> None:
+    """To the microsecond, by two clocks."""
+    complete = named("b", MADE, start_time=PUBLISHED, end_time=PUBLISHED + HOUR)
+    failed = replace(complete, response=None, error=Failure("INTERNAL", ""), end_time=PUBLISHED)
+
+    assert selection.newest([complete], PUBLISHED) == complete
+    assert selection.newest([failed], PUBLISHED) == failed
+    assert selection.choose([failed, LATE], PUBLISHED).younger == ()
 
 
 @pytest.mark.parametrize("made", [MADE, FAILED])

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from backstop.operations import Failure
+from backstop.operations import Failure, Listing
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.plans import Plan
+from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND, START
 
@@ -105,6 +107,7 @@ def test_what_a_person_began_is_nobody_s_twin() -> None:
     """Neither under another name, nor under the same with an expiry in whole milliseconds."""
     for backup_id in ("by-hand", "nightly"):
         world = World(Plan(duration=HOUR))
+        world.tick(500 * MILLISECOND)
         world.start_by_hand(backup_id)
         world.tick(MINUTE)
 
@@ -157,3 +160,26 @@ def test_a_derived_name_that_a_person_uses_again_is_still_the_first_one_s() -> N
 
     assert {told for _, told in world.ends} == {operation}
     assert not world.cancelled(theirs)
+
+
+class Behind(SpannerPort):
+    """Spanner, whose list is behind the first time."""
+
+    asked = 0
+
+    def list_operations(self, *args: Any, **narrowed: Any) -> Listing:  # noqa: ANN401 handed on as they come
+        """Reads the operations."""
+        type(self).asked += 1
+        return super().list_operations(*args, **narrowed) if self.asked > 1 else Listing()
+
+
+@pytest.mark.parametrize("command", [DERIVED, NIGHT], ids=["derived", "named"])
+def test_a_start_finds_what_a_faster_delivery_of_its_message_began(command: dict[str, object]) -> None:
+    """Spanner refuses the second one, and the list, read once more, has the first."""
+    world = World(Plan(duration=HOUR))
+    world.send(**command)
+    world.port = type("Fresh", (Behind,), {})
+
+    world.again()
+
+    assert (world.outcomes, len(set(world.event_ids)), world.begun) == (["STARTED", "STARTED"], 1, 1)
