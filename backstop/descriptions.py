@@ -5,8 +5,6 @@ Times are read as Spanner gives them, cut to microseconds, which is what Python 
 taken for one another by that: one is deleted before the next is created, and that takes longer than a microsecond.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -15,8 +13,8 @@ from backstop.errors import UnhandledOperationError
 from backstop.names import BackupName, DatabaseName, Name, OperationName
 from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
 
+# No backup has a time outside of these, and a sum with one could be more than Python can hold.
 TIME_MIN, TIME_MAX = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""No backup has a time outside of these, and a sum with one could be more than Python can hold."""
 
 N = TypeVar("N", bound=Name)
 
@@ -104,13 +102,7 @@ def read_backup(described: Any) -> Backup:  # noqa: ANN401 as above
 
 def read_databases(found: Iterable[Any]) -> list[DatabaseName]:
     """Reads the names of databases, in alphabetical order; one of unknown form is left out."""
-    names = []
-    for described in found:
-        try:
-            names.append(DatabaseName(described.name))
-        except ValueError:
-            continue
-    return sorted(names)
+    return sorted(DatabaseName(one.name) for one in found if DatabaseName.fits(one.name))
 
 
 def _backup_or_none(described: Any) -> Backup | None:  # noqa: ANN401 as above

@@ -1,15 +1,14 @@
 """Durations as people write them, `45s`, `30m`, `6h`, `14d`, `1h30m`, and which times a message may speak of."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from backstop.errors import BadMessageError
 
+# The times that a message may speak of: older than Spanner, and so far from the last year that Python knows that no sum
+# of a time and our longest durations passes it.
 TIME_MIN, TIME_MAX = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
-"""The times that a message may speak of: older than Spanner, and so far from the last year that Python knows that no
-sum of a time and our longest durations passes it."""
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 # Eight digits of each unit stay within what a timedelta can hold.
@@ -20,7 +19,7 @@ class Duration(timedelta):
     """A length of time, whole seconds, never negative, that can be read from a message and written into one."""
 
     @classmethod
-    def parse(cls, text: str) -> Duration:
+    def parse(cls, text: str) -> Self:
         """Reads one or more numbers with their units, the largest unit first; a ValueError says what is right."""
         match = _TEXT.fullmatch(text)
         if not text or match is None:

@@ -1,7 +1,5 @@
 """What the function needs of the outside world, and what its operator chose. `backstop/gcp/` implements it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -19,8 +19,6 @@ https://cloud.google.com/pubsub/docs/payload-unwrapping (documented)
 https://cloud.google.com/eventarc/docs/cloudevents (documented: binary mode, posted to `/`)
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -48,17 +46,13 @@ MESSAGE_ID_BYTES_MAX = (
     200  # Pub/Sub's ids have some 20 digits; other programs that speak for it use UUIDs and the like.
 )
 
+# Encoded for its task it is a third longer, far below Cloud Tasks' limit of 1 MB.
+# https://cloud.google.com/tasks/docs/quotas (documented)
 FOLLOW_UP_BYTES_MAX = 250_000
-"""Encoded for its task it is a third longer, far below Cloud Tasks' limit of 1 MB.
 
-https://cloud.google.com/tasks/docs/quotas (documented)
-"""
-
+# How old a message can be, as Pub/Sub holds none for longer, and how far our clock may be behind.
+# https://cloud.google.com/pubsub/docs/topic-properties (documented: 31 days)
 KEPT_MAX, AHEAD_MAX = timedelta(days=31), timedelta(days=1)
-"""How old a message can be, as Pub/Sub holds none for longer, and how far our clock may be behind.
-
-https://cloud.google.com/pubsub/docs/topic-properties (documented: 31 days)
-"""
 
 KIND_ATTRIBUTE, KIND_FOLLOW_UP = "backstop-kind", "follow-up"
 TYPE_ATTRIBUTE, TYPE_PREFIX = "ce-type", "backstop.backup."
@@ -68,8 +62,8 @@ _METADATA = "x-goog-pubsub-"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _CLAIM = re.compile(r"""["']?\b(action|operation|backup|database|instance)["']?\s*:\s*["']([^"']*)["']""")
+# A field and its text, in JSON or in what was meant to be JSON; and which names it may be.
 _CLAIMED = {"operation": OperationName, "backup": BackupName, "database": DatabaseName, "instance": InstanceName}
-"""A field and its text, in JSON or in what was meant to be JSON; and which names it may be."""
 
 NO_PUSH = (
     "must be a push of Pub/Sub's or an event of Eventarc's; a subscription with payload unwrapping must write its "
@@ -144,7 +138,7 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
         mistake = BadMessageError("message.messageId", message_id, f"must have 1 to {MESSAGE_ID_BYTES_MAX} bytes")
         # Not of the body, in which each delivery is counted.
         message_id = _hashed(message.data + message.publish_time.encode())
-    topic = source if source and not _is(TopicName, topic) else topic
+    topic = source if source and not TopicName.fits(topic) else topic
     attempt = envelope.delivery_attempt
     return Delivery(message.data, message.attributes, message_id, publish_time or now, topic, attempt, mistake)
 
@@ -173,7 +167,7 @@ def claims(data: bytes) -> dict[str, str]:
     return {
         name: _CLAIMED[name](text) if name in _CLAIMED else text
         for name, text in found.items()
-        if (_is(_CLAIMED[name], text) if name in _CLAIMED else text in FIELDS)
+        if (_CLAIMED[name].fits(text) if name in _CLAIMED else text in FIELDS)
     }
 
 
@@ -226,13 +220,13 @@ def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
         message_id, publish_time = (headers.get(_METADATA + name, "") for name in ("message-id", "publish-time"))
         return _Envelope(_Message(body, dict(headers), message_id, publish_time)), ""
     source = headers.get("ce-source", "").removeprefix(_EVENTARC_SOURCE)
-    topic = source if _is(TopicName, source) else ""
+    topic = source if TopicName.fits(source) else ""
     try:
         document = _read(body)
         if "specversion" in document and "message" not in document:
             source = str(document.get("source")).removeprefix(_EVENTARC_SOURCE)
             # With its prefix it is no topic's name, and so not the one of the follow-ups either.
-            topic = topic or (_EVENTARC_SOURCE + source if _is(TopicName, source) else "")
+            topic = topic or (_EVENTARC_SOURCE + source if TopicName.fits(source) else "")
             document = _event_data(document)
         document["message"]  # without one it is no push
     except (BadMessageError, KeyError) as error:
@@ -329,15 +323,6 @@ def _decode_own_type(into: type, value: object) -> object:
         return into(value)
     assert into is Duration  # noqa: S101 there is no third type of ours
     return Duration.parse(value)
-
-
-def _is(kind: type[Name], text: str) -> bool:
-    """Whether a text is such a name."""
-    try:
-        kind(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _check_figures(message: msgspec.Struct, path: str = "") -> None:

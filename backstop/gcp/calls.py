@@ -4,8 +4,6 @@ A client is made at its first call: a message that needs no service doesn't pay 
 used before the server forks can hang. All three share one set of credentials, and so one token.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib
 import os
@@ -16,20 +14,19 @@ from typing import Any, cast
 
 from backstop.errors import CallError, TransientError, kind_of
 
+# All calls of a delivery together; the shortest limit that the module allows is 60 s, and an answer takes a moment.
 DELIVERY_S_MAX = 50.0
-"""All calls of a delivery together; the shortest limit that the module allows is 60 s, and an answer takes a moment."""
 
+# One call with its repetitions. Spanner's admin calls take a second at most, so this is a fault and not a slow day.
 CALL_S_MAX = 10.0
-"""One call with its repetitions. Spanner's admin calls take a second at most, so this is a fault and not a slow day."""
 
+# Before a call is repeated it waits up to the first of these, and each time up to twice as long.
 PAUSE_S_FIRST, PAUSE_S_MAX = 0.1, 1.0
-"""Before a call is repeated it waits up to the first of these, and each time up to twice as long."""
 
-RETRY_AFTER_S_MAX = 86_400.0
-"""As long as a follow-up may wait at most; what asks for more is asked again then."""
+RETRY_AFTER_S_MAX = 86_400.0  # As long as a follow-up may wait at most; what asks for more is asked again then.
 
+# New objects between two searches for garbage while importing, which makes a lot of objects and no garbage.
 IMPORTING_GC = 50_000
-"""New objects between two searches for garbage while importing, which makes a lot of objects and no garbage."""
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 

@@ -1,7 +1,5 @@
 """What an operator chose, from the environment: read once, each error naming the variable and the value."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Spanner's backup API, by Google's client. Decides nothing; how answers are read is `backstop/descriptions.py`."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +10,7 @@ from backstop.gcp.calls import Budget, Service
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.operations import Backup, Listing, Operation
 
-PAGE_SIZE, ITEMS_MAX = 500, 10_000
-"""As many operations are 7 days of 100 databases, each backed up every 100 minutes."""
+PAGE_SIZE, ITEMS_MAX = 500, 10_000  # As many operations are 7 days of 100 databases, each backed up every 100 minutes.
 
 _TYPE = "metadata.@type:type.googleapis.com/google.spanner.admin.database.v1"
 

@@ -1,7 +1,5 @@
 """The delay: a Cloud Task that publishes the follow-up when it is due."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os
