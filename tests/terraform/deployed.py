@@ -46,7 +46,7 @@ BACKUP_LASTS = timedelta(hours=1)
 LOOKS = {"BACKSTOP_LOOK_MIN": "1s", "BACKSTOP_LOOK_MAX": "1s"}
 """All that differs from the planned environment: the ends of short backups are to be seen."""
 
-Line = dict[str, object]
+Line = dict[str, Any]
 
 
 class Deployed:

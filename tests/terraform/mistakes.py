@@ -56,6 +56,7 @@ each_job_publishes_a_command_that_the_function_understands
   jobs publish follow-ups | scheduler.tf | «commands→follow_ups».id
   a field has another name | scheduler.tf | «cancel_after→cancelAfter» =
   a database is named without its instance | scheduler.tf | «local.instance_path[schedule.instance], →»
+  a job doesn't say who asks | scheduler.tf | «requested_by→reason» = "${var.prefix}-start-${key}
 every_instance_is_swept
   only instances with a sweep are swept | scheduler.tf | for key in keys(«local.instances→var.sweeps») : key => merge(
 schedules_say_what_was_asked_for
@@ -74,6 +75,7 @@ each_deletion_is_told_to_those_who_asked_for_it
   alarms go where deletions are told | alerts.tf in switched |
       ? var.deletion_channels : var.«notification→deletion»_channels
 counters_match_every_value_that_they_count
+  schedules are looked for under another name | metrics.tf | \"^${var.prefix}-«start→run»-([a-z
   outcomes with an underscore aren't counted | metrics.tf | outcome=~\"^[A-Z«_→»]+$
 every_alert_exists_and_says_what_to_do
   an alert is lost | alerts.tf | for name, alert in «local._query_alerts→{}»
@@ -85,6 +87,8 @@ alerts_watch_this_deployments_own_resources
 each_schedule_that_runs_is_missed_when_it_stops
   a missing backup is looked for by another name | alerts-missing.tf | /[^A-Za-z0-9]/", "«_→-»
   failed backups count as backups | alerts-missing.tf | COMPLETED|«COMPLETED_DESPITE_CANCEL|COMPLETED_KEPT→FAILED»
+  another schedule's backup counts as a schedule's | alerts-missing.tf | «schedule=\"${key}\",→»
+  a schedule is looked for by its job's name | alerts-missing.tf | schedule=\"«→${var.prefix}-start-»${key}
   any database's backup is a schedule's | alerts-missing.tf | «schedule.database→".*"» :
   a pattern is no expression | alerts-missing.tf | "*", "«.→»*")
   a paused schedule is missed | alerts-missing.tf | « && !schedule.paused→»

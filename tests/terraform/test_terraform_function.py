@@ -17,7 +17,7 @@ from tests.terraform.deployed import deployed
 from tests.terraform.facts import environment_of
 from tests.terraform.log_filters import compiled
 from tests.terraform.subjects import ENDS, SUBJECTS
-from tests.terraform.watching import LOG_FIELDS
+from tests.terraform.watching import LOG_FIELDS, extracted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +61,7 @@ pytestmark = pytest.mark.timeout(300)
 """At first an empty environment is filled: seconds, or minutes where a registry is slow."""
 
 INSTANCE = "projects/example-shop/instances/orders"
+CUSTOMERS = "projects/example-shop/instances/customers-eu"
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,7 @@ def lines(fleet: Plan, tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
         "failing": BackupPlan(duration=second, error=Status(Code.INTERNAL, "the disk is full")),
     }
     with deployed(fleet, tmp_path_factory.mktemp("deployed")) as function:
+        function.spanner.set_plan(f"{CUSTOMERS}/databases/accounts", backups["quick"])
         function.publish_jobs()
         jobs = len(fleet.all("google_cloud_scheduler_job"))
         function.wait_for(lambda line: line.get("command") in ("start", "sweep"), jobs)
@@ -88,6 +90,7 @@ def lines(fleet: Plan, tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
         ):
             function.publish(json.dumps(command).encode())
         function.publish(b"not a command")
+        function.wait_for(lambda line: told("COMPLETED")(line) and line["database"].startswith(CUSTOMERS))
         for outcome in ("COMPLETED", "COMPLETED_THEN_DELETED", "FAILED"):
             function.wait_for(told(outcome))
         function.wait_for(lambda line: told("STARTED")(line) and line["severity"] == "WARNING")
@@ -176,6 +179,10 @@ def test_counters_count_what_was_told(fleet: Plan, lines: list[Line]) -> None:
     audit = {**PLATFORM[2], "severity": "NOTICE", "logName": "projects/p/logs/cloudaudit.googleapis.com%2Factivity"}
 
     assert [counts["outcomes"](entry(line, "backstop")) for line in lines] == ["outcome" in line for line in lines]
+    schedule = fleet.one("google_logging_metric", "outcomes").text("label_extractors", "schedule")
+    counted = {(line["outcome"], extracted(schedule, line)) for line in lines if "outcome" in line}
+    begun = {("STARTED", job) for job in fleet.by_index("google_cloud_scheduler_job", "start")}
+    assert counted > {*begun, ("COMPLETED", "accounts-nightly"), ("COMPLETED", ""), ("FAILED", "")}
     assert [counts["runs"]({**one, "severity": "INFO"}) for one in PLATFORM] == [False, False, True, True, True]
     assert not counts["runs"](audit), "who changed a job is no turn of it"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from backstop.commands import Start, Sweep
@@ -29,7 +29,7 @@ def fact(it: Fact) -> Fact:
     return it
 
 
-LOG_FIELDS = {"backup", "database", "message", "operation", "outcome", "state"}
+LOG_FIELDS = {"backup", "database", "message", "operation", "outcome", "requested_by", "state"}
 """Fields of the log's lines that the module counts on; a test looks for each in a line that was printed."""
 
 TOLD_OF_DELETIONS = {"fleet", "switched"}
@@ -59,12 +59,13 @@ RUNBOOK_CHARACTERS_MIN = 200
 
 @fact
 def each_job_publishes_a_command_that_the_function_understands(plan: Plan, _: str) -> None:
-    """The payload goes to the commands topic, and is a start or a sweep to the function's own parser."""
+    """The payload goes to the commands topic, is a start or a sweep to the function's own parser, and names the job."""
     topic = plan.one("google_pubsub_topic", "commands").text("id")
     for found in plan.all("google_cloud_scheduler_job"):
         assert found.text("pubsub_target", 0, "topic_name") == topic
         command = parse_command(base64.b64decode(found.text("pubsub_target", 0, "data"), validate=True))
         assert isinstance(command, Start if found.name == "start" else Sweep), found.address
+        assert command.requested_by == found.text("name")
 
 
 @fact
@@ -98,12 +99,14 @@ def schedules_say_what_was_asked_for(plan: Plan, subject: str) -> None:
         "databases": ["orders-*"],
         "cancel_after": "6h",
         "start_within": "2h",
+        "requested_by": "backstop-start-orders-nightly",
     }
     assert (nightly.get("schedule"), nightly.get("time_zone"), nightly.get("paused")) == ("5 1 * * *", "Etc/UTC", False)
     assert payload(weekly) == {
         "action": "start",
         "database": "projects/example-shop/instances/customers-eu/databases/accounts",
         "retention": "35d",
+        "requested_by": "backstop-start-accounts-nightly",
     }
     assert weekly.get("time_zone") == "Europe/Rome"
     assert jobs["ledger-hourly"].get("paused") is True
@@ -174,6 +177,9 @@ def counters_match_every_value_that_they_count(plan: Plan, _: str) -> None:
         assert metric.text("label_extractors", field) == f"EXTRACT(jsonPayload.{field})"
         keys = {label["key"] for label in metric.blocks("metric_descriptor", 0, "labels")}
         assert keys == set(metric.texts("label_extractors"))
+    schedule = plan.one("google_logging_metric", "outcomes").text("label_extractors", "schedule")
+    for job in plan.all("google_cloud_scheduler_job"):
+        assert extracted(schedule, payload(job)) == (job.index if job.name == "start" else "")
 
 
 @fact
@@ -223,7 +229,15 @@ def each_schedule_that_runs_is_missed_when_it_stops(plan: Plan, subject: str) ->
     """Each has an alert on its own job and its own databases, after its own longest time between two turns and 6 h."""
     hours = {
         "fleet": {"accounts-nightly": 30, "consents-weekly": 174, "orders-nightly": 30},
-        "calendar": {"monthly": 750, "nightly": 30, "often": 12, "rome": 30, "weekly": 174, "workdays": 78},
+        "calendar": {
+            "keepsake": 174,
+            "monthly": 750,
+            "nightly": 30,
+            "often": 12,
+            "rome": 30,
+            "weekly": 174,
+            "workdays": 78,
+        },
         "minimal": {"nightly": 30},
         "switched": {"yearly": 8790},
     }[subject]
@@ -240,6 +254,7 @@ def each_schedule_that_runs_is_missed_when_it_stops(plan: Plan, subject: str) ->
             assert all(f"logging_googleapis_com:user_{series}{{" in text for text in texts)
         assert set(re.findall(r'outcome=~?"([A-Z_|]+)"', " ".join(asked))) == {Outcome.STARTED, "|".join(KEPT)}
         assert set(re.findall(r'job_id="([^"]+)"', " ".join(asked))) == {jobs[name].text("name")}
+        assert re.findall(r'schedule="([^"]+)"', " ".join(asked)) == [name] * 3
         (wanted,) = set(re.findall(r'database=~"([^"]+)"', " ".join(asked)))
         command = payload(jobs[name])
         target = str(command.get("database") or f"{command['instance']}/databases/orders-1")
@@ -277,6 +292,17 @@ def the_dashboard_draws_what_is_deployed(plan: Plan, subject: str) -> None:
         assert f'"{found.text("name")}"' in drawn
     assert f'queue_id="{plan.one("google_cloud_tasks_queue").text("name")}"' in drawn
     assert f'service_name="{plan.one("google_cloudfunctions2_function").text("name")}"' in drawn
+
+
+def extracted(extractor: str, line: Mapping[str, object]) -> str:
+    """What a label extractor takes from a line of the log.
+
+    https://docs.cloud.google.com/logging/docs/logs-based-metrics/labels (documented)
+    """
+    read = re.fullmatch(r'(?:REGEXP_)?EXTRACT\(jsonPayload\.(\w+)(?:, "(.+)")?\)', extractor)
+    assert read is not None, extractor
+    found = re.search(read[2] or "(.*)", str(line.get(read[1], "")))
+    return found[1] if found else ""
 
 
 def payload(found: Resource) -> dict[str, object]:
