@@ -234,7 +234,7 @@ def the_function_may_do_what_the_module_was_told_and_no_more(plan: Plan, subject
 def what_an_organisation_asks_for_is_off_or_everywhere(plan: Plan, subject: str) -> None:
     """Keys, regions, private pool, egress and policy are on every resource that has them, or on none."""
     given = SUBJECTS[subject].variables or {}
-    keys, connector = given.get("kms_keys", {}), given.get("vpc_connector", {})
+    keys, connector, network = (given.get(name, {}) for name in ("kms_keys", "vpc_connector", "vpc_direct"))
     assert isinstance(keys, dict)
     assert isinstance(connector, dict)
     for topic in plan.all("google_pubsub_topic"):
@@ -249,6 +249,8 @@ def what_an_organisation_asks_for_is_off_or_everywhere(plan: Plan, subject: str)
     assert function.get(*SERVICE, "binary_authorization_policy") == given.get("binary_authorization_policy")
     assert function.get(*SERVICE, "vpc_connector") == connector.get("name")
     assert function.get(*SERVICE, "vpc_connector_egress_settings") == connector.get("egress")
+    assert function.get(*SERVICE, "direct_vpc_network_interface") == ([network] if network else [])
+    assert function.get(*SERVICE, "direct_vpc_egress") == ("VPC_EGRESS_ALL_TRAFFIC" if network else None)
     labelled = [found for found in plan.resources if "labels" in found.values and found.values["labels"] is not None]
     assert {found.type for found in labelled} >= {FUNCTION, "google_pubsub_topic", "google_pubsub_subscription"}
     assert len({tuple(sorted(found.texts("labels").items())) for found in labelled}) == 1

@@ -161,6 +161,8 @@ the_function_may_do_what_the_module_was_told_and_no_more
 what_an_organisation_asks_for_is_off_or_everywhere
   results lie in another region | pubsub.tf in switched |
       prefix}-results"⏎  labels       = var.labels⏎«  kms_key_name = var.kms_keys.topics⏎→»
+  the network is entered elsewhere | function.tf in calendar | «direct_vpc_network_interface.value.subnetwork→null»
+  only what is private goes through the network | function.tf in calendar | egress, "«ALL_TRAFFIC→PRIVATE_RANGES_ONLY»
 outputs_wait_for_their_grants
   the name of the topic comes before its rights | outputs.tf | «time_sleep.message_grants,→»
 terraform

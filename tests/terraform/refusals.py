@@ -16,6 +16,7 @@ NIGHTLY: dict[str, Json] = {"instance": "orders", "cron": "17 2 * * *"}
 
 
 KEY = "projects/example-keys/locations/europe-west1/keyRings/backstop/cryptoKeys/functions"
+CONNECTOR = "projects/p/locations/europe-west1/connectors/inside"
 
 
 def _schedule(**changes: Json) -> Json:
@@ -107,6 +108,9 @@ CHECKS: Sequence[Refusal] = (
     ("timeout_s", 59, "timeout_s must be"),
     ("vpc_connector", {"name": "connector"}, "vpc_connector.name must look"),
     ("vpc_connector", {"egress": "ALL_TRAFFIC"}, "vpc_connector.egress must be"),
+    ("vpc_direct", {"network": "networks/shared"}, "vpc_direct.network and"),
+    ("vpc_direct", {"network": "shared", "egress": "ALL"}, "vpc_direct.egress must be"),
+    ("vpc_direct", {"tags": ["spanner"]}, "vpc_direct.egress must be"),
     ("worker_pool", "pool", "worker_pool must look"),
 )
 """Values just outside where a check is a range, and the mistake people make where it is a form."""
@@ -118,6 +122,7 @@ TOGETHER: Sequence[tuple[dict[str, Json], str]] = (
     ({"look_min": "5m", "look_max": "1m"}, "must not be shorter than look_min"),
     ({"cancel_after_min": "25h"}, "must not be shorter than cancel_after_min (25h)"),
     ({"sweeps": {"orders": {"include_scheduled": True}}}, "include_scheduled needs allow_scheduled"),
+    ({"vpc_direct": {"network": "shared"}, "vpc_connector": {"name": CONNECTOR}}, "exclude each other"),
     ({"kms_keys": {"function": KEY}}, "kms_keys.function needs docker_repository"),
     (
         {
