@@ -15,9 +15,10 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from demo.stack import Function
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
@@ -25,14 +26,8 @@ from spanner_backup_emulator.serving import HOST, free_port
 from spanner_backup_emulator.spanner.plans import Plan as BackupPlan
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.tasks.server import TasksEmulator
-from tests.terraform.facts import QUEUE, environment_of
-from tests.terraform.plans import REPOSITORY
-from tests.terraform.watching import payload
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.terraform.plans import Plan
+from tests.terraform.plans import REPOSITORY, Plan
+from tests.terraform.watching import QUEUE, environment_of, payload
 
 INSTALL_S_MAX = 200
 """Some 40 packages; seconds from pip's cache, and a slow registry's time without it."""
@@ -63,23 +58,23 @@ class Deployed:
         self.spanner = spanner
         self.lines: list[Line] = function.lines
         for topic in plan.all("google_pubsub_topic"):
-            pubsub.create_topic(topic.text("id"))
+            pubsub.create_topic(topic["id"])
         for push in plan.all("google_pubsub_subscription", "push"):
             # Where the function is, is all that differs from the planned address.
-            here, planned = f"http://{HOST}:{function.port}", push.text("push_config", 0, "push_endpoint")
+            here, planned = f"http://{HOST}:{function.port}", push["push_config.push_endpoint"]
             endpoint = re.sub(r"^https://[^/]+", here, planned)
-            deadline = timedelta(seconds=push.number("ack_deadline_seconds"))
-            pubsub.create_push_subscription(push.text("id"), push.text("topic"), endpoint, ack_deadline=deadline)
+            deadline = timedelta(seconds=push["ack_deadline_seconds"])
+            pubsub.create_push_subscription(push["id"], push["topic"], endpoint, ack_deadline=deadline)
 
     def publish_jobs(self) -> None:
         """Publishes what each Scheduler job of the plan would, where it would."""
         for job in self._plan.all("google_cloud_scheduler_job"):
-            topic = job.text("pubsub_target", 0, "topic_name")
-            self._pubsub.publish(topic, base64.b64decode(job.text("pubsub_target", 0, "data")))
+            topic = job["pubsub_target.topic_name"]
+            self._pubsub.publish(topic, base64.b64decode(job["pubsub_target.data"]))
 
     def publish(self, data: bytes) -> None:
         """Publishes one command."""
-        self._pubsub.publish(self._plan.one("google_pubsub_topic", "commands").text("id"), data)
+        self._pubsub.publish(self._plan.one("google_pubsub_topic", "commands")["id"], data)
 
     def wait_for(self, condition: Callable[[Line], bool], count: int = 1) -> None:
         """Waits until the condition holds for so many printed lines."""
@@ -92,12 +87,12 @@ class Deployed:
 @contextlib.contextmanager
 def deployed(plan: Plan, directory: Path) -> Iterator[Deployed]:
     """Installs the function of a plan, starts it in an empty directory, and connects it as the plan says."""
-    source = PurePath(plan.one("google_storage_bucket_object").text("source"))
+    source = PurePath(plan.one("google_storage_bucket_object")["source"])
     with zipfile.ZipFile(plan.archives / source.name) as archive:
         archive.extractall(directory)
     with (
         SpannerEmulator() as spanner,
-        TasksEmulator(queues=[plan.one(QUEUE).text("id")]) as tasks,
+        TasksEmulator(queues=[plan.one(QUEUE)["id"]]) as tasks,
         PubSubEmulator() as pubsub,
     ):
         for database in _databases(plan):

@@ -8,17 +8,13 @@ and if whoever is granted it exists by then. What Google gives its own agents is
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tests.terraform.grants import AGENTS, Grant, grants, is_grant
-from tests.terraform.plans import REPOSITORY
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from tests.terraform.plans import Plan, Workspace
-    from tests.terraform.subjects import Subject
+from tests.terraform.plans import REPOSITORY, Plan, Workspace
+from tests.terraform.subjects import Subject
 
 FUNCTION, WAIT_BUILD, WAIT_MESSAGES = (
     "google_cloudfunctions2_function.function",
@@ -99,7 +95,7 @@ class Graph:
         made = [found for found in plan.resources if is_grant(found)]
         by_grant = [(grants(plan, subject.project, [found])[0], f"{found.type}.{found.name}") for found in made]
         roles = {
-            f"projects/{role.text('project')}/roles/{role.text('role_id')}": set(role.texts("permissions"))
+            f"projects/{role['project']}/roles/{role['role_id']}": set(role["permissions"])
             for role in plan.all("google_project_iam_custom_role")
         }
         needs: dict[str, set[str]] = {}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from tests.terraform.plans import Json
+from tests.terraform.plans import Json
 
 Refusal = tuple[str, "Json", str]
 """The variable, a bad value for it, and words from the check's message."""

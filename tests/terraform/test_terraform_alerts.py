@@ -48,13 +48,11 @@ def conditions(watched: Plan) -> Mapping[str, Condition]:
     """Every condition that asks metrics in PromQL, by alert, or by schedule and title."""
     found: dict[str, Condition] = {}
     for policy in watched.all("google_monitoring_alert_policy"):
-        for number, condition in enumerate(policy.blocks("conditions")):
-            if condition["condition_prometheus_query_language"]:
-                inner = ("conditions", number, "condition_prometheus_query_language", 0)
+        for condition in policy["conditions"]:
+            for asked in condition["condition_prometheus_query_language"]:
                 title = f": {condition['display_name']}" if policy.name == "no_backup" else ""
-                assert policy.text(*inner, "evaluation_interval") == f"{STEP:.0f}s"
-                asks = Condition(policy.text(*inner, "query"), float(policy.text(*inner, "duration")[:-1]))
-                found[f"{policy.index}{title}"] = asks
+                assert asked["evaluation_interval"] == f"{STEP:.0f}s"
+                found[f"{policy.index}{title}"] = Condition(asked["query"], float(asked["duration"][:-1]))
     return found
 
 
@@ -195,9 +193,9 @@ LEVELS: Mapping[str, tuple[list[float], list[float], float]] = {
 def test_a_level_alarms_when_it_stays_too_high(watched: Plan, name: str) -> None:
     """Dead letters at once, waiting messages and a growing queue when it lasts; what comes and goes is no alarm."""
     quiet, broken, within_s = LEVELS[name]
-    policy = watched.by_index("google_monitoring_alert_policy", "alert")[name]
-    inner = ("conditions", 0, "condition_threshold", 0)
-    limit, duration_s = policy.number(*inner, "threshold_value"), float(policy.text(*inner, "duration")[:-1])
+    alerts = watched.by_index("google_monitoring_alert_policy", "alert")
+    threshold = alerts[name]["conditions.condition_threshold.0"]
+    limit, duration_s = threshold["threshold_value"], float(threshold["duration"][:-1])
 
     def told(values: list[float]) -> float | None:
         level = Series({}, [number * STEP for number in range(len(values))], values)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,18 +13,11 @@ from backstop.gcp import settings
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.plans import Plan as BackupPlan
 from spanner_backup_emulator.spanner.records import Status
-from tests.terraform.deployed import deployed
-from tests.terraform.facts import environment_of
-from tests.terraform.log_filters import compiled
+from tests.terraform.deployed import Line, deployed
+from tests.terraform.log_filters import Entry, compiled
+from tests.terraform.plans import Plan
 from tests.terraform.subjects import ENDS, SUBJECTS
-from tests.terraform.watching import LOG_FIELDS, extracted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from tests.terraform.deployed import Line
-    from tests.terraform.log_filters import Entry
-    from tests.terraform.plans import Plan
+from tests.terraform.watching import LOG_FIELDS, environment_of, extracted
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -34,7 +27,7 @@ def test_the_function_accepts_the_environment_that_the_module_gives_it(plans: Ma
 
     read = settings.read(environment_of(plan))
 
-    assert read.handlers.follow_ups_topic == plan.one("google_pubsub_topic", "follow_ups").text("id")
+    assert read.handlers.follow_ups_topic == plan.one("google_pubsub_topic", "follow_ups")["id"]
     assert read.handlers.allow_delete is SUBJECTS[subject].may_delete
     assert set(read.handlers.instances) == set(environment_of(plan)["BACKSTOP_INSTANCES"].split(","))
 
@@ -163,7 +156,7 @@ def test_the_printed_lines_have_what_filters_read(lines: list[Line]) -> None:
 def test_an_alert_on_the_log_fires_for_its_own_outcome(fleet: Plan, lines: list[Line], name: str, outcome: str) -> None:
     """It matches lines that the function printed, of that outcome only, and of this function only."""
     policy = fleet.by_index("google_monitoring_alert_policy", "alert")[name]
-    matches = compiled(policy.text("conditions", 0, "condition_matched_log", 0, "filter"))
+    matches = compiled(policy["conditions.condition_matched_log.filter"])
 
     matched = [line for line in lines if matches(entry(line, "backstop"))]
 
@@ -175,11 +168,11 @@ def test_an_alert_on_the_log_fires_for_its_own_outcome(fleet: Plan, lines: list[
 
 def test_counters_count_what_was_told(fleet: Plan, lines: list[Line]) -> None:
     """The counter of outcomes matches each line with an outcome, and that of turns matches a job's own line."""
-    counts = {name: compiled(fleet.one("google_logging_metric", name).text("filter")) for name in ("outcomes", "runs")}
+    counts = {name: compiled(fleet.one("google_logging_metric", name)["filter"]) for name in ("outcomes", "runs")}
     audit = {**PLATFORM[2], "severity": "NOTICE", "logName": "projects/p/logs/cloudaudit.googleapis.com%2Factivity"}
 
     assert [counts["outcomes"](entry(line, "backstop")) for line in lines] == ["outcome" in line for line in lines]
-    schedule = fleet.one("google_logging_metric", "outcomes").text("label_extractors", "schedule")
+    schedule = fleet.one("google_logging_metric", "outcomes")["label_extractors.schedule"]
     counted = {(line["outcome"], extracted(schedule, line)) for line in lines if "outcome" in line}
     begun = {("STARTED", job) for job in fleet.by_index("google_cloud_scheduler_job", "start")}
     assert counted > {*begun, ("COMPLETED", "accounts-nightly"), ("COMPLETED", ""), ("FAILED", "")}
@@ -193,7 +186,7 @@ def test_every_filter_of_every_runbook_finds_what_it_looks_for(fleet: Plan, line
     others = [entry(line, "another") for line in lines]
     seen: set[str] = set()
     for policy in fleet.all("google_monitoring_alert_policy"):
-        runbook = policy.text("documentation", 0, "content")
+        runbook = policy["documentation.content"]
         filters = re.findall(r"gcloud logging read '([^']+)'", runbook)
         seen.update(filters)
         assert runbook.count("gcloud logging read") == len(filters), policy.address
@@ -212,7 +205,7 @@ RUNBOOKS_WITH_FILTERS_MIN = 9
 def test_runbooks_look_for_jobs_where_they_are(plans: Mapping[str, Plan]) -> None:
     """Where Cloud Scheduler is in another region, every command about a job says that region."""
     for policy in plans["switched"].all("google_monitoring_alert_policy"):
-        runbook = policy.text("documentation", 0, "content")
+        runbook = policy["documentation.content"]
         for service, region in {"scheduler": "europe-west1", "tasks": "europe-west3"}.items():
             for command in re.findall(rf"gcloud {service} [^`]+", runbook):
                 assert f"--location={region}" in command, policy.address

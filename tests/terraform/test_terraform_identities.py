@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.terraform.identities import AGENT, FUNCTION, LINKS, START, SWEEP, WAIT_BUILD, WAIT_MESSAGES, Graph, Link
+from tests.terraform.plans import Plan, Workspace
 from tests.terraform.subjects import SUBJECTS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.terraform.plans import Plan, Workspace
 
 
 @pytest.fixture(scope="module")

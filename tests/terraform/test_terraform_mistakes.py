@@ -8,22 +8,18 @@ other mistake in that plan was seen in a plan of which the fact holds. What stay
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from backstop.errors import BadMessageError
 from tests.terraform.facts import FACTS
-from tests.terraform.mistakes import MISTAKES, REFUSALS, TERRAFORM
+from tests.terraform.mistakes import MISTAKES, REFUSALS, TERRAFORM, Mistake
+from tests.terraform.plans import Plan, Workspace
 from tests.terraform.refusals import BY_A_MISTAKE, CHECKS, TOGETHER
 from tests.terraform.subjects import BARE, SUBJECTS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from tests.terraform.mistakes import Mistake
-    from tests.terraform.plans import Plan, Workspace
 
 ALL = {mistake.title: mistake for mistakes in MISTAKES.values() for mistake in mistakes}
 ABOUT = {mistake.title: noticed_by for noticed_by, mistakes in MISTAKES.items() for mistake in mistakes}
@@ -86,7 +82,7 @@ def broken(plan: Plan, subject: str) -> Iterator[str]:
     for name, fact in FACTS.items():
         try:
             fact(plan, subject)
-        except (AssertionError, BadMessageError, LookupError):
+        except (AssertionError, BadMessageError, LookupError, TypeError, ValueError):
             yield name
 
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import pytest
 
-from tests.terraform.plans import REPOSITORY
+from tests.terraform.plans import REPOSITORY, Json, Plan, Workspace
 from tests.terraform.refusals import CHECKS, TOGETHER
 from tests.terraform.subjects import BARE, ENDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.terraform.plans import Json, Plan, Workspace
 
 
 @pytest.fixture(scope="module")

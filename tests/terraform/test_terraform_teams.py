@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,15 +12,11 @@ from backstop.followups import Intent, Poll
 from backstop.gcp import settings
 from backstop.names import DatabaseName, OperationName
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, encode_follow_up
-from tests.terraform.facts import FUNCTION, environment_of
 from tests.terraform.grants import grants
+from tests.terraform.plans import Plan
 from tests.terraform.subjects import PROJECT
+from tests.terraform.watching import FUNCTION, environment_of
 from tests.unit.handlers_world import START, World
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.terraform.plans import Plan
 
 TEAMS = {"payments": "ledger", "shop": "orders"}
 """Each team, and its instance."""
@@ -56,7 +52,7 @@ def test_a_team_is_granted_nothing_that_is_the_others(teams: dict[str, Plan], te
     found = grants(teams[team], PROJECT)
     foreign = [grant for grant in grants(teams[other], PROJECT) if team in grant.who or "agent" not in grant.who]
     ours, theirs = (
-        {role.text("role_id") for role in teams[it].all("google_project_iam_custom_role")} for it in (team, other)
+        {role["role_id"] for role in teams[it].all("google_project_iam_custom_role")} for it in (team, other)
     )
 
     assert not [grant for grant in found if other in grant.who or other in grant.on or TEAMS[other] in grant.on]
@@ -87,7 +83,7 @@ def test_a_team_can_not_command_the_others_instance(teams: dict[str, Plan], team
 @pytest.mark.parametrize(("team", "other"), PAIRS)
 def test_a_team_can_not_forge_a_follow_up_for_the_other(teams: dict[str, Plan], team: str, other: str) -> None:
     """The other's function believes the topic of its own only, and there only its own tasks account publishes."""
-    topics = [topic.text("id") for topic in teams[team].all("google_pubsub_topic")]
+    topics = [topic["id"] for topic in teams[team].all("google_pubsub_topic")]
     database = database_of(other)
     world = world_of(teams[other], database)
     world.send(action="start", database=database)
@@ -116,10 +112,10 @@ def test_a_teams_outcomes_name_its_own_topic(teams: dict[str, Plan], team: str) 
     """Everything tells which topic its command came from, and only the team's publishers may publish there."""
     database = database_of(team)
     world = world_of(teams[team], database)
-    topic = teams[team].one("google_pubsub_topic", "commands").text("id")
+    topic = teams[team].one("google_pubsub_topic", "commands")["id"]
 
     world.deliver(Delivery(b'{"action": "start", "database": "%s"}' % database.encode(), {}, "17", START, topic))
 
     assert [result["trigger"]["topic"] for result in world.results] == [topic]
-    assert teams[team].one(FUNCTION).text("name") == team
+    assert teams[team].one(FUNCTION)["name"] == team
     assert publishers(teams[team], f"{team}-commands") == {f"group:{team}@example.com", "Scheduler's agent"}

@@ -8,13 +8,9 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 from tests.terraform.standin.wire import Value
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Fill = Callable[[Mapping[str, str]], dict[str, Value]]
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 
 from tests.terraform.standin import schema as schemas
 from tests.terraform.standin.computed import COMPUTED, write_archive
 from tests.terraform.standin.wire import UNKNOWN, Request, Value, dynamic, field, message
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
 HOST = "127.0.0.1"
