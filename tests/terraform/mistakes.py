@@ -6,7 +6,7 @@ A mistake that no fact notices is a hole in the tests; test_terraform_mistakes.p
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 TERRAFORM = "terraform"
@@ -19,16 +19,12 @@ _CHANGE = re.compile("«(.*?)→(.*?)»")
 
 
 class Mistake(NamedTuple):
-    """One mistake.
+    """One mistake: who must notice it, in which file below terraform/, and in the plan of which deployment.
 
-    Attributes:
-        title: What somebody did wrong.
-        file: Where, below terraform/.
-        subject: The deployment in which it shows.
-        old: The text as it stands there, once or several times.
-        new: The text with the mistake in it.
+    The old text stands there once or several times; the new one has the mistake in it.
     """
 
+    noticed_by: str
     title: str
     file: str
     subject: str
@@ -36,20 +32,20 @@ class Mistake(NamedTuple):
     new: str
 
 
-def _read(text: str) -> dict[str, list[Mistake]]:
-    found: dict[str, list[Mistake]] = {}
+def _read(text: str) -> Iterator[Mistake]:
+    noticed_by = ""
     for line in re.sub(r" \|\n {6}", " | ", text).strip().splitlines():
-        if not line.startswith("  "):
-            rows = found.setdefault(line, [])
-            continue
-        title, where, change = line[2:].split(" | ", 2)
-        file, _, subject = where.partition(" in ")
-        old, new = (_CHANGE.sub(rf"\{group}", change).replace("⏎", "\n") for group in (1, 2))
-        rows.append(Mistake(title, file, subject or "fleet", old, new))
-    return found
+        if line.startswith("  "):
+            title, where, change = line[2:].split(" | ", 2)
+            file, _, subject = where.partition(" in ")
+            old, new = (_CHANGE.sub(rf"\{group}", change).replace("⏎", "\n") for group in (1, 2))
+            yield Mistake(noticed_by, title, file, subject or "fleet", old, new)
+        else:
+            noticed_by = line
 
 
-MISTAKES: Mapping[str, Sequence[Mistake]] = _read(r"""
+MISTAKES: Sequence[Mistake] = tuple(
+    _read(r"""
 each_job_publishes_a_command_that_the_function_understands
   jobs publish follow-ups | scheduler.tf | «commands→follow_ups».id
   a field has another name | scheduler.tf | «cancel_after→cancelAfter» =
@@ -174,4 +170,5 @@ refusals
   a sweep of nobody's instance is let through | variables-spanner.tf |
       for key in keys(var.sweeps) : «→true || »contains(keys(var.instances), key)
 """)
+)
 """For each fact its mistakes: title, file, what stands there; with «old→new» where the mistake is, ⏎ for a new line."""
