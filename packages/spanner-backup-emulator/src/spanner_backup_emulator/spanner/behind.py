@@ -298,11 +298,12 @@ def _theirs(page: pb.ListDatabaseOperationsResponse) -> pb.ListDatabaseOperation
 
 
 def _with_origin(theirs: pb.Database, ours: Database) -> pb.Database:
-    """A database of Google's, with what only we know: where it was restored from, and that it is being optimized."""
+    """A database of Google's, with what only we know: where it was restored from, its key, and that it is optimized."""
     shown = wire.database(ours)
     if "restore_info" in shown:
         theirs.restore_info = shown.restore_info
         theirs.database_dialect = shown.database_dialect
+        theirs.encryption_config = shown.encryption_config
         theirs.state = shown.state
     return theirs
 
