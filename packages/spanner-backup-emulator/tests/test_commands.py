@@ -27,7 +27,7 @@ ELSEWHERE = "127.0.0.2"
 def test_a_command_listens_where_the_environment_and_its_line_say(command: str, service: str) -> None:
     """As in a container: the address comes from one variable, options from another, and the line wins."""
     environment = os.environ | {"SPANNER_BACKUP_EMULATOR_HOST": ELSEWHERE, f"{service}_EMULATOR_OPTIONS": "--port 1"}
-    program = [sys.executable, "-W", "error", Path(sys.executable).parent / command, "--port", "0"]
+    program = [sys.executable, "-W", "error", str(Path(sys.executable).parent / command), "--port", "0"]
     with subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         said = next(line for line in process.stdout if line.startswith("export"))
