@@ -121,10 +121,11 @@ def test_one_broken_body_on_two_topics_was_one_event() -> None:
     """A reader that drops doubles would never have heard of the second subscription."""
     world = World()
 
-    for topic in (COMMANDS, OTHER):
+    for topic in (COMMANDS, OTHER, ""):
         receive(b"hello", f"/{topic}", {}, world.now, world.ports, world.settings)
 
-    assert len(set(world.event_ids)) == 2
+    assert len(set(world.event_ids)) == 3
+    assert [result["subject"] for result in world.results] == [COMMANDS, OTHER, "unknown"]
 
 
 class Blank(SpannerPort):
