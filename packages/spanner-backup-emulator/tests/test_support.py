@@ -52,7 +52,7 @@ METHODS = {
     for page in EMULATORS
     for row in support.rows(page)
     for name in row.methods
-    for method in (SERVICES[row.service] if name == support.ALL else [name])
+    for method in (sorted(SERVICES[row.service]) if name == support.ALL else [name])
 }
 
 
