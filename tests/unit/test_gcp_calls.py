@@ -25,7 +25,7 @@ from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 RPC = "GetOperation"
 REQUEST: dict[str, object] = {"name": "projects/demo-project/instances/i1/backups/b1/operations/o1"}
@@ -35,12 +35,10 @@ TRANSIENT = {"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "ABORTED", "INTERNAL",
 
 
 @pytest.fixture
-def spanner(monkeypatch: pytest.MonkeyPatch) -> Iterator[SpannerEmulator]:
+def spanner(spanner_emulator: SpannerEmulator) -> SpannerEmulator:
     """An emulated Spanner, and no client of it yet."""
-    with SpannerEmulator() as emulator:
-        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.address)
-        SHARED.begin()
-        yield emulator
+    SHARED.begin()
+    return spanner_emulator
 
 
 def call(*, once: bool = False, **request: object) -> CallError:
