@@ -130,9 +130,9 @@ MISTAKES: dict[str, bytes] = {
     # What doesn't go together, and how many.
     """databases: goes with instance, not with database; found '["*"]'""": start(databases=["*"]),
     "backup_id: can't name the backups of several databases; found 'a'": command(instance=INSTANCE, backup_id="a"),
-    f"databases: must be at most 100 patterns; found {json.dumps(['a'] * 101)[:197] + '…'!r}": many(*["a"] * 101),
-    "databases: must have 1 to 60 characters; found ''": many(""),
-    f"databases: must have 1 to 60 characters; found '{'a' * 61}'": many("a" * 61),
+    f"databases: must hold at most 100; found {json.dumps(['a'] * 101)[:197] + '…'!r}": many(*["a"] * 101),
+    "databases[0]: must not be empty; found ''": many(""),
+    f"databases[0]: must have at most 60 characters; found '{'a' * 61}'": many("a" * 61),
     f"{KEYS}; found '[]'": start(encryption={"type": "CUSTOMER_MANAGED_ENCRYPTION"}),
     f"""{KEYS}; found '["k"]'""": start(encryption={"type": "GOOGLE_DEFAULT_ENCRYPTION", "kms_key_names": ["k"]}),
 }

@@ -74,6 +74,13 @@ def fan_out(**fields: object) -> bytes:
     return poll(kind="fan-out", **fields)
 
 
+def test_the_years_2000_to_2999_are_those_that_a_message_may_speak_of() -> None:
+    """No sum of a time and a duration can overflow: the year 9999 answered 500 in a loop."""
+    first, last = "2000-01-01T00:00:00Z", "2999-12-31T23:59:59.999999Z"
+
+    assert isinstance(parse_follow_up(poll(unwanted_from=first, give_up_at=last)), Poll)
+
+
 def test_a_field_of_a_newer_revision_is_ignored_in_a_follow_up() -> None:
     """A roll-out may write what the older revision reads."""
     assert parse_follow_up(poll(colour="blue")) == Poll(
@@ -96,8 +103,9 @@ REFUSED: dict[str, bytes] = {
     "intent: must be one of KEEP, CANCEL; found 'STOP'": poll(intent="STOP"),
     f"give_up_at: {YEARS}; found '2026-11-22T02:00:00'": poll(give_up_at="2026-11-22T02:00:00"),
     f"give_up_at: {YEARS}; found '9999-12-31T23:59:59+00:00'": poll(give_up_at="9999-12-31T23:59:59Z"),
-    f"trigger.publish_time: {YEARS}; found '1970-01-01T00:00:00+00:00'": poll(
-        trigger={"message_id": "17", "publish_time": "1970-01-01T00:00:00Z"}
+    f"give_up_at: {YEARS}; found '3000-01-01T00:00:00+00:00'": poll(give_up_at="3000-01-01T00:00:00Z"),
+    f"trigger.publish_time: {YEARS}; found '1999-12-31T23:59:59.999999+00:00'": poll(
+        trigger={"message_id": "17", "publish_time": "1999-12-31T23:59:59.999999Z"}
     ),
     f"expected_seconds: {NUMBERS}; found '{10**18}'": poll(expected_seconds=10**18),
     f"step: {NUMBERS}; found '-1'": poll(step=-1),
