@@ -1,7 +1,5 @@
 """What people and Cloud Scheduler may ask for. A command that exists is valid: constructing one checks it."""
 
-from __future__ import annotations
-
 import enum
 from datetime import datetime, timedelta
 from typing import Annotated

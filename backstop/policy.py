@@ -3,8 +3,6 @@
 A command that asks for more is refused as a whole, by the name of the setting, and never carried out in part.
 """
 
-from __future__ import annotations
-
 import fnmatch
 
 from backstop.commands import Command, EncryptionType, Start, Sweep

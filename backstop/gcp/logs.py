@@ -5,8 +5,6 @@ Each is JSON on standard output, in the fields that Cloud Logging knows.
 https://cloud.google.com/logging/docs/structured-logging (documented)
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Mapping
