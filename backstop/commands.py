@@ -10,35 +10,25 @@ from backstop.durations import Duration, duration_text
 from backstop.errors import BadMessageError
 from backstop.names import BackupId, BackupName, DatabaseName, InstanceName, OperationName
 
+# Spanner's own window for a backup's expiry, from the time it processes the request.
+# https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented)
 RETENTION_MIN, RETENTION_MAX = timedelta(hours=6), timedelta(days=366)
-"""Spanner's own window for a backup's expiry, from the time it processes the request.
 
-https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented)
-"""
-
+# How long Spanner lists an operation after its end; nothing can be promised for longer than that.
+# https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list (documented)
 OPERATION_KEPT = timedelta(days=7)
-"""How long Spanner lists an operation after its end; nothing can be promised for longer than that.
 
-https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list (documented)
-"""
-
+# Pub/Sub keeps no message longer than 31 days, so a longer limit would say nothing.
+# https://cloud.google.com/pubsub/docs/subscription-properties (documented)
 START_WITHIN_MIN, START_WITHIN_MAX = timedelta(seconds=1), timedelta(days=31)
-"""Pub/Sub keeps no message longer than 31 days, so a longer limit would say nothing.
 
-https://cloud.google.com/pubsub/docs/subscription-properties (documented)
-"""
-
+# An instance holds at most 100 databases by default and their ids have at most 30 characters.
+# https://cloud.google.com/spanner/quotas (documented)
 PATTERN_COUNT_MAX, PATTERN_LENGTH_MAX = 100, 60
-"""An instance holds at most 100 databases by default and their ids have at most 30 characters.
 
-https://cloud.google.com/spanner/quotas (documented)
-"""
+CLAIM_LENGTH_MAX = 200  # Of `requested_by` and `reason`, in characters: a name, a ticket, one sentence.
 
-CLAIM_LENGTH_MAX = 200
-"""Of `requested_by` and `reason`, in characters: a name, a ticket, one sentence."""
-
-TARGETS = ("operation", "backup", "database", "instance")
-"""The fields that name what a command is about."""
+TARGETS = ("operation", "backup", "database", "instance")  # The fields that name what a command is about.
 
 
 class IfCreated(enum.StrEnum):

@@ -13,8 +13,8 @@ from backstop.errors import UnhandledOperationError
 from backstop.names import BackupName, DatabaseName, Name, OperationName
 from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
 
+# No backup has a time outside of these, and a sum with one could be more than Python can hold.
 TIME_MIN, TIME_MAX = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""No backup has a time outside of these, and a sum with one could be more than Python can hold."""
 
 N = TypeVar("N", bound=Name)
 Described = Any  # Google's types are made at run time

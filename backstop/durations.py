@@ -1,9 +1,8 @@
 """Durations as people write them: `45s`, `30m`, `6h`, `14d`, `1h30m`."""
 
-from __future__ import annotations
-
 import re
 from datetime import timedelta
+from typing import Self
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 # Eight digits of each unit stay within what a timedelta can hold.
@@ -14,7 +13,7 @@ class Duration(timedelta):
     """A length of time, whole seconds, never negative, that can be read from a message and written into one."""
 
     @classmethod
-    def parse(cls, text: str) -> Duration:
+    def parse(cls, text: str) -> Self:
         """Reads one or more numbers with their units, the largest unit first; a ValueError says what is right."""
         match = _TEXT.fullmatch(text)
         if not text or match is None:

@@ -18,11 +18,9 @@ from backstop.operations import Failure, Unhandled
 
 VALUE_BYTES_MAX = 200  # A value is quoted to be recognised, not to be copied: events have their own limit of size.
 
+# Codes after which nobody knows whether the call had its effect, or which the service means to pass.
+# https://cloud.google.com/apis/design/errors (documented)
 TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
-"""Codes after which nobody knows whether the call had its effect, or which the service means to pass.
-
-https://cloud.google.com/apis/design/errors (documented)
-"""
 
 
 class BadMessageError(Exception):

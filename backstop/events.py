@@ -13,18 +13,16 @@ from backstop.errors import shortened
 from backstop.names import BackupName, DatabaseName, OperationName
 from backstop.operations import Backup, Failure, Operation
 
+# A backup that completed is billed for at least this long, and one that was cancelled for nothing.
+# https://cloud.google.com/spanner/docs/backup#pricing (documented)
 BILLED_HOURS_MIN = 24
-"""A backup that completed is billed for at least this long, and one that was cancelled for nothing.
 
-https://cloud.google.com/spanner/docs/backup#pricing (documented)
-"""
-
+# Of an event's attribute. https://cloud.google.com/pubsub/quotas#resource_limits (documented)
 ATTRIBUTE_BYTES_MAX = 1024
-"""Of an event's attribute. https://cloud.google.com/pubsub/quotas#resource_limits (documented)"""
 
+# Of a shortened detail. Why each of many databases was not started is told in as many bytes as an attribute has: with
+# 1,500 databases that is a sixth of what a message may hold.
 TEXT_BYTES_MAX = 4096
-"""Of a shortened detail. Why each of many databases was not started is told in as many bytes as an attribute has: with
-1,500 databases that is a sixth of what a message may hold."""
 
 
 # fmt: off
@@ -62,11 +60,11 @@ class Outcome(enum.StrEnum):
         return outcome
 
 
+# The outcomes after which another one follows; every other one is the last word on its command.
 ON_THE_WAY = frozenset({Outcome.STARTED, Outcome.CANCEL_REQUESTED, Outcome.DELETE_BLOCKED})
-"""The outcomes after which another one follows; every other one is the last word on its command."""
 
+# What is told of one command, and not of the operation itself: another command's is another event.
 OF_COMMANDS = frozenset({Outcome.DRY_RUN, Outcome.REJECTED, Outcome.NOTHING_TO_CANCEL, Outcome.GAVE_UP})
-"""What is told of one command, and not of the operation itself: another command's is another event."""
 
 
 class Trigger(Struct, frozen=True, omit_defaults=True):

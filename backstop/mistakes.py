@@ -10,13 +10,13 @@ from backstop.commands import Command, Encryption, EncryptionType, IfCreated
 from backstop.errors import BadMessageError
 from backstop.followups import FollowUp, Intent
 
+# How alike two words must be to be taken for one and its misspelling; `stop` must never become `start`.
 NEAR_MIN = 0.75
-"""How alike two words must be to be taken for one and its misspelling; `stop` must never become `start`."""
 
+# What each command may say.
 FIELDS: dict[str, tuple[str, ...]] = {
     str(kind.__struct_config__.tag): ("action", *kind.__struct_fields__) for kind in get_args(Command)
 }
-"""What each command may say."""
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "action": tuple(FIELDS),
@@ -30,6 +30,7 @@ _TYPES = {"bool": "true or false", "null": "null", "str": "text"}
 _TYPES |= dict.fromkeys(("int", "float"), "a number") | dict.fromkeys(("array", "list"), "a list")
 _TYPES |= dict.fromkeys(("object", "dict"), "an object")
 
+# What msgspec says, and what would be right.
 _REASONS = (
     (r"datetime", "must be a time with its zone, such as 2026-11-22T02:00:00Z"),
     (r"base64", "must be base64"),
@@ -38,8 +39,8 @@ _REASONS = (
     (r"`array` of length <= (\d+)", r"must hold at most \1"),
     (r"Expected `int.*got `float`", "must be a number without a fraction"),
 )
-"""What msgspec says, and what would be right."""
 
+# What Python's reader says where it can't go on, what stands there, and what that usually means.
 _CAUSES = (
     (r"Unterminated", "a text without its closing quote"),
     (r"Invalid control", "a line break or a tab within a text"),
@@ -52,7 +53,6 @@ _CAUSES = (
     (r"Extra data", "something follows its end"),
     (r".*\n,?\s*\w", "text without quotes"),
 )
-"""What Python's reader says where it can't go on, what stands there, and what that usually means."""
 
 
 def broken_json(text: str) -> str:

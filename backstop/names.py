@@ -10,14 +10,12 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Self
 
+# Of one part of a name, in bytes: as long as the longest that there is, a topic's.
+# https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names (documented)
 ID_LENGTH_MAX = 255
-"""Of one part of a name, in bytes: as long as the longest that there is, a topic's.
 
-https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names (documented)
-"""
-
+# https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented: 2 to 60)
 BACKUP_ID_LENGTH_MAX = 60
-"""https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented: 2 to 60)"""
 
 _ODD = re.compile(r"[^A-Za-z0-9\-_.~+%@$!&]")
 # The colon follows the domain of an old project: `example.com:orders`.
@@ -50,12 +48,9 @@ class Name(str):
         return super().__new__(cls, text)
 
     @classmethod
-    def of(cls, text: str) -> Self | None:
-        """The name that a text is; None if it is none."""
-        try:
-            return cls(text)
-        except ValueError:
-            return None
+    def fits(cls, text: str) -> bool:
+        """Whether a text is such a name."""
+        return not _wrong(cls.form.split("/"), text.split("/"))
 
     @property
     def id(self) -> str:

@@ -42,20 +42,16 @@ NESTING_MAX = 20  # Objects and lists within each other: what we read has six, a
 NUMBER_MAX = 1_000_000_000  # Of a count or of seconds: 31 years, which added to any time below still is a time.
 MESSAGE_ID_BYTES_MAX = 200  # Pub/Sub's have some 20 digits; other programs that speak for it use UUIDs and the like.
 
+# Encoded for its task it is a third longer, far below Cloud Tasks' limit of 1 MB.
+# https://cloud.google.com/tasks/docs/quotas (documented)
 FOLLOW_UP_BYTES_MAX = 250_000
-"""Encoded for its task it is a third longer, far below Cloud Tasks' limit of 1 MB.
 
-https://cloud.google.com/tasks/docs/quotas (documented)
-"""
-
+# How old a message can be, as Pub/Sub holds none for longer, and how far our clock may be behind.
+# https://cloud.google.com/pubsub/docs/topic-properties (documented: 31 days)
 KEPT_MAX, AHEAD_MAX = timedelta(days=31), timedelta(days=1)
-"""How old a message can be, as Pub/Sub holds none for longer, and how far our clock may be behind.
 
-https://cloud.google.com/pubsub/docs/topic-properties (documented: 31 days)
-"""
-
+# The times that a message may speak of: nothing of Spanner's is older, and no sum with a duration leaves Python's.
 TIME_MIN, TIME_MAX = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
-"""The times that a message may speak of: nothing of Spanner's is older, and no sum with a duration leaves Python's."""
 
 KIND_ATTRIBUTE, KIND_FOLLOW_UP = "backstop-kind", "follow-up"
 TYPE_ATTRIBUTE, TYPE_PREFIX = "ce-type", "backstop.backup."
@@ -64,9 +60,9 @@ _EVENTARC_SOURCE = "//pubsub.googleapis.com/"
 _METADATA = "x-goog-pubsub-"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+# What a message may claim to be about; and such a field and its text, in JSON or in what was meant to be JSON.
 _CLAIMED = {"operation": OperationName, "backup": BackupName, "database": DatabaseName, "instance": InstanceName}
 _CLAIM = re.compile(rf"""["']?\b(action|{"|".join(_CLAIMED)})["']?\s*:\s*["']([^"']*)["']""")
-"""A field and its text, in JSON or in what was meant to be JSON."""
 
 NO_PUSH = (
     "must be a push of Pub/Sub's or an event of Eventarc's; a subscription with payload unwrapping must write its "
@@ -141,7 +137,7 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
         mistake = BadMessageError("message.messageId", message_id, f"must have 1 to {MESSAGE_ID_BYTES_MAX} bytes")
         # Not of the body, in which each delivery is counted.
         message_id = _hashed(message.data + message.publish_time.encode())
-    topic = TopicName.of(topic) or source or topic
+    topic = source if source and not TopicName.fits(topic) else topic
     attempt = envelope.delivery_attempt
     return Delivery(message.data, message.attributes, message_id, publish_time or now, topic, attempt, mistake)
 
@@ -165,13 +161,14 @@ def parse_command(data: bytes) -> Command:
 
 def claims(data: bytes) -> dict[str, str]:
     """What a message says that it is about which is no command: each field it gives once and in its right form."""
-    said: dict[str, set[str]] = {}
+    found: dict[str, str] = {}
     for name, text in _CLAIM.findall(data[:COMMAND_BYTES_MAX].decode(errors="replace")):
-        said.setdefault(name, set()).add(text)
-    once = {name: texts.pop() for name, texts in said.items() if len(texts) == 1}
-    names = {name: kind.of(once[name]) for name, kind in _CLAIMED.items() if name in once}
-    action = once.get("action") if once.get("action") in FIELDS else None
-    return {name: text for name, text in {"action": action, **names}.items() if text}
+        found[name] = text if found.get(name, text) == text else ""
+    return {
+        name: text
+        for name, text in found.items()
+        if (_CLAIMED[name].fits(text) if name in _CLAIMED else text in FIELDS)
+    }
 
 
 def parse_follow_up(data: bytes) -> FollowUp:
@@ -219,13 +216,14 @@ def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
     if any(name.startswith(_METADATA) for name in headers):
         message_id, publish_time = (headers.get(_METADATA + name, "") for name in ("message-id", "publish-time"))
         return _Envelope(_Message(body, dict(headers), message_id, publish_time)), ""
-    topic = TopicName.of(headers.get("ce-source", "").removeprefix(_EVENTARC_SOURCE)) or ""
+    source = headers.get("ce-source", "").removeprefix(_EVENTARC_SOURCE)
+    topic = source if TopicName.fits(source) else ""
     try:
         document = _read(body)
         if "specversion" in document and "message" not in document:
             source = str(document.get("source")).removeprefix(_EVENTARC_SOURCE)
             # With its prefix it is no topic's name, and so not the one of the follow-ups either.
-            topic = topic or (_EVENTARC_SOURCE + source if TopicName.of(source) else "")
+            topic = topic or (_EVENTARC_SOURCE + source if TopicName.fits(source) else "")
             # The push, as JSON or as the base64 of JSON (documented):
             # https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md#31-handling-of-data
             data = document.get("data")

@@ -1,7 +1,8 @@
 # Backups that are missing, one alert for each schedule, with the schedule's own period and databases. It has three
 # conditions, and each needs something that happened before: the job runs no more, though it ran; the job ran, and nothing
 # began; a database's backup began, and none of it completed. So nothing is said before a schedule's first turn, of a
-# database that was dropped, or of one that another schedule looks after.
+# database that was dropped, or of one that another schedule looks after; and of two schedules of one database, each is
+# missed for itself.
 #
 # Queries may look back up to two years. https://docs.cloud.google.com/monitoring/alerts/using-promql (documented)
 
@@ -42,10 +43,11 @@ locals {
     name => "logging_googleapis_com:user_${replace(metric.name, "/[^A-Za-z0-9]/", "_")}"
   }
 
-  # The schedule's databases as PromQL names them: a shell's pattern is a regular expression in other letters.
+  # What the schedule asked for, of its databases as PromQL names them: a shell's pattern is a regular expression in other
+  # letters.
   _of_schedule = {
     for key, schedule in local._watched : key => join("", [
-      "monitored_resource=\"cloud_run_revision\",database=~\"", local.instance_path[schedule.instance], "/databases/",
+      "monitored_resource=\"cloud_run_revision\",schedule=\"${key}\",database=~\"", local.instance_path[schedule.instance], "/databases/",
       schedule.database != null ? schedule.database : "(${join("|", [
         for pattern in coalesce(schedule.databases, ["*"]) :
         replace(replace(replace(pattern, "[!", "[^"), "?", "."), "*", ".*")

@@ -1,6 +1,8 @@
 # The function, and who may call it.
 
 locals {
+  _in_network = var.vpc_direct.network != null || var.vpc_direct.subnetwork != null
+
   _look_s = {
     for bound, text in { max = var.look_max, min = var.look_min } : bound => sum([
       for part in regexall(local.duration_part, text) : part[0] * local.duration_unit[part[1]]
@@ -52,6 +54,17 @@ resource "google_cloudfunctions2_function" "function" {
     binary_authorization_policy   = var.binary_authorization_policy
     vpc_connector                 = var.vpc_connector.name
     vpc_connector_egress_settings = var.vpc_connector.egress
+    direct_vpc_egress             = local._in_network ? "VPC_EGRESS_${coalesce(var.vpc_direct.egress, "ALL_TRAFFIC")}" : null
+
+    dynamic "direct_vpc_network_interface" {
+      for_each = local._in_network ? [var.vpc_direct] : []
+
+      content {
+        network    = direct_vpc_network_interface.value.network
+        subnetwork = direct_vpc_network_interface.value.subnetwork
+        tags       = direct_vpc_network_interface.value.tags
+      }
+    }
 
     environment_variables = {
       BACKSTOP_ALLOW_DELETE     = tostring(var.allow_delete)

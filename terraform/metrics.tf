@@ -12,12 +12,14 @@ locals {
 resource "google_logging_metric" "outcomes" {
   project     = var.project_id
   name        = "${var.prefix}/outcomes"
-  description = "How commands and backups ended, by outcome and database."
+  description = "How commands and backups ended, by outcome, database and schedule."
   filter      = "${local.log_lines} AND jsonPayload.outcome=~\"^[A-Z_]+$\""
 
   label_extractors = {
     database = "EXTRACT(jsonPayload.database)"
     outcome  = "EXTRACT(jsonPayload.outcome)"
+    # What a schedule's job asked for says so; what people ask for has no such label, whatever they say.
+    schedule = "REGEXP_EXTRACT(jsonPayload.requested_by, \"^${var.prefix}-start-([a-z0-9-]+)$\")"
   }
 
   metric_descriptor {
@@ -33,6 +35,11 @@ resource "google_logging_metric" "outcomes" {
     labels {
       key         = "outcome"
       description = "COMPLETED, FAILED and so on."
+    }
+
+    labels {
+      key         = "schedule"
+      description = "The schedule that asked for it, as its command says; empty where none did."
     }
   }
 

@@ -1,7 +1,8 @@
 # The clock: a job for each schedule, which publishes a start, and one for each instance, which publishes a sweep.
 
 locals {
-  # A command is the JSON that a person would publish. Fields that are null are left out.
+  # A command is the JSON that a person would publish. Fields that are null are left out. Each says which job asks: the
+  # function repeats it in every outcome, and so a schedule's own backups are told from another's of the same database.
   _starts = {
     for key, schedule in var.schedules : key => {
       for field, value in {
@@ -15,6 +16,7 @@ locals {
         cancel_after = schedule.cancel_after
         if_created   = schedule.if_created
         start_within = schedule.start_within
+        requested_by = "${var.prefix}-start-${key}"
       } : field => value if value != null
     }
   }
@@ -96,6 +98,7 @@ resource "google_cloud_scheduler_job" "sweep" {
       cancel_after      = each.value.cancel_after
       if_created        = each.value.if_created
       include_scheduled = each.value.include_scheduled
+      requested_by      = "${var.prefix}-sweep-${each.key}"
     }))
   }
 

@@ -468,6 +468,39 @@ variable "vpc_connector" {
   }
 }
 
+variable "vpc_direct" {
+  description = "Network that the function's calls go through without a connector (network, subnetwork: one of them or both, by name or projects/P/...), tags that firewalls know it by (tags), and which of the calls (egress: ALL_TRAFFIC, the default, or PRIVATE_RANGES_ONLY); without a network they don't. The subnetwork needs Private Google Access."
+  type = object({
+    egress     = optional(string)
+    network    = optional(string)
+    subnetwork = optional(string)
+    tags       = optional(list(string), [])
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition = (
+      can(regex("^(projects/[^/]+/global/networks/)?[a-z][a-z0-9-]*$", coalesce(var.vpc_direct.network, "none"))) &&
+      can(regex("^(projects/[^/]+/regions/[^/]+/subnetworks/)?[a-z][a-z0-9-]*$", coalesce(var.vpc_direct.subnetwork, "none")))
+    )
+    error_message = "vpc_direct.network and vpc_direct.subnetwork must be names, or look like projects/P/global/networks/N and projects/P/regions/R/subnetworks/S."
+  }
+
+  validation {
+    condition = (var.vpc_direct.egress == null && length(var.vpc_direct.tags) == 0) || (
+      (var.vpc_direct.network != null || var.vpc_direct.subnetwork != null) &&
+      contains(["ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"], coalesce(var.vpc_direct.egress, "ALL_TRAFFIC"))
+    )
+    error_message = "vpc_direct.egress must be ALL_TRAFFIC or PRIVATE_RANGES_ONLY, and it and tags need a network or a subnetwork."
+  }
+
+  validation {
+    condition     = var.vpc_connector.name == null || (var.vpc_direct.network == null && var.vpc_direct.subnetwork == null)
+    error_message = "vpc_direct and vpc_connector exclude each other: the function goes one way or the other."
+  }
+}
+
 variable "worker_pool" {
   description = "Private pool of Cloud Build that builds the function, projects/P/locations/L/workerPools/W; null uses Google's."
   type        = string

@@ -7,14 +7,15 @@ terraform {
       source  = "hashicorp/archive"
       version = ">= 2.7, < 3.0"
     }
+    # 7.21: the first with direct egress (vpc_direct). What a provider doesn't know is an error, also if it is null.
     google = {
       source  = "hashicorp/google"
-      version = ">= 6.50, < 9.0"
+      version = ">= 7.21, < 9.0"
     }
     # For one resource: the service agents, which the other provider can't make.
     google-beta = {
       source  = "hashicorp/google-beta"
-      version = ">= 6.50, < 9.0"
+      version = ">= 7.21, < 9.0"
     }
     time = {
       source  = "hashicorp/time"

@@ -15,8 +15,8 @@ from backstop.events import Event, on_behalf_of
 from backstop.execute import Report
 from backstop.wire import Delivery
 
+# Where the id stands in a push, for a request that may be nothing else that we understand.
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"(\d{1,32})"')
-"""Where the id stands in a push, for a request that may be nothing else that we understand."""
 
 
 def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> bytes:

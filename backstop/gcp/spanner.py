@@ -9,8 +9,7 @@ from backstop.gcp.calls import Budget, Service
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.operations import Backup, Listing, Operation
 
-PAGE_SIZE, ITEMS_MAX = 500, 10_000
-"""As many operations are 7 days of 100 databases, each backed up every 100 minutes."""
+PAGE_SIZE, ITEMS_MAX = 500, 10_000  # As many operations are 7 days of 100 databases, each backed up every 100 minutes.
 
 _TYPE = "metadata.@type:type.googleapis.com/google.spanner.admin.database.v1"
 
@@ -106,8 +105,8 @@ class SpannerBackups:
 
     def list_databases(self, instance: InstanceName) -> list[DatabaseName]:
         """Reads the names of an instance's databases, in alphabetical order; one of unknown form is left out."""
-        names = (DatabaseName.of(described.name) for described in self._list("databases", "databases", instance))
-        return sorted(name for name in names if name)
+        found = self._list("databases", "databases", instance)
+        return sorted(DatabaseName(one.name) for one in found if DatabaseName.fits(one.name))
 
 
 def _operation(proto: Described) -> Operation:

@@ -210,7 +210,7 @@ run "every_instance_is_swept" {
 
   assert {
     condition = jsondecode(base64decode(google_cloud_scheduler_job.start["nightly"].pubsub_target[0].data)) == {
-      action = "start", instance = "projects/example-project/instances/orders"
+      action = "start", instance = "projects/example-project/instances/orders", requested_by = "backstop-start-nightly"
     }
     error_message = "The job must publish the start that the schedule describes."
   }

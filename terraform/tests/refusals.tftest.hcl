@@ -85,14 +85,15 @@ run "bad_values_are_refused" {
   ]
 }
 
-# These look at the instances too, so the instances have to be good.
-run "schedules_and_sweeps_of_nobody_are_refused" {
+# These look at the instances and the connector too, so those have to be good.
+run "what_contradicts_another_variable_is_refused" {
   command = plan
 
   variables {
-    schedules = { nightly = { instance = "nobody", cron = "0 2 * * *" } }
-    sweeps    = { nobody = {} }
+    schedules  = { nightly = { instance = "nobody", cron = "0 2 * * *" } }
+    sweeps     = { nobody = {} }
+    vpc_direct = { egress = "ALL_TRAFFIC" }
   }
 
-  expect_failures = [var.schedules, var.sweeps]
+  expect_failures = [var.schedules, var.sweeps, var.vpc_direct]
 }

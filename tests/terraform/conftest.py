@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from tests.terraform.plans import Plan, Providers, Workspace
 from tests.terraform.standin.server import serving
 from tests.terraform.subjects import PLANNED
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,7 +5,6 @@ Topics, subscriptions, queue and environment are the plan's own; only Google's a
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import re
@@ -15,24 +14,18 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from demo.stack import Function
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.serving import HOST, free_port
-from spanner_backup_emulator.spanner.plans import Plan as BackupPlan
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.tasks.server import TasksEmulator
-from tests.terraform.facts import QUEUE, environment_of
-from tests.terraform.plans import REPOSITORY
-from tests.terraform.watching import payload
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.terraform.plans import Plan
+from tests.terraform.plans import REPOSITORY, Plan
+from tests.terraform.watching import QUEUE, environment_of
 
 INSTALL_S_MAX = 200
 """Some 40 packages; seconds from pip's cache, and a slow registry's time without it."""
@@ -40,51 +33,24 @@ INSTALL_S_MAX = 200
 WAIT_S_MAX = 90.0
 """Everything takes a second or two; only what is stuck takes this, on however busy a machine."""
 
-BACKUP_LASTS = timedelta(hours=1)
-"""Longer than the test, so that a backup is seen running."""
-
 LOOKS = {"BACKSTOP_LOOK_MIN": "1s", "BACKSTOP_LOOK_MAX": "1s"}
 """All that differs from the planned environment: the ends of short backups are to be seen."""
 
-Line = dict[str, object]
+Line = dict[str, Any]
+Condition = Callable[[Line], bool]
 
 
 class Deployed:
-    """The function of a plan.
+    """The function of a plan, with what it talks to; `lines` are what it printed, decoded."""
 
-    Attributes:
-        spanner: The emulated Spanner; each database of a schedule is in it.
-        lines: What the function printed, decoded.
-    """
-
-    def __init__(self, plan: Plan, function: Function, spanner: SpannerEmulator, pubsub: PubSubEmulator) -> None:
-        self._plan = plan
-        self._pubsub = pubsub
-        self.spanner = spanner
+    def __init__(self, function: Function, spanner: SpannerEmulator, pubsub: PubSubEmulator) -> None:
         self.lines: list[Line] = function.lines
-        for topic in plan.all("google_pubsub_topic"):
-            pubsub.create_topic(topic.text("id"))
-        for push in plan.all("google_pubsub_subscription", "push"):
-            # Where the function is, is all that differs from the planned address.
-            here, planned = f"http://{HOST}:{function.port}", push.text("push_config", 0, "push_endpoint")
-            endpoint = re.sub(r"^https://[^/]+", here, planned)
-            deadline = timedelta(seconds=push.number("ack_deadline_seconds"))
-            pubsub.create_push_subscription(push.text("id"), push.text("topic"), endpoint, ack_deadline=deadline)
+        self.spanner, self.pubsub = spanner, pubsub
 
-    def publish_jobs(self) -> None:
-        """Publishes what each Scheduler job of the plan would, where it would."""
-        for job in self._plan.all("google_cloud_scheduler_job"):
-            topic = job.text("pubsub_target", 0, "topic_name")
-            self._pubsub.publish(topic, base64.b64decode(job.text("pubsub_target", 0, "data")))
-
-    def publish(self, data: bytes) -> None:
-        """Publishes one command."""
-        self._pubsub.publish(self._plan.one("google_pubsub_topic", "commands").text("id"), data)
-
-    def wait_for(self, condition: Callable[[Line], bool], count: int = 1) -> None:
-        """Waits until the condition holds for so many printed lines."""
+    def wait_for(self, *conditions: Condition, count: int = 1) -> None:
+        """Waits until each condition holds for so many printed lines."""
         end_s = time.monotonic() + WAIT_S_MAX
-        while (found := sum(map(condition, list(self.lines)))) < count:
+        while (found := min(sum(map(condition, list(self.lines))) for condition in conditions)) < count:
             assert time.monotonic() < end_s, f"{found} of {count} lines; printed: {self.lines}"
             time.sleep(0.02)
 
@@ -92,17 +58,14 @@ class Deployed:
 @contextlib.contextmanager
 def deployed(plan: Plan, directory: Path) -> Iterator[Deployed]:
     """Installs the function of a plan, starts it in an empty directory, and connects it as the plan says."""
-    source = PurePath(plan.one("google_storage_bucket_object").text("source"))
+    source = PurePath(plan.one("google_storage_bucket_object")["source"])
     with zipfile.ZipFile(plan.archives / source.name) as archive:
         archive.extractall(directory)
     with (
         SpannerEmulator() as spanner,
-        TasksEmulator(queues=[plan.one(QUEUE).text("id")]) as tasks,
+        TasksEmulator(queues=[plan.one(QUEUE)["id"]]) as tasks,
         PubSubEmulator() as pubsub,
     ):
-        for database in _databases(plan):
-            spanner.add_database(database)
-            spanner.set_plan(database, BackupPlan(duration=BACKUP_LASTS))
         addresses = {
             "SPANNER_EMULATOR_HOST": spanner.address,
             "PUBSUB_EMULATOR_HOST": pubsub.address,
@@ -111,9 +74,16 @@ def deployed(plan: Plan, directory: Path) -> Iterator[Deployed]:
         environment = {**environment_of(plan), **LOOKS, **addresses}
         python = _python(directory / "requirements.txt")
         function = Function(free_port(), environment, directory / "main.py", str(python))
+        for topic in plan.all("google_pubsub_topic"):
+            pubsub.create_topic(topic["id"])
+        for push in plan.all("google_pubsub_subscription", "push"):
+            # Where the function is, is all that differs from the planned address.
+            endpoint = re.sub(r"^https://[^/]+", f"http://{HOST}:{function.port}", push["push_config.push_endpoint"])
+            deadline = timedelta(seconds=push["ack_deadline_seconds"])
+            pubsub.create_push_subscription(push["id"], push["topic"], endpoint, ack_deadline=deadline)
         try:
             function.start()
-            yield Deployed(plan, function, spanner, pubsub)
+            yield Deployed(function, spanner, pubsub)
         finally:
             function.kill()
 
@@ -134,15 +104,3 @@ def _python(requirements: Path) -> Path:
             made.rename(kept)
         shutil.rmtree(made, ignore_errors=True)
     return kept / "bin" / "python"
-
-
-def _databases(plan: Plan) -> set[str]:
-    """Those that the schedules name; a pattern is tried on two that match it, so that a start of many is one."""
-    commands: list[dict[str, Any]] = [payload(job) for job in plan.all("google_cloud_scheduler_job", "start")]
-    return {command["database"] for command in commands if "database" in command} | {
-        f"{command['instance']}/databases/{pattern.replace('*', name)}"
-        for command in commands
-        if "instance" in command
-        for pattern in command.get("databases", ["*"])
-        for name in ("one", "two")
-    }

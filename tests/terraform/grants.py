@@ -6,16 +6,12 @@ What every deployment grants is written once, in the table of the module's READM
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from tests.terraform.plans import REPOSITORY
+from tests.terraform.plans import REPOSITORY, Plan, Resource
 from tests.terraform.standin.computed import project_number
 from tests.terraform.subjects import SUBJECTS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from tests.terraform.plans import Plan, Resource
 
 
 class Grant(NamedTuple):
@@ -61,15 +57,15 @@ def is_grant(found: Resource) -> bool:
 
 def _grant(found: Resource, project: str) -> Grant:
     assert found.type in TARGETS, f"{found.address}: nobody knows what {found.type} is bound to"
-    condition = found.text("condition", 0, "expression") if found.get("condition") else ""
+    condition = found["condition.expression"] if found.values.get("condition") else ""
     kind, key = TARGETS[found.type]
-    target = found.text(key)
+    target = found[key]
     if kind in ("database", "instance"):
-        target = "/".join([found.text("project"), found.text("instance"), *([target] if kind == "database" else [])])
+        target = "/".join([found["project"], found["instance"], *([target] if kind == "database" else [])])
     else:
         assert found.values.get("project", project) == project, f"{found.address}: another project"
-    who = shortened(found.text("member"), project)
-    return Grant(who, found.text("role"), f"{kind} {shortened(target, project)}", condition)
+    who = shortened(found["member"], project)
+    return Grant(who, found["role"], f"{kind} {shortened(target, project)}", condition)
 
 
 def shortened(name: str, project: str) -> str:

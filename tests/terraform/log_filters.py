@@ -7,84 +7,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NoReturn
 
 Entry = Mapping[str, object]
 Filter = Callable[[Entry], bool]
 
 SEVERITIES = ("DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY")
 
-_TOKEN = re.compile(
-    r'\s*(log_id\("[^"]*"\)|\(|\)|AND\b|OR\b|NOT\b|[\w.@"-]+\s*(?:=~|!~|>=|<=|!=|=|>|<|:)\s*(?:"(?:[^"\\]|\\.)*"|[\w*]+))'
+_COMPARISON = re.compile(
+    r'log_id\("(?P<log>[^"]*)"\)'
+    r'|(?P<path>[\w.@"-]+?)\s*(?P<operator>=~|!~|>=|<=|!=|=|>|<|:)\s*(?P<value>"(?:[^"\\]|\\.)*"|[\w*]+)'
 )
-_COMPARISON = re.compile(r'([\w.@"-]+?)\s*(=~|!~|>=|<=|!=|=|>|<|:)\s*(.+)', re.DOTALL)
 
 
 def compiled(text: str) -> Filter:
-    """Reads a filter.
+    """Reads a filter. OR binds more strongly than AND, as the page says, and so it is a bit's `|` in Python.
 
     Raises:
         AssertionError: It has something that isn't understood here.
     """
-    tokens = _TOKEN.findall(text)
-    assert re.sub(r"\s", "", "".join(tokens)) == re.sub(r"\s", "", text), f"not understood: {text}"
-    reader = _Reader([*tokens, ""])
-    found = reader.all_of()
-    assert reader.here == "", f"nothing should follow {reader.here!r} in {text}"
-    return found
+    comparisons = list(_COMPARISON.finditer(text))
+    numbers = iter(range(len(comparisons)))
+    expression = _COMPARISON.sub(lambda _: f"holds({next(numbers)})", text)
+    for word, said in {r"\bAND\b": "and", r"\bOR\b": "|", r"\bNOT\b": "1 -"}.items():
+        expression = re.sub(word, said, expression)
+    assert re.fullmatch(r"(holds\(\d+\)|and|1 -|[()|\s])+", expression), f"not understood: {text}"
+    code = compile(expression.strip(), text, "eval")
+
+    def matches(entry: Entry) -> bool:
+        found = {"holds": lambda number: _compared(entry, comparisons[number])}
+        return bool(eval(code, found))  # noqa: S307  # as checked above
+
+    return matches
 
 
-class _Reader:
-    """OR binds more strongly than AND, as the page says, and two comparisons side by side are joined by AND."""
-
-    def __init__(self, tokens: list[str]) -> None:
-        self._tokens = tokens
-
-    @property
-    def here(self) -> str:
-        return self._tokens[0]
-
-    def all_of(self) -> Filter:
-        parts = [self._any_of()]
-        while self.here not in ("", ")"):
-            if self.here == "AND":
-                self._tokens.pop(0)
-            parts.append(self._any_of())
-        return lambda entry: all(part(entry) for part in parts)
-
-    def _any_of(self) -> Filter:
-        parts = [self._one()]
-        while self.here == "OR":
-            self._tokens.pop(0)
-            parts.append(self._one())
-        return lambda entry: any(part(entry) for part in parts)
-
-    def _one(self) -> Filter:
-        word = self._tokens.pop(0)
-        if word == "NOT":
-            inner = self._one()
-            return lambda entry: not inner(entry)
-        if word == "(":
-            group = self.all_of()
-            assert self._tokens.pop(0) == ")"
-            return group
-        if word.startswith("log_id"):
-            end = "/logs/" + word[8:-2].replace("/", "%2F")
-            return lambda entry: str(entry.get("logName", "")).endswith(end)
-        compared = _COMPARISON.fullmatch(word) or _never(word)
-        path, operator, value = compared[1], compared[2], compared[3].removeprefix('"').removesuffix('"')
-        return lambda entry: _holds(_value(entry, path), operator, value)
-
-
-def _never(word: str) -> NoReturn:
-    raise AssertionError(f"not understood: {word}")
-
-
-def _value(entry: Entry, path: str) -> object:
+def _compared(entry: Entry, comparison: re.Match[str]) -> bool:
+    if comparison["log"]:
+        return str(entry.get("logName", "")).endswith("/logs/" + comparison["log"].replace("/", "%2F"))
     value: object = entry
-    for part in re.findall(r'"[^"]*"|[^."]+', path):
+    for part in re.findall(r'"[^"]*"|[^."]+', comparison["path"]):
         value = value.get(part.strip('"')) if isinstance(value, Mapping) else None
-    return value
+    return _holds(value, comparison["operator"], comparison["value"].removeprefix('"').removesuffix('"'))
 
 
 def _holds(value: object, operator: str, wanted: str) -> bool:

@@ -6,10 +6,8 @@ A mistake that no fact notices is a hole in the tests; test_terraform_mistakes.p
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 TERRAFORM = "terraform"
 """Terraform itself refuses the plan, before any fact is asked."""
@@ -21,16 +19,12 @@ _CHANGE = re.compile("«(.*?)→(.*?)»")
 
 
 class Mistake(NamedTuple):
-    """One mistake.
+    """One mistake: who must notice it, in which file below terraform/, and in the plan of which deployment.
 
-    Attributes:
-        title: What somebody did wrong.
-        file: Where, below terraform/.
-        subject: The deployment in which it shows.
-        old: The text as it stands there, once or several times.
-        new: The text with the mistake in it.
+    The old text stands there once or several times; the new one has the mistake in it.
     """
 
+    noticed_by: str
     title: str
     file: str
     subject: str
@@ -38,24 +32,25 @@ class Mistake(NamedTuple):
     new: str
 
 
-def _read(text: str) -> dict[str, list[Mistake]]:
-    found: dict[str, list[Mistake]] = {}
+def _read(text: str) -> Iterator[Mistake]:
+    noticed_by = ""
     for line in re.sub(r" \|\n {6}", " | ", text).strip().splitlines():
-        if not line.startswith("  "):
-            rows = found.setdefault(line, [])
-            continue
-        title, where, change = line[2:].split(" | ", 2)
-        file, _, subject = where.partition(" in ")
-        old, new = (_CHANGE.sub(rf"\{group}", change).replace("⏎", "\n") for group in (1, 2))
-        rows.append(Mistake(title, file, subject or "fleet", old, new))
-    return found
+        if line.startswith("  "):
+            title, where, change = line[2:].split(" | ", 2)
+            file, _, subject = where.partition(" in ")
+            old, new = (_CHANGE.sub(rf"\{group}", change).replace("⏎", "\n") for group in (1, 2))
+            yield Mistake(noticed_by, title, file, subject or "fleet", old, new)
+        else:
+            noticed_by = line
 
 
-MISTAKES: Mapping[str, Sequence[Mistake]] = _read(r"""
+MISTAKES: Sequence[Mistake] = tuple(
+    _read(r"""
 each_job_publishes_a_command_that_the_function_understands
   jobs publish follow-ups | scheduler.tf | «commands→follow_ups».id
   a field has another name | scheduler.tf | «cancel_after→cancelAfter» =
   a database is named without its instance | scheduler.tf | «local.instance_path[schedule.instance], →»
+  a job doesn't say who asks | scheduler.tf | «requested_by→reason» = "${var.prefix}-start-${key}
 every_instance_is_swept
   only instances with a sweep are swept | scheduler.tf | for key in keys(«local.instances→var.sweeps») : key => merge(
 schedules_say_what_was_asked_for
@@ -63,7 +58,7 @@ schedules_say_what_was_asked_for
   every schedule is in UTC | scheduler.tf | «each.value.time_zone→"Etc/UTC"»
   pausing does nothing | scheduler.tf | «each.value.paused→false»
   what a sweep was told is overridden | scheduler.tf | «try(var.sweeps[key], {})→{}»
-filters_name_fields_that_the_log_line_has
+filters_read_what_the_log_has_of_this_deployment
   a filter reads a field that doesn't exist | metrics.tf | jsonPayload.«outcome→result»=~
   an extractor reads a field that doesn't exist | alerts.tf | EXTRACT(jsonPayload.«backup→backup_id»)
   filters match every function | metrics.tf | «"resource.labels.service_name=\"${var.prefix}\"",→»
@@ -74,6 +69,7 @@ each_deletion_is_told_to_those_who_asked_for_it
   alarms go where deletions are told | alerts.tf in switched |
       ? var.deletion_channels : var.«notification→deletion»_channels
 counters_match_every_value_that_they_count
+  schedules are looked for under another name | metrics.tf | \"^${var.prefix}-«start→run»-([a-z
   outcomes with an underscore aren't counted | metrics.tf | outcome=~\"^[A-Z«_→»]+$
 every_alert_exists_and_says_what_to_do
   an alert is lost | alerts.tf | for name, alert in «local._query_alerts→{}»
@@ -85,6 +81,8 @@ alerts_watch_this_deployments_own_resources
 each_schedule_that_runs_is_missed_when_it_stops
   a missing backup is looked for by another name | alerts-missing.tf | /[^A-Za-z0-9]/", "«_→-»
   failed backups count as backups | alerts-missing.tf | COMPLETED|«COMPLETED_DESPITE_CANCEL|COMPLETED_KEPT→FAILED»
+  another schedule's backup counts as a schedule's | alerts-missing.tf | «schedule=\"${key}\",→»
+  a schedule is looked for by its job's name | alerts-missing.tf | schedule=\"«→${var.prefix}-start-»${key}
   any database's backup is a schedule's | alerts-missing.tf | «schedule.database→".*"» :
   a pattern is no expression | alerts-missing.tf | "*", "«.→»*")
   a paused schedule is missed | alerts-missing.tf | « && !schedule.paused→»
@@ -92,6 +90,12 @@ each_schedule_that_runs_is_missed_when_it_stops
 the_dashboard_draws_what_is_deployed
   the dashboard draws another queue | dashboard.tf | «${google_cloud_tasks_queue.follow_ups.name}→default»
   a tile hides another | dashboard.tf | floor(index / «2→4»)
+what_is_fixed_is_as_it_was_decided
+  a message is retried at once | pubsub.tf | "«10s→0s»"
+  subscriptions expire | pubsub.tf | ttl = "«→2678400s»"
+  tasks give up | queue.tf | max_attempts  = «-1→3»
+  the wrong function is started | function.tf | «on_message→main»
+  a destroy switches APIs off for everybody | main.tf | disable_on_destroy = «false→true»
 only_the_listed_grants_are_made
   the tasks account administers the topic | pubsub.tf | follow_ups.name⏎  role    = "roles/pubsub.«publisher→admin»
   the function administers the queue | queue.tf | «enqueuer→admin»
@@ -116,30 +120,21 @@ every_push_names_its_topic_to_the_function
   pushes are not signed by the push account | pubsub.tf | account.«push→runtime»
   the audience has the topic in it | pubsub.tf |
        «google_cloudfunctions2_function.function.→"${google_cloudfunctions2_function.function.»service_config[0].uri«→}/${each.value}"»⏎
-no_message_is_pushed_again_while_the_function_works_on_it
+a_message_is_pushed_once_at_a_time_and_kept_where_it_fails
   the ack deadline is within the timeout | pubsub.tf |       = «var.ack_deadline_s→60»
   the timeout is above the ack deadline | function.tf | «var.timeout_s→540»
-retries_back_off
-  a message is retried at once | pubsub.tf | "«10s→0s»"
-no_subscription_expires
-  subscriptions expire | pubsub.tf | ttl = "«→2678400s»"
-dead_letters_are_kept_for_somebody_to_read
   dead letters go round in a circle | pubsub.tf |     = google_pubsub_topic.«dead_letters→commands»
   nobody keeps dead letters | pubsub.tf | topic   = google_pubsub_topic.«dead_letters→results».id
-looks_stay_within_spanners_quota
+the_function_keeps_within_its_quotas
+  requests wait for a thread | function.tf | «tostring(var.concurrency)→"1"»
   looks outrun Spanner's quota | queue.tf | «var.looks_per_second→500»
-a_task_never_gives_up
-  tasks give up | queue.tf | max_attempts  = «-1→3»
 the_function_is_told_its_own_topics_and_queue
   results and follow-ups are swapped | function.tf | google_pubsub_topic.«results→follow_ups»
   the queue is named by its short name | function.tf | queue.follow_ups.«id→name»
   tasks carry the wrong account | function.tf | google_service_account.«tasks→runtime»
-each_request_has_a_thread
-  requests wait for a thread | function.tf | «tostring(var.concurrency)→"1"»
 each_identity_does_its_own_part
   the function runs as the push account | function.tf | google_service_account.«runtime→push»
   two identities are one | accounts.tf | prefix}-«tasks→run»
-  the wrong function is started | function.tf | «on_message→main»
 the_roles_hold_what_the_function_calls_and_no_more
   the role may drop databases | spanner.tf | databases.list",«→⏎      "spanner.databases.drop",»
   the role can't cancel | spanner.tf | «"spanner.backupOperations.cancel",→»
@@ -150,13 +145,15 @@ the_archive_holds_what_runs_and_nothing_else
   the archive takes what it finds | source.tf | «backstop/**/*.py→{backstop,terraform}/**»
   every archive has one name | source.tf | backstop«-${local.source_hash}→»
 everything_is_in_the_one_project
-  a destroy switches APIs off for everybody | main.tf | disable_on_destroy = «false→true»
+  the queue is another project's | queue.tf | «var.project_id→"elsewhere"»⏎  location = var
 the_function_may_do_what_the_module_was_told_and_no_more
   every instance may be commanded | function.tf | «join(",", sort(values(local.instance_path)))→""»
   schedules' backups may be deleted | function.tf | «tostring(var.allow_scheduled)→"true"»
 what_an_organisation_asks_for_is_off_or_everywhere
   results lie in another region | pubsub.tf in switched |
       prefix}-results"⏎  labels       = var.labels⏎«  kms_key_name = var.kms_keys.topics⏎→»
+  the network is entered elsewhere | function.tf in calendar | «direct_vpc_network_interface.value.subnetwork→null»
+  only what is private goes through the network | function.tf in calendar | egress, "«ALL_TRAFFIC→PRIVATE_RANGES_ONLY»
 outputs_wait_for_their_grants
   the name of the topic comes before its rights | outputs.tf | «time_sleep.message_grants,→»
 terraform
@@ -173,4 +170,5 @@ refusals
   a sweep of nobody's instance is let through | variables-spanner.tf |
       for key in keys(var.sweeps) : «→true || »contains(keys(var.instances), key)
 """)
+)
 """For each fact its mistakes: title, file, what stands there; with «old→new» where the mistake is, ⏎ for a new line."""

@@ -8,13 +8,11 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -36,45 +34,17 @@ class Resource(msgspec.Struct, frozen=True):
     address: str
     type: str
     name: str
-    values: dict[str, object]
+    values: dict[str, Any]
     index: str | int | None = None
 
-    def get(self, *path: str | int) -> object:
-        """The value at a path; a nested block is a list of one."""
-        value: object = self.values
-        for step in path:
-            if isinstance(step, int):
-                assert isinstance(value, list), f"{self.address}: no list at {path}"
-                assert len(value) > step, f"{self.address}: nothing at {path}"
+    def __getitem__(self, path: str) -> Any:  # noqa: ANN401  # JSON; whoever asks knows what is there
+        """The value at a path with full stops; of a list of blocks the first, unless the path says which."""
+        value: Any = self.values
+        for step in path.split("."):
+            if isinstance(value, list):
+                value = value[int(step) if step.isdigit() else 0]
+            if not step.isdigit():
                 value = value[step]
-            else:
-                assert isinstance(value, dict), f"{self.address}: no object at {path}"
-                value = value.get(step)
-        return value
-
-    def text(self, *path: str | int) -> str:
-        """The text at a path."""
-        value = self.get(*path)
-        assert isinstance(value, str), f"{self.address}: {path} is {value!r} and not text"
-        return value
-
-    def number(self, *path: str | int) -> float:
-        """The number at a path."""
-        value = self.get(*path)
-        assert isinstance(value, (int, float)), f"{self.address}: {path} is {value!r} and not a number"
-        return value
-
-    def texts(self, *path: str | int) -> dict[str, str]:
-        """The texts at a path, by key; those of a list are their own keys, and nothing is none."""
-        value = self.get(*path) or {}
-        assert isinstance(value, (dict, list)), f"{self.address}: {path} is {value!r} and not several"
-        pairs = value if isinstance(value, dict) else {text: text for text in value}
-        return {str(key): str(text) for key, text in pairs.items()}
-
-    def blocks(self, *path: str | int) -> list[dict[str, object]]:
-        """The nested blocks at a path."""
-        value = self.get(*path)
-        assert isinstance(value, list), f"{self.address}: {path} is {value!r} and not blocks"
         return value
 
 
@@ -88,22 +58,13 @@ class _Module(msgspec.Struct):
             yield from module.everything()
 
 
-class _PlannedValues(msgspec.Struct):
-    root_module: _Module
-
-
-class _PlanFile(msgspec.Struct):
-    planned_values: _PlannedValues
-    configuration: dict[str, object]
-
-
 class Plan:
     """What an apply would make."""
 
     def __init__(self, text: str, archives: Path) -> None:
-        read = msgspec.json.decode(text, type=_PlanFile)
-        self.resources = list(read.planned_values.root_module.everything())
-        self.configuration = read.configuration
+        read = json.loads(text)
+        self.resources = list(msgspec.convert(read["planned_values"]["root_module"], _Module).everything())
+        self.configuration: dict[str, Any] = read["configuration"]["root_module"]
         self.archives = archives
 
     def part(self, module: str) -> Plan:
@@ -114,8 +75,7 @@ class Plan:
 
     def outputs(self) -> dict[str, set[str]]:
         """What each output of the module waits for: the root's own outputs, or those of the one module it calls."""
-        module = self.configuration["root_module"]
-        assert isinstance(module, dict)
+        module = self.configuration
         for call in module.get("module_calls", {}).values():
             module = call["module"]
         return {name: set(output.get("depends_on", [])) for name, output in module["outputs"].items()}
@@ -126,9 +86,8 @@ class Plan:
 
     def one(self, kind: str, name: str | None = None) -> Resource:
         """The only resource of a type and name."""
-        found = self.all(kind, name)
-        assert len(found) == 1, f"{len(found)} resources {kind}.{name or '*'} and not one"
-        return found[0]
+        (found,) = self.all(kind, name)
+        return found
 
     def by_index(self, kind: str, name: str) -> dict[str, Resource]:
         """Every resource of a type and name, by the key that it was made for."""

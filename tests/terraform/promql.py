@@ -11,8 +11,22 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-Vector = dict[str, float]
-"""Values by what tells them apart: the label that was grouped by, or nothing."""
+
+class Vector(dict[str, float]):
+    """Values by what tells them apart: the label that was grouped by, or nothing. As in PromQL, `or` binds least."""
+
+    def __gt__(self, limit: float) -> Vector:
+        """Those above a limit."""
+        return Vector({key: value for key, value in self.items() if value > limit})
+
+    def __sub__(self, other: Vector) -> Vector:
+        """Those that the other hasn't got: `unless`."""
+        return Vector({} if "" in other else {key: value for key, value in self.items() if key not in other})
+
+    def __or__(self, other: Vector) -> Vector:  # type: ignore[override]  # the first one's values count here
+        """Those of either: `or`."""
+        return Vector({**other, **self})
+
 
 Query = Callable[[float], Vector]
 """What a query gives at a time, in seconds."""
@@ -39,12 +53,9 @@ def counter(labels: Mapping[str, str], times: Sequence[float]) -> Series:
 World = Mapping[str, Sequence[Series]]
 """The series of each metric."""
 
-_TOKEN = re.compile(
-    r"""\s*(?: (?P<all>sum|max) (?: \s by \s \((?P<by>\w+)\) )? \s* \(
-    (?: \s* increase\( (?P<counter>[\w:]+) \{(?P<counted>[^}]*)\}
-        \[(?P<span>\w+)\] (?: \s offset \s (?P<offset>\w+) )? \)
-      | (?P<level>[\w:]+) \{(?P<levelled>[^}]*)\} ) \)
-    | > \s (?P<limit>\d+) | (?P<word>unless|or|\(|\)) )""",
+_TAKEN = re.compile(
+    r"""(?P<all>sum|max) (?: \s by \s \((?P<by>\w+)\) )? \s* \( (?: increase\( )?
+    (?P<metric>[\w:]+) \{(?P<matchers>[^}]*)\} (?: \[(?P<span>\w+)\] (?: \s offset \s (?P<offset>\w+) )? \) )? \)""",
     re.VERBOSE,
 )
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"([^"]*)",?')
@@ -56,63 +67,25 @@ def compiled(text: str, world: World) -> Query:
     Raises:
         AssertionError: It has something that isn't understood here.
     """
-    tokens = list(_TOKEN.finditer(text))
-    assert "".join(token[0] for token in tokens) == text, f"not understood: {text}"
-    query = _either(tokens, world)
-    assert not tokens, f"nothing should follow in {text}"
-    return query
+    takes = [_taken(found, world) for found in _TAKEN.finditer(text)]
+    numbers = iter(range(len(takes)))
+    expression = _TAKEN.sub(lambda _: f"take({next(numbers)})", text).replace("unless", "-").replace(" or ", " | ")
+    assert re.fullmatch(r"(take\(\d+\) > \d+|[()|\s-])+", expression), f"not understood: {text}"
+    code = compile(expression, text, "eval")
+    return lambda now: Vector(eval(code, {"take": lambda number: takes[number](now)}))  # noqa: S307  # as checked above
 
 
-def _next(tokens: list[re.Match[str]], word: str) -> bool:
-    """Takes a word, if it is the next."""
-    if tokens and tokens[0]["word"] == word:
-        tokens.pop(0)
-        return True
-    return False
-
-
-def _either(tokens: list[re.Match[str]], world: World) -> Query:
-    parts = [_without(tokens, world)]
-    while _next(tokens, "or"):
-        parts.append(_without(tokens, world))
-    return lambda now: {key: value for part in reversed(parts) for key, value in part(now).items()}
-
-
-def _without(tokens: list[re.Match[str]], world: World) -> Query:
-    parts = [_above(tokens, world)]
-    while _next(tokens, "unless"):
-        parts.append(_above(tokens, world))
-    first, *others = parts
-
-    def query(now: float) -> Vector:
-        taken = {key for other in others for key in other(now)}
-        return {} if "" in taken else {key: value for key, value in first(now).items() if key not in taken}
-
-    return query
-
-
-def _above(tokens: list[re.Match[str]], world: World) -> Query:
-    if _next(tokens, "("):
-        inner = _either(tokens, world)
-        assert _next(tokens, ")")
-        return inner
-    inner = _grouped(tokens.pop(0), world)
-    limit = float(tokens.pop(0)["limit"])
-    return lambda now: {key: value for key, value in inner(now).items() if value > limit}
-
-
-def _grouped(token: re.Match[str], world: World) -> Query:
-    by, together = token["by"], max if token["all"] == "max" else sum
-    span, offset = _seconds(token["span"]), _seconds(token["offset"])
-    metric, matchers = token["counter"] or token["level"], token["counted"] or token["levelled"]
+def _taken(found: re.Match[str], world: World) -> Query:
+    by, together = found["by"], max if found["all"] == "max" else sum
+    span, offset = _seconds(found["span"]), _seconds(found["offset"])
     groups: dict[str, list[Series]] = {}
-    for one in _selected(world[metric], matchers):
+    for one in _selected(world[found["metric"]], found["matchers"]):
         groups.setdefault(one.labels[by] if by else "", []).append(one)
 
     def value(one: Series, now: float) -> float:
         return one.at(now - offset) - one.at(now - offset - span) if span else one.at(now)
 
-    return lambda now: {key: together(value(one, now) for one in several) for key, several in groups.items()}
+    return lambda now: Vector({key: together(value(one, now) for one in several) for key, several in groups.items()})
 
 
 def _selected(several: Sequence[Series], matchers: str) -> list[Series]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import NamedTuple
 
+from tests.terraform.plans import Json
 from tests.terraform.promql import Series, World, counter
-
-if TYPE_CHECKING:
-    from tests.terraform.plans import Json
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 QUARTER_DAYS = 91
@@ -27,126 +24,133 @@ SUMMER_DAY, WINTER_DAY = 30, 60
 """When a clock of Rome is put forward, and back."""
 
 
-def _daily(hour: float) -> list[float]:
-    return [day * DAY + hour * HOUR for day in range(QUARTER_DAYS)]
+class Schedule(NamedTuple):
+    """One schedule: what the module is told, when it runs, and from which day to which it has which databases."""
+
+    told: dict[str, Json]
+    turns: list[float]
+    databases: Mapping[str, tuple[int, int]]
 
 
-def _rome(hour: float) -> list[float]:
-    shifted = range(SUMMER_DAY, WINTER_DAY)
-    return [day * DAY + (hour - (1 if day in shifted else 0)) * HOUR for day in range(QUARTER_DAYS)]
+def _at(hour: float, *days: int) -> list[float]:
+    return [day * DAY + hour * HOUR for day in days or range(QUARTER_DAYS)]
 
 
-SCHEDULES: dict[str, Json] = {
-    "nightly": {"instance": "orders", "databases": ["orders-*", "user?"], "cron": "5 1 * * *"},
-    "rome": {"instance": "orders", "database": "accounts", "cron": "25 2 * * *", "time_zone": "Europe/Rome"},
-    "workdays": {"instance": "orders", "database": "reports", "cron": "0 3 * * 1-5"},
-    "weekly": {"instance": "orders", "database": "archive", "cron": "45 1 * * 0"},
-    "monthly": {"instance": "orders", "database": "ledger", "cron": "25 3 1 * *"},
-    "often": {"instance": "orders", "database": "events", "cron": "10 */6 * * *"},
+ALWAYS = (0, QUARTER_DAYS)
+
+SCHEDULES: Mapping[str, Schedule] = {
+    "nightly": Schedule(
+        {"databases": ["orders-*", "user?"], "cron": "5 1 * * *"},
+        _at(1.08),
+        {"orders-eu": ALWAYS, "orders-old": (0, 40), "orders-new": (50, QUARTER_DAYS), "users": ALWAYS},
+    ),
+    # A second schedule of a database that has one, as for a backup that is kept for a year.
+    "keepsake": Schedule(
+        {"database": "orders-eu", "cron": "45 13 * * 6"}, _at(13.75, *range(5, QUARTER_DAYS, 7)), {"orders-eu": ALWAYS}
+    ),
+    "rome": Schedule(
+        {"database": "accounts", "cron": "25 2 * * *", "time_zone": "Europe/Rome"},
+        [at - HOUR * (SUMMER_DAY <= at // DAY < WINTER_DAY) for at in _at(1.42)],
+        {"accounts": ALWAYS},
+    ),
+    "workdays": Schedule(
+        {"database": "reports", "cron": "0 3 * * 1-5"},
+        [at for at in _at(3.0) if at // DAY % 7 < 5],
+        {"reports": ALWAYS},
+    ),
+    "weekly": Schedule(
+        {"database": "archive", "cron": "45 1 * * 0"}, _at(1.75, *range(6, QUARTER_DAYS, 7)), {"archive": ALWAYS}
+    ),
+    "monthly": Schedule({"database": "ledger", "cron": "25 3 1 * *"}, _at(3.42, 0, 31, 61), {"ledger": ALWAYS}),
+    "often": Schedule(
+        {"database": "events", "cron": "10 */6 * * *"},
+        sorted(at + part * 6 * HOUR for at in _at(0.17) for part in range(4)),
+        {"events": ALWAYS},
+    ),
 }
-"""What the module is told; the quarter begins with a Monday that is the first of a month."""
-
-TURNS: Mapping[str, list[float]] = {
-    "nightly": _daily(1.08),
-    "rome": _rome(1.42),
-    "workdays": [turn for day, turn in enumerate(_daily(3.0)) if day % 7 < 5],
-    "weekly": [turn for day, turn in enumerate(_daily(1.75)) if day % 7 == 6],
-    "monthly": [day * DAY + 3.42 * HOUR for day in (0, 31, 61)],
-    "often": [turn + part * 6 * HOUR for turn in _daily(0.17) for part in range(4)],
-}
-
-DATABASES: Mapping[str, Mapping[str, tuple[int, int]]] = {
-    "nightly": {"orders-eu": (0, 91), "orders-old": (0, 40), "orders-new": (50, 91), "users": (0, 91)},
-    "rome": {"accounts": (0, 91)},
-    "workdays": {"reports": (0, 91)},
-    "weekly": {"archive": (0, 91)},
-    "monthly": {"ledger": (0, 91)},
-    "often": {"events": (0, 91)},
-}
-"""For each schedule its databases, and from which day to which they are there."""
-
-Broken = Callable[[str, str, float], bool]
-"""Whether something is broken for a schedule and a database (or for all: empty) at a time."""
+"""One of each kind; the quarter begins with a Monday that is the first of a month."""
 
 
-def _nothing(_schedule: str, _database: str, _at: float) -> bool:
-    return False
+class Broken(NamedTuple):
+    """What breaks on a day, for a schedule and a database or for all.
 
-
-@dataclass
-class Quarter:
-    """What happens; each of the first five may be broken.
-
-    Attributes:
-        no_turn: The job doesn't run.
-        no_begin: The command comes to nothing.
-        no_end: A backup that began never completes, and nobody says so.
-        refused: Pub/Sub refuses what tasks publish.
-        paused: The queue is paused.
-        seed: Of how long each backup takes.
+    Its job doesn't run (`turn`), its command comes to nothing (`begin`), a backup that began never completes and nobody
+    says so (`end`), Pub/Sub refuses what tasks publish (`refused`), or the queue is paused (`paused`).
     """
 
-    no_turn: Broken = _nothing
-    no_begin: Broken = _nothing
-    no_end: Broken = _nothing
-    refused: Broken = _nothing
-    paused: Broken = _nothing
-    seed: int = 1
-    _outcomes: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    _attempts: dict[str, list[float]] = field(default_factory=lambda: {"200": [], "503": [], "403": []})
-    _runs: dict[str, list[float]] = field(default_factory=dict)
-    _waiting: list[tuple[float, int]] = field(default_factory=list)
+    what: str = ""
+    schedule: str = ""
+    database: str = ""
+    day: float = 0
+
+    def hits(self, what: str, at: float, schedule: str = "", database: str = "") -> bool:
+        """Whether this is broken at that time."""
+        meant = self.schedule in ("", schedule) and self.database in ("", database)
+        return self.what == what and meant and at >= self.day * DAY
+
+
+class Quarter:
+    """What happens, with one thing broken or none; how long each backup takes is drawn by the seed."""
+
+    def __init__(self, broken: Broken, seed: int = 1) -> None:
+        self._broken, self._chance = broken, random.Random(seed)
+        self._outcomes: dict[tuple[str, str, str], list[float]] = {}
+        self._attempts: dict[str, list[float]] = {"200": [], "503": [], "403": []}
+        self._runs: dict[str, list[float]] = {}
+        self._waiting: list[tuple[float, int]] = []
 
     def world(self) -> World:
         """The time series."""
-        chance = random.Random(self.seed)
-        for schedule, turns in TURNS.items():
-            for turn in turns:
-                if not self.no_turn(schedule, "", turn):
-                    self._runs.setdefault(schedule, []).extend((turn, turn + 1))
-                    self._turn(schedule, turn, chance)
+        for name, schedule in SCHEDULES.items():
+            for turn in schedule.turns:
+                if not self._broken.hits("turn", turn, name):
+                    self._runs.setdefault(name, []).extend((turn, turn + 1))
+                    self._turn(name, turn)
         changes = sorted(self._waiting)
         job, function = {"monitored_resource": "cloud_scheduler_job"}, {"monitored_resource": "cloud_run_revision"}
+        names = ("schedule", "database", "outcome")
         return {
             OUTCOMES: [
-                counter({**function, "database": f"{INSTANCE}/databases/{database}", "outcome": outcome}, sorted(at))
-                for (database, outcome), at in self._outcomes.items()
+                counter({**function, **dict(zip(names, labels, strict=True))}, sorted(at))
+                for labels, at in self._outcomes.items()
             ],
             RUNS: [counter({**job, "job_id": f"backstop-start-{name}"}, sorted(at)) for name, at in self._runs.items()],
             ATTEMPTS: [counter({**QUEUE, "response_code": code}, sorted(at)) for code, at in self._attempts.items()],
             DEPTH: [Series(QUEUE, [at for at, _ in changes], list(itertools.accumulate(by for _, by in changes)))],
         }
 
-    def _turn(self, schedule: str, turn: float, chance: random.Random) -> None:
-        for database, (first, last) in DATABASES[schedule].items():
-            if not first * DAY <= turn < last * DAY or self.no_begin(schedule, database, turn):
+    def _turn(self, schedule: str, turn: float) -> None:
+        for database, (first, last) in SCHEDULES[schedule].databases.items():
+            if not first * DAY <= turn < last * DAY or self._broken.hits("begin", turn, schedule, database):
                 continue
-            begin = turn + chance.uniform(5, 90)
+            begin = turn + self._chance.uniform(5, 90)
             # Spanner: 1 to 4 hours, after up to half an hour of queueing; small ones are quicker.
-            end = begin + chance.uniform(0.4, 4.5) * HOUR
-            self._outcomes.setdefault((database, "STARTED"), []).append(begin)
-            self._looks(begin, end, chance)
-            if not self.no_end(schedule, database, turn):
-                self._outcomes.setdefault((database, "COMPLETED"), []).append(end)
+            end = begin + self._chance.uniform(0.4, 4.5) * HOUR
+            told = f"{INSTANCE}/databases/{database}"
+            self._outcomes.setdefault((schedule, told, "STARTED"), []).append(begin)
+            self._looks(begin, end)
+            if not self._broken.hits("end", turn, schedule, database):
+                self._outcomes.setdefault((schedule, told, "COMPLETED"), []).append(end)
 
-    def _looks(self, begin: float, end: float, chance: random.Random) -> None:
+    def _looks(self, begin: float, end: float) -> None:
         at = begin
         while at < end:
-            at += chance.uniform(5 * MINUTE, HOUR)
+            at += self._chance.uniform(5 * MINUTE, HOUR)
             self._waiting.append((begin, 1))
-            begin = self._attempted(at, chance)
+            begin = self._attempted(at)
             self._waiting.append((begin, -1))
 
-    def _attempted(self, due: float, chance: random.Random) -> float:
+    def _attempted(self, due: float) -> float:
         """Tries a task until it got through, or for a day, which is longer than anything waits for here."""
         pause, end = 1.0, due + DAY
         # Pub/Sub hiccups for some seconds in one look of fifty.
-        blip = due + 20 if chance.random() < 0.02 else due
+        blip = due + 20 if self._chance.random() < 0.02 else due
         while due < end:
-            if self.paused("", "", due):
+            refused = self._broken.hits("refused", due)
+            if self._broken.hits("paused", due):
                 due += MINUTE
-            elif self.refused("", "", due) or due < blip:
-                self._attempts["403" if self.refused("", "", due) else "503"].append(due)
+            elif refused or due < blip:
+                self._attempts["403" if refused else "503"].append(due)
                 due += pause
                 pause = min(2 * pause, 300.0)
             else:

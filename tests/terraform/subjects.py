@@ -17,6 +17,12 @@ LOCKED = "projects/example-locked"
 KEYS = "projects/example-keys/locations/europe-west3/keyRings/backstop/cryptoKeys"
 
 
+CALENDAR: dict[str, Json] = {name: {"instance": "orders", **it.told} for name, it in SCHEDULES.items()}
+
+
+NETWORK: dict[str, Json] = {"network": "shared", "subnetwork": "functions", "tags": ["spanner"]}
+
+
 class Subject(msgspec.Struct, frozen=True):
     """One deployment: the directory that is planned, and variables where it is the module itself."""
 
@@ -30,7 +36,9 @@ SUBJECTS: dict[str, Subject] = {
     "fleet": Subject("terraform/examples/fleet", "example-operations"),
     "minimal": Subject("terraform/examples/minimal", PROJECT),
     # A schedule of each kind.
-    "calendar": Subject("terraform", PROJECT, variables={**BARE, "schedules": SCHEDULES, "enable_apis": False}),
+    "calendar": Subject(
+        "terraform", PROJECT, variables={**BARE, "schedules": CALENDAR, "enable_apis": False, "vpc_direct": NETWORK}
+    ),
     # Every switch the other way.
     "switched": Subject(
         "terraform",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import pytest
 
 from tests.terraform.plans import REPOSITORY, Plan
-from tests.terraform.promql import Query, Series, compiled
+from tests.terraform.promql import Query, Series, World, compiled
 from tests.terraform.quarters import (
     ATTEMPTS,
     DAY,
@@ -18,14 +19,9 @@ from tests.terraform.quarters import (
     QUARTER_DAYS,
     RUNS,
     SCHEDULES,
-    TURNS,
+    Broken,
     Quarter,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from tests.terraform.promql import World
 
 STEP = 5 * MINUTE
 """How often Cloud Monitoring asks: the `evaluation_interval` of every condition."""
@@ -52,13 +48,11 @@ def conditions(watched: Plan) -> Mapping[str, Condition]:
     """Every condition that asks metrics in PromQL, by alert, or by schedule and title."""
     found: dict[str, Condition] = {}
     for policy in watched.all("google_monitoring_alert_policy"):
-        for number, condition in enumerate(policy.blocks("conditions")):
-            if condition["condition_prometheus_query_language"]:
-                inner = ("conditions", number, "condition_prometheus_query_language", 0)
+        for condition in policy["conditions"]:
+            for asked in condition["condition_prometheus_query_language"]:
                 title = f": {condition['display_name']}" if policy.name == "no_backup" else ""
-                assert policy.text(*inner, "evaluation_interval") == f"{STEP:.0f}s"
-                asks = Condition(policy.text(*inner, "query"), float(policy.text(*inner, "duration")[:-1]))
-                found[f"{policy.index}{title}"] = asks
+                assert asked["evaluation_interval"] == f"{STEP:.0f}s"
+                found[f"{policy.index}{title}"] = Condition(asked["query"], float(asked["duration"][:-1]))
     return found
 
 
@@ -85,7 +79,7 @@ def test_each_kind_of_missing_backup_is_asked_for_each_schedule(conditions: Mapp
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_quiet_quarter_has_no_alarm(conditions: Mapping[str, Condition], seed: int) -> None:
     """Summer time, databases that come and go, hiccups of Pub/Sub, slow backups after quick ones: all silent."""
-    world = Quarter(seed=seed).world()
+    world = Quarter(Broken(), seed).world()
 
     alarms = {
         name: alarm(compiled(condition.query, world), condition.duration_s, 0, QUARTER_DAYS * DAY)
@@ -96,120 +90,90 @@ def test_a_quiet_quarter_has_no_alarm(conditions: Mapping[str, Condition], seed:
 
 def test_a_quarter_is_as_it_should_be() -> None:
     """The silence isn't that of an empty world: every series has something to tell."""
-    world = Quarter().world()
+    world = Quarter(Broken()).world()
     counts = {metric: sum(len(one.times) for one in world[metric]) for metric in (OUTCOMES, RUNS)}
 
     assert counts[OUTCOMES] > 1000
-    assert counts[RUNS] == 2 * sum(map(len, TURNS.values()))
-    assert len(_series(world, ATTEMPTS, {"response_code": "503"}).times) > 50
+    assert counts[RUNS] == 2 * sum(len(schedule.turns) for schedule in SCHEDULES.values())
+    assert len(events(world, ATTEMPTS, "503")) > 50
 
 
-def _from(day: float) -> Callable[[str, str, float], bool]:
-    return lambda _schedule, _database, at: at >= day * DAY
-
-
-def _of(schedule: str, database: str = "", day: float = 0) -> Callable[[str, str, float], bool]:
-    return lambda this, one, at: this == schedule and database in (one, "") and at >= day * DAY
-
-
-def _last(day: float, metric: str, **labels: str) -> Callable[[World], float]:
-    """The time of a series' last event before a day."""
-    return lambda world: max(at for at in _series(world, metric, labels).times if at < day * DAY)
-
-
-def _first(day: float, metric: str, **labels: str) -> Callable[[World], float]:
-    """The time of a series' first event after a day began."""
-    return lambda world: min(at for at in _series(world, metric, labels).times if at >= day * DAY)
-
-
-def _backup(day: float, database: str) -> Callable[[World], float]:
-    """The time of a database's last backup before a day."""
-    return _last(day, OUTCOMES, database=f"/{database}", outcome="COMPLETED")
-
-
-def _series(world: World, metric: str, labels: Mapping[str, str]) -> Series:
-    (found,) = (one for one in world[metric] if all(one.labels[name].endswith(value) for name, value in labels.items()))
-    return found
+def events(world: World, metric: str, *labels: str) -> Sequence[float]:
+    """The times of the one series that has a label with each of these ends."""
+    (found,) = (
+        one for one in world[metric] if all(any(it.endswith(end) for it in one.labels.values()) for end in labels)
+    )
+    return found.times
 
 
 class Breakage(NamedTuple):
-    """Something that breaks: which condition tells of it, counted from when, within how long."""
+    """Something that breaks: which condition tells of it, counted from which event before or after, within how long."""
 
-    quarter: Quarter
+    broken: Broken
     condition: str
-    since: Callable[[World], float]
+    since: tuple[str, ...]
     within_s: float
 
-
-def _day_20(_: World) -> float:
-    return 20.07 * DAY
+    def begin(self, world: World) -> float:
+        """When the time begins: with the break itself, the last such event before it, or the first one after it."""
+        at = self.broken.day * DAY
+        if not self.since:
+            return at
+        which, metric, *labels = self.since
+        times = events(world, metric, *labels)
+        return max(it for it in times if it < at) if which == "last" else min(it for it in times if it >= at)
 
 
 LATE = 20 * MINUTE
 """Ten minutes that a condition must hold, and five each until it is asked and until Cloud Monitoring has the points."""
 
+
+def _stalled(what: str) -> Breakage:
+    return Breakage(Broken(what, day=20.07), "queue-stalled", (), 2 * HOUR + 35 * MINUTE)
+
+
+def _not_run(schedule: str, within_h: float) -> Breakage:
+    since = ("last", RUNS, f"-{schedule}")
+    return Breakage(Broken("turn", schedule, day=20), f"{schedule}: {NOT_RUN}", since, within_h * HOUR + LATE)
+
+
+def _not_begun(schedule: str, day: float) -> Breakage:
+    since = ("first", RUNS, f"-{schedule}")
+    return Breakage(Broken("begin", schedule, day=day), f"{schedule}: {NOT_BEGUN}", since, 2 * HOUR + LATE)
+
+
+def _not_done(schedule: str, database: str, day: float, within_h: float) -> Breakage:
+    since = (*(("last", OUTCOMES, "COMPLETED") if day else ("first", OUTCOMES, "STARTED")), schedule, f"/{database}")
+    broken = Broken("end", schedule, database, day)
+    return Breakage(broken, f"{schedule}: {NOT_DONE}", since, within_h * HOUR + LATE)
+
+
 BREAKAGES: Mapping[str, Breakage] = {
     "the tasks account loses its right": Breakage(
-        Quarter(refused=_from(20.07)), "tasks-failing", _first(20, ATTEMPTS, response_code="403"), 25 * MINUTE
+        Broken("refused", day=20.07), "tasks-failing", ("first", ATTEMPTS, "403"), 25 * MINUTE
     ),
-    "the queue is paused": Breakage(Quarter(paused=_from(20.07)), "queue-stalled", _day_20, 2 * HOUR + 35 * MINUTE),
-    "tasks fail and nothing else happens": Breakage(
-        Quarter(refused=_from(20.07)), "queue-stalled", _day_20, 2 * HOUR + 35 * MINUTE
-    ),
-    "a nightly job is deleted": Breakage(
-        Quarter(no_turn=_of("nightly", day=20)),
-        f"nightly: {NOT_RUN}",
-        _last(20, RUNS, job_id="-nightly"),
-        26 * HOUR + LATE,
-    ),
-    "a weekly job is deleted": Breakage(
-        Quarter(no_turn=_of("weekly", day=20)),
-        f"weekly: {NOT_RUN}",
-        _last(20, RUNS, job_id="-weekly"),
-        170 * HOUR + LATE,
-    ),
-    "the commands of a job are lost": Breakage(
-        Quarter(no_begin=_of("nightly", day=20)),
-        f"nightly: {NOT_BEGUN}",
-        _first(20, RUNS, job_id="-nightly"),
-        2 * HOUR + LATE,
-    ),
-    "the commands of a job are lost from the first": Breakage(
-        Quarter(no_begin=_of("weekly")), f"weekly: {NOT_BEGUN}", _first(0, RUNS, job_id="-weekly"), 2 * HOUR + LATE
-    ),
-    "one database of many gets no backup": Breakage(
-        Quarter(no_end=_of("nightly", "orders-eu", 20)),
-        f"nightly: {NOT_DONE}",
-        _backup(20, "orders-eu"),
-        30 * HOUR + LATE,
-    ),
-    "a new database never gets one": Breakage(
-        Quarter(no_end=_of("nightly", "orders-new")),
-        f"nightly: {NOT_DONE}",
-        _first(0, OUTCOMES, database="/orders-new", outcome="STARTED"),
-        6 * HOUR + LATE,
-    ),
-    "a weekly database fails beside nightly ones": Breakage(
-        Quarter(no_end=_of("weekly", "archive", 20)), f"weekly: {NOT_DONE}", _backup(20, "archive"), 174 * HOUR + LATE
-    ),
-    "the database of workdays fails": Breakage(
-        Quarter(no_end=_of("workdays", "reports", 23)),
-        f"workdays: {NOT_DONE}",
-        _backup(23, "reports"),
-        78 * HOUR + LATE,
-    ),
-    "one that is made every six hours fails": Breakage(
-        Quarter(no_end=_of("often", "events", 20)), f"often: {NOT_DONE}", _backup(20.25, "events"), 12 * HOUR + LATE
-    ),
+    "the queue is paused": _stalled("paused"),
+    "tasks fail and nothing else happens": _stalled("refused"),
+    "a nightly job is deleted": _not_run("nightly", 26),
+    "a weekly job is deleted": _not_run("weekly", 170),
+    "the commands of a job are lost": _not_begun("nightly", 20),
+    "the commands of a job are lost from the first": _not_begun("weekly", 0),
+    "the commands of one of two jobs of a database are lost": _not_begun("keepsake", 20),
+    "one database of many gets no backup, though another schedule makes one": _not_done("nightly", "orders-eu", 20, 30),
+    "a weekly backup fails, though there is one every night": _not_done("keepsake", "orders-eu", 20, 174),
+    "a new database never gets one": _not_done("nightly", "orders-new", 0, 6),
+    "a weekly database fails beside nightly ones": _not_done("weekly", "archive", 20, 174),
+    "the database of workdays fails": _not_done("workdays", "reports", 23, 78),
+    "one that is made every six hours fails": _not_done("often", "events", 20.25, 12),
 }
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES.values(), ids=BREAKAGES.keys())
 def test_what_breaks_is_told_in_time(conditions: Mapping[str, Condition], breakage: Breakage) -> None:
     """The condition that is about it holds within the stated time, and not before anything broke."""
-    world = breakage.quarter.world()
+    world = Quarter(breakage.broken).world()
     condition = conditions[breakage.condition]
-    since, within_s = breakage.since(world), breakage.within_s
+    since, within_s = breakage.begin(world), breakage.within_s
 
     told = alarm(compiled(condition.query, world), condition.duration_s, since - DAY, since + within_s + DAY)
 
@@ -229,9 +193,9 @@ LEVELS: Mapping[str, tuple[list[float], list[float], float]] = {
 def test_a_level_alarms_when_it_stays_too_high(watched: Plan, name: str) -> None:
     """Dead letters at once, waiting messages and a growing queue when it lasts; what comes and goes is no alarm."""
     quiet, broken, within_s = LEVELS[name]
-    policy = watched.by_index("google_monitoring_alert_policy", "alert")[name]
-    inner = ("conditions", 0, "condition_threshold", 0)
-    limit, duration_s = policy.number(*inner, "threshold_value"), float(policy.text(*inner, "duration")[:-1])
+    alerts = watched.by_index("google_monitoring_alert_policy", "alert")
+    threshold = alerts[name]["conditions.condition_threshold.0"]
+    limit, duration_s = threshold["threshold_value"], float(threshold["duration"][:-1])
 
     def told(values: list[float]) -> float | None:
         level = Series({}, [number * STEP for number in range(len(values))], values)

@@ -5,24 +5,18 @@ from __future__ import annotations
 import re
 import tomllib
 import zipfile
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 
 import pytest
 
 from tests.terraform import by_hand
-from tests.terraform.facts import FUNCTION
+from tests.terraform.by_hand import Command
 from tests.terraform.grants import README, grants
-from tests.terraform.plans import REPOSITORY
+from tests.terraform.plans import REPOSITORY, Plan, Workspace
 from tests.terraform.subjects import PROJECT
+from tests.terraform.watching import FUNCTION
 from tools import release_archive, terraform_docs
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from tests.terraform.by_hand import Command
-    from tests.terraform.plans import Plan, Workspace
 
 MINIMAL, WHOLE = re.findall(r"^```hcl\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 """The examples of the page."""
@@ -53,7 +47,7 @@ def test_what_means_nothing_as_null_may_not_be_null() -> None:
 def test_a_release_archive_is_what_the_module_would_build(fleet: Plan, tmp_path: Path) -> None:
     """The same files, and the same bytes each time."""
     written, again = release_archive.write(tmp_path / "one"), release_archive.write(tmp_path / "two")
-    made = fleet.archives / PurePath(fleet.one("google_storage_bucket_object").text("source")).name
+    made = fleet.archives / PurePath(fleet.one("google_storage_bucket_object")["source"]).name
 
     assert written.read_bytes() == again.read_bytes()
     with zipfile.ZipFile(made) as planned, zipfile.ZipFile(written) as archive:
@@ -75,7 +69,7 @@ def test_the_whole_example_of_the_readme_can_be_planned(workspace: Workspace) ->
     (workspace.directory / "readme" / "main.tf").write_text(code)
 
     assert code != WHOLE
-    assert workspace.plan("readme").one(FUNCTION).text("name") == "backstop"
+    assert workspace.plan("readme").one(FUNCTION)["name"] == "backstop"
 
 
 def test_the_first_example_of_the_readme_is_the_minimal_one() -> None:
@@ -98,4 +92,4 @@ def test_by_hand_and_by_module_grant_the_same(plans: Mapping[str, Plan], command
 
 def test_by_hand_and_by_module_make_the_same(plans: Mapping[str, Plan], commands: list[Command]) -> None:
     """Every thing has the same name and settings: identities, roles, topics, queue, bucket, function, jobs and APIs."""
-    assert by_hand.made(commands) == by_hand.planned(plans["minimal"])
+    assert by_hand.made(commands) == by_hand.made(by_hand.planned(plans["minimal"]))

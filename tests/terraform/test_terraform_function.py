@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,38 +14,24 @@ from backstop.gcp import settings
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.plans import Plan as BackupPlan
 from spanner_backup_emulator.spanner.records import Status
-from tests.terraform.deployed import deployed
-from tests.terraform.facts import environment_of
-from tests.terraform.log_filters import compiled
+from tests.terraform.deployed import Line, deployed
+from tests.terraform.log_filters import Entry, compiled
+from tests.terraform.plans import Plan
 from tests.terraform.subjects import ENDS, SUBJECTS
-from tests.terraform.watching import LOG_FIELDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from tests.terraform.deployed import Line
-    from tests.terraform.log_filters import Entry
-    from tests.terraform.plans import Plan
+from tests.terraform.watching import LOG_FIELDS, environment_of, extracted
 
 
-@pytest.mark.parametrize("subject", SUBJECTS)
-def test_the_function_accepts_the_environment_that_the_module_gives_it(plans: Mapping[str, Plan], subject: str) -> None:
-    """The function's own settings read every planned environment, and see the switch for deleting."""
-    plan = plans[subject]
+@pytest.mark.parametrize("name", [*SUBJECTS, *ENDS])
+def test_the_function_accepts_the_environment_that_the_module_gives_it(plans: Mapping[str, Plan], name: str) -> None:
+    """The function's own settings read every planned environment, at the ends of every range, too."""
+    environment = environment_of(plans[name])
 
-    read = settings.read(environment_of(plan))
+    read = settings.read(environment).handlers
 
-    assert read.handlers.follow_ups_topic == plan.one("google_pubsub_topic", "follow_ups").text("id")
-    assert read.handlers.allow_delete is SUBJECTS[subject].may_delete
-    assert set(read.handlers.instances) == set(environment_of(plan)["BACKSTOP_INSTANCES"].split(","))
-
-
-@pytest.mark.parametrize("ends", ENDS)
-def test_the_function_accepts_the_ends_of_every_range(plans: Mapping[str, Plan], ends: str) -> None:
-    """What the module's checks let through, the function's settings let through too."""
-    read = settings.read(environment_of(plans[ends]))
-
-    assert read.handlers.poll_min <= read.handlers.poll_max <= read.handlers.give_up_after
+    assert read.follow_ups_topic == plans[name].one("google_pubsub_topic", "follow_ups")["id"]
+    assert read.allow_delete is (name not in SUBJECTS or SUBJECTS[name].may_delete)
+    assert set(read.instances) == set(environment["BACKSTOP_INSTANCES"].split(","))
+    assert read.poll_min <= read.poll_max <= read.give_up_after
 
 
 def test_the_environment_names_only_variables_that_the_function_reads(fleet: Plan) -> None:
@@ -60,44 +47,62 @@ def test_the_environment_names_only_variables_that_the_function_reads(fleet: Pla
 pytestmark = pytest.mark.timeout(300)
 """At first an empty environment is filled: seconds, or minutes where a registry is slow."""
 
-INSTANCE = "projects/example-shop/instances/orders"
+ORDERS = "projects/example-shop/instances/orders"
+CUSTOMERS = "projects/example-shop/instances/customers-eu"
+SECOND = timedelta(seconds=1)
+QUICK, LONG = BackupPlan(duration=SECOND), BackupPlan(duration=timedelta(hours=1))
+
+BACKUPS: Mapping[str, BackupPlan] = {
+    # What the schedules start, ...
+    f"{CUSTOMERS}/databases/accounts": QUICK,
+    f"{CUSTOMERS}/databases/consents": LONG,
+    f"{ORDERS}/databases/orders-one": LONG,
+    f"{ORDERS}/databases/orders-two": LONG,
+    "projects/example-operations/instances/ledger/databases/book": LONG,
+    # ... and what people start.
+    f"{ORDERS}/databases/quick": QUICK,
+    f"{ORDERS}/databases/stubborn": BackupPlan(duration=SECOND, cancel_duration=None),
+    f"{ORDERS}/databases/failing": BackupPlan(duration=SECOND, error=Status(Code.INTERNAL, "the disk is full")),
+}
+"""Every database, and how its backups go; a long one lasts longer than the test, and is seen running."""
+
+COMMANDS = (
+    {"action": "start", "database": f"{ORDERS}/databases/stubborn", "cancel_after": "0s"},
+    {"action": "start", "database": f"{ORDERS}/databases/failing"},
+    {"action": "start", "instance": ORDERS, "databases": ["quick", "nothing-*"]},
+    {"action": "start", "instance": ORDERS, "databases": ["orders-*"]},
+    "not a command",
+)
 
 
 @pytest.fixture(scope="module")
 def lines(fleet: Plan, tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
     """What the fleet's function printed, from its archive, in an environment that holds nothing else."""
-    second = timedelta(seconds=1)
-    backups = {
-        "quick": BackupPlan(duration=second),
-        "stubborn": BackupPlan(duration=second, cancel_duration=None),
-        "failing": BackupPlan(duration=second, error=Status(Code.INTERNAL, "the disk is full")),
-    }
+    jobs = fleet.all("google_cloud_scheduler_job")
     with deployed(fleet, tmp_path_factory.mktemp("deployed")) as function:
-        function.publish_jobs()
-        jobs = len(fleet.all("google_cloud_scheduler_job"))
-        function.wait_for(lambda line: line.get("command") in ("start", "sweep"), jobs)
+        for database, plan in BACKUPS.items():
+            function.spanner.add_database(database)
+            function.spanner.set_plan(database, plan)
+        for job in jobs:
+            function.pubsub.publish(job["pubsub_target.topic_name"], base64.b64decode(job["pubsub_target.data"]))
+        function.wait_for(lambda line: line.get("command") in ("start", "sweep"), count=len(jobs))
         function.wait_for(lambda line: line.get("state") == "RUNNING")
-        for name, plan in backups.items():
-            function.spanner.add_database(f"{INSTANCE}/databases/{name}")
-            function.spanner.set_plan(f"{INSTANCE}/databases/{name}", plan)
-        for command in (
-            {"action": "start", "database": f"{INSTANCE}/databases/stubborn", "cancel_after": "0s"},
-            {"action": "start", "database": f"{INSTANCE}/databases/failing"},
-            {"action": "start", "instance": INSTANCE, "databases": ["quick", "nothing-*"]},
-            {"action": "start", "instance": INSTANCE, "databases": ["orders-*"]},
-        ):
-            function.publish(json.dumps(command).encode())
-        function.publish(b"not a command")
-        for outcome in ("COMPLETED", "COMPLETED_THEN_DELETED", "FAILED"):
-            function.wait_for(told(outcome))
-        function.wait_for(lambda line: told("STARTED")(line) and line["severity"] == "WARNING")
-        function.wait_for(told("REJECTED"), 2)
+        for command in COMMANDS:
+            function.pubsub.publish(fleet.one("google_pubsub_topic", "commands")["id"], json.dumps(command).encode())
+        function.wait_for(
+            told("COMPLETED", database=f"{CUSTOMERS}/databases/accounts"),
+            told("COMPLETED", database=f"{ORDERS}/databases/quick"),
+            told("COMPLETED_THEN_DELETED"),
+            told("FAILED"),
+            told("STARTED", severity="WARNING"),
+        )
+        function.wait_for(told("REJECTED"), count=2)
         return list(function.lines)
 
 
-def told(outcome: str) -> Callable[[Line], bool]:
-    """Whether a line tells this outcome."""
-    return lambda line: line.get("outcome") == outcome
+def told(outcome: str, **fields: str) -> Callable[[Line], bool]:
+    """Whether a line tells this outcome, with these fields."""
+    return lambda line: line.items() >= {"outcome": outcome, **fields}.items()
 
 
 def entry(line: Line, service: str) -> Entry:
@@ -107,33 +112,30 @@ def entry(line: Line, service: str) -> Entry:
     """
     rest = {name: value for name, value in line.items() if name != "severity"}
     labels = {"service_name": service, "location": "europe-west1"}
-    resource = {"type": "cloud_run_revision", "labels": labels}
-    return {"resource": resource, "severity": line["severity"], "jsonPayload": rest}
+    return _entry("cloud_run_revision", labels, line["severity"], jsonPayload=rest)
 
+
+def _entry(kind: str, labels: dict[str, str], severity: str, **rest: object) -> Entry:
+    return {"resource": {"type": kind, "labels": labels}, "severity": severity, **rest}
+
+
+JOB_LOG = "projects/example-operations/logs/cloudscheduler.googleapis.com%2Fexecutions"
+DENIED = {"status": "PERMISSION_DENIED"}
 
 PLATFORM: Sequence[Entry] = (
     # A push that was not let in. https://docs.cloud.google.com/run/docs/logging (documented)
-    {
-        "resource": {"type": "cloud_run_revision", "labels": {"service_name": "backstop", "location": "europe-west1"}},
-        "logName": "projects/example-operations/logs/run.googleapis.com%2Frequests",
-        "severity": "WARNING",
-        "httpRequest": {"status": 403},
-        "textPayload": "The request was not authenticated.",
-    },
+    _entry("cloud_run_revision", {"service_name": "backstop"}, "WARNING", httpRequest={"status": 403}),
     # A task that was refused. https://docs.cloud.google.com/tasks/docs/logging (documented)
-    {
-        "resource": {"type": "cloud_tasks_queue", "labels": {"queue_id": "backstop-follow-ups"}},
-        "severity": "WARNING",
-        "jsonPayload": {"attemptResponseLog": {"status": "PERMISSION_DENIED"}},
-    },
-    # A job that could not publish. https://docs.cloud.google.com/scheduler/docs/logging (documented)
+    _entry("cloud_tasks_queue", {"queue_id": "backstop-follow-ups"}, "WARNING", jsonPayload=DENIED),
+    # Jobs that could not publish. https://docs.cloud.google.com/scheduler/docs/logging (documented)
     *(
-        {
-            "resource": {"type": "cloud_scheduler_job", "labels": {"job_id": f"backstop-start-{schedule}"}},
-            "logName": "projects/example-operations/logs/cloudscheduler.googleapis.com%2Fexecutions",
-            "severity": "ERROR",
-            "jsonPayload": {"status": "PERMISSION_DENIED"},
-        }
+        _entry(
+            "cloud_scheduler_job",
+            {"job_id": f"backstop-start-{schedule}"},
+            "ERROR",
+            logName=JOB_LOG,
+            jsonPayload=DENIED,
+        )
         for schedule in ("orders-nightly", "accounts-nightly", "consents-weekly")
     ),
 )
@@ -160,7 +162,7 @@ def test_the_printed_lines_have_what_filters_read(lines: list[Line]) -> None:
 def test_an_alert_on_the_log_fires_for_its_own_outcome(fleet: Plan, lines: list[Line], name: str, outcome: str) -> None:
     """It matches lines that the function printed, of that outcome only, and of this function only."""
     policy = fleet.by_index("google_monitoring_alert_policy", "alert")[name]
-    matches = compiled(policy.text("conditions", 0, "condition_matched_log", 0, "filter"))
+    matches = compiled(policy["conditions.condition_matched_log.filter"])
 
     matched = [line for line in lines if matches(entry(line, "backstop"))]
 
@@ -172,10 +174,14 @@ def test_an_alert_on_the_log_fires_for_its_own_outcome(fleet: Plan, lines: list[
 
 def test_counters_count_what_was_told(fleet: Plan, lines: list[Line]) -> None:
     """The counter of outcomes matches each line with an outcome, and that of turns matches a job's own line."""
-    counts = {name: compiled(fleet.one("google_logging_metric", name).text("filter")) for name in ("outcomes", "runs")}
+    counts = {name: compiled(fleet.one("google_logging_metric", name)["filter"]) for name in ("outcomes", "runs")}
     audit = {**PLATFORM[2], "severity": "NOTICE", "logName": "projects/p/logs/cloudaudit.googleapis.com%2Factivity"}
 
     assert [counts["outcomes"](entry(line, "backstop")) for line in lines] == ["outcome" in line for line in lines]
+    schedule = fleet.one("google_logging_metric", "outcomes")["label_extractors.schedule"]
+    counted = {(line["outcome"], extracted(schedule, line)) for line in lines if "outcome" in line}
+    begun = {("STARTED", job) for job in fleet.by_index("google_cloud_scheduler_job", "start")}
+    assert counted > {*begun, ("COMPLETED", "accounts-nightly"), ("COMPLETED", ""), ("FAILED", "")}
     assert [counts["runs"]({**one, "severity": "INFO"}) for one in PLATFORM] == [False, False, True, True, True]
     assert not counts["runs"](audit), "who changed a job is no turn of it"
 
@@ -186,7 +192,7 @@ def test_every_filter_of_every_runbook_finds_what_it_looks_for(fleet: Plan, line
     others = [entry(line, "another") for line in lines]
     seen: set[str] = set()
     for policy in fleet.all("google_monitoring_alert_policy"):
-        runbook = policy.text("documentation", 0, "content")
+        runbook = policy["documentation.content"]
         filters = re.findall(r"gcloud logging read '([^']+)'", runbook)
         seen.update(filters)
         assert runbook.count("gcloud logging read") == len(filters), policy.address
@@ -205,7 +211,7 @@ RUNBOOKS_WITH_FILTERS_MIN = 9
 def test_runbooks_look_for_jobs_where_they_are(plans: Mapping[str, Plan]) -> None:
     """Where Cloud Scheduler is in another region, every command about a job says that region."""
     for policy in plans["switched"].all("google_monitoring_alert_policy"):
-        runbook = policy.text("documentation", 0, "content")
+        runbook = policy["documentation.content"]
         for service, region in {"scheduler": "europe-west1", "tasks": "europe-west3"}.items():
             for command in re.findall(rf"gcloud {service} [^`]+", runbook):
                 assert f"--location={region}" in command, policy.address

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import pytest
 
 from tests.terraform.facts import FACTS
+from tests.terraform.plans import Plan, Workspace
 from tests.terraform.subjects import EXAMPLES, SUBJECTS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.terraform.plans import Plan, Workspace
 
 
 def test_the_module_is_formatted(workspace: Workspace) -> None:

@@ -25,7 +25,7 @@ from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 RPC = "GetOperation"
 REQUEST: dict[str, object] = {"name": "projects/demo-project/instances/i1/backups/b1/operations/o1"}
@@ -35,12 +35,10 @@ TRANSIENT = {"CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "ABORTED", "INTERNAL",
 
 
 @pytest.fixture
-def spanner(monkeypatch: pytest.MonkeyPatch) -> Iterator[SpannerEmulator]:
+def spanner(spanner_emulator: SpannerEmulator) -> SpannerEmulator:
     """An emulated Spanner, and no client of it yet."""
-    with SpannerEmulator() as emulator:
-        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.address)
-        SHARED.begin()
-        yield emulator
+    SHARED.begin()
+    return spanner_emulator
 
 
 def call(*, once: bool = False, **request: object) -> CallError:
@@ -122,15 +120,15 @@ def test_nobody_waits_longer_than_that_for_an_answer(
     with spanner.lock:
         assert call(once=once).code == "DEADLINE_EXCEEDED"
 
-    assert least_s < time.monotonic() - began_s < 3.0
+    assert least_s < time.monotonic() - began_s < 10.0  # The delivery's time would be 50 s.
 
 
-@pytest.mark.parametrize("hangs_after_s", [None, 0.8])
+@pytest.mark.parametrize("hangs_after_s", [None, 1.6])
 def test_no_attempt_begins_in_the_second_half_of_a_call(
     hangs_after_s: float | None, spanner: SpannerEmulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Google's client would give it the whole time anew, and the call would take twice as long as it may."""
-    monkeypatch.setattr(calls, "CALL_S_MAX", 2.0)
+    monkeypatch.setattr(calls, "CALL_S_MAX", 4.0)
     monkeypatch.setattr(calls, "PAUSE_S_FIRST", 0.02)
     monkeypatch.setattr(calls, "PAUSE_S_MAX", 0.02)
     spanner.faults.plan(Fault(RPC, Code.UNAVAILABLE, times=None))
@@ -138,7 +136,7 @@ def test_no_attempt_begins_in_the_second_half_of_a_call(
 
     def hang() -> None:
         with spanner.lock:
-            ended.wait(5.0)
+            ended.wait(10.0)
 
     if hangs_after_s is not None:
         threading.Timer(hangs_after_s, hang).start()
@@ -147,7 +145,8 @@ def test_no_attempt_begins_in_the_second_half_of_a_call(
     assert isinstance(call(), TransientError)
 
     ended.set()
-    assert (hangs_after_s or 0.0) < time.monotonic() - began_s < 2.5
+    # An attempt that began just before the hang ends after half of the call's time, and not after the whole of it.
+    assert (hangs_after_s or 0.0) < time.monotonic() - began_s < 5.2
     assert spanner.faults.calls[RPC] >= 2
 
 

@@ -55,7 +55,7 @@ def about(case: Case, **said: object) -> Case:
 
 
 RUNS = Case(POLL, START + MINUTE, RUNNING)
-LOST = Case(POLL, END + MINUTE, MADE, BACKUP)
+LOST = Case(POLL, END + MINUTE, MADE, BACKUP, allow_delete=True)
 """A race that was lost, and nothing speaks for the backup."""
 BLOCKED = replace(LOST, refused={Action.DELETE: NO})
 CANCELLING = replace(RUNNING, cancel_time=START)

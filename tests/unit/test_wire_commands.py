@@ -38,7 +38,7 @@ NO_DURATION = "must be a duration such as 45s, 30m, 6h, 14d or 1h30m"
 ONE_TARGET = "operation | backup | database: exactly one of these must be given; found"
 NO_TIME = "version_time: must be a time with its zone, such as 2026-11-22T02:00:00Z; found"
 NO_JSON = "must be JSON, in which no NaN, no number beyond all bounds and no half of a surrogate pair can stand"
-DEEP, TOO_DEEP = '{"a": 1e999, "b": ' + "[" * 5000, "must not be nested more than 20 deep"
+DEEP, TOO_DEEP = '{"a": 1e999, "b": ' + "[" * 4900 + "]" * 4900 + "}", "must not be nested more than 20 deep"
 TYPES = "USE_DATABASE_ENCRYPTION, GOOGLE_DEFAULT_ENCRYPTION, CUSTOMER_MANAGED_ENCRYPTION"
 
 # What is no JSON object, what is shown of it, and why it is none.
@@ -52,7 +52,7 @@ UNREADABLE: list[tuple[bytes, str, str]] = [
     (DEEP.encode(), DEEP[:197] + "…", NO_JSON),
     (rb'{"\ud800": 1}', r'{"\ud800": 1}', NO_JSON),
     (rb'{"\ud800":1,"\ud800":2}', r'{"\ud800":1,"\ud800":2}', NO_JSON),
-    (b"[" * 5000, "[" * 197 + "…", TOO_DEEP),
+    (b"[" * 4900 + b"]" * 4900, "[" * 197 + "…", TOO_DEEP),
     (b"[" * 990 + b"]" * 990, "[" * 197 + "…", TOO_DEEP),
     (b'{"a":' * 21 + b"1" + b"}" * 21, '{"a":' * 21 + "1" + "}" * 21, TOO_DEEP),
     (b"[]", "[]", "must be a JSON object"),

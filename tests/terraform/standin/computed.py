@@ -7,58 +7,49 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path, PurePath
 
 from tests.terraform.standin.wire import Value
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_EMAIL = "{account_id}@{project}.iam.gserviceaccount.com"
 
-Fill = Callable[[Mapping[str, str]], dict[str, Value]]
-
-
-def _account(given: Mapping[str, str]) -> dict[str, Value]:
-    email = f"{given['account_id']}@{given['project']}.iam.gserviceaccount.com"
-    name = f"projects/{given['project']}/serviceAccounts/{email}"
-    return {"email": email, "member": f"serviceAccount:{email}", "name": name, "id": name}
-
-
-def _role(given: Mapping[str, str]) -> dict[str, Value]:
-    name = f"projects/{given['project']}/roles/{given['role_id']}"
-    return {"name": name, "id": name}
-
-
-def _function(given: Mapping[str, str]) -> dict[str, Value]:
-    return {
-        "id": f"projects/{given['project']}/locations/{given['location']}/functions/{given['name']}",
-        "service_config.uri": f"https://{given['name']}-{project_number(given['project'])}.{given['location']}.run.app",
-    }
-
-
-COMPUTED: dict[str, Fill] = {
-    "google_cloud_tasks_queue": lambda g: {
-        "id": f"projects/{g['project']}/locations/{g['location']}/queues/{g['name']}"
+COMPUTED: Mapping[str, Mapping[str, str]] = {
+    "google_cloud_tasks_queue": {"id": "projects/{project}/locations/{location}/queues/{name}"},
+    "google_cloudfunctions2_function": {
+        "id": "projects/{project}/locations/{location}/functions/{name}",
+        "service_config.uri": "https://{name}-{number}.{location}.run.app",
     },
-    "google_cloudfunctions2_function": _function,
-    "google_monitoring_alert_policy": lambda g: {
-        "name": f"projects/{g['project']}/alertPolicies/{zlib.crc32(g['display_name'].encode())}"
+    "google_monitoring_alert_policy": {"name": "projects/{project}/alertPolicies/{display_name}"},
+    "google_monitoring_notification_channel": {"id": "projects/{project}/notificationChannels/{display_name}"},
+    "google_project": {"number": "{number}"},
+    "google_project_iam_custom_role": dict.fromkeys(("id", "name"), "projects/{project}/roles/{role_id}"),
+    "google_pubsub_subscription": {"id": "projects/{project}/subscriptions/{name}"},
+    "google_pubsub_topic": {"id": "projects/{project}/topics/{name}"},
+    "google_service_account": {
+        "email": _EMAIL,
+        "member": f"serviceAccount:{_EMAIL}",
+        **dict.fromkeys(("id", "name"), f"projects/{{project}}/serviceAccounts/{_EMAIL}"),
     },
-    "google_monitoring_notification_channel": lambda g: {
-        "id": f"projects/{g['project']}/notificationChannels/{zlib.crc32(g['display_name'].encode())}"
-    },
-    "google_project": lambda g: {"number": project_number(g["project_id"])},
-    "google_project_iam_custom_role": _role,
-    "google_pubsub_subscription": lambda g: {"id": f"projects/{g['project']}/subscriptions/{g['name']}"},
-    "google_pubsub_topic": lambda g: {"id": f"projects/{g['project']}/topics/{g['name']}"},
-    "google_service_account": _account,
 }
+"""For each resource what is made of its own arguments, and of its project's number."""
 
 
 def project_number(project: str) -> str:
     """A number that a project id always has."""
     return str(100_000_000_000 + zlib.crc32(project.encode()))
+
+
+def computed(name: str, given: Mapping[str, Value]) -> dict[str, str]:
+    """What Google would fill in, by its path.
+
+    Raises:
+        KeyError: One of the inputs isn't known yet.
+    """
+    texts = {key: text for key, text in given.items() if isinstance(text, str)}
+    if "project" in texts or "project_id" in texts:
+        texts["number"] = project_number(texts.get("project") or texts["project_id"])
+    return {where: form.format_map(texts) for where, form in COMPUTED.get(name, {}).items()}
 
 
 def write_archive(config: Mapping[str, Value], directory: Path) -> None:

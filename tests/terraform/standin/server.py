@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 
-from tests.terraform.standin import schema as schemas
-from tests.terraform.standin.computed import COMPUTED, write_archive
+from tests.terraform.standin.computed import computed, write_archive
+from tests.terraform.standin.schema import Block, encode, load, problems
 from tests.terraform.standin.wire import UNKNOWN, Request, Value, dynamic, field, message
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-HERE = Path(__file__).parent
 HOST = "127.0.0.1"
 THREADS = 8
 """Terraform asks for ten resources at a time at most; more threads would only wait for the interpreter."""
@@ -30,30 +26,27 @@ ERROR = 1
 class Provider:
     """One provider: answers the calls of init, validate, test and plan. It applies nothing."""
 
-    def __init__(self, schema: schemas.Schema, directory: Path) -> None:
-        self.schema = schema
+    def __init__(self, schema: Block, directory: Path) -> None:
+        self._blocks: Block = {**schema["data_sources"], **schema["resources"]}
+        self._encoded = encode(schema)
         self._directory = directory
-        self._encoded = schema.encode()
 
     def handlers(self) -> dict[str, Callable[[Request], bytes]]:
         """The calls that are answered, by name."""
-        nothing: Callable[[Request], bytes] = lambda _: b""  # noqa: E731  # five calls share this answer
+        nothing = ("ValidateProviderConfig", "ConfigureProvider", "StopProvider")
         return {
+            **dict.fromkeys(nothing, lambda _: b""),
             "GetProviderSchema": lambda _: self._encoded,
-            "ValidateProviderConfig": nothing,
-            "ConfigureProvider": nothing,
-            "StopProvider": nothing,
-            "ValidateDataResourceConfig": self.validate,
-            "ValidateResourceConfig": self.validate,
+            "ValidateDataResourceConfig": self._validate,
+            "ValidateResourceConfig": self._validate,
             "UpgradeResourceState": lambda request: message(1, field(2, Request(request.bytes(3)).bytes(1))),
             "ReadResource": lambda request: message(1, request.bytes(2)),
-            "PlanResourceChange": self.plan,
-            "ReadDataSource": self.read,
+            "PlanResourceChange": lambda request: self._answer(request.text(1), request.value(3)),
+            "ReadDataSource": lambda request: self._answer(request.text(1), request.value(2)),
         }
 
-    def validate(self, request: Request) -> bytes:
+    def _validate(self, request: Request) -> bytes:
         """Says what is wrong with a configuration."""
-        config = request.value(2) or {}
         return b"".join(
             message(
                 1,
@@ -62,40 +55,28 @@ class Provider:
                 + field(3, f"{'.'.join(map(str, path))} {text}.")
                 + message(4, b"".join(message(1, _step(step)) for step in path)),
             )
-            for path, text in self.schema.block(request.text(1)).problems(config)
+            for path, text in problems(self._blocks[request.text(1)], request.value(2) or {})
         )
 
-    def plan(self, request: Request) -> bytes:
-        """Answers with what was asked for and what Google would fill in; an archive is written now already."""
-        return dynamic(1, self._read(request.text(1), request.value(3)))
-
-    def read(self, request: Request) -> bytes:
-        """Reads a data source."""
-        return dynamic(1, self._read(request.text(1), request.value(2)))
-
-    def _read(self, name: str, config: dict[str, Value] | None) -> Value:
-        if name == "archive_file" and config is not None:
-            write_archive(config, self._directory)
-        return self._filled(name, config)
-
-    def _filled(self, name: str, value: dict[str, Value] | None) -> Value:
-        if value is None or name not in COMPUTED:
-            return value
-        texts = {key: given for key, given in value.items() if isinstance(given, str)}
+    def _answer(self, name: str, value: dict[str, Value] | None) -> bytes:
+        """What was asked for and what Google would fill in; an archive is written now already."""
+        if value is None:
+            return dynamic(1, value)
+        if name == "archive_file":
+            write_archive(value, self._directory)
         try:
-            computed = COMPUTED[name](texts)
+            for where, result in computed(name, value).items():
+                *blocks, key = where.split(".")
+                at = value
+                for block in blocks:
+                    inner = at[block]
+                    assert isinstance(inner, list)
+                    assert isinstance(inner[0], dict)
+                    at = inner[0]
+                at[key] = result
         except KeyError:  # one of the inputs isn't known yet, so neither is the result
-            return {key: UNKNOWN if key == "id" and given is None else given for key, given in value.items()}
-        for where, result in computed.items():
-            *blocks, key = where.split(".")
-            at = value
-            for block in blocks:
-                inner = at[block]
-                assert isinstance(inner, list)
-                assert isinstance(inner[0], dict)
-                at = inner[0]
-            at[key] = result
-        return value
+            value["id"] = UNKNOWN if value["id"] is None else value["id"]
+        return dynamic(1, value)
 
 
 def _step(step: str | int) -> bytes:
@@ -116,7 +97,7 @@ def serving(directory: Path) -> Iterator[dict[str, str]]:
     attach: dict[str, object] = {}
     with contextlib.ExitStack() as stack:
         for name in ("google", "google-beta", "archive", "time"):
-            provider = Provider(schemas.load(HERE / f"{name}.json"), directory)
+            schema = load(Path(__file__).with_name(f"{name}.json"))
             server = grpc.server(ThreadPoolExecutor(THREADS))
             handlers = {
                 call: grpc.unary_unary_rpc_method_handler(
@@ -124,18 +105,18 @@ def serving(directory: Path) -> Iterator[dict[str, str]]:
                     request_deserializer=Request,
                     response_serializer=bytes,
                 )
-                for call, answer in provider.handlers().items()
+                for call, answer in Provider(schema, directory).handlers().items()
             }
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("tfplugin6.Provider", handlers),))
-            port = server.add_insecure_port(f"{HOST}:0")
+            address = {"Network": "tcp", "String": f"{HOST}:{server.add_insecure_port(f'{HOST}:0')}"}
             server.start()
             stack.callback(_stop, server)
-            attach[provider.schema.source] = {
+            attach[f"registry.terraform.io/{schema['_meta']['provider']}"] = {
                 "Protocol": "grpc",
                 "ProtocolVersion": 6,
                 "Pid": os.getpid(),
                 "Test": True,
-                "Addr": {"Network": "tcp", "String": f"{HOST}:{port}"},
+                "Addr": address,
             }
         yield {
             "CHECKPOINT_DISABLE": "1",
