@@ -37,6 +37,7 @@ KEYS = "encryption.kms_key_names: must name keys for CUSTOMER_MANAGED_ENCRYPTION
 NO_DURATION = "must be a duration such as 45s, 30m, 6h, 14d or 1h30m"
 ONE_TARGET = "operation | backup | database: exactly one of these must be given; found"
 NO_TIME = "version_time: must be a time with its zone, such as 2026-11-22T02:00:00Z; found"
+NO_YEAR = "version_time: must be a time with its zone, in the years 2000 to 2999; found"
 NO_JSON = "must be JSON, in which no NaN, no number beyond all bounds and no half of a surrogate pair can stand"
 DEEP, TOO_DEEP = '{"a": 1e999, "b": ' + "[" * 4900 + "]" * 4900 + "}", "must not be nested more than 20 deep"
 TYPES = "USE_DATABASE_ENCRYPTION, GOOGLE_DEFAULT_ENCRYPTION, CUSTOMER_MANAGED_ENCRYPTION"
@@ -105,9 +106,9 @@ MISTAKES: dict[str, bytes] = {
     # Times and durations.
     f"{NO_TIME} '2026-11-22T02:00:00'": start(version_time="2026-11-22T02:00:00"),
     f"{NO_TIME} 'yesterday'": start(version_time="yesterday"),
-    "version_time: must be a time with its zone, in the years 2000 to 2999; found '0001-01-01T00:00:00+01:00'": start(
-        version_time="0001-01-01T00:00:00+01:00"
-    ),
+    # They have no year in UTC, and looped for ever.
+    f"{NO_YEAR} '0001-01-01T00:00:00+14:00'": start(version_time="0001-01-01T00:00:00+14:00"),
+    f"{NO_YEAR} '9999-12-31T23:59:59-14:00'": start(version_time="9999-12-31T23:59:59-14:00"),
     f"retention: {NO_DURATION}; found '2 weeks'": start(retention="2 weeks"),
     f"cancel_after: {NO_DURATION}; found '-1h'": start(cancel_after="-1h"),
     "retention: must be 6h to 366d; found '5h59m59s'": start(retention="5h59m59s"),

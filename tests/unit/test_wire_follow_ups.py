@@ -111,6 +111,7 @@ REFUSED: dict[str, bytes] = {
     f"step: {NUMBERS}; found '-1'": poll(step=-1),
     "step: must be a number without a fraction; found '1.5'": poll(step=1.5),
     f"expected_spread: can't be read; found '{(str(10**400)[:197])}…'": poll(expected_spread=10**400),
+    # Whoever may publish to the topic can write what the function never would.
     "command.instance: must be given in a fan-out": fan_out(command={"action": "start", "database": ORDERS}),
     "left: must be the ids of databases; found '/'": fan_out(command=MANY, left=["orders", "/"]),
     "left[0]: must be text, not a number; found '5'": fan_out(command=MANY, left=[5]),
@@ -162,26 +163,6 @@ def test_a_follow_up_without_its_attribute_is_no_command() -> None:
     world.deliver(Delivery(poll(), message_id="17", publish_time=START, topic=FOLLOW_UPS))
 
     assert world.results[0]["field"] == "action"
-
-
-def subject(follow_up: FollowUp) -> tuple[object, ...]:
-    """What a follow-up's identity should stand for; a retry's step is bookkeeping, as its period tells it apart."""
-    message = follow_up.trigger.topic, follow_up.trigger.message_id
-    if isinstance(follow_up, Poll):
-        return "poll", message, follow_up.operation, follow_up.step
-    if isinstance(follow_up, Retry):
-        command = follow_up.command
-        names = ("operation", "backup", "database", "instance")
-        return "retry", message, next(name for name in (getattr(command, name, None) for name in names) if name)
-    return "fan-out", message, follow_up.command.instance, follow_up.step
-
-
-@given(own.follow_ups, own.follow_ups)
-def test_two_follow_ups_have_one_identity_only_if_they_are_the_same_step_of_the_same_chain(
-    first: FollowUp, second: FollowUp
-) -> None:
-    """Chains can't fork, and no chain can swallow another's follow-up."""
-    assert (identity(first) == identity(second)) == (subject(first) == subject(second))
 
 
 @given(own.follow_ups, own.triggers, st.integers(1, 5))
