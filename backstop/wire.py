@@ -12,9 +12,9 @@ What a delivery is, its path and its headers say, and never its body, which its 
 | an unwrapped push, without | the same | Pub/Sub's own | the publisher |
 | an event of Eventarc's | `/`, as a rule | `ce-source` names the topic | Eventarc, around a push |
 
-So the topic is the path's, wherever the path names one. Where it names none, the header `ce-source` names it, unless
-there is metadata of an unwrapped push beside it: then it is one of the attributes, and a publisher made it up. An event
-in structured mode names its source in the body: that tells one topic from another, and never makes a follow-up.
+So the topic is the path's, wherever the path names one, and else that of the header `ce-source`; but among an unwrapped
+push's metadata that is an attribute, which a publisher made up. An event in structured mode names its source in the
+body: that tells one topic from another, and never makes a follow-up.
 https://cloud.google.com/pubsub/docs/payload-unwrapping (documented)
 https://cloud.google.com/eventarc/docs/cloudevents (documented: binary mode, posted to `/`)
 """
