@@ -11,6 +11,7 @@ Anything else is a bug of ours: it ends in a 500 and a stack trace.
 """
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 
 from backstop.operations import Failure, Unhandled
@@ -50,12 +51,7 @@ class CallError(Exception):
     """
 
     def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        retry_after: timedelta | None = None,
-        violations: tuple[tuple[str, str], ...] = (),
+        self, code: str, message: str, retry_after: timedelta | None = None, violations: Sequence[tuple[str, str]] = ()
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.failure, self.code = Failure(code, message), code

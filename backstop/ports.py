@@ -31,10 +31,9 @@ class Spanner(Protocol):
     def list_operations(
         self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
     ) -> Listing:
-        """Reads the backup operations of the last 7 days.
+        """Reads the backup operations of the last 7 days, of one database or one backup where given.
 
-        Narrowed to one database or one backup where given, exactly and not as a substring; an unhandled operation of
-        which Spanner says neither stays in every list.
+        An unhandled operation of which Spanner says neither stays in every list.
         """
 
     def cancel_operation(self, name: OperationName) -> None:

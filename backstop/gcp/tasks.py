@@ -48,6 +48,5 @@ class TasksQueue:
             _service.call("create_task", {"parent": self._queue, "task": task}, self._budget)
         except CallError as error:
             if error.code != "ALREADY_EXISTS":
-                raise TransientError(
-                    error.code, f"could not schedule the follow-up: {error.failure.message}"
-                ) from error
+                why = f"could not schedule the follow-up: {error.failure.message}"
+                raise TransientError(error.code, why) from error

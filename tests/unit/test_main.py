@@ -41,7 +41,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("BACKSTOP_RESULTS_TOPIC", raising=False)
-    monkeypatch.setattr(calls, "CALL_S_MAX", 0.5)
     calls.SHARED.begin()
 
 
@@ -119,6 +118,7 @@ def test_a_transient_fault_is_answered_503_so_that_the_message_comes_again(
 ) -> None:
     """Spanner can't be reached, or an event can't be published: the line says so, and nothing is lost."""
     monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", results_topic)
+    monkeypatch.setattr(calls, "CALL_S_MAX", 0.5)
 
     assert post(make_client(), ROOT / "tests/samples" / sample).status_code == HTTPStatus.SERVICE_UNAVAILABLE
 
