@@ -49,6 +49,11 @@ _OURS = frozenset(
         "DeleteBackup",
         "ListBackups",
         "ListBackupOperations",
+        "CreateBackupSchedule",
+        "GetBackupSchedule",
+        "UpdateBackupSchedule",
+        "DeleteBackupSchedule",
+        "ListBackupSchedules",
     )
 )
 _SHARED = frozenset(
@@ -175,6 +180,14 @@ class Behind(grpc.ServerInterceptor):
         operation = here()
         self._contents_of(self._state.backups[f"{request.parent}/backups/{request.backup_id}"])
         return operation
+
+    def _CreateBackupSchedule(self, request: pb.CreateBackupScheduleRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
+        self._known(request.parent)
+        return here()
+
+    def _ListBackupSchedules(self, request: pb.ListBackupSchedulesRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
+        self._known(request.parent)
+        return here()
 
     def _CopyBackup(self, request: pb.CopyBackupRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
         source = self._state.backups.get(request.source_backup)

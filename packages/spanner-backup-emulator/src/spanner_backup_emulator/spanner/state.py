@@ -165,6 +165,7 @@ class State:
         for work in list(self._world.works.values()):
             if work.target == name and work.end_time is None:
                 self.finish(now, work.name)
+        self._methods.schedules.forget(name)
         self._world.databases.pop(name, None)
 
     def set_plan(self, resource: str, plan: Plan) -> None:
