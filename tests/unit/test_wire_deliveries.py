@@ -110,6 +110,7 @@ BY_ITS_PUBLISHER, BY_ITS_SUBSCRIPTION = "attributes.backstop-kind", "kind"
         ("/path", PUSH, {}, "path"),
         ("/", PUSH, {"ce-source": "//storage.googleapis.com/projects/_/buckets/b"}, ""),
         ("/", event(data=PUSH), {}, ""),
+        ("/", PUSH | {"specversion": "1.0", "source": FOLLOW_UPS}, {}, ""),
         ("/" + "x" * 2000, PUSH, {}, "x" * 1021 + "…"),
     ],
 )
@@ -193,6 +194,8 @@ def test_a_message_without_a_plausible_time_is_rejected_once_by_the_name_of_the_
 
     (told,) = report.events
     assert (told.outcome, told.field, told.database) == ("REJECTED", "message.publishTime", ORDERS)
+    reason = "must be the time of publishing, 31d before to 1d after 2026-11-22T03:00:00+00:00"
+    assert told.detail.endswith(f"message.publishTime: {reason}; found {time or ''!r}.")
     assert (delivery.message_id, told.trigger.message_id, report.retry) == ("17", "17", False)
     assert world.calls == {"Publish": 1}
 
@@ -209,7 +212,8 @@ def test_a_message_without_an_id_is_rejected_under_one_that_it_has_again(message
     )
 
     assert first.mistake is not None
-    assert first.mistake.field == "message.messageId"
+    assert str(first.mistake) == f"message.messageId: must have 1 to 200 bytes; found {first.mistake.value!r}"
+    assert [read(push(messageId=fits)).mistake for fits in ("1", "é" * 100)] == [None, None]
     assert first.message_id == again.message_id != other.message_id
     earlier, later = ({"x-goog-pubsub-publish-time": time} for time in ("2026-11-22T02:00:00Z", "2026-11-22T02:00:01Z"))
     assert read(b"", headers=earlier).message_id != read(b"", headers=later).message_id
@@ -231,7 +235,7 @@ def test_a_push_that_can_t_be_read_is_rejected_with_its_field_and_its_value(
 ) -> None:
     """Whoever set the subscription up can correct it; brought again, it is the same event."""
     world, first, report = post(document)
-    _, second, _ = post(document)
+    second = read(document, now=NOW + HOUR)
 
     (told,) = world.results
     assert (told["outcome"], told["field"], told["subject"], report.retry) == ("REJECTED", field, COMMANDS, False)
