@@ -1,6 +1,6 @@
 """An emulator of Cloud Tasks: queues, named tasks that are due later, HTTP dispatch with retries.
 
-Google has none. What it covers, and where it differs from the service, is in docs/emulator-support-tasks.md.
+Google has none. What it covers, and where it differs from the service, is in TASKS.md.
 
 Three kinds of sources stand behind its behaviour, and the code says which where it matters:
 
