@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --no-strip-extras
 
-.PHONY: demo picture test test-busy check lint coverage simulate soak mutate bench diagram format lock clean
+.PHONY: demo picture test test-busy check lint coverage simulate soak mutate bench official diagram format lock clean
 
 .venv/installed: requirements-dev.txt packages/spanner-backup-emulator/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Backstop needs Python 3.11 or later, and this is " + sys.version.split()[0] + "; try make PYTHON=python3.13")'
@@ -48,8 +48,12 @@ mutate: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
 
+official: .venv/installed
+	$(BIN)/python packages/spanner-backup-emulator/official $(FROM)
+
 diagram: .venv/installed
 	$(BIN)/python -m tools.diagram
+	cd packages/spanner-backup-emulator && ../../$(BIN)/python -m spanner_backup_emulator.support SPANNER.md PUBSUB.md TASKS.md
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

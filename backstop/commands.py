@@ -1,47 +1,34 @@
 """What people and Cloud Scheduler may ask for. A command that exists is valid: constructing one checks it."""
 
-from __future__ import annotations
-
 import enum
 from datetime import datetime, timedelta
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from backstop.durations import Duration, check_time, duration_text
+from backstop.durations import Duration, duration_text
 from backstop.errors import BadMessageError
 from backstop.names import BackupId, BackupName, DatabaseName, InstanceName, OperationName
 
+# Spanner's own window for a backup's expiry, from the time it processes the request.
+# https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented)
 RETENTION_MIN, RETENTION_MAX = timedelta(hours=6), timedelta(days=366)
-"""Spanner's own window for a backup's expiry, from the time it processes the request.
 
-https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented)
-"""
-
+# How long Spanner lists an operation after its end; nothing can be promised for longer than that.
+# https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list (documented)
 OPERATION_KEPT = timedelta(days=7)
-"""How long Spanner lists an operation after its end; nothing can be promised for longer than that.
 
-https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list (documented)
-"""
-
+# Pub/Sub keeps no message longer than 31 days, so a longer limit would say nothing.
+# https://cloud.google.com/pubsub/docs/subscription-properties (documented)
 START_WITHIN_MIN, START_WITHIN_MAX = timedelta(seconds=1), timedelta(days=31)
-"""Pub/Sub keeps no message longer than 31 days, so a longer limit would say nothing.
 
-https://cloud.google.com/pubsub/docs/subscription-properties (documented)
-"""
-
+# An instance holds at most 100 databases by default and their ids have at most 30 characters.
+# https://cloud.google.com/spanner/quotas (documented)
 PATTERN_COUNT_MAX, PATTERN_LENGTH_MAX = 100, 60
-"""An instance holds at most 100 databases by default and their ids have at most 30 characters.
 
-https://cloud.google.com/spanner/quotas (documented)
-"""
+CLAIM_LENGTH_MAX = 200  # Of `requested_by` and `reason`, in characters: a name, a ticket, one sentence.
 
-CLAIM_LENGTH_MAX = 200
-"""Of `requested_by` and `reason`, in characters: a name, a ticket, one sentence."""
-
-
-TARGETS = ("operation", "backup", "database", "instance")
-"""The fields that name what a command is about."""
+TARGETS = ("operation", "backup", "database", "instance")  # The fields that name what a command is about.
 
 
 class IfCreated(enum.StrEnum):
@@ -73,14 +60,32 @@ class Encryption(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 Claim = Annotated[str, Meta(max_length=CLAIM_LENGTH_MAX)]
+Pattern = Annotated[str, Meta(min_length=1, max_length=PATTERN_LENGTH_MAX)]
 
 
-class _Command(Struct, tag_field="action", frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class _Command(Struct, tag_field="action", frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What every command may say."""
 
     dry_run: bool = False  # Say what would be done, and do nothing.
     requested_by: Claim = ""  # Who asks. Nothing checks it.
     reason: Claim = ""  # Why. Nothing checks it.
+
+    def __post_init__(self) -> None:
+        """Checks what the fields' types can't say: one target, and durations that mean something."""
+        fields = [field for field in TARGETS if hasattr(self, field)]
+        given = [field for field in fields if getattr(self, field) is not None]
+        if len(given) != 1:
+            found = ", ".join(given) or "none of them"
+            raise BadMessageError(" | ".join(fields), found, "exactly one of these must be given")
+        for field, low, high in (
+            ("retention", RETENTION_MIN, RETENTION_MAX),
+            ("cancel_after", timedelta(0), OPERATION_KEPT),
+            ("start_within", START_WITHIN_MIN, START_WITHIN_MAX),
+        ):
+            value = getattr(self, field, None)
+            if value is not None and not low <= value <= high:
+                reason = f"must be {duration_text(low)} to {duration_text(high)}"
+                raise BadMessageError(field, duration_text(value), reason)
 
     @property
     def action(self) -> str:
@@ -88,9 +93,14 @@ class _Command(Struct, tag_field="action", frozen=True, kw_only=True, forbid_unk
         return str(self.__struct_config__.tag)
 
     @property
+    def target_field(self) -> str:
+        """The field that names what the command is about."""
+        return next(field for field in TARGETS if getattr(self, field, None) is not None)
+
+    @property
     def target(self) -> str:
         """The full name of what the command is about."""
-        return next(str(name) for field in TARGETS if (name := getattr(self, field, None)) is not None)
+        return str(getattr(self, self.target_field))
 
 
 class Start(_Command, frozen=True, kw_only=True, tag="start"):
@@ -100,7 +110,7 @@ class Start(_Command, frozen=True, kw_only=True, tag="start"):
     instance: InstanceName | None = None  # or this is given.
     # Shell-style patterns for the ids of the instance's databases. Left out it means all; an empty list is refused, as
     # a program that found none to name would start every one.
-    databases: Annotated[tuple[str, ...], Meta(min_length=1)] = ()
+    databases: Annotated[tuple[Pattern, ...], Meta(min_length=1, max_length=PATTERN_COUNT_MAX)] = ()
     backup_id: BackupId | None = None  # None: derived from the message.
     retention: Duration | None = None  # How long the backup is kept; None: as the setting says.
     version_time: Annotated[datetime, Meta(tz=True)] | None = None  # Whose data it holds; None: that of the request.
@@ -110,22 +120,12 @@ class Start(_Command, frozen=True, kw_only=True, tag="start"):
     start_within: Duration | None = None  # Don't start if more than this has passed since publishing.
 
     def __post_init__(self) -> None:
-        """Checks what the fields' types can't say."""
-        _exactly_one(self, "database", "instance")
-        _in_range("retention", self.retention, RETENTION_MIN, RETENTION_MAX)
-        _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
-        _in_range("start_within", self.start_within, START_WITHIN_MIN, START_WITHIN_MAX)
-        if self.version_time is not None:
-            check_time("version_time", self.version_time)
+        """Checks what goes together, too."""
+        super().__post_init__()
         if self.database is not None and self.databases:
             raise BadMessageError("databases", list(self.databases), "goes with instance, not with database")
         if self.instance is not None and self.backup_id is not None:
             raise BadMessageError("backup_id", self.backup_id, "can't name the backups of several databases")
-        if len(self.databases) > PATTERN_COUNT_MAX:
-            raise BadMessageError("databases", list(self.databases), f"must be at most {PATTERN_COUNT_MAX} patterns")
-        for pattern in self.databases:
-            if not 0 < len(pattern) <= PATTERN_LENGTH_MAX:
-                raise BadMessageError("databases", pattern, f"must have 1 to {PATTERN_LENGTH_MAX} characters")
 
 
 class _OfOneAttempt(_Command, frozen=True, kw_only=True):
@@ -137,10 +137,6 @@ class _OfOneAttempt(_Command, frozen=True, kw_only=True):
     if_created: IfCreated = IfCreated.DELETE  # What to do if the backup finishes before the cancel takes effect.
     include_scheduled: bool = False  # Also stop, and delete, what a native backup schedule made.
 
-    def __post_init__(self) -> None:
-        """Checks what the fields' types can't say."""
-        _exactly_one(self, "operation", "backup", "database")
-
 
 class Cancel(_OfOneAttempt, frozen=True, kw_only=True, tag="cancel"):
     """Stop a backup that is being made; delete it if it finishes before the cancel takes effect."""
@@ -151,11 +147,6 @@ class Follow(_OfOneAttempt, frozen=True, kw_only=True, tag="follow"):
 
     cancel_after: Duration | None = None  # Stop it if it still runs this long after its start; None: only watch.
 
-    def __post_init__(self) -> None:
-        """Checks what the fields' types can't say."""
-        super().__post_init__()
-        _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
-
 
 class Sweep(_Command, frozen=True, kw_only=True, tag="sweep"):
     """Look after everything in an instance that slipped through, among the operations of the last 7 days."""
@@ -165,22 +156,5 @@ class Sweep(_Command, frozen=True, kw_only=True, tag="sweep"):
     if_created: IfCreated = IfCreated.KEEP  # What to do with a backup that completed although it was cancelled.
     include_scheduled: bool = False  # Also stop, and delete, what native backup schedules made.
 
-    def __post_init__(self) -> None:
-        """Checks what the fields' types can't say."""
-        _in_range("cancel_after", self.cancel_after, timedelta(0), OPERATION_KEPT)
-
 
 Command = Start | Cancel | Follow | Sweep
-
-
-def _exactly_one(command: _Command, *fields: str) -> None:
-    given = [field for field in fields if getattr(command, field) is not None]
-    if len(given) != 1:
-        found = ", ".join(given) or "none of them"
-        raise BadMessageError(" | ".join(fields), found, "exactly one of these must be given")
-
-
-def _in_range(field: str, value: timedelta | None, low: timedelta, high: timedelta) -> None:
-    if value is not None and not low <= value <= high:
-        reason = f"must be {duration_text(low)} to {duration_text(high)}"
-        raise BadMessageError(field, duration_text(value), reason)

@@ -1,11 +1,9 @@
 """How Spanner's descriptions of backups and operations are read, and what becomes of one that can't be.
 
-The descriptions are messages of Google's, taken out of their envelopes by whoever received them.
-Times are read as Spanner gives them, cut to microseconds, which is what Python holds. Two backups of one name can't be
-taken for one another by that: one is deleted before the next is created, and that takes longer than a microsecond.
+The descriptions are messages of Google's, taken out of their envelopes by whoever received them. Times are cut to
+microseconds, which is what Python holds. Two backups of one name can't be taken for one another by that: one is deleted
+before the next is created, and that takes longer than a microsecond.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -15,28 +13,20 @@ from backstop.errors import UnhandledOperationError
 from backstop.names import BackupName, DatabaseName, Name, OperationName
 from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
 
+# No backup has a time outside of these, and a sum with one could be more than Python can hold.
 TIME_MIN, TIME_MAX = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-"""No backup has a time outside of these, and a sum with one could be more than Python can hold."""
 
 N = TypeVar("N", bound=Name)
+Described = Any  # Google's types are made at run time
 
 
 def read_operation(
-    described: Any,  # noqa: ANN401 Google's types are made at run time
-    *,
-    made: Any,  # noqa: ANN401 as above
-    copied: Any,  # noqa: ANN401 as above
-    response: Any,  # noqa: ANN401 as above
-    failed: str,
+    described: Described, *, made: Described, copied: Described, response: Described, failed: str
 ) -> Operation:
     """Reads an operation.
 
-    Args:
-        described: The operation.
-        made: Its metadata, if it creates a backup; else None.
-        copied: Its metadata, if it copies one; else None.
-        response: The backup that it answers with; None if it gives none.
-        failed: The canonical code's name of its error; empty if it has none.
+    Beside it comes what was taken out of it: its metadata, if it creates a backup or if it copies one, the backup that
+    it answers with, and the canonical code's name of its error; None, or empty, is what it doesn't have.
 
     Raises:
         UnhandledOperationError: It makes something else, or says too little of itself to be told from others.
@@ -64,7 +54,10 @@ def read_operation(
 
 
 def read_list(
-    found: Iterable[Any], read: Callable[[Any], Operation], database: DatabaseName | None, backup: BackupName | None
+    found: Iterable[Described],
+    read: Callable[[Described], Operation],
+    database: DatabaseName | None,
+    backup: BackupName | None,
 ) -> Listing:
     """Reads a list of operations, narrowed as far as they say what they are about; a copy is of no database."""
     operations, unhandled = list[Operation](), list[Unhandled]()
@@ -83,7 +76,7 @@ def read_list(
     return Listing(tuple(operations), tuple(unhandled))
 
 
-def read_backup(described: Any) -> Backup:  # noqa: ANN401 as above
+def read_backup(described: Described) -> Backup:
     """Reads a backup.
 
     Raises:
@@ -102,18 +95,7 @@ def read_backup(described: Any) -> Backup:  # noqa: ANN401 as above
     )
 
 
-def read_databases(found: Iterable[Any]) -> list[DatabaseName]:
-    """Reads the names of databases, in alphabetical order; one of unknown form is left out."""
-    names = []
-    for described in found:
-        try:
-            names.append(DatabaseName(described.name))
-        except ValueError:
-            continue
-    return sorted(names)
-
-
-def _backup_or_none(described: Any) -> Backup | None:  # noqa: ANN401 as above
+def _backup_or_none(described: Described) -> Backup | None:
     try:
         return None if described is None else read_backup(described)
     except ValueError:
@@ -127,14 +109,14 @@ def _name(kind: type[N], text: str) -> N:
         raise ValueError(f"names {text!r}, which {error}") from error
 
 
-def _time(described: Any, field: str) -> datetime:  # noqa: ANN401 as above
+def _time(described: Described, field: str) -> datetime:
     time = _time_or_none(described, field)
     if time is None:
         raise ValueError(f"has no {field}")
     return time
 
 
-def _time_or_none(described: Any, field: str) -> datetime | None:  # noqa: ANN401 as above
+def _time_or_none(described: Described, field: str) -> datetime | None:
     stamp = getattr(described, field)
     if not stamp.seconds and not stamp.nanos:
         return None

@@ -91,7 +91,7 @@ def _not_understood(error: BadMessageError, delivery: Delivery, context: Context
     action, instance = read.pop("action", "unknown"), read.pop("instance", None)
     event = Event(
         outcome=Outcome.REJECTED,
-        detail=f"Could not understand message {delivery.message_id or '(no id)'}: {error}.",
+        detail=f"Could not understand message {delivery.message_id}: {error}.",
         trigger=context.trigger,
         subject=next((read[name] for name in TARGETS if name in read), instance or delivery.topic or "unknown"),
         field=error.field,

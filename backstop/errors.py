@@ -10,21 +10,17 @@
 Anything else is a bug of ours: it ends in a 500 and a stack trace.
 """
 
-from __future__ import annotations
-
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 
 from backstop.operations import Failure, Unhandled
 
-VALUE_BYTES_MAX = 200
-"""A value is quoted to be recognised, not to be copied: events have their own limit of size."""
+VALUE_BYTES_MAX = 200  # A value is quoted to be recognised, not to be copied: events have their own limit of size.
 
+# Codes after which nobody knows whether the call had its effect, or which the service means to pass.
+# https://cloud.google.com/apis/design/errors (documented)
 TRANSIENT = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "ABORTED", "UNKNOWN", "CANCELLED"})
-"""Codes after which nobody knows whether the call had its effect, or which the service means to pass.
-
-https://cloud.google.com/apis/design/errors (documented)
-"""
 
 
 class BadMessageError(Exception):
@@ -55,12 +51,7 @@ class CallError(Exception):
     """
 
     def __init__(
-        self,
-        code: str,
-        message: str,
-        *,
-        retry_after: timedelta | None = None,
-        violations: tuple[tuple[str, str], ...] = (),
+        self, code: str, message: str, retry_after: timedelta | None = None, violations: Sequence[tuple[str, str]] = ()
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.failure, self.code = Failure(code, message), code

@@ -1,14 +1,11 @@
 """What is published about a command or an operation: the outcomes, and an event with all that is known of one."""
 
-from __future__ import annotations
-
 import enum
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Self
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from backstop.commands import Command
@@ -16,72 +13,58 @@ from backstop.errors import shortened
 from backstop.names import BackupName, DatabaseName, OperationName
 from backstop.operations import Backup, Failure, Operation
 
+# A backup that completed is billed for at least this long, and one that was cancelled for nothing.
+# https://cloud.google.com/spanner/docs/backup#pricing (documented)
 BILLED_HOURS_MIN = 24
-"""A backup that completed is billed for at least this long, and one that was cancelled for nothing.
 
-https://cloud.google.com/spanner/docs/backup#pricing (documented)
-"""
-
+# Of an event's attribute. https://cloud.google.com/pubsub/quotas#resource_limits (documented)
 ATTRIBUTE_BYTES_MAX = 1024
-"""Of an event's attribute. https://cloud.google.com/pubsub/quotas#resource_limits (documented)"""
 
+# Of a shortened detail. Why each of many databases was not started is told in as many bytes as an attribute has: with
+# 1,500 databases that is a sixth of what a message may hold.
 TEXT_BYTES_MAX = 4096
-"""Of a shortened detail. Why each of many databases was not started is told in as many bytes as an attribute has: with
-1,500 databases that is a sixth of what a message may hold."""
-
-
-class Outcome(enum.StrEnum):
-    """How a command or an operation ended, or a step on the way that somebody may be waiting for."""
-
-    STARTED = "STARTED"
-    CANCEL_REQUESTED = "CANCEL_REQUESTED"
-    COMPLETED = "COMPLETED"
-    CANCELLED = "CANCELLED"
-    COMPLETED_THEN_DELETED = "COMPLETED_THEN_DELETED"
-    COMPLETED_KEPT = "COMPLETED_KEPT"
-    COMPLETED_DESPITE_CANCEL = "COMPLETED_DESPITE_CANCEL"
-    FAILED = "FAILED"
-    GONE = "GONE"
-    DELETE_BLOCKED = "DELETE_BLOCKED"
-    GAVE_UP = "GAVE_UP"
-    NOTHING_TO_CANCEL = "NOTHING_TO_CANCEL"
-    REJECTED = "REJECTED"
-    DRY_RUN = "DRY_RUN"
-
-
-class About(NamedTuple):
-    """What is the same for each event of an outcome."""
-
-    severity: str  # The log's: INFO; WARNING, somebody may want to look; ERROR, somebody must.
-    meaning: str
-    to_do: str
 
 
 # fmt: off
-OUTCOMES: Mapping[Outcome, About] = {outcome: About(*about) for outcome, about in {
-    Outcome.STARTED: ("INFO", "Spanner accepted the backup, and Backstop follows it; or: of many, these were started", "wait"),
-    Outcome.CANCEL_REQUESTED: ("INFO", "Spanner accepted the cancel; the backup may complete all the same", "wait"),
-    Outcome.COMPLETED: ("INFO", "the backup exists and is kept", "nothing"),
-    Outcome.CANCELLED: ("INFO", "the cancel won: there is no backup, and nothing is billed", "nothing"),
-    Outcome.COMPLETED_THEN_DELETED: ("INFO", "the cancel came too late, and the backup is deleted; a day of it is billed", "nothing"),
-    Outcome.COMPLETED_KEPT: ("WARNING", "the cancel came too late, and the backup stays; `detail` says why", "decide about the backup"),
-    Outcome.COMPLETED_DESPITE_CANCEL: ("WARNING", "someone else's cancel came too late; that cancel's outcome says what became of the backup", "see there"),
-    Outcome.FAILED: ("WARNING", "Spanner gave up; `error` has its words", "read them, start again"),
-    Outcome.GONE: ("WARNING", "Spanner doesn't know the operation, or no longer", "check the name"),
-    Outcome.DELETE_BLOCKED: ("WARNING", "a restore or a copy still needs the backup; published once, then tried again", "wait"),
-    Outcome.GAVE_UP: ("ERROR", "the time is up; `detail` says what stood in the way, and when a backup that could not be deleted expires", "look into it"),
-    Outcome.NOTHING_TO_CANCEL: ("INFO", "nothing ran when the command was published; `detail` says what ended last and how to delete it", "check the name"),
-    Outcome.REJECTED: ("ERROR", "the message is invalid, several operations may be meant, or Google refused; `detail` and `error` say why", "correct it, publish again"),
-    Outcome.DRY_RUN: ("INFO", "what would have been done", "nothing"),
-}.items()}
-# fmt: on
-"""The table of outcomes; the README's is made of it."""
+class Outcome(enum.StrEnum):
+    """How a command or an operation ended, or a step on the way that somebody may be waiting for.
 
+    Each with the log's severity (INFO; WARNING, somebody may want to look; ERROR, somebody must), what it means, and
+    what to do about it. The README's table is made of them.
+    """
+
+    STARTED = "STARTED", "INFO", "Spanner accepted the backup, and Backstop follows it; or: of many, these were started", "wait"
+    CANCEL_REQUESTED = "CANCEL_REQUESTED", "INFO", "Spanner accepted the cancel; the backup may complete all the same", "wait"
+    COMPLETED = "COMPLETED", "INFO", "the backup exists and is kept", "nothing"
+    CANCELLED = "CANCELLED", "INFO", "the cancel won: there is no backup, and nothing is billed", "nothing"
+    COMPLETED_THEN_DELETED = "COMPLETED_THEN_DELETED", "INFO", "the cancel came too late, and the backup is deleted; a day of it is billed", "nothing"
+    COMPLETED_KEPT = "COMPLETED_KEPT", "WARNING", "the cancel came too late, and the backup stays; `detail` says why", "decide about the backup"
+    COMPLETED_DESPITE_CANCEL = "COMPLETED_DESPITE_CANCEL", "WARNING", "someone else's cancel came too late; that cancel's outcome says what became of the backup", "see there"
+    FAILED = "FAILED", "WARNING", "Spanner gave up; `error` has its words", "read them, start again"
+    GONE = "GONE", "WARNING", "Spanner doesn't know the operation, or no longer", "check the name"
+    DELETE_BLOCKED = "DELETE_BLOCKED", "WARNING", "a restore or a copy still needs the backup; published once, then tried again", "wait"
+    GAVE_UP = "GAVE_UP", "ERROR", "the time is up; `detail` says what stood in the way, and when a backup that could not be deleted expires", "look into it"
+    NOTHING_TO_CANCEL = "NOTHING_TO_CANCEL", "INFO", "nothing ran when the command was published; `detail` says what ended last and how to delete it", "check the name"
+    REJECTED = "REJECTED", "ERROR", "the message is invalid, several operations may be meant, or Google refused; `detail` and `error` say why", "correct it, publish again"
+    DRY_RUN = "DRY_RUN", "INFO", "what would have been done", "nothing"
+    # fmt: on
+
+    severity: str
+    meaning: str
+    to_do: str
+
+    def __new__(cls, name: str, severity: str = "", meaning: str = "", to_do: str = "") -> Self:
+        """Keeps what is the same for each event of an outcome beside its name."""
+        outcome = str.__new__(cls, name)
+        outcome._value_, outcome.severity, outcome.meaning, outcome.to_do = name, severity, meaning, to_do
+        return outcome
+
+
+# The outcomes after which another one follows; every other one is the last word on its command.
 ON_THE_WAY = frozenset({Outcome.STARTED, Outcome.CANCEL_REQUESTED, Outcome.DELETE_BLOCKED})
-"""The outcomes after which another one follows; every other one is the last word on its command."""
 
+# What is told of one command, and not of the operation itself: another command's is another event.
 OF_COMMANDS = frozenset({Outcome.DRY_RUN, Outcome.REJECTED, Outcome.NOTHING_TO_CANCEL, Outcome.GAVE_UP})
-"""What is told of one command, and not of the operation itself: another command's is another event."""
 
 
 class Trigger(Struct, frozen=True, omit_defaults=True):
@@ -141,9 +124,16 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def log_severity(self) -> str:
         """Whether somebody has to look."""
-        usual = OUTCOMES[self.outcome].severity
+        usual = self.outcome.severity
         partly = usual == "INFO" and self.databases is not None and self.databases.not_started
         return self.severity or ("WARNING" if partly else usual)
+
+
+def on_behalf_of(trigger: Trigger) -> dict[str, object]:
+    """A command as it is told in events and in the log: who claims to have asked for it, and why, stand beside it."""
+    said: dict[str, object] = to_builtins(trigger, enc_hook=str)
+    claims: dict[str, object] = {claim: said.pop(claim) for claim in ("requested_by", "reason") if claim in said}
+    return {"trigger": said, **claims}
 
 
 def of_operation(

@@ -91,16 +91,14 @@ def case_of(context: Context, poll: Poll, operation: Operation | None) -> Case:
     case = Case(poll, context.now, operation, None, context.settings.allow_delete)
     if operation is None or not operation.done or operation.error is not None:
         return case
-    unwanted = intent_of(case) is Intent.CANCEL
-    deletes = unwanted and poll.if_created is IfCreated.DELETE and case.allow_delete
-    if unwanted and not deletes and operation.response is not None:
-        return replace(case, found=operation.response)
+    deletes = intent_of(case) is Intent.CANCEL and poll.if_created is IfCreated.DELETE and case.allow_delete
     try:
-        return replace(case, found=context.find_backup(operation.backup))
+        found = context.find_backup(operation.backup)
     except RefusedError:
         if deletes or operation.response is None:
             raise
-        return replace(case, found=operation.response)
+        found = operation.response
+    return replace(case, found=found)
 
 
 def execute(context: Context, case: Case, *, follows: bool = True) -> Report:

@@ -125,7 +125,7 @@ class Case:
     now: datetime  # It decides only while the operation runs.
     operation: Operation | None  # As it is now; None if Spanner doesn't know it.
     found: Backup | None = None  # What has the backup's name now; None if nothing has, or nobody needs to know.
-    allow_delete: bool = True  # Whether the deployment may delete at all.
+    allow_delete: bool = False  # Whether the deployment may delete at all.
     refused: Mapping[Action, Failure] = field(default_factory=dict)  # What Spanner has refused to do in this case.
 
     @property

@@ -1,24 +1,22 @@
 """What is wrong with a message, in the words of whoever wrote it: what would be right, and no reader's jargon."""
 
-from __future__ import annotations
-
 import difflib
 import json
 import re
 from collections.abc import Iterable
 from typing import get_args
 
-from backstop.commands import CLAIM_LENGTH_MAX, Command, Encryption, EncryptionType, IfCreated
+from backstop.commands import Command, Encryption, EncryptionType, IfCreated
 from backstop.errors import BadMessageError
 from backstop.followups import FollowUp, Intent
 
+# How alike two words must be to be taken for one and its misspelling; `stop` must never become `start`.
 NEAR_MIN = 0.75
-"""How alike two words must be to be taken for one and its misspelling; `stop` must never become `start`."""
 
+# What each command may say.
 FIELDS: dict[str, tuple[str, ...]] = {
     str(kind.__struct_config__.tag): ("action", *kind.__struct_fields__) for kind in get_args(Command)
 }
-"""What each command may say."""
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "action": tuple(FIELDS),
@@ -28,27 +26,21 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "type": tuple(EncryptionType),
 }
 
-_TYPES = {
-    "array": "a list",
-    "bool": "true or false",
-    "dict": "an object",
-    "float": "a number",
-    "int": "a number",
-    "list": "a list",
-    "null": "null",
-    "object": "an object",
-    "str": "text",
-}
+_TYPES = {"bool": "true or false", "null": "null", "str": "text"}
+_TYPES |= dict.fromkeys(("int", "float"), "a number") | dict.fromkeys(("array", "list"), "a list")
+_TYPES |= dict.fromkeys(("object", "dict"), "an object")
 
+# What msgspec says, and what would be right.
 _REASONS = (
     (r"datetime", "must be a time with its zone, such as 2026-11-22T02:00:00Z"),
     (r"base64", "must be base64"),
     (r"of length >= 1", "must not be empty"),
-    (rf"of length <= {CLAIM_LENGTH_MAX}", f"must have at most {CLAIM_LENGTH_MAX} characters"),
+    (r"`str` of length <= (\d+)", r"must have at most \1 characters"),
+    (r"`array` of length <= (\d+)", r"must hold at most \1"),
     (r"Expected `int.*got `float`", "must be a number without a fraction"),
 )
-"""What msgspec says, and what would be right."""
 
+# What Python's reader says where it can't go on, what stands there, and what that usually means.
 _CAUSES = (
     (r"Unterminated", "a text without its closing quote"),
     (r"Invalid control", "a line break or a tab within a text"),
@@ -61,7 +53,6 @@ _CAUSES = (
     (r"Extra data", "something follows its end"),
     (r".*\n,?\s*\w", "text without quotes"),
 )
-"""What Python's reader says where it can't go on, what stands there, and what that usually means."""
 
 
 def broken_json(text: str) -> str:
@@ -86,16 +77,17 @@ def explained(text: str, document: object) -> BadMessageError:
         text: Such as "Expected `str`, got `int` - at `$.database`".
         document: What was read.
     """
-    matched = re.fullmatch(r"(.*?)(?: - at `\$([^`]*)`)?", text, re.DOTALL)
-    reason, path = (matched[1], (matched[2] or "").removeprefix(".")) if matched else (text, "")
-    if absent := re.fullmatch(r"Object (?:contains unknown|missing required) field `(.*)`", reason, re.DOTALL):
-        field = absent[1]
-        holder = _value_at(document, path)
-        value = holder.get(field) if isinstance(holder, dict) else None
-        where = f"{path}.{field}".removeprefix(".")
-        return BadMessageError(where, value, "must be given" if " missing " in reason else _unknown(field, holder))
-    value = _value_at(document, path)
-    return BadMessageError(path or "data", value, _reason(reason, re.split(r"[.\[]", path)[-1], value))
+    matched = re.fullmatch(r"(.*?)(?: - at `\$\.?([^`]*)`)?", text, re.DOTALL)
+    said, path = matched.groups("") if matched else (text, "")
+    value, parts = document, re.findall(r"[^.\[\]]+", path)
+    for part in parts:
+        inner = value.get(part) if isinstance(value, dict) else None
+        value = value[int(part)] if isinstance(value, list) else inner
+    if absent := re.fullmatch(r"Object (?:contains unknown|missing required) field `(.*)`", said, re.DOTALL):
+        holder, field = value if isinstance(value, dict) else {}, absent[1]
+        reason = "must be given" if " missing " in said else _unknown(field, holder.get("action"))
+        return BadMessageError(f"{path}.{field}".removeprefix("."), holder.get(field), reason)
+    return BadMessageError(path or "data", value, _reason(said, parts[-1] if parts else "", value))
 
 
 def _reason(said: str, field: str, value: object) -> str:
@@ -103,34 +95,24 @@ def _reason(said: str, field: str, value: object) -> str:
         return said
     if said.startswith("Invalid ") and field in _CHOICES:
         return f"must be one of {', '.join(_CHOICES[field])}{_did_you_mean(str(value), _CHOICES[field])}"
-    if reason := next((reason for pattern, reason in _REASONS if re.search(pattern, said)), ""):
-        return reason
+    for pattern, reason in _REASONS:
+        if found := re.search(pattern, said):
+            return found.expand(reason)
     types = re.fullmatch(r"Expected `(\w+)(?: \| null)?`, got `(\w+)`", said)
-    expected, found = (_TYPES.get(kind) for kind in types.groups()) if types else (None, None)
-    return f"must be {expected}, not {found}" if expected and found else "can't be read"
+    expected, got = (_TYPES.get(kind) for kind in types.groups()) if types else (None, None)
+    return f"must be {expected}, not {got}" if expected and got else "can't be read"
 
 
-def _unknown(field: str, holder: object) -> str:
-    """What whoever wrote a field that there isn't may have meant."""
-    action = holder.get("action") if isinstance(holder, dict) else None
-    known = FIELDS[action] if isinstance(action, str) else Encryption.__struct_fields__
-    owners = [owner for owner, fields in FIELDS.items() if field in fields]
-    if isinstance(action, str) and owners:
+def _unknown(field: str, action: object) -> str:
+    """What whoever wrote a field that there isn't may have meant; without an action it stands in the encryption."""
+    if not isinstance(action, str):
+        return f"there is no such field{_did_you_mean(field, Encryption.__struct_fields__)}"
+    if owners := [owner for owner, fields in FIELDS.items() if field in fields]:
         return f"`{field}` belongs to {', '.join(owners)}, not to {action}"
-    return f"there is no such field{_did_you_mean(field, known)}"
+    return f"there is no such field{_did_you_mean(field, FIELDS[action])}"
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
     folded = {choice.lower(): choice for choice in known}
     near = difflib.get_close_matches(word.lower(), folded, 1, NEAR_MIN)
     return f"; did you mean {folded[near[0]]!r}?" if near else ""
-
-
-def _value_at(document: object, path: str) -> object:
-    """What stands at a path such as `encryption.kms_key_names[0]`; None if nothing does."""
-    for part in re.findall(r"[^.\[\]]+", path):
-        if isinstance(document, list):
-            document = document[int(part)]
-        else:
-            document = document.get(part) if isinstance(document, dict) else None
-    return document

@@ -10,19 +10,17 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Self
 
+# Of one part of a name, in bytes: as long as the longest that there is, a topic's.
+# https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names (documented)
 ID_LENGTH_MAX = 255
-"""Of one part of a name, in bytes: as long as the longest that there is, a topic's.
 
-https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names (documented)
-"""
-
+# https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented: 2 to 60)
 BACKUP_ID_LENGTH_MAX = 60
-"""https://cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups (documented: 2 to 60)"""
 
-_ID = re.compile(r"[A-Za-z0-9\-_.~+%@$!&]+")
+_ODD = re.compile(r"[^A-Za-z0-9\-_.~+%@$!&]")
 # The colon follows the domain of an old project: `example.com:orders`.
 # https://cloud.google.com/resource-manager/docs/creating-managing-projects (documented)
-_PROJECT_ID = re.compile(r"[A-Za-z0-9\-_.~+%@$!&:]+")
+_ODD_IN_PROJECT = re.compile(r"[^A-Za-z0-9\-_.~+%@$!&:]")
 
 # Parts that mean something else: two are steps in a path, and to Google `-` stands for everything.
 # https://google.aip.dev/159 (documented)
@@ -39,11 +37,20 @@ class Name(str):
     __slots__ = ()
     form: ClassVar[str]
 
+    def __init_subclass__(cls, form: str) -> None:
+        """Notes the form of one kind of names."""
+        cls.form = form
+
     def __new__(cls, text: str) -> Self:
         """Checks the text."""
         if wrong := _wrong(cls.form.split("/"), text.split("/")):
             raise ValueError(f"must have the form {cls.form}: {wrong}")
         return super().__new__(cls, text)
+
+    @classmethod
+    def fits(cls, text: str) -> bool:
+        """Whether a text is such a name."""
+        return not _wrong(cls.form.split("/"), text.split("/"))
 
     @property
     def id(self) -> str:
@@ -56,43 +63,28 @@ class Name(str):
         return InstanceName("/".join(self.split("/")[:4]))
 
 
-class BackupId(Name):
+class BackupId(Name, form="BACKUP"):
     """The last part of a backup's name, unique in its instance."""
 
-    __slots__ = ()
-    form = "BACKUP"
 
-
-class InstanceName(Name):
+class InstanceName(Name, form="projects/PROJECT/instances/INSTANCE"):
     """A Spanner instance."""
-
-    __slots__ = ()
-    form = "projects/PROJECT/instances/INSTANCE"
 
     def backup(self, backup_id: BackupId) -> BackupName:
         """The backup of that id in this instance."""
         return BackupName(f"{self}/backups/{backup_id}")
 
 
-class DatabaseName(Name):
+class DatabaseName(Name, form=f"{InstanceName.form}/databases/DATABASE"):
     """A Spanner database; its instance holds all of its backups."""
 
-    __slots__ = ()
-    form = "projects/PROJECT/instances/INSTANCE/databases/DATABASE"
 
-
-class BackupName(Name):
+class BackupName(Name, form=f"{InstanceName.form}/backups/BACKUP"):
     """A Spanner backup. One name may have belonged to several backups, one after another."""
 
-    __slots__ = ()
-    form = "projects/PROJECT/instances/INSTANCE/backups/BACKUP"
 
-
-class OperationName(Name):
+class OperationName(Name, form=f"{BackupName.form}/operations/OPERATION"):
     """A long-running operation that makes a backup: the identity of one attempt."""
-
-    __slots__ = ()
-    form = "projects/PROJECT/instances/INSTANCE/backups/BACKUP/operations/OPERATION"
 
     @property
     def backup(self) -> BackupName:
@@ -100,18 +92,12 @@ class OperationName(Name):
         return BackupName(self.rpartition("/operations/")[0])
 
 
-class TopicName(Name):
+class TopicName(Name, form="projects/PROJECT/topics/TOPIC"):
     """A Pub/Sub topic."""
 
-    __slots__ = ()
-    form = "projects/PROJECT/topics/TOPIC"
 
-
-class QueueName(Name):
+class QueueName(Name, form="projects/PROJECT/locations/LOCATION/queues/QUEUE"):
     """A Cloud Tasks queue."""
-
-    __slots__ = ()
-    form = "projects/PROJECT/locations/LOCATION/queues/QUEUE"
 
 
 def unquoted(name: str) -> str:
@@ -136,6 +122,6 @@ def _wrong(form: list[str], parts: list[str]) -> str:
                 return f"{found!r} stands where {expected!r} should"
         elif found in _SPECIAL or len(found) > ID_LENGTH_MAX:
             return f"{expected} can't be {found!r}"
-        elif odd := (_PROJECT_ID if expected == "PROJECT" else _ID).sub("", found):
+        elif odd := (_ODD_IN_PROJECT if expected == "PROJECT" else _ODD).search(found):
             return f"{expected} can't hold {odd[0]!r}"
     return f"{'/'.join(parts[len(form) :])!r} is too much" if len(parts) > len(form) else ""

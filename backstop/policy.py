@@ -3,11 +3,9 @@
 A command that asks for more is refused as a whole, by the name of the setting, and never carried out in part.
 """
 
-from __future__ import annotations
-
 import fnmatch
 
-from backstop.commands import TARGETS, Command, EncryptionType, Start, Sweep
+from backstop.commands import Command, EncryptionType, Start, Sweep
 from backstop.durations import duration_text
 from backstop.ports import Settings
 
@@ -16,8 +14,7 @@ def refusal(command: Command, settings: Settings) -> tuple[str, str] | None:
     """The field of a command that asks for too much, and a sentence that names the setting; None if none does."""
     instance = "/".join(command.target.split("/")[:4])
     if settings.instances and not any(fnmatch.fnmatchcase(instance, pattern) for pattern in settings.instances):
-        field = next(name for name in TARGETS if getattr(command, name, None))
-        return field, f"{instance} is none of the instances in BACKSTOP_INSTANCES."
+        return command.target_field, f"{instance} is none of the instances in BACKSTOP_INSTANCES."
     if getattr(command, "include_scheduled", False) and not settings.allow_scheduled:
         why = "BACKSTOP_ALLOW_SCHEDULED is false: what native backup schedules made is left alone here."
         return "include_scheduled", why

@@ -201,18 +201,18 @@ def _best_interval(elapsed_s: float, length_s: float, spread: float) -> timedelt
 
     def lag_s(power: int) -> float:
         wait_s: float = WAIT_STEP**power
-        return wait_s * wait_s * _hazard(elapsed_s + wait_s, length_s, spread)
+        return wait_s * wait_s * hazard(elapsed_s + wait_s, length_s, spread)
 
     powers = range(math.ceil(math.log(longest_s, WAIT_STEP)))
     return timedelta(seconds=WAIT_STEP ** bisect_left(powers, worth_s, key=lag_s))
 
 
-def _hazard(elapsed_s: float, length_s: float, spread: float) -> float:
-    """The probability, per second, that an operation that has lasted so long ends now."""
-    z = math.log(max(elapsed_s, 1.0) / length_s) / spread
+def hazard(elapsed_s: float, length_s: float, spread: float) -> float:
+    """The probability, per second, that an operation that has lasted so long ends now; a second is the shortest."""
+    z = math.log(elapsed_s / length_s) / spread
     survival = 0.5 * math.erfc(z / math.sqrt(2))
     if survival < 1e-9:
         # Far beyond every guess; the tail of a normal distribution tends to z.
         return z / (spread * elapsed_s)
-    density = math.exp(-z * z / 2) / (math.sqrt(2 * math.pi) * spread * max(elapsed_s, 1.0))
+    density = math.exp(-z * z / 2) / (math.sqrt(2 * math.pi) * spread * elapsed_s)
     return max(density / survival, 1e-12)

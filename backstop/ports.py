@@ -1,7 +1,5 @@
 """What the function needs of the outside world, and what its operator chose. `backstop/gcp/` implements it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,10 +31,9 @@ class Spanner(Protocol):
     def list_operations(
         self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
     ) -> Listing:
-        """Reads the backup operations of the last 7 days.
+        """Reads the backup operations of the last 7 days, of one database or one backup where given.
 
-        Narrowed to one database or one backup where given, exactly and not as a substring; an unhandled operation of
-        which Spanner says neither stays in every list.
+        An unhandled operation of which Spanner says neither stays in every list.
         """
 
     def cancel_operation(self, name: OperationName) -> None:

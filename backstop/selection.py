@@ -36,7 +36,7 @@ def derived_attempt(operations: Sequence[Operation], database: DatabaseName, tri
     """
     pattern = _derived_form(database, _digest(trigger).hex()[:ID_DIGITS])
     own = [one for one in operations if one.database == database and pattern.fullmatch(one.backup.id)]
-    return min(own, key=lambda operation: operation.start_time, default=None)
+    return own[-1] if own else None  # The oldest: somebody may have used the name again, and that isn't this message's.
 
 
 def fingerprint(trigger: Trigger) -> int:
@@ -100,7 +100,7 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
     young = [one for one in known if published < one.start_time <= published + CLOCK_MARGIN]
     # By Spanner's clock these may have run; an earlier delivery of the command may have had them cancelled.
     heard = [one for one in known if _ended_at_once(one, published)]
-    pool = sorted(running or young or heard, key=lambda one: one.start_time, reverse=True)
+    pool = running or young or heard
     before = [one for one in operations if one.end_time is not None and one.end_time <= published]
     last = max(before, key=lambda one: (one.end_time, one.start_time), default=None)
     return Choice(
@@ -152,7 +152,7 @@ def newest(operations: Sequence[Operation], published: datetime) -> Operation | 
     # What is complete, and by these clocks began after the command, is nobody's to stop.
     pool = [one for one in choose(operations, published).pool if one.start_time <= published or one.response is None]
     before = [one for one in operations if one.start_time <= published]
-    return pool[0] if pool else max(before, key=lambda one: one.start_time, default=None)
+    return next(iter(pool or before), None)
 
 
 def ran(operation: Operation, published: datetime) -> bool:

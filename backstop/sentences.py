@@ -83,6 +83,9 @@ def earned(case: Case) -> str:
 
 def would(case: Case, decision: Decision) -> str:
     """What a dry run says."""
+    if decision.guard is not None and decision.rule.action is Action.POLL:
+        why = f"{case.poll.operation.backup} was complete before it could be stopped, and {decision.guard.why(case)}"
+        return f"Would poll again, to be sure: {why}."
     if decision.rule.action is Action.DELETE:
         return f"{case.poll.operation.backup} was complete before it could be stopped, and would be deleted."
     if decision.rule.action is Action.REPORT:

@@ -152,24 +152,22 @@ def _own(
     if command.backup_id is None:
         return selection.derived_attempt(operations, database, context.trigger)
     same_name = [one for one in operations if one.backup == backup]
-    gone = False
-    for one in reversed(same_name):
-        made = one.response
-        if made is None and one.error is None and one is same_name[0]:
-            made = context.find_backup(backup)
-            gone = made is None or made.database != database
-            if made is None and not one.done and one.cancel_time is None:
-                raise TransientError("NOT_FOUND", f"{one.name} runs, and its backup can't be found")
+    latest, found = next(iter(same_name), None), None
+    if latest is not None and latest.error is None and latest.response is None:
+        found = context.find_backup(backup)
+        if found is None and not latest.done and latest.cancel_time is None:
+            raise TransientError("NOT_FOUND", f"{latest.name} runs, and its backup can't be found")
+    published, nothing = context.trigger.publish_time, None
+    for one in same_name:
+        made = one.response or (found if one is latest and found and found.database == database else None)
         if made is not None and selection.is_marked(made, context.trigger):
             return one
-    published = context.trigger.publish_time
-    # What is being cancelled and isn't marked is another's, unless its backup is gone.
-    nothing = [one for one in same_name if one.response is None and (one.done or one is not same_name[0] or gone)]
-    near = [one for one in nothing if one.start_time >= published - CLOCK_MARGIN]
-    if near and not (near[-1].done and near[-1].start_time >= published):
-        why = f"{near[-1].name} came to nothing, and it can't be told whether this message began it; publish it again"
-        raise NotStartedError(why, twin=near[-1])
-    return near[-1] if near else None
+        if made is None and one.start_time >= published - CLOCK_MARGIN:
+            nothing = one
+    if nothing is not None and not (nothing.done and nothing.start_time >= published):
+        why = f"{nothing.name} came to nothing, and it can't be told whether this message began it; publish it again"
+        raise NotStartedError(why, twin=nothing)
+    return nothing
 
 
 def _twin(command: Start, operations: Sequence[Operation], found: Backup | None, context: Context) -> Operation | None:
@@ -177,13 +175,12 @@ def _twin(command: Start, operations: Sequence[Operation], found: Backup | None,
 
     Under a name that both give, the backup's expiry tells it from one that a person began.
     """
-    for one in operations:
-        if one.done or abs(one.start_time - context.trigger.publish_time) > GRACE:
-            continue
-        named = found is not None and one.backup == found.name and found.expire_time.microsecond % 1000 != 0
-        if named if command.backup_id is not None else selection.is_derived(one):
-            return one
-    return None
+    published = context.trigger.publish_time
+    near = (one for one in operations if not one.done and abs(one.start_time - published) <= GRACE)
+    if command.backup_id is None:
+        return next((one for one in near if selection.is_derived(one)), None)
+    marked = found is not None and found.expire_time.microsecond % 1000 != 0
+    return next((one for one in near if marked and found is not None and one.backup == found.name), None)
 
 
 def _follow(command: Start, operation: Operation, expected: Expectation | None, context: Context) -> Report:

@@ -12,14 +12,12 @@ What a delivery is, its path and its headers say, and never its body, which its 
 | an unwrapped push, without | the same | Pub/Sub's own | the publisher |
 | an event of Eventarc's | `/`, as a rule | `ce-source` names the topic | Eventarc, around a push |
 
-So the topic is the path's, wherever the path names one. Where it names none, the header `ce-source` names it, unless
-there is metadata of an unwrapped push beside it: then it is one of the attributes, and a publisher made it up. An event
-in structured mode names its source in the body: that tells one topic from another, and never makes a follow-up.
+So the topic is the path's, wherever the path names one, and else that of the header `ce-source`; but among an unwrapped
+push's metadata that is an attribute, which a publisher made up. An event in structured mode names its source in the
+body: that tells one topic from another, and never makes a follow-up.
 https://cloud.google.com/pubsub/docs/payload-unwrapping (documented)
 https://cloud.google.com/eventarc/docs/cloudevents (documented: binary mode, posted to `/`)
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -32,33 +30,28 @@ from typing import Annotated, Any
 import msgspec
 
 from backstop.commands import Command
-from backstop.durations import Duration, check_time, duration_text
+from backstop.durations import Duration, duration_text
 from backstop.errors import BadMessageError, shortened
-from backstop.events import ATTRIBUTE_BYTES_MAX, Event
+from backstop.events import ATTRIBUTE_BYTES_MAX, Event, on_behalf_of
 from backstop.followups import VERSION, FollowUp
 from backstop.mistakes import FIELDS, broken_json, explained
-from backstop.names import BackupName, DatabaseName, InstanceName, Name, OperationName, TopicName, unquoted
+from backstop.names import BackupName, DatabaseName, InstanceName, OperationName, TopicName, unquoted
 
 COMMAND_BYTES_MAX = 10_000  # A command is a few lines that a person wrote; more is a mistake or an attack.
 NESTING_MAX = 20  # Objects and lists within each other: what we read has six, and a reader's own limit isn't fixed.
-NUMBER_MAX = (
-    1_000_000_000  # Of a count or of seconds in a follow-up: 31 years, which added to any time still is a time.
-)
-MESSAGE_ID_BYTES_MAX = (
-    200  # Pub/Sub's ids have some 20 digits; other programs that speak for it use UUIDs and the like.
-)
+NUMBER_MAX = 1_000_000_000  # Of a count or of seconds: 31 years, which added to any time below still is a time.
+MESSAGE_ID_BYTES_MAX = 200  # Pub/Sub's have some 20 digits; other programs that speak for it use UUIDs and the like.
 
+# Encoded for its task it is a third longer, far below Cloud Tasks' limit of 1 MB.
+# https://cloud.google.com/tasks/docs/quotas (documented)
 FOLLOW_UP_BYTES_MAX = 250_000
-"""Encoded for its task it is a third longer, far below Cloud Tasks' limit of 1 MB.
 
-https://cloud.google.com/tasks/docs/quotas (documented)
-"""
-
+# How old a message can be, as Pub/Sub holds none for longer, and how far our clock may be behind.
+# https://cloud.google.com/pubsub/docs/topic-properties (documented: 31 days)
 KEPT_MAX, AHEAD_MAX = timedelta(days=31), timedelta(days=1)
-"""How old a message can be, as Pub/Sub holds none for longer, and how far our clock may be behind.
 
-https://cloud.google.com/pubsub/docs/topic-properties (documented: 31 days)
-"""
+# The times that a message may speak of: nothing of Spanner's is older, and no sum with a duration leaves Python's.
+TIME_MIN, TIME_MAX = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
 
 KIND_ATTRIBUTE, KIND_FOLLOW_UP = "backstop-kind", "follow-up"
 TYPE_ATTRIBUTE, TYPE_PREFIX = "ce-type", "backstop.backup."
@@ -67,9 +60,9 @@ _EVENTARC_SOURCE = "//pubsub.googleapis.com/"
 _METADATA = "x-goog-pubsub-"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_CLAIM = re.compile(r"""["']?\b(action|operation|backup|database|instance)["']?\s*:\s*["']([^"']*)["']""")
+# What a message may claim to be about; and such a field and its text, in JSON or in what was meant to be JSON.
 _CLAIMED = {"operation": OperationName, "backup": BackupName, "database": DatabaseName, "instance": InstanceName}
-"""A field and its text, in JSON or in what was meant to be JSON; and which names it may be."""
+_CLAIM = re.compile(rf"""["']?\b(action|{"|".join(_CLAIMED)})["']?\s*:\s*["']([^"']*)["']""")
 
 NO_PUSH = (
     "must be a push of Pub/Sub's or an event of Eventarc's; a subscription with payload unwrapping must write its "
@@ -144,7 +137,7 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
         mistake = BadMessageError("message.messageId", message_id, f"must have 1 to {MESSAGE_ID_BYTES_MAX} bytes")
         # Not of the body, in which each delivery is counted.
         message_id = _hashed(message.data + message.publish_time.encode())
-    topic = source if source and not _is(TopicName, topic) else topic
+    topic = source if source and not TopicName.fits(topic) else topic
     attempt = envelope.delivery_attempt
     return Delivery(message.data, message.attributes, message_id, publish_time or now, topic, attempt, mistake)
 
@@ -162,18 +155,19 @@ def trace_name(headers: Mapping[str, str], project: str) -> str:
 def parse_command(data: bytes) -> Command:
     """Reads a command. Whoever published what is none should correct the field that the error names."""
     command: Command = _convert(_read(data, COMMAND_BYTES_MAX, by_hand=True), Command)
+    _check_figures(command)
     return command
 
 
 def claims(data: bytes) -> dict[str, str]:
     """What a message says that it is about which is no command: each field it gives once and in its right form."""
     found: dict[str, str] = {}
-    for name, value in _CLAIM.findall(data[:COMMAND_BYTES_MAX].decode(errors="replace")):
-        found[name] = value if found.get(name, value) == value else ""
+    for name, text in _CLAIM.findall(data[:COMMAND_BYTES_MAX].decode(errors="replace")):
+        found[name] = text if found.get(name, text) == text else ""
     return {
-        name: _CLAIMED[name](text) if name in _CLAIMED else text
+        name: text
         for name, text in found.items()
-        if (_is(_CLAIMED[name], text) if name in _CLAIMED else text in FIELDS)
+        if (_CLAIMED[name].fits(text) if name in _CLAIMED else text in FIELDS)
     }
 
 
@@ -214,10 +208,7 @@ def encode_event(event: Event, now: datetime) -> tuple[bytes, dict[str, str]]:
         "ce-time": now.isoformat(),
     }
     document = msgspec.to_builtins(event, enc_hook=str)
-    asked = {
-        claim: document["trigger"].pop(claim) for claim in ("requested_by", "reason") if claim in document["trigger"]
-    }
-    return msgspec.json.encode({**document, **asked}), attributes
+    return msgspec.json.encode({**document, **on_behalf_of(event.trigger)}), attributes
 
 
 def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
@@ -226,29 +217,22 @@ def _envelope(body: bytes, headers: Mapping[str, str]) -> tuple[_Envelope, str]:
         message_id, publish_time = (headers.get(_METADATA + name, "") for name in ("message-id", "publish-time"))
         return _Envelope(_Message(body, dict(headers), message_id, publish_time)), ""
     source = headers.get("ce-source", "").removeprefix(_EVENTARC_SOURCE)
-    topic = source if _is(TopicName, source) else ""
+    topic = source if TopicName.fits(source) else ""
     try:
         document = _read(body)
         if "specversion" in document and "message" not in document:
             source = str(document.get("source")).removeprefix(_EVENTARC_SOURCE)
             # With its prefix it is no topic's name, and so not the one of the follow-ups either.
-            topic = topic or (_EVENTARC_SOURCE + source if _is(TopicName, source) else "")
-            document = _event_data(document)
+            topic = topic or (_EVENTARC_SOURCE + source if TopicName.fits(source) else "")
+            # The push, as JSON or as the base64 of JSON (documented):
+            # https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md#31-handling-of-data
+            data = document.get("data")
+            document = data if isinstance(data, dict) else _read(_convert(document.get("data_base64"), bytes))
         document["message"]  # without one it is no push
     except (BadMessageError, KeyError) as error:
         raise BadMessageError("data", body.decode(errors="replace"), NO_PUSH) from error
     envelope: _Envelope = _convert(document, _Envelope)
     return envelope, topic
-
-
-def _event_data(event: dict[str, object]) -> dict[str, object]:
-    """The push in an event: as JSON, or as the base64 of JSON.
-
-    https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md#31-handling-of-data (documented)
-    """
-    if isinstance(data := event.get("data"), dict):
-        return data
-    return _read(_convert(event.get("data_base64"), bytes))
 
 
 def _publish_time(text: str, now: datetime) -> datetime | None:
@@ -305,11 +289,11 @@ def _without_nulls(value: object, depth: int = 0) -> object:
 
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Refuses an object that names one field twice: which of the two was meant, nobody can know."""
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        doubled = next(name for name in names if names.count(name) > 1)
-        raise BadMessageError(doubled, [value for name, value in pairs if name == doubled], "is given twice")
+    document: dict[str, object] = {}
+    for name, value in pairs:
+        if name in document:
+            raise BadMessageError(name, [document[name], value], "is given twice")
+        document[name] = value
     return document
 
 
@@ -325,28 +309,17 @@ def _decode_own_type(into: type, value: object) -> object:
     if not isinstance(value, str):
         # msgspec's own words for the same mistake.
         raise ValueError(f"Expected `str`, got `{type(value).__name__}`")  # noqa: TRY004 msgspec adds the path to it
-    if issubclass(into, Name):
-        return into(value)
-    assert into is Duration  # noqa: S101 there is no third type of ours
-    return Duration.parse(value)
-
-
-def _is(kind: type[Name], text: str) -> bool:
-    """Whether a text is such a name."""
-    try:
-        kind(text)
-    except ValueError:
-        return False
-    return True
+    return Duration.parse(value) if into is Duration else into(value)
 
 
 def _check_figures(message: msgspec.Struct, path: str = "") -> None:
-    """Refuses times and numbers that no follow-up of ours has, so that whatever is reckoned with them fits its type."""
+    """Refuses times and numbers with which nothing can be reckoned, as the result might not fit its type."""
     for name in message.__struct_fields__:
-        value = getattr(message, name)
+        value, at = getattr(message, name), f"{path}{name}"
         if isinstance(value, msgspec.Struct):
-            _check_figures(value, f"{path}{name}.")
-        elif isinstance(value, datetime):
-            check_time(f"{path}{name}", value)
+            _check_figures(value, f"{at}.")
+        elif isinstance(value, datetime) and (value.tzinfo is None or not TIME_MIN <= value < TIME_MAX):
+            reason = f"must be a time with its zone, in the years {TIME_MIN.year} to {TIME_MAX.year - 1}"
+            raise BadMessageError(at, value.isoformat(), reason)
         elif isinstance(value, int | float) and not 0 <= value <= NUMBER_MAX:
-            raise BadMessageError(f"{path}{name}", value, f"must be 0 to {NUMBER_MAX}")
+            raise BadMessageError(at, value, f"must be 0 to {NUMBER_MAX}")

@@ -33,7 +33,7 @@ def measure(*, quick: bool) -> All:
     return All(
         machine=table,
         note=QUICK if quick else "",
-        looks=_told("pacing", lambda: pacing.measure(pacing.SEEDS)),
+        polls=_told("pacing", lambda: pacing.measure(pacing.SEEDS)),
         floors_s={column.title: pacing.floor_s(column) for column in pacing.COLUMNS},
         nights=_told("fleets", lambda: [fleet.measure(size) for size in fleet.SIZES]),
         others=_told("fleets told or paced otherwise", _other_nights),

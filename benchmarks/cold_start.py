@@ -68,9 +68,9 @@ def measure(runs: int = RUNS) -> dict[str, ColdStart]:
         contenders = (
             Contender(REFERENCE, BARE, deliveries.rejected),
             Contender("Backstop, a message that it rejects", BACKSTOP, deliveries.rejected),
-            Contender("Backstop, a follow-up", BACKSTOP, lambda number: deliveries.look(number, operation)),
+            Contender("Backstop, a follow-up", BACKSTOP, lambda number: deliveries.poll(number, operation)),
             Contender("Backstop, a start", BACKSTOP, deliveries.start),
-            Contender(ALTERNATIVE, EAGER, lambda number: deliveries.look(number, operation)),
+            Contender(ALTERNATIVE, EAGER, lambda number: deliveries.poll(number, operation)),
         )
         found = {contender.title: ColdStart(contender.title, [], []) for contender in contenders}
         for run in range(-1, runs):

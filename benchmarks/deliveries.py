@@ -52,11 +52,11 @@ def rejected(number: int) -> tuple[str, bytes]:
     return COMMANDS, push(json.dumps({"action": "stop", "database": str(DATABASE)}).encode(), f"rejected-{number}")
 
 
-def look(number: int, operation: OperationName) -> tuple[str, bytes]:
+def poll(number: int, operation: OperationName) -> tuple[str, bytes]:
     """A follow-up on an operation that runs, each of a chain of its own."""
     now = datetime.now(UTC)
     follow_up = Poll(
-        trigger=Trigger(f"look-{number}", now),
+        trigger=Trigger(f"poll-{number}", now),
         step=3,
         operation=operation,
         database=DATABASE,

@@ -55,7 +55,7 @@ SIZES = (1, 5, 50, 500)
 """Instances: 20, 100, 1,000 and 10,000 databases."""
 
 RATE = 1.5
-"""Dispatches a second. A look makes at most 3 calls, so nothing that comes through the queue can be over the quota."""
+"""Dispatches a second. A poll makes at most 3 calls, so nothing that comes through the queue can be over the quota."""
 
 SPREAD_S = 600.0
 """The other way to tell a fleet: its schedules lie on ten minutes instead of one."""

@@ -34,7 +34,7 @@ BACKUP_S = 20.0
 """Longer than the messages take to be there, and short enough to wait for."""
 
 LOOK_S = ("4s", "8s")
-"""The bounds between two looks: a life takes a handful of them, as in production with progress."""
+"""The bounds between two polls: a life takes a handful of them, as in production with progress."""
 
 LIFE_S_MAX = 240.0
 """A life that has not ended by then has gone wrong."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FIRST = 1000
 SOAK = 50_000
 STARTS_EVERY = 50
-"""Every so many deliveries is a start; a night has some ten looks for each, and a longer list of operations in the
+"""Every so many deliveries is a start; a night has some ten polls for each, and a longer list of operations in the
 emulator would only slow the emulator down."""
 
 EAGER_RATIO_MAX, GROWTH_MB_MAX = 0.85, 5.0
@@ -77,10 +77,10 @@ def measure(first: int = FIRST, soak: int = SOAK) -> Memory:
 
 
 def mixed(number: int, operation: OperationName) -> tuple[str, bytes]:
-    """A message of some kind: looks mostly, now and then a start, and a few that are rejected."""
+    """A message of some kind: polls mostly, now and then a start, and a few that are rejected."""
     if number % STARTS_EVERY == 0:
         return deliveries.start(number)
-    return deliveries.rejected(number) if number % 5 == 0 else deliveries.look(number, operation)
+    return deliveries.rejected(number) if number % 5 == 0 else deliveries.poll(number, operation)
 
 
 def main() -> None:

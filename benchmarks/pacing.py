@@ -25,7 +25,7 @@ DATABASE = DatabaseName("projects/benchmark/instances/prod/databases/orders")
 SEEDS = 1000
 HOUR_S = 3600.0
 LOOKS_MAX = 20_000
-"""More looks than any policy makes in 3 days at 10 s; one that reaches it is broken."""
+"""More polls than any policy makes in 3 days at 10 s; one that reaches it is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,24 +133,24 @@ def cases(column: Column, seed: int) -> Case:
 
 
 Policy = Callable[[Case], Iterator[float]]
-"""Gives the times of the looks, in seconds since the policy began to look."""
+"""Gives the times of the polls, in seconds since the policy began to poll."""
 
 
 def growing(first_s: float, factor: float, last_s: float) -> Policy:
     """What a polling library does: waits that grow by a factor up to a limit."""
 
-    def looks(_case: Case) -> Iterator[float]:
+    def polls(_case: Case) -> Iterator[float]:
         wait_s, at_s = first_s, 0.0
         while True:
             at_s += wait_s
             yield at_s
             wait_s = min(wait_s * factor, last_s)
 
-    return looks
+    return polls
 
 
 def backstop(case: Case) -> Iterator[float]:
-    """The function's own pacing, through the code that schedules its looks."""
+    """The function's own pacing, through the code that schedules its polls."""
     name = OperationName(f"projects/benchmark/instances/prod/backups/orders-{case.number}/operations/op{case.number}")
     settings = Settings(follow_ups_topic="")
     begun_s = case.cancel_s or 0.0
@@ -189,7 +189,7 @@ def _ended(name: OperationName, length_s: float) -> Operation:
 
 
 def oracle(case: Case) -> Iterator[float]:
-    """The limit: one look, right after the end."""
+    """The limit: one poll, right after the end."""
     yield case.length_s - (case.cancel_s or 0.0)
 
 
@@ -202,10 +202,10 @@ POLICIES: dict[str, Policy] = {
     "Ruby sample: 10 s x 1.3 to 5 min": growing(10, 1.3, 300),
     "Workflows connector: 1 s x 1.25 to 60 s": growing(1, 1.25, 60),
     "gcloud: every 10 s": growing(10, 1, 10),
-    "oracle: one look, in time": oracle,
+    "oracle: one poll, in time": oracle,
 }
 
-ALTERNATIVES = tuple(name for name in POLICIES if name not in {"Backstop", "oracle: one look, in time"})
+ALTERNATIVES = tuple(name for name in POLICIES if name not in {"Backstop", "oracle: one poll, in time"})
 """What people use instead."""
 
 
@@ -215,24 +215,24 @@ class Bar:
 
     Attributes:
         column: The column's title.
-        looks: At most.
+        polls: At most.
         lag_s: At most.
-        looks_p99: At most, where there is such a bar.
+        polls_p99: At most, where there is such a bar.
     """
 
     column: str
-    looks: float
+    polls: float
     lag_s: float
-    looks_p99: float = math.inf
+    polls_p99: float = math.inf
 
     def met(self, figures: Figures) -> bool:
         """Whether these reach it."""
-        within = figures.looks <= self.looks and figures.lag_s <= self.lag_s
-        return within and figures.looks_p99 <= self.looks_p99
+        within = figures.polls <= self.polls and figures.lag_s <= self.lag_s
+        return within and figures.polls_p99 <= self.polls_p99
 
 
 BARS = (
-    Bar("informative progress", 12, 30, looks_p99=20),
+    Bar("informative progress", 12, 30, polls_p99=20),
     Bar("useless progress, history 20 %", 30, 75),
     Bar("neither", 40, 120),
 )
@@ -243,36 +243,36 @@ class Figures:
     """What a policy came to in one column.
 
     Attributes:
-        looks: How many, on average.
-        looks_p99: How many, in the 99th percentile.
-        lag_s: From the operation's end to the look that saw it, on average.
+        polls: How many, on average.
+        polls_p99: How many, in the 99th percentile.
+        lag_s: From the operation's end to the poll that saw it, on average.
         lag_p99_s: The same in the 99th percentile.
     """
 
-    looks: float
-    looks_p99: float
+    polls: float
+    polls_p99: float
     lag_s: float
     lag_p99_s: float
 
 
 def replay(policy: Policy, column: Column, seeds: int = SEEDS) -> Figures:
-    """Lets a policy look at each operation of a column until it has seen the end."""
-    looks, lags = [], []
+    """Lets a policy poll each operation of a column until it has seen the end."""
+    polls, lags = [], []
     for seed in range(seeds):
         case = cases(column, seed)
         end_s = case.length_s - (case.cancel_s or 0.0)
         for number, at_s in enumerate(policy(case), start=1):
             if at_s >= end_s or number > LOOKS_MAX:
-                looks.append(number)
+                polls.append(number)
                 lags.append(at_s - end_s)
                 break
-    return Figures(statistics.fmean(looks), _p99(looks), statistics.fmean(lags), _p99(lags))
+    return Figures(statistics.fmean(polls), _p99(polls), statistics.fmean(lags), _p99(lags))
 
 
 def floor_s(column: Column, seeds: int = SEEDS) -> float:
-    """What looks times lag can't be less than for whoever knows nothing: half of the time that is waited through.
+    """What polls times lag can't be less than for whoever knows nothing: half of the time that is waited through.
 
-    So many looks, spread evenly, leave half an interval of lag on average, and the interval is the time by the looks.
+    So many polls, spread evenly, leave half an interval of lag on average, and the interval is the time by the polls.
     Whoever knows something can be below it.
     """
     found = [cases(column, seed) for seed in range(seeds)]
@@ -280,9 +280,9 @@ def floor_s(column: Column, seeds: int = SEEDS) -> float:
 
 
 def better_in_both(table: dict[str, Figures]) -> list[str]:
-    """The alternatives that make fewer looks than Backstop in a column and yet see the end sooner."""
+    """The alternatives that make fewer polls than Backstop in a column and yet see the end sooner."""
     ours = table["Backstop"]
-    return [name for name in ALTERNATIVES if table[name].looks <= ours.looks and table[name].lag_s <= ours.lag_s]
+    return [name for name in ALTERNATIVES if table[name].polls <= ours.polls and table[name].lag_s <= ours.lag_s]
 
 
 def measure(seeds: int = SEEDS) -> dict[str, dict[str, Figures]]:
@@ -308,7 +308,7 @@ def main() -> None:
             if options.only in name:
                 figures = replay(policy, column, options.seeds)
                 print(
-                    f"  {name:42} looks {figures.looks:7.1f} (p99 {figures.looks_p99:5.0f})"
+                    f"  {name:42} polls {figures.polls:7.1f} (p99 {figures.polls_p99:5.0f})"
                     f"   lag {figures.lag_s:7.1f} s (p99 {figures.lag_p99_s:6.0f})"
                 )
 

@@ -23,8 +23,8 @@ class All:
         costs: What each import costs.
         weight: Memory.
         rates: Throughput.
-        looks: The replay of the policies.
-        floors_s: What looks times lag can't be less than without knowledge, by column.
+        polls: The replay of the policies.
+        floors_s: What polls times lag can't be less than without knowledge, by column.
         nights: The fleets, the smallest first.
         others: The largest fleet told in other ways and at other rates of the queue, by what they are.
         lives: Whole lifecycles.
@@ -37,7 +37,7 @@ class All:
     costs: list[imports.Cost]
     weight: memory.Memory
     rates: dict[str, throughput.Throughput]
-    looks: dict[str, dict[str, pacing.Figures]]
+    polls: dict[str, dict[str, pacing.Figures]]
     floors_s: dict[str, float]
     nights: list[fleet.Figures]
     others: dict[str, fleet.Figures]
@@ -49,11 +49,11 @@ def bars(found: All) -> list[tuple[str, str, str, bool]]:
     """Each bar: what is measured, the bar, what came out, and whether that is within."""
     told = []
     for bar in pacing.BARS:
-        ours = found.looks[bar.column]["Backstop"]
-        tail = f" (99th percentile {bar.looks_p99:.0f})" if bar.looks_p99 < 1000 else ""
-        text = f"{ours.looks:.1f} looks (99th percentile {ours.looks_p99:.0f}), {ours.lag_s:.0f} s"
-        told.append((f"Pacing, {bar.column}", f"{bar.looks:.0f} looks{tail}, {bar.lag_s:.0f} s", text, bar.met(ours)))
-    beaten = {title: better for title, table in found.looks.items() if (better := pacing.better_in_both(table))}
+        ours = found.polls[bar.column]["Backstop"]
+        tail = f" (99th percentile {bar.polls_p99:.0f})" if bar.polls_p99 < 1000 else ""
+        text = f"{ours.polls:.1f} polls (99th percentile {ours.polls_p99:.0f}), {ours.lag_s:.0f} s"
+        told.append((f"Pacing, {bar.column}", f"{bar.polls:.0f} polls{tail}, {bar.lag_s:.0f} s", text, bar.met(ours)))
+    beaten = {title: better for title, table in found.polls.items() if (better := pacing.better_in_both(table))}
     told.append(("Pacing, columns in which an alternative is better in both", "0", str(len(beaten)), not beaten))
     bare, eager = found.cold[cold_start.REFERENCE], found.cold[cold_start.ALTERNATIVE]
     for title, one in found.cold.items():
@@ -113,8 +113,8 @@ def page(found: All) -> str:
                 ),
                 prose.CONCLUSION,
                 table(("", ""), found.machine),
-                prose.LOOKS,
-                _looks(found),
+                prose.POLLS,
+                _polls(found),
                 prose.COLD,
                 table(
                     (
@@ -178,24 +178,24 @@ def machine() -> list[tuple[str, str]]:
     return description()
 
 
-def _looks(found: All) -> str:
+def _polls(found: All) -> str:
     rows = []
-    for title, figures in found.looks.items():
+    for title, figures in found.polls.items():
         ours = figures["Backstop"]
-        near = ours.looks * ours.lag_s / found.floors_s[title]
-        sooner = min((figures[name] for name in pacing.ALTERNATIVES), key=lambda one: one.looks * one.lag_s)
+        near = ours.polls * ours.lag_s / found.floors_s[title]
+        sooner = min((figures[name] for name in pacing.ALTERNATIVES), key=lambda one: one.polls * one.lag_s)
         name = next(name for name in pacing.ALTERNATIVES if figures[name] is sooner)
         rows.append(
             (
                 title,
-                f"{ours.looks:.1f} ({ours.looks_p99:.0f})",
+                f"{ours.polls:.1f} ({ours.polls_p99:.0f})",
                 f"{ours.lag_s:.0f} s ({ours.lag_p99_s:.0f} s)",
                 f"{near:.2f}",
-                f"{name.partition(':')[0]}: {sooner.looks:.0f} looks, {sooner.lag_s:.0f} s",
+                f"{name.partition(':')[0]}: {sooner.polls:.0f} polls, {sooner.lag_s:.0f} s",
                 ", ".join(one.partition(":")[0] for one in pacing.better_in_both(figures)) or "nobody",
             )
         )
-    head = ("operations", "looks (p99)", "lag (p99)", "to the floor", "best of the others", "better in both")
+    head = ("operations", "polls (p99)", "lag (p99)", "to the floor", "best of the others", "better in both")
     return table(head, rows)
 
 

@@ -1,4 +1,4 @@
-"""The page's two plots: lag against looks for all policies, and calls per second over a night."""
+"""The page's two plots: lag against polls for all policies, and calls per second over a night."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.plot import Axis, Point, points, steps
 if TYPE_CHECKING:
     from benchmarks.page import All
 
-_LOOKS_TICKS = tuple((value, f"{value:g}") for value in (5, 10, 20, 50, 100, 200, 500, 1000))
+_POLLS_TICKS = tuple((value, f"{value:g}") for value in (5, 10, 20, 50, 100, 200, 500, 1000))
 _LAG_TICKS = tuple((value, f"{value:g} s") for value in (5, 10, 20, 50, 100, 200))
 
 _LABELS = {
@@ -24,22 +24,22 @@ _LABELS = {
 
 
 def pacing_plot(found: All) -> str:
-    """Lag against looks: the alternatives, which use no knowledge, and Backstop with more and less of it."""
+    """Lag against polls: the alternatives, which use no knowledge, and Backstop with more and less of it."""
     blind = "neither"
     marks = []
     for name in pacing.ALTERNATIVES:
-        figures, short = found.looks[blind][name], name.partition(":")[0]
+        figures, short = found.polls[blind][name], name.partition(":")[0]
         left, raised = _LABELS.get(short, (False, 0))
-        marks.append(Point(figures.looks, figures.lag_s, short, left=left, raised=raised))
+        marks.append(Point(figures.polls, figures.lag_s, short, left=left, raised=raised))
     for bar in pacing.BARS:
-        ours = found.looks[bar.column]["Backstop"]
-        marks.append(Point(ours.looks, ours.lag_s, f"Backstop, {bar.column}", colour=0))
+        ours = found.polls[bar.column]["Backstop"]
+        marks.append(Point(ours.polls, ours.lag_s, f"Backstop, {bar.column}", colour=0))
     floor_s = found.floors_s[blind]
-    curve = [Point(looks, floor_s / looks, "") for looks in (floor_s / 180, floor_s / 3.5)]
-    x = Axis("looks at one backup of 1 to 4 hours, on average", 5, 1200, _LOOKS_TICKS, logarithmic=True)
+    curve = [Point(polls, floor_s / polls, "") for polls in (floor_s / 180, floor_s / 3.5)]
+    x = Axis("polls at one backup of 1 to 4 hours, on average", 5, 1200, _POLLS_TICKS, logarithmic=True)
     y = Axis("lag from the end to the outcome", 3, 220, _LAG_TICKS, logarithmic=True)
     return points(
-        "Fewer looks and less lag: further down and to the left is better",
+        "Fewer polls and less lag: further down and to the left is better",
         x,
         y,
         marks,

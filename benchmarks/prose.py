@@ -15,33 +15,33 @@ for this machine only.
 """
 
 CONCLUSION = """
-What to conclude. Where progress can be trusted, Backstop learns of a backup's end with less than a tenth of the looks
-of whoever learns of it as soon; where nothing is known, its looks are spent about as well as they can be. An instance
+What to conclude. Where progress can be trusted, Backstop learns of a backup's end with less than a tenth of the polls
+of whoever learns of it as soon; where nothing is known, its polls are spent about as well as they can be. An instance
 of it is lighter than the same function with the clients imported whole, and starts sooner; what its cold start costs is
 hundredths of a cent for a backup. And a fleet of thousands is limited by Spanner's quota alone: it is told later,
 and nothing is lost. A bar that is missed stays here as missed, and its section says what was tried.
 """
 
-LOOKS = f"""
+POLLS = f"""
 ## When it learns of the end
 
-Everybody who waits for a backup polls. Each look costs one of Spanner's administrative calls, of which a project has
-five a second, and each look that comes late costs lag. A thousand operations of each kind, all made up, are replayed
-against every policy. To know nothing and to look evenly costs, in looks times lag, half of the time waited through:
+Everybody who waits for a backup polls. Each poll costs one of Spanner's administrative calls, of which a project has
+five a second, and each poll that comes late costs lag. A thousand operations of each kind, all made up, are replayed
+against every policy. To know nothing and to poll evenly costs, in polls times lag, half of the time waited through:
 that is the floor of whoever knows nothing, and a figure below 1 in the column "to the floor" is what progress and
-history are worth. The best of the others is the one with the least looks times lag.
+history are worth. The best of the others is the one with the least polls times lag.
 
-![Lag against looks]({PACING_PLOT})
+![Lag against polls]({PACING_PLOT})
 
-What to conclude. Where progress can be trusted or the database has a history, nobody comes near with so few looks;
-without either, evenly spaced looks are as good as anything can be, and Backstop is there. It is fooled by progress
-that has moved steadily and then goes back while nobody looks, and at times by progress that sticks or jumps: then the
-end is seen with minutes of lag, in the worst case with most of an hour, still with fewer looks than any other policy.
-A backup of 12 hours without history outlives the guess of two hours by so much that Backstop looks more often than the
-samples that look every five minutes, and is told only some seconds sooner, on the first night only. Looking more seldom
+What to conclude. Where progress can be trusted or the database has a history, nobody comes near with so few polls;
+without either, evenly spaced polls are as good as anything can be, and Backstop is there. It is fooled by progress
+that has moved steadily and then goes back while nobody polls, and at times by progress that sticks or jumps: then the
+end is seen with minutes of lag, in the worst case with most of an hour, still with fewer polls than any other policy.
+A backup of 12 hours without history outlives the guess of two hours by so much that Backstop polls more often than the
+samples that poll every five minutes, and is told only some seconds sooner, on the first night only. Polling more seldom
 late in such a life was tried: it costs the usual 1 to 4 hours up to twice the lag. So was judging progress by its
 distance from a line that is drawn over hours: it brings the lag of progress that lies down to two minutes, and makes
-honest progress cost up to three times the looks.
+honest progress cost up to three times the polls.
 """
 
 COLD = """
@@ -61,12 +61,12 @@ What was done: the generated clients of the three services, and of these the one
 them; without a search for garbage while importing. Signing in isn't in these figures, for none of the functions, as an
 emulator asks for no token: google-auth adds some requests to the metadata server of the same machine at the first call.
 
-In seconds: a cold delivery takes some 0.2 s longer than it did with calls of our own. A look that comes 0.2 s later
+In seconds: a cold delivery takes some 0.2 s longer than it did with calls of our own. A poll that comes 0.2 s later
 is nothing beside the lag of pacing, which is tens of seconds.
 
 In money: Cloud Run takes $0.000024 for a vCPU second and $0.0000025 for a GiB second in the cheaper regions, and counts
 the start of an instance ([prices](https://cloud.google.com/run/pricing), documented). With one vCPU and 512 MiB half a
-second costs $0.0000126. A backup of 22 looks that are all cold costs $0.0003 at most, in a month of 1,000 backups 28
+second costs $0.0000126. A backup of 22 polls that are all cold costs $0.0003 at most, in a month of 1,000 backups 28
 cents (computed), less what is free each month.
 
 Startup CPU boost doubles one vCPU while an instance starts and for 10 s after that, and bills what it gives
@@ -80,7 +80,7 @@ backups a month cost without. Neither is worth it here, and the module leaves bo
 MEMORY = """
 ## Memory
 
-The server and its worker together, pages that they share counted once, after looks mostly, some starts and some
+The server and its worker together, pages that they share counted once, after polls mostly, some starts and some
 rejected messages.
 """
 
@@ -118,8 +118,8 @@ whatever they do. The module's default of one leaves room for people and other t
 the quota for itself is done hours sooner with 1.5, the most that the module takes. Two would be sooner still, with
 nothing left for a single command that somebody publishes.
 
-One backup never costs more in a large fleet than in a small one. It costs less: when more looks are due than the
-queue lets through, they wait, each chain has only one of them waiting, and what is late is looked at once instead of
+One backup never costs more in a large fleet than in a small one. It costs less: when more polls are due than the
+queue lets through, they wait, each chain has only one of them waiting, and what is late is polled once instead of
 several times. So a fleet that is too large for the quota is told later, and nothing else happens to it.
 """
 
@@ -144,9 +144,9 @@ COSTS = """
 - A process that already waits, such as a laptop with gcloud, starts nothing and polls every ten seconds: it knows of
   the end within five seconds on average. It also makes hundreds of calls for each backup, and fifty such processes
   use up the quota of a project.
-- Each look is a message, a task and a cold or warm start of the function, and two calls, as the next look has to be
+- Each poll is a message, a task and a cold or warm start of the function, and two calls, as the next poll has to be
   written down somewhere; a thread that sleeps costs none of them but one.
-- A bare function that starts a backup and never looks again makes fewer deliveries and is smaller. It doesn't know
+- A bare function that starts a backup and never polls again makes fewer deliveries and is smaller. It doesn't know
   how the backup ended.
 - Progress that lies costs lag, as said above; a policy that never believes it has none of that.
 - Shortly after a cancel, the Workflows connector and gcloud know of its end some seconds earlier, with more calls.

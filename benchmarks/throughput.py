@@ -28,7 +28,7 @@ DELIVERIES = 200
 CONCURRENCY = 8
 
 NOTHING, PUBLISH, ASK = "bare: does nothing", "bare: publishes one message", "bare: makes one Spanner call"
-REJECTED, LOOK, START = "Backstop: rejects a message", "Backstop: a follow-up", "Backstop: a start"
+REJECTED, POLL, START = "Backstop: rejects a message", "Backstop: a follow-up", "Backstop: a start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,15 @@ def measure(rounds: int = ROUNDS, count: int = DELIVERIES) -> dict[str, Throughp
     with Emulators() as emulators, contextlib.ExitStack() as closing:
         operation = deliveries.running_operation(emulators.spanner)
 
-        def look(number: int) -> tuple[str, bytes]:
-            return deliveries.look(number, operation)
+        def poll(number: int) -> tuple[str, bytes]:
+            return deliveries.poll(number, operation)
 
         subjects: dict[str, tuple[Path, Callable[[int], tuple[str, bytes]]]] = {
-            NOTHING: (BARE, look),
-            PUBLISH: (PUBLISHES, look),
-            ASK: (ASKS, look),
+            NOTHING: (BARE, poll),
+            PUBLISH: (PUBLISHES, poll),
+            ASK: (ASKS, poll),
             REJECTED: (BACKSTOP, deliveries.rejected),
-            LOOK: (BACKSTOP, look),
+            POLL: (BACKSTOP, poll),
             START: (BACKSTOP, deliveries.start),
         }
         functions: dict[Path, Served] = {}

@@ -196,7 +196,7 @@ class Stack:
     def __enter__(self) -> Self:
         """Starts everything, in the order in which it is needed."""
         with contextlib.ExitStack() as stack:
-            self.spanner = stack.enter_context(SpannerEmulator())
+            self.spanner = stack.enter_context(SpannerEmulator(port=free_port()))
             self.tasks = stack.enter_context(TasksEmulator(queues=[self.queue]))
             self.pubsub = None if self._pubsub_address else stack.enter_context(PubSubEmulator())
             self.pubsub_address = self._pubsub_address or (self.pubsub.address if self.pubsub else "")

@@ -1,11 +1,11 @@
-"""Draws `TRANSITIONS` into `docs/lifecycle.md` and `OUTCOMES` into `README.md`; `make diagram` runs it."""
+"""Draws `TRANSITIONS` into `docs/lifecycle.md` and `Outcome` into `README.md`; `make diagram` runs it."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from backstop.events import OUTCOMES
+from backstop.events import Outcome
 from backstop.lifecycle import GUARDS, TRANSITIONS, Action, Rule
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +31,7 @@ def diagram() -> str:
 
 def outcomes() -> str:
     """The table of the outcomes, for people."""
-    rows = [f"| `{outcome}` | {about.meaning} | {about.to_do} |" for outcome, about in OUTCOMES.items()]
+    rows = [f"| `{outcome}` | {outcome.meaning} | {outcome.to_do} |" for outcome in Outcome]
     return "\n".join(["| outcome | meaning | what to do |", "|---|---|---|", *rows, ""])
 
 

@@ -32,7 +32,8 @@ COPIED = ("backstop", "packages", "tests", "main.py", "pyproject.toml")
 
 # These look at the sources, or at the shell, or start processes that know nothing of mutants.
 NOT_ASKED = ("sources", "gcp_calls", "gcp_settings", "gcp_logs", "gcp_credentials")
-PYTEST = ["-q", "--tb=no", "-p", "no:cacheprovider", "tests/unit"]
+# The emulators' plugin is imported before pytest begins, as the tests are.
+PYTEST = ["-q", "--tb=no", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning", "tests/unit"]
 
 KILLED_MIN = 0.95
 

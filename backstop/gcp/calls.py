@@ -4,8 +4,6 @@ A client is made at its first call: a message that needs no service doesn't pay 
 used before the server forks can hang. All three share one set of credentials, and so one token.
 """
 
-from __future__ import annotations
-
 import gc
 import importlib
 import os
@@ -16,20 +14,18 @@ from typing import Any, cast
 
 from backstop.errors import CallError, TransientError, kind_of
 
+# All calls of a delivery together; the shortest limit that the module allows is 60 s, and an answer takes a moment.
 DELIVERY_S_MAX = 50.0
-"""All calls of a delivery together; the shortest limit that the module allows is 60 s, and an answer takes a moment."""
-
+# One call with its repetitions. Spanner's admin calls take a second at most, so this is a fault and not a slow day.
 CALL_S_MAX = 10.0
-"""One call with its repetitions. Spanner's admin calls take a second at most, so this is a fault and not a slow day."""
-
+# Before a call is repeated it waits up to the first of these, and each time up to twice as long.
 PAUSE_S_FIRST, PAUSE_S_MAX = 0.1, 1.0
-"""Before a call is repeated it waits up to the first of these, and each time up to twice as long."""
-
+# As long as a follow-up may wait at most; what asks for more is asked again then.
 RETRY_AFTER_S_MAX = 86_400.0
-"""As long as a follow-up may wait at most; what asks for more is asked again then."""
-
+# New objects between two searches for garbage while importing, which makes a lot of objects and no garbage.
 IMPORTING_GC = 50_000
-"""New objects between two searches for garbage while importing, which makes a lot of objects and no garbage."""
+
+Answer = Any  # Google's types are made at run time
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
@@ -70,7 +66,7 @@ class Service:
         self._module, self._client = module, client
         self._emulator, self._endpoint = f"{name}_EMULATOR_HOST", f"BACKSTOP_{name.removeprefix('CLOUD_')}_ENDPOINT"
 
-    def call(self, method: str, request: dict[str, object], budget: Budget, *, once: bool = False) -> Any:  # noqa: ANN401 Google's types are made at run time
+    def call(self, method: str, request: dict[str, object], budget: Budget, *, once: bool = False) -> Answer:
         """Makes a call, and makes it again while the service is unavailable, unless it must be made `once`.
 
         No attempt begins in the second half of the call's time, and each may take half of it: one that began with less
@@ -93,7 +89,7 @@ class Service:
                 SHARED.credentials.token = None
         raise AssertionError
 
-    def _made(self, timeout_s: float) -> Any:  # noqa: ANN401 as above
+    def _made(self, timeout_s: float) -> Answer:
         if self._client in SHARED.clients:
             return SHARED.clients[self._client]
         if not SHARED.lock.acquire(timeout=timeout_s):
@@ -109,7 +105,7 @@ class Service:
             gc.set_threshold(*searches)
             SHARED.lock.release()
 
-    def _make(self) -> Any:  # noqa: ANN401 as above
+    def _make(self) -> Answer:
         client = getattr(importlib.import_module(self._module), self._client)
         if address := os.environ.get(self._emulator):
             # As Google's Pub/Sub and Spanner clients do by themselves: in plain text, and without credentials.
@@ -127,7 +123,7 @@ class Service:
             raise TransientError("UNAUTHENTICATED", f"could not sign in by {where}: {error}") from error
 
 
-def our_error(error: Any) -> CallError:  # noqa: ANN401 Google's library ships no types
+def our_error(error: Answer) -> CallError:
     """What Google's client raises, as one of the three kinds that the handlers know, in Google's words."""
     error = getattr(error, "cause", None) or error  # what was met last, where the time for repetitions ran out
     code = error.grpc_status_code.name

@@ -5,20 +5,18 @@ Each is JSON on standard output, in the fields that Cloud Logging knows.
 https://cloud.google.com/logging/docs/structured-logging (documented)
 """
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Mapping
 
 import msgspec
 
-from backstop.events import Event, Trigger
+from backstop.events import Event, on_behalf_of
 from backstop.execute import Report
 from backstop.wire import Delivery
 
+# Where the id stands in a push, for a request that may be nothing else that we understand.
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"(\d{1,32})"')
-"""Where the id stands in a push, for a request that may be nothing else that we understand."""
 
 
 def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> bytes:
@@ -42,14 +40,14 @@ def line(delivery: Delivery, report: Report, duration_s: float, trace: str) -> b
         message_id=delivery.message_id or None,
         delivery_attempt=delivery.delivery_attempt,
         error=report.error,
-        **_on_behalf_of(report.trigger),
+        **(on_behalf_of(report.trigger) if report.trigger else {}),
     )
 
 
 def event(event: Event, trace: str, **instead: str | None) -> bytes:
     """The line for one event, written before it is published; `instead` replaces some of its fields."""
     about = {name: getattr(event, name) for name in ("outcome", "operation", "backup", "database", "error")}
-    said = {"severity": event.log_severity, "message": event.detail, **about, **_on_behalf_of(event.trigger)}
+    said = {"severity": event.log_severity, "message": event.detail, **about, **on_behalf_of(event.trigger)}
     return _encode(trace=trace, **{**said, **instead})
 
 
@@ -80,13 +78,6 @@ def write(text: bytes) -> None:
     assert sys.__stdout__ is not None  # noqa: S101 only a windowed Python on another system has none
     sys.__stdout__.buffer.write(text + b"\n")
     sys.__stdout__.buffer.flush()
-
-
-def _on_behalf_of(trigger: Trigger | None) -> dict[str, object]:
-    """Which command it was, and who claims to have asked for it, why."""
-    said = msgspec.to_builtins(trigger, enc_hook=str) if trigger else {}
-    claims = {claim: said.pop(claim, None) for claim in ("requested_by", "reason")}
-    return {"trigger": said or None, **claims}
 
 
 def _encode(trace: str, **fields: object) -> bytes:

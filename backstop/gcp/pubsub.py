@@ -5,8 +5,6 @@ collects messages in a thread of its own, which stands still once an instance ha
 https://cloud.google.com/run/docs/configuring/billing-settings (documented)
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from backstop.errors import CallError, TransientError

@@ -1,7 +1,5 @@
 """What an operator chose, from the environment: read once, each error naming the variable and the value."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +18,8 @@ from backstop.ports import Settings
 EMULATORS = ("SPANNER_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
 ENDPOINTS = ("BACKSTOP_SPANNER_ENDPOINT", "BACKSTOP_PUBSUB_ENDPOINT", "BACKSTOP_TASKS_ENDPOINT")
 
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+):[0-9]{1,5}")
+_ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-_.]+):[0-9]{1,5}"
+_INSTANCE = r"projects/[^/,\s]+/instances/[^/,\s]+"
 
 _T = TypeVar("_T")
 
@@ -51,9 +50,9 @@ def read(environ: Mapping[str, str]) -> Environment:
             raise ValueError(f"{variable}: {error}; {found}") from error
 
     for variable in (*EMULATORS, *ENDPOINTS):
-        take(variable, _address)
+        take(variable, _text(f"({_ADDRESS})?", "must be HOST:PORT, without a scheme such as http://"))
     take("GOOGLE_APPLICATION_CREDENTIALS", _credentials)
-    emulated = bool(environ.get("CLOUD_TASKS_EMULATOR_HOST"))
+    account = "(.*@.*)?" if environ.get("CLOUD_TASKS_EMULATOR_HOST") else ".*@.*"
     follow_ups_topic = take("BACKSTOP_FOLLOW_UPS_TOPIC", TopicName)
     poll_min = take("BACKSTOP_LOOK_MIN", _duration(WAIT_SHORTEST, WAIT_LONGEST), "10s")
     return Environment(
@@ -71,17 +70,18 @@ def read(environ: Mapping[str, str]) -> Environment:
         ),
         results_topic=take("BACKSTOP_RESULTS_TOPIC", _another_topic(follow_ups_topic)),
         tasks_queue=take("BACKSTOP_TASKS_QUEUE", QueueName),
-        tasks_service_account=take("BACKSTOP_TASKS_SERVICE_ACCOUNT", _account(required=not emulated)),
+        tasks_service_account=take(
+            "BACKSTOP_TASKS_SERVICE_ACCOUNT", _text(account, "must be the e-mail address of a service account")
+        ),
         values=values,
     )
 
 
-def _another_topic(follow_ups_topic: Name) -> Callable[[str], str]:
+def _text(pattern: str, reason: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if unquoted(text) == unquoted(follow_ups_topic):
-            reason = "must be another topic than that of the follow-ups, or each outcome would be answered with one"
+        if not re.fullmatch(pattern, text):
             raise ValueError(reason)
-        return TopicName(text) if text else ""
+        return text
 
     return parse
 
@@ -95,32 +95,23 @@ def _duration(low: timedelta, high: timedelta) -> Callable[[str], timedelta]:
     return parse
 
 
+def _another_topic(follow_ups_topic: Name) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if unquoted(text) == unquoted(follow_ups_topic):
+            reason = "must be another topic than that of the follow-ups, or each outcome would be answered with one"
+            raise ValueError(reason)
+        return TopicName(text) if text else ""
+
+    return parse
+
+
 def _truth(text: str) -> bool:
-    if text not in {"true", "false"}:
-        raise ValueError("must be true or false")
-    return text == "true"
+    return _text("true|false", "must be true or false")(text) == "true"
 
 
 def _instances(text: str) -> tuple[str, ...]:
-    patterns = tuple(text.split(",")) if text else ()
-    if not all(re.fullmatch(r"projects/[^/\s]+/instances/[^/\s]+", pattern) for pattern in patterns):
-        raise ValueError("must be patterns for names such as projects/P/instances/I, separated by commas")
-    return patterns
-
-
-def _address(text: str) -> str:
-    if text and not _ADDRESS.fullmatch(text):
-        raise ValueError("must be HOST:PORT, without a scheme such as http://")
-    return text
-
-
-def _account(*, required: bool) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if (text or required) and "@" not in text:
-            raise ValueError("must be the e-mail address of a service account")
-        return text
-
-    return parse
+    form = "must be patterns for names such as projects/P/instances/I, separated by commas"
+    return tuple(_text(_INSTANCE, form)(pattern) for pattern in text.split(",")) if text else ()
 
 
 def _credentials(text: str) -> None:

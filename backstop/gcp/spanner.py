@@ -1,19 +1,15 @@
 """Spanner's backup API, by Google's client. Decides nothing; how answers are read is `backstop/descriptions.py`."""
 
-from __future__ import annotations
-
 from datetime import datetime
-from typing import Any
 
-from backstop import descriptions
 from backstop.commands import Encryption
+from backstop.descriptions import Described, read_backup, read_list, read_operation
 from backstop.errors import RefusedError, TransientError, UnhandledOperationError
 from backstop.gcp.calls import Budget, Service
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.operations import Backup, Listing, Operation
 
-PAGE_SIZE, ITEMS_MAX = 500, 10_000
-"""As many operations are 7 days of 100 databases, each backed up every 100 minutes."""
+PAGE_SIZE, ITEMS_MAX = 500, 10_000  # As many operations are 7 days of 100 databases, each backed up every 100 minutes.
 
 _TYPE = "metadata.@type:type.googleapis.com/google.spanner.admin.database.v1"
 
@@ -73,11 +69,11 @@ class SpannerBackups:
             if error.code != "INVALID_ARGUMENT" or not text:
                 raise
             listed = self._list("backup_operations", "operations", instance)
-        return descriptions.read_list(listed, _operation, database, backup)
+        return read_list(listed, _operation, database, backup)
 
-    def _list(self, what: str, field: str, instance: InstanceName, **more: object) -> list[Any]:
+    def _list(self, what: str, field: str, instance: InstanceName, **more: object) -> list[Described]:
         """All items of a list, each page a call of its own; too many are refused, as a part could be misleading."""
-        request, found = {"parent": instance, "page_size": PAGE_SIZE, **more}, list[Any]()
+        request, found = {"parent": instance, "page_size": PAGE_SIZE, **more}, list[Described]()
         while len(found) < ITEMS_MAX:
             page = _service.call(f"list_{what}", request, self._budget)
             found += getattr(page, field)
@@ -94,7 +90,7 @@ class SpannerBackups:
         """Reads one backup."""
         answer = _service.call("get_backup", {"name": name}, self._budget)
         try:
-            return descriptions.read_backup(type(answer).pb(answer))
+            return read_backup(type(answer).pb(answer))
         except ValueError as error:
             raise RefusedError("DATA_LOSS", f"Spanner's description of {name} can't be read: it {error}") from error
 
@@ -109,14 +105,15 @@ class SpannerBackups:
 
     def list_databases(self, instance: InstanceName) -> list[DatabaseName]:
         """Reads the names of an instance's databases, in alphabetical order; one of unknown form is left out."""
-        return descriptions.read_databases(self._list("databases", "databases", instance))
+        found = self._list("databases", "databases", instance)
+        return sorted(DatabaseName(one.name) for one in found if DatabaseName.fits(one.name))
 
 
-def _operation(proto: Any) -> Operation:  # noqa: ANN401 Google's types are made at run time
+def _operation(proto: Described) -> Operation:
     from google.rpc.code_pb2 import Code  # noqa: PLC0415 imported when the call was made
 
     failed = proto.HasField("error")
-    return descriptions.read_operation(
+    return read_operation(
         proto,
         made=_unpacked("CreateBackupMetadata", proto.metadata),
         copied=_unpacked("CopyBackupMetadata", proto.metadata),
@@ -125,7 +122,7 @@ def _operation(proto: Any) -> Operation:  # noqa: ANN401 Google's types are made
     )
 
 
-def _unpacked(kind: str, packed: Any) -> Any:  # noqa: ANN401 as above
+def _unpacked(kind: str, packed: Described) -> Described:
     """The message of that kind inside a `google.protobuf.Any`; None if that holds another, or can't be read."""
     from google.cloud.spanner_admin_database_v1 import types  # noqa: PLC0415 as above
     from google.protobuf.message import DecodeError  # noqa: PLC0415 as above
@@ -137,7 +134,7 @@ def _unpacked(kind: str, packed: Any) -> Any:  # noqa: ANN401 as above
         return None
 
 
-def _stamp(time: datetime) -> Any:  # noqa: ANN401 as above
+def _stamp(time: datetime) -> Described:
     """A time as it is sent; of a `datetime` Google's client makes one by way of a number, which may round it."""
     from google.protobuf.timestamp_pb2 import Timestamp  # noqa: PLC0415 the client needs it anyway
 

@@ -1,7 +1,5 @@
 """The delay: a Cloud Task that publishes the follow-up when it is due."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os
@@ -50,6 +48,5 @@ class TasksQueue:
             _service.call("create_task", {"parent": self._queue, "task": task}, self._budget)
         except CallError as error:
             if error.code != "ALREADY_EXISTS":
-                raise TransientError(
-                    error.code, f"could not schedule the follow-up: {error.failure.message}"
-                ) from error
+                why = f"could not schedule the follow-up: {error.failure.message}"
+                raise TransientError(error.code, why) from error

@@ -1,4 +1,4 @@
-"""What the figures rest on and what doesn't depend on the machine: imports, calls per delivery, looks per backup."""
+"""What the figures rest on and what doesn't depend on the machine: imports, calls per delivery, polls per backup."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CLIENTS = {"google.cloud.spanner_admin_database_v1", "google.pubsub_v1", "google
 
 CLIENTS_OF = {
     "rejected": {"google.pubsub_v1"},
-    "look": CLIENTS - {"google.pubsub_v1"},
+    "poll": CLIENTS - {"google.pubsub_v1"},
     "start": CLIENTS,
     "start of many": {"google.cloud.tasks_v2"},
     "rejected, no results topic": set[str](),
@@ -50,7 +50,7 @@ MODULES_MAX = 430
 
 CALLS = {
     "rejected": Counter({"Publish": 1}),
-    "look": Counter({"GetOperation": 1, "CreateTask": 1}),
+    "poll": Counter({"GetOperation": 1, "CreateTask": 1}),
     "start": Counter({"ListBackupOperations": 1, "CreateBackup": 1, "CreateTask": 1, "Publish": 1}),
     "start of many": Counter({"CreateTask": 1}),
     "rejected, no results topic": Counter(),
@@ -81,8 +81,8 @@ class Cold:
     def deliver(self, kind: str) -> tuple[set[str], Counter[str]]:
         """Has a new process answer one message, and returns the modules it has then, and the calls it made."""
         self._number += 1
-        if kind == "look":
-            path, body = deliveries.look(self._number, self.operation)
+        if kind == "poll":
+            path, body = deliveries.poll(self._number, self.operation)
         else:
             make = {"start": deliveries.start, "start of many": deliveries.start_many}
             path, body = make.get(kind, deliveries.rejected)(self._number)
@@ -139,17 +139,17 @@ def test_a_first_delivery_makes_exactly_these_calls_and_imports_only_what_it_nee
 
 @pytest.mark.parametrize("bar", pacing.BARS, ids=lambda bar: bar.column)
 def test_the_pacing_stays_within_its_bars(bar: pacing.Bar) -> None:
-    """Looks and lag, as means over made-up operations, are what the project promises."""
+    """Polls and lag, as means over made-up operations, are what the project promises."""
     (column,) = (column for column in pacing.COLUMNS if column.title == bar.column)
 
     figures = pacing.replay(pacing.backstop, column, SEEDS)
 
-    assert figures.looks <= bar.looks
+    assert figures.polls <= bar.polls
     assert figures.lag_s <= bar.lag_s
 
 
 @pytest.mark.parametrize("column", pacing.COLUMNS, ids=lambda column: column.title)
-def test_no_alternative_makes_fewer_looks_and_is_told_sooner(column: pacing.Column) -> None:
+def test_no_alternative_makes_fewer_polls_and_is_told_sooner(column: pacing.Column) -> None:
     """Whatever is known of an operation, nobody is better in both."""
     table = {name: pacing.replay(policy, column, SEEDS_MANY) for name, policy in pacing.POLICIES.items()}
 
@@ -157,7 +157,7 @@ def test_no_alternative_makes_fewer_looks_and_is_told_sooner(column: pacing.Colu
 
 
 def test_a_larger_fleet_takes_no_more_calls_for_a_backup_and_stays_within_the_quota() -> None:
-    """What is late is looked at once instead of several times."""
+    """What is late is polled once instead of several times."""
     small, large = fleet.measure(2), fleet.measure(20)
 
     assert large.calls <= small.calls * 1.1

@@ -90,31 +90,27 @@ def test_watch_without_a_results_topic_says_what_to_do(cli: Cli, place: Place, m
 
 
 @pytest.mark.parametrize("trouble", [Code.UNAVAILABLE, Trouble.CUT])
-def test_a_connection_that_is_lost_is_taken_up_again(monkeypatch: pytest.MonkeyPatch, trouble: Code | Trouble) -> None:
+def test_a_connection_that_is_lost_is_taken_up_again(pubsub_emulator: PubSubEmulator, trouble: Code | Trouble) -> None:
     """Once and again; what is told meanwhile is not missed."""
-    with PubSubEmulator() as pubsub:
-        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
-        topic = pubsub.create_topic("projects/p/topics/results")
-        pubsub.faults.plan(Fault("Pull", trouble, times=2))
-        with Subscription(topic) as source:
-            publish(topic, {"outcome": "COMPLETED", "trigger": {"message_id": "1"}})
-            event = source.next(30)
+    topic = pubsub_emulator.create_topic("projects/p/topics/results")
+    pubsub_emulator.faults.plan(Fault("Pull", trouble, times=2))
+    with Subscription(topic) as source:
+        publish(topic, {"outcome": "COMPLETED", "trigger": {"message_id": "1"}})
+        event = source.next(30)
 
     assert event is not None
     assert event.outcome == "COMPLETED"
-    assert pubsub.faults.injected["Pull", trouble, "before"] == 2
+    assert pubsub_emulator.faults.injected["Pull", trouble, "before"] == 2
 
 
-def test_what_is_no_outcome_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_outcome_is_passed_over(pubsub_emulator: PubSubEmulator) -> None:
     """Whatever else is published to the topic."""
-    with PubSubEmulator() as pubsub:
-        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
-        topic = pubsub.create_topic("projects/p/topics/results")
-        with Subscription(topic) as source:
-            for document in ("text", {"other": 1}, {"outcome": "FAILED"}):
-                publish(topic, document)
-            event = source.next(30)
-            assert source.next(0.5) is None
+    topic = pubsub_emulator.create_topic("projects/p/topics/results")
+    with Subscription(topic) as source:
+        for document in ("text", {"other": 1}, {"outcome": "FAILED"}):
+            publish(topic, document)
+        event = source.next(30)
+        assert source.next(0.5) is None
 
     assert event is not None
     assert (event.outcome, event.message_id) == ("FAILED", "")

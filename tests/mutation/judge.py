@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 from mutmut.state import state
 
+from tests.simulation.cases import CASES
 from tests.simulation.generate import history
 from tests.simulation.run import run
-from tests.simulation.test_simulation_scenarios import BUGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -42,7 +42,7 @@ class Judge:
         self._tell = tell
         self._cores = cores
         self._histories = (
-            [*(bug.history for bug in BUGS.values()), *map(history, range(histories))] if histories else []
+            [*(case.history for case in CASES.values()), *map(history, range(histories))] if histories else []
         )
         self._reach: dict[str, list[pytest.Item]] = defaultdict(list)
         self._seconds: dict[str, float] = defaultdict(float)

@@ -10,6 +10,8 @@ import grpc
 from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient, types
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
+from google.rpc import status_pb2
+from grpc_status import rpc_status
 
 from backstop.names import OperationName
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, START
@@ -45,6 +47,8 @@ class Services(grpc.GenericRpcHandler):
             found = found.pop(0) if isinstance(found, list) else found
             if isinstance(found, grpc.StatusCode):
                 context.abort(found, "no")
+            if isinstance(found, status_pb2.Status):
+                context.abort_with_status(rpc_status.to_status(found))
             kind = type(found)
             return bytes(kind.serialize(found) if hasattr(kind, "serialize") else found.SerializeToString())
 

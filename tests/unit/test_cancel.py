@@ -16,7 +16,7 @@ from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.unit.handlers_world import MISSING, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, WINS, of_command, of_nightly
-from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND, START
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
 ASKED = "Spanner has been asked to stop {operation}; the backup may complete all the same."
 HAS_BEEN_DELETED = LATE + "has been deleted."
@@ -154,6 +154,32 @@ def test_a_mistyped_name_looked_like_success(action: str, by: dict[str, str], ou
     assert world.results == [of_command(world, outcome, why, *by.values(), **by, **warning)]
 
 
+def test_a_backup_whose_operation_spanner_has_forgotten_is_no_mistyped_name() -> None:
+    """It is there, and has been for more than 7 days: nothing of it can be stopped."""
+    world = World(WINS)
+    world.start_by_hand()
+    world.tick(8 * DAY)
+
+    world.send(action="cancel", backup=NIGHTLY)
+    world.send(action="cancel", backup=f"{NIGHTLY}-2")
+
+    assert world.outcomes == ["NOTHING_TO_CANCEL", "REJECTED"]
+
+
+def test_a_cancel_of_what_was_cancelled_before_says_so() -> None:
+    """Nothing is left to delete, so no command for that is given."""
+    world = World(WINS)
+    operation = world.start_by_hand()
+    world.cancel_by_hand(operation)
+    world.tick(HOUR)
+
+    world.send(action="cancel", database=ORDERS)
+
+    assert world.detail == (
+        f"Nothing to cancel for {ORDERS}: {operation} ended last, at 2026-11-22 02:00:05 UTC with CANCELLED."
+    )
+
+
 @pytest.mark.parametrize("action", ["cancel", "follow"])
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_an_operation_that_spanner_does_not_know_is_told_to_be_gone(action: str, *, dry_run: bool) -> None:
@@ -207,7 +233,7 @@ KEPT = "is left alone: the command says if_created: keep."
     [
         ("delete", False, f"{LATE}would be deleted."),
         ("keep", False, f"Would publish COMPLETED_KEPT: {LATE}{KEPT}"),
-        ("delete", True, "Would poll again: {operation} is COMPLETE."),
+        ("delete", True, f"Would poll again, to be sure: {LATE}is gone."),
     ],
 )
 def test_a_dry_run_after_a_lost_race_says_what_would_become_of_the_backup(

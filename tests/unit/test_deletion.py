@@ -176,3 +176,17 @@ def test_a_delete_that_fails_anywhere_on_the_way_is_tried_again_and_told(method:
 
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
     assert sum(event.what is What.BACKUP_DELETED for event in world.spanner.history) == 1
+
+
+def test_a_backup_that_google_does_not_let_us_see_is_not_deleted() -> None:
+    """What its operation once made is no proof of what has the name now; the poll is retried."""
+    world = lost_race()
+    world.faults.plan(Fault("GetBackup", Code.PERMISSION_DENIED, times=2))
+
+    assert world.look().next_poll is not None
+    assert world.look().next_poll is not None
+
+    assert world.exists()
+    assert "DeleteBackup" not in world.calls
+    world.looks()
+    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]

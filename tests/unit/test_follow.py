@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from backstop.followups import Poll
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.records import Status
 from tests.unit.handlers_world import NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_command, of_nightly
-from tests.unit.times import DAY, HOUR, START
+from tests.unit.times import DAY, HOUR, SECOND, START
 
 
 @pytest.mark.parametrize("by", ["operation", "backup", "database"])
@@ -77,3 +78,17 @@ def test_a_follow_with_a_limit_stops_what_takes_too_long(if_created: str, end: s
     assert world.outcomes[-2:] == ["CANCEL_REQUESTED", end]
     received = next(event for event in world.spanner.history if event.what is What.CANCEL_RECEIVED)
     assert received.at == START + 2 * HOUR
+
+
+def test_a_follow_gives_up_by_the_start_of_what_began_after_it() -> None:
+    """The time of a chain counts from the later of the two."""
+    world = World(Plan(duration=6 * HOUR))
+    delivery = world.publish({"action": "follow", "backup": NIGHTLY})
+    world.tick(5 * SECOND)
+    world.start_by_hand()
+
+    world.deliver(delivery)
+
+    ((_, poll),) = world.waiting
+    assert isinstance(poll, Poll)
+    assert poll.give_up_at == START + 5 * SECOND + 72 * HOUR

@@ -16,9 +16,7 @@ from backstop.gcp.calls import SHARED, Budget
 from backstop.gcp.spanner import SpannerBackups
 from backstop.names import BackupName, DatabaseName
 from backstop.operations import Backup, Failure, Operation
-from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.server import SpannerEmulator
-from spanner_backup_emulator.spanner.state import State
 from tests.unit.google_services import BACKUP, OPERATION, Services, listed, official, operation
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, START, USERS
 
@@ -216,22 +214,20 @@ def test_a_database_with_a_name_of_unknown_form_hides_no_other(google: Services,
     assert port.list_databases(INSTANCE) == [ORDERS, USERS]
 
 
+@pytest.mark.spanner_emulator(databases=[ORDERS], strict=True)
 def test_a_copy_is_seen_where_its_backup_or_its_instance_is_asked_for(
-    port: SpannerBackups, monkeypatch: pytest.MonkeyPatch
+    port: SpannerBackups, spanner_emulator: SpannerEmulator
 ) -> None:
     """By the unmodified filter of the emulated Spanner; a database has no copies."""
-    with SpannerEmulator(state=State(databases=[ORDERS], strict=True)) as emulator:
-        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.address)
-        SHARED.begin()
-        emulator.set_plan(ORDERS, Plan(duration=timedelta(0)))
-        expire_time = datetime.now(UTC) + timedelta(days=7)
-        made = port.create_backup(ORDERS, NIGHTLY, expire_time=expire_time, version_time=None, encryption=None)
-        copied = emulator.begin_copy(NIGHTLY, f"{INSTANCE}/backups/copied", timedelta(hours=1))
+    SHARED.begin()
+    expire_time = datetime.now(UTC) + timedelta(days=7)
+    made = port.create_backup(ORDERS, NIGHTLY, expire_time=expire_time, version_time=None, encryption=None)
+    copied = spanner_emulator.begin_copy(NIGHTLY, f"{INSTANCE}/backups/copied", timedelta(hours=1))
 
-        of_copy, of_source, of_database, of_all = (
-            port.list_operations(INSTANCE, database=database, backup=backup)
-            for database, backup in ((None, BackupName(copied.target)), (None, NIGHTLY), (ORDERS, None), (None, None))
-        )
+    of_copy, of_source, of_database, of_all = (
+        port.list_operations(INSTANCE, database=database, backup=backup)
+        for database, backup in ((None, BackupName(copied.target)), (None, NIGHTLY), (ORDERS, None), (None, None))
+    )
 
     assert [one.name for one in of_copy.unhandled] == [one.name for one in of_all.unhandled] == [copied.name]
     assert not [*of_source.unhandled, *of_database.unhandled, *of_copy.operations]

@@ -78,6 +78,33 @@ def test_a_follow_up_s_task_publishes_to_its_topic_whatever_that_is_called(
     assert TasksQueue("q", "t", "a", Budget())._url == "https://pubsub.googleapis.com/v1/t:publish"  # noqa: SLF001
 
 
+def test_a_follow_up_whose_name_is_taken_is_scheduled_and_every_other_refusal_passes(google: Services) -> None:
+    """The queue has it, or had it lately; where it can't be asked, nobody knows."""
+    queue = TasksQueue("projects/p/locations/l/queues/q", TOPIC, "a@b.c", Budget())
+    google.answers["CreateTask"] = [grpc.StatusCode.ALREADY_EXISTS, grpc.StatusCode.PERMISSION_DENIED]
+
+    queue.schedule("abc", b"{}", at(1))
+
+    with pytest.raises(TransientError, match="PERMISSION_DENIED: could not schedule the follow-up: no"):
+        queue.schedule("abc", b"{}", at(1))
+
+
+def test_what_must_be_decided_anew_is_asked_for_once(google: Services, port: SpannerBackups) -> None:
+    """A start, a cancel and a deletion are not made again without a poll right before them."""
+    methods = ["CreateBackup", "CancelOperation", "DeleteBackup"]
+    google.answers = dict.fromkeys(methods, grpc.StatusCode.UNAVAILABLE)
+
+    for ask in (
+        lambda: port.create_backup(ORDERS, NIGHTLY, expire_time=at(7), version_time=None, encryption=None),
+        lambda: port.cancel_operation(OPERATION),
+        lambda: port.delete_backup(NIGHTLY),
+    ):
+        with pytest.raises(TransientError, match="UNAVAILABLE"):
+            ask()
+
+    assert [method for method, _ in google.asked] == methods
+
+
 LONG = "ü" * 10_000
 HUGE = Event(
     outcome=Outcome.REJECTED,

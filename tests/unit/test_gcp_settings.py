@@ -26,6 +26,8 @@ ANOTHER = "must be another topic than that of the follow-ups, or each outcome wo
 NO_ADDRESS = "must be HOST:PORT, without a scheme such as http://"
 NO_PATTERNS = "must be patterns for names such as projects/P/instances/I, separated by commas"
 
+TEAM = "projects/p/instances/team"
+
 # What can be chosen: the variable, its value, the setting, and what that is without a choice and with it.
 CHOICES: list[tuple[str, str, str, object, object]] = [
     ("BACKSTOP_RETENTION", "30d", "retention", timedelta(days=14), timedelta(days=30)),
@@ -36,7 +38,7 @@ CHOICES: list[tuple[str, str, str, object, object]] = [
     ("BACKSTOP_ALLOW_DELETE", "false", "allow_delete", True, False),
     ("BACKSTOP_ALLOW_SCHEDULED", "true", "allow_scheduled", False, True),
     ("BACKSTOP_ALLOW_WEAKER_KEY", "true", "allow_weaker_key", False, True),
-    ("BACKSTOP_INSTANCES", "projects/p/instances/*", "instances", (), ("projects/p/instances/*",)),
+    ("BACKSTOP_INSTANCES", f"{TEAM},{TEAM}-*", "instances", (), (TEAM, f"{TEAM}-*")),
 ]
 
 
@@ -131,6 +133,9 @@ def test_a_required_variable_that_is_missing_is_named(variable: str) -> None:
         ("BACKSTOP_CANCEL_AFTER_MIN", "8d", "must be 0s to 7d"),
         ("BACKSTOP_INSTANCES", "projects/p/instances/a,", NO_PATTERNS),
         ("BACKSTOP_INSTANCES", "orders", NO_PATTERNS),
+        ("BACKSTOP_INSTANCES", "projects/p/instances/a, projects/p/instances/b", NO_PATTERNS),
+        ("BACKSTOP_ALLOW_SCHEDULED", "yes", "must be true or false"),
+        ("BACKSTOP_ALLOW_WEAKER_KEY", "1", "must be true or false"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_variable_and_the_reason(variable: str, value: str, reason: str) -> None:

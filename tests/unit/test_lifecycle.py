@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 import msgspec.structs
 import pytest
 
-from backstop import lifecycle
+from backstop import lifecycle, sentences
 from backstop.commands import IfCreated
-from backstop.events import Trigger
+from backstop.events import Outcome, Trigger
 from backstop.followups import Intent, Poll
 from backstop.lifecycle import (
     CLOCK_MARGIN,
@@ -55,7 +55,7 @@ def about(case: Case, **said: object) -> Case:
 
 
 RUNS = Case(POLL, START + MINUTE, RUNNING)
-LOST = Case(POLL, END + MINUTE, MADE, BACKUP)
+LOST = Case(POLL, END + MINUTE, MADE, BACKUP, allow_delete=True)
 """A race that was lost, and nothing speaks for the backup."""
 BLOCKED = replace(LOST, refused={Action.DELETE: NO})
 CANCELLING = replace(RUNNING, cancel_time=START)
@@ -295,3 +295,36 @@ def test_a_guard_that_the_next_poll_may_see_otherwise_has_it_look(case: Case, *,
 
     assert (said(decision) == "POLL None", decision.rule.action is Action.REPORT) == (passes, not passes)
     assert decision.guard is not None
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        (LOST, "the command doesn't want what ended from 2026-11-22 03:00:00 UTC on."),
+        (
+            about(LOST, unwanted_from=END + SECOND, seen_running=True),
+            "on behalf of the command it had been seen to run.",
+        ),
+        (about(LOST, unwanted_from=None, seen_running=True), "on behalf of the command it had been seen to run."),
+    ],
+)
+def test_the_line_before_a_deletion_says_by_which_proof_it_is_earned(case: Case, why: str) -> None:
+    """Whoever asks why a backup is gone reads it there."""
+    case = about(case, database=ORDERS)
+    assert decide(case).rule.action is Action.DELETE
+
+    said = (
+        f"Deletes it: {NIGHTLY} of {ORDERS} was to be stopped and completed all the same, at 2026-11-22 03:00:00 UTC; "
+    )
+    assert sentences.earned(case) == said + why
+
+
+@pytest.mark.parametrize(("outcome", "told"), [(Outcome.COMPLETED, False), (Outcome.COMPLETED_KEPT, True)])
+def test_the_size_of_another_backup_of_the_name_is_told_only_where_that_is_what_stays(
+    outcome: Outcome, *, told: bool
+) -> None:
+    """An event speaks of what its operation made; why it was kept, it says of what is there."""
+    other = replace(BACKUP, create_time=START + SECOND, size_bytes=7)
+    case = replace(LOST, found=other)
+
+    assert sentences.event_of(case, decide(case), outcome).size_bytes == (7 if told else 5)

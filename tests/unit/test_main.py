@@ -13,8 +13,6 @@ import functions_framework
 import pytest
 
 from backstop.gcp import calls
-from spanner_backup_emulator.spanner.server import SpannerEmulator
-from spanner_backup_emulator.spanner.state import State
 from tests.unit.handlers_world import COMMANDS, ORDERS
 
 if TYPE_CHECKING:
@@ -43,16 +41,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in ENVIRONMENT.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("BACKSTOP_RESULTS_TOPIC", raising=False)
-    monkeypatch.setattr(calls, "CALL_S_MAX", 0.5)
     calls.SHARED.begin()
-
-
-@pytest.fixture
-def spanner_address(monkeypatch: pytest.MonkeyPatch, environment: None) -> Iterator[None]:  # noqa: ARG001 it comes first
-    """An emulated Spanner with one database."""
-    with SpannerEmulator(state=State(databases=[ORDERS], strict=True)) as emulator:
-        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.address)
-        yield
 
 
 def make_client() -> FlaskClient:
@@ -88,7 +77,8 @@ def logged(capture: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.usefixtures("spanner_address")
+@pytest.mark.spanner_emulator(databases=[ORDERS], strict=True)
+@pytest.mark.usefixtures("environment", "spanner_emulator")
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.name)
 def test_each_sample_is_answered_and_logged_as_recorded(sample: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """What really arrives, in every form, is answered 2xx with one line."""
@@ -128,6 +118,7 @@ def test_a_transient_fault_is_answered_503_so_that_the_message_comes_again(
 ) -> None:
     """Spanner can't be reached, or an event can't be published: the line says so, and nothing is lost."""
     monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", results_topic)
+    monkeypatch.setattr(calls, "CALL_S_MAX", 0.5)
 
     assert post(make_client(), ROOT / "tests/samples" / sample).status_code == HTTPStatus.SERVICE_UNAVAILABLE
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from backstop.gcp import settings
 from backstop.policy import refusal
 from backstop.ports import Settings
-from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, parse_command
+from backstop.wire import parse_command
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
-from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
+from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.said import of_command
-from tests.unit.times import START
 
 REQUIRED = {
     "BACKSTOP_FOLLOW_UPS_TOPIC": FOLLOW_UPS,
@@ -89,49 +86,6 @@ def test_what_the_deployment_allows_is_not_refused(command: dict[str, object], a
     assert refusal(parse_command(json.dumps(command).encode()), allowed) is None
 
 
-STRICTEST: dict[str, Any] = {"allow_scheduled": False, "allow_weaker_key": False}
-STRICTEST["cancel_after_min"] = timedelta(hours=1)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "chosen"),
-    [
-        ("BACKSTOP_ALLOW_DELETE", "true", {}),
-        ("BACKSTOP_ALLOW_DELETE", "false", {"allow_delete": False}),
-        ("BACKSTOP_ALLOW_SCHEDULED", "true", {"allow_scheduled": True}),
-        ("BACKSTOP_ALLOW_WEAKER_KEY", "true", {"allow_weaker_key": True}),
-        ("BACKSTOP_CANCEL_AFTER_MIN", "6h", {"cancel_after_min": timedelta(hours=6)}),
-        (
-            "BACKSTOP_INSTANCES",
-            "projects/p/instances/a,projects/q/instances/*",
-            {"instances": ("projects/p/instances/a", "projects/q/instances/*")},
-        ),
-    ],
-)
-def test_a_deployment_is_strict_unless_it_says_otherwise(variable: str, value: str, chosen: dict[str, Any]) -> None:
-    """Each variable changes what it names, and nothing else."""
-    assert settings.read(REQUIRED | {variable: value}).handlers == replace(LAX, **STRICTEST | chosen)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("BACKSTOP_ALLOW_SCHEDULED", "yes"),
-        ("BACKSTOP_ALLOW_WEAKER_KEY", "1"),
-        ("BACKSTOP_CANCEL_AFTER_MIN", "8d"),
-        ("BACKSTOP_INSTANCES", "orders"),
-        ("BACKSTOP_INSTANCES", "projects/p/instances/a, projects/p/instances/b"),
-        ("BACKSTOP_INSTANCES", "projects/p/instances/a,"),
-    ],
-)
-def test_a_policy_that_is_wrong_is_named(variable: str, value: str) -> None:
-    """A deployment that would allow something else than was meant never serves."""
-    with pytest.raises(ValueError, match=variable) as caught:
-        settings.read(REQUIRED | {variable: value})
-
-    assert repr(value) in str(caught.value)
-
-
 def test_a_command_that_waits_is_held_to_the_policy_of_the_day_it_is_carried_out() -> None:
     """What was retried before the policy was narrowed isn't carried out after it."""
     world = World()
@@ -143,17 +97,3 @@ def test_a_command_that_waits_is_held_to_the_policy_of_the_day_it_is_carried_out
 
     assert world.outcomes == ["REJECTED"]
     assert "CreateBackup" not in world.calls
-
-
-@pytest.mark.parametrize("data", [b"{}", b'{"v": 2, "kind": "poll"}'], ids=["no version", "a newer version"])
-@pytest.mark.parametrize("topic", [FOLLOW_UPS, COMMANDS])
-def test_a_follow_up_of_an_unknown_version_waits_for_a_revision_that_knows_it(data: bytes, topic: str) -> None:
-    """It is refused, so that going back to an older version drops no chain; a forged one is rejected once."""
-    world = World()
-
-    report = world.deliver(Delivery(data, {KIND_ATTRIBUTE: KIND_FOLLOW_UP}, "17", START, topic))
-
-    assert report.retry is (topic == FOLLOW_UPS)
-    if report.retry:
-        assert "must be 1" in report.note
-    assert world.outcomes == ([] if report.retry else ["REJECTED"])

@@ -6,6 +6,7 @@ import hashlib
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import msgspec.structs
 import pytest
@@ -267,3 +268,10 @@ def test_a_chain_counts_from_the_later_of_the_operation_and_the_command(publishe
     assert give_up_at(RUNNING, here) == later + 3 * DAY
     assert limit(None, RUNNING, published) is None
     assert limit(MINUTE, RUNNING, published) == max(START + MINUTE, published)
+
+
+def test_the_tail_of_what_lasts_too_long_begins_where_the_formula_ends() -> None:
+    """Far beyond every guess the hazard is that of a normal distribution's tail, and there is no step in it."""
+    beyond = [polling.hazard(7200 * math.exp(0.01 * z), 7200, 0.01) for z in (5.9, 5.99, 6.0, 6.1)]
+
+    assert [later / earlier for earlier, later in pairwise(beyond)] == pytest.approx([1.0, 1.0, 1.0], abs=0.04)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backstop.names import BackupName, OperationName
-from backstop.operations import Backup, Listing, Operation
+from backstop.operations import Backup, Failure, Listing, Operation
 from backstop.ports import Settings
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, encode_follow_up
 from spanner_backup_emulator.errors import Code
@@ -111,6 +111,7 @@ def test_one_not_found_of_a_running_backup_had_its_cancel_stop_a_schedule_s(*, i
     report = world.send(**CANCEL, include_scheduled=include)
 
     assert report.retry is not include
+    assert include or report.error == Failure("NOT_FOUND", f"{operation} runs, and its backup can't be found")
     assert world.cancelled(operation) is include
 
 

@@ -25,6 +25,7 @@ from tests.unit.said import LOSES
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
+LAST = START + 3 * HOUR + 3 * DAY
 NOT_NOW = Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED, times=None, message="slow down")
 
 
@@ -104,13 +105,13 @@ def test_a_delay_that_google_asked_for_was_cut_short(
 
 
 @pytest.mark.parametrize(
-    ("code", "last"),
-    [(Code.PERMISSION_DENIED, START + 3 * DAY), (Code.RESOURCE_EXHAUSTED, START + 3 * DAY + LAST_POLL_MARGIN)],
+    ("code", "last"), [(Code.PERMISSION_DENIED, LAST), (Code.RESOURCE_EXHAUSTED, LAST + LAST_POLL_MARGIN)]
 )
 def test_a_poll_that_fails_at_the_give_up_time_is_the_last(code: Code, last: datetime) -> None:
     """What passes by itself is waited for a little longer, as the last poll bounds what a backup costs."""
     world = World(Plan(duration=6 * DAY))
     operation = world.start_by_hand()
+    world.tick(3 * HOUR)
     world.send(action="follow", database=ORDERS)
     world.faults.plan(Fault("GetOperation", code, times=None, message="no"))
 
@@ -122,7 +123,8 @@ def test_a_poll_that_fails_at_the_give_up_time_is_the_last(code: Code, last: dat
 
     assert retried.next_poll is not None
     assert world.outcomes == ["GAVE_UP"]
-    assert world.detail == f"Stopped following {operation} after 1 polls: {code.name}: no. It needs a person now."
+    seen = "; progress was 2 % when last seen"
+    assert world.detail == f"Stopped following {operation} after 1 polls: {code.name}: no{seen}. It needs a person now."
     assert world.results[0]["error"] == {"code": code.name, "message": "no"}
     assert replace(given_up, trigger=None, events=()) == Report("poll", step=1)
 

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 
 from backstop import selection
+from backstop.commands import Cancel
 from backstop.events import Trigger
 from backstop.execute import Report
 from backstop.lifecycle import CLOCK_MARGIN
 from backstop.names import BackupId, DatabaseName, OperationName
-from backstop.operations import Backup, Failure, Listing, Operation
+from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
 from backstop.wire import Delivery
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
@@ -23,6 +24,8 @@ from tests.support.ports import SpannerPort
 from tests.unit import strategies as own
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
+
+ZERO = timedelta(0)
 
 TRIGGER = Trigger("17", START)
 RUNNING = Operation(OperationName(f"{NIGHTLY}/operations/a"), NIGHTLY, ORDERS, start_time=START)
@@ -56,6 +59,15 @@ def test_a_derived_id_is_valid_and_a_mark_odd_whatever_the_message(database: Dat
     assert selection.fingerprint(trigger) % 1000 != 0
 
 
+def test_the_name_of_a_database_is_cut_so_that_the_backup_s_fits() -> None:
+    """A name of ours may be longer than Spanner's databases have; an id has at most 60 characters."""
+    database = DatabaseName(f"{INSTANCE}/databases/{'orders-' * 20}")
+    backup_id = selection.derived_backup_id(database, TRIGGER)
+
+    assert len(backup_id) == 60
+    assert selection.is_derived(replace(RUNNING, database=database, backup=INSTANCE.backup(backup_id)))
+
+
 @pytest.mark.parametrize("other", [Trigger("18", START, "t"), Trigger("17", START, "u"), Trigger("17", START)])
 def test_another_message_or_the_same_id_in_another_topic_has_another_id_and_fingerprint(other: Trigger) -> None:
     """Ids are unique within a topic, so both tell what a start made."""
@@ -78,7 +90,7 @@ def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> 
     ended_since = named("f", MADE, start_time=START + MICROSECOND, end_time=START + SECOND + MICROSECOND)
     nothing, unknown = named("g", FAILED), named("h", unexplained=True)
 
-    choice = selection.choose([older, ended, ended_since, too_late, newer, nothing, unknown], START + SECOND)
+    choice = selection.choose([too_late, newer, ended_since, older, ended, nothing, unknown], START + SECOND)
 
     assert choice == selection.Choice((newer, ended_since, older, nothing), (), ended, (too_late,), ended)
 
@@ -102,10 +114,41 @@ def test_where_nothing_ran_what_began_within_the_clocks_margin_after_is_meant(af
 @pytest.mark.parametrize(("after", "found"), [(SECOND - MICROSECOND, True), (SECOND, False)])
 def test_what_was_asked_for_after_the_command_is_never_meant(after: timedelta, *, found: bool) -> None:
     """A derived name says in which second its start was published, by the same clock as the command's."""
-    backup = INSTANCE.backup(selection.derived_backup_id(ORDERS, Trigger("18", PUBLISHED + after)))
-    young = named("b", start_time=PUBLISHED + SECOND, backup=backup)
+    for database in (ORDERS, DatabaseName(f"{INSTANCE}/databases/orders-of-this-year")):
+        backup = INSTANCE.backup(selection.derived_backup_id(database, Trigger("18", PUBLISHED + after)))
+        young = named("b", start_time=PUBLISHED + SECOND, backup=backup, database=database)
 
-    assert bool(selection.choose([young], PUBLISHED).pool) is found
+        assert bool(selection.choose([young], PUBLISHED).pool) is found
+
+
+@pytest.mark.parametrize(
+    ("cancel", "end", "found"),
+    [
+        (CLOCK_MARGIN, ZERO, True),
+        (CLOCK_MARGIN + MICROSECOND, ZERO, False),
+        (ZERO, ZERO, True),
+        (SECOND, SECOND, True),
+        (ZERO, -MICROSECOND, True),
+        (ZERO, SECOND, False),
+    ],
+)
+def test_what_was_cancelled_and_ended_within_the_clocks_margin_before_is_meant(
+    cancel: timedelta, end: timedelta, *, found: bool
+) -> None:
+    """An earlier delivery of this very command may have stopped it, by Spanner's clock before it was published."""
+    stopped = named("b", OURS_DONE, cancel_time=PUBLISHED - cancel, end_time=PUBLISHED - end)
+
+    assert bool(selection.choose([stopped], PUBLISHED).pool) is found
+
+
+def test_what_began_with_the_command_ran_then() -> None:
+    """To the microsecond, by two clocks."""
+    complete = named("b", MADE, start_time=PUBLISHED, end_time=PUBLISHED + HOUR)
+    failed = replace(complete, response=None, error=Failure("INTERNAL", ""), end_time=PUBLISHED)
+
+    assert selection.newest([complete], PUBLISHED) == complete
+    assert selection.newest([failed], PUBLISHED) == failed
+    assert selection.choose([failed, LATE], PUBLISHED).younger == ()
 
 
 @pytest.mark.parametrize("made", [MADE, FAILED])
@@ -115,6 +158,65 @@ def test_what_began_just_after_is_a_rival_once_all_that_ran_has_ended(made: Oper
 
     assert selection.choose([ran, young], PUBLISHED).rivals == (young,)
     assert selection.choose([ran, RUNNING, young], PUBLISHED).rivals == ()
+
+
+AFTER = PUBLISHED + SECOND
+COPY = Unhandled(f"{INSTANCE}/backups/copy/operations/x", NIGHTLY, "", is_copy=True, done=False, why="it is a copy")
+ODD = replace(COPY, database=ORDERS, is_copy=False)
+ANY = replace(ODD, backup="", done=True)
+OURS = named("ours", RUNNING, cancel_time=AFTER)
+FAILED_SINCE = named("failed", FAILED, end_time=AFTER)
+OURS_DONE = replace(OURS, end_time=AFTER, error=Failure("CANCELLED", ""))
+YOUNG = named("young", start_time=AFTER)
+YOUNGER = named("younger", start_time=PUBLISHED + MINUTE)
+ENDED = named("ended", MADE, end_time=AFTER)
+LATE = named("late", MADE, end_time=PUBLISHED - SECOND)
+EARLIER = named("earlier", MADE, end_time=PUBLISHED - MINUTE)
+ANY_OF = "Cancelled nothing, as any of these may be meant: {}. Name the operation."
+DOUBT = f"Deleted nothing, as it is in doubt which operation is meant: {LATE.name} ended at 2026-11-23 01:59:59 UTC"
+BY_BACKUP, BY_DATABASE = Cancel(backup=NIGHTLY), Cancel(database=ORDERS)
+ALL = Cancel(database=ORDERS, include_scheduled=True)
+
+
+def listed(*found: Operation | Unhandled) -> Listing:
+    """A list of these, as Spanner gives it."""
+    operations = tuple(one for one in found if isinstance(one, Operation))
+    return Listing(operations, tuple(one for one in found if isinstance(one, Unhandled)))
+
+
+@pytest.mark.parametrize(
+    ("command", "found", "expected"),
+    [
+        (BY_DATABASE, [RUNNING], RUNNING),
+        (BY_DATABASE, [RUNNING, OURS_DONE], RUNNING),
+        (ALL, [RUNNING, OURS_DONE], ANY_OF.format(f"{RUNNING.name}, {OURS_DONE.name}")),
+        (BY_DATABASE, [OURS_DONE, FAILED_SINCE], OURS_DONE),
+        (BY_DATABASE, [FAILED_SINCE, OURS_DONE], OURS_DONE),
+        (BY_DATABASE, [YOUNG, OURS_DONE], OURS_DONE),
+        (BY_DATABASE, [YOUNG, FAILED_SINCE], ANY_OF.format(f"{FAILED_SINCE.name}, {YOUNG.name}")),
+        (BY_DATABASE, [YOUNG, ENDED], ANY_OF.format(f"{ENDED.name}, {YOUNG.name}")),
+        (BY_DATABASE, [ENDED, COPY], ENDED),
+        (BY_DATABASE, [RUNNING, ODD], RUNNING),
+        (BY_DATABASE, [ENDED, ODD], ANY_OF.format(f"{ENDED.name}, {ODD.name}")),
+        (BY_DATABASE, [OURS_DONE, ODD], OURS_DONE),
+        (BY_DATABASE, [LATE], None),
+        (BY_DATABASE, [LATE, COPY], None),
+        (BY_DATABASE, [LATE, ODD], f"Cancelled nothing. {ODD.name} is left alone: it is a copy."),
+        (BY_DATABASE, [ANY], None),
+        (BY_BACKUP, [replace(ODD, done=True)], f"Cancelled nothing. {ODD.name} is left alone: it is a copy."),
+        (BY_BACKUP, [EARLIER, LATE], LATE),
+        (BY_BACKUP, [LATE, EARLIER], LATE),
+        (BY_BACKUP, [YOUNGER, LATE], f"{DOUBT}, and there is {YOUNGER.name}. Name the operation."),
+        (BY_BACKUP, [LATE, ANY], f"{DOUBT}, and there is {ANY.name}. Name the operation."),
+    ],
+)  # fmt: skip
+def test_a_cancel_means_one_operation_or_says_why_none(
+    command: Cancel, found: list[Operation | Unhandled], expected: Operation | str | None
+) -> None:
+    """What has come to nothing since doesn't stand in the way; what may be meant as well does."""
+    listing = listed(*found)
+
+    assert selection.meant(command, listing, selection.choose(listing.operations, PUBLISHED), PUBLISHED) == expected
 
 
 DATABASES = [DatabaseName(f"{INSTANCE}/databases/{name}") for name in ("orders-de", "orders-fr", "users")]

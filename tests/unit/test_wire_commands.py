@@ -37,6 +37,7 @@ KEYS = "encryption.kms_key_names: must name keys for CUSTOMER_MANAGED_ENCRYPTION
 NO_DURATION = "must be a duration such as 45s, 30m, 6h, 14d or 1h30m"
 ONE_TARGET = "operation | backup | database: exactly one of these must be given; found"
 NO_TIME = "version_time: must be a time with its zone, such as 2026-11-22T02:00:00Z; found"
+NO_YEAR = "version_time: must be a time with its zone, in the years 2000 to 2999; found"
 NO_JSON = "must be JSON, in which no NaN, no number beyond all bounds and no half of a surrogate pair can stand"
 DEEP, TOO_DEEP = '{"a": 1e999, "b": ' + "[" * 4900 + "]" * 4900 + "}", "must not be nested more than 20 deep"
 TYPES = "USE_DATABASE_ENCRYPTION, GOOGLE_DEFAULT_ENCRYPTION, CUSTOMER_MANAGED_ENCRYPTION"
@@ -105,9 +106,9 @@ MISTAKES: dict[str, bytes] = {
     # Times and durations.
     f"{NO_TIME} '2026-11-22T02:00:00'": start(version_time="2026-11-22T02:00:00"),
     f"{NO_TIME} 'yesterday'": start(version_time="yesterday"),
-    "version_time: must be a time with its zone, in the years 2000 to 2999; found '0001-01-01T00:00:00+01:00'": start(
-        version_time="0001-01-01T00:00:00+01:00"
-    ),
+    # They have no year in UTC, and looped for ever.
+    f"{NO_YEAR} '0001-01-01T00:00:00+14:00'": start(version_time="0001-01-01T00:00:00+14:00"),
+    f"{NO_YEAR} '9999-12-31T23:59:59-14:00'": start(version_time="9999-12-31T23:59:59-14:00"),
     f"retention: {NO_DURATION}; found '2 weeks'": start(retention="2 weeks"),
     f"cancel_after: {NO_DURATION}; found '-1h'": start(cancel_after="-1h"),
     "retention: must be 6h to 366d; found '5h59m59s'": start(retention="5h59m59s"),
@@ -130,9 +131,9 @@ MISTAKES: dict[str, bytes] = {
     # What doesn't go together, and how many.
     """databases: goes with instance, not with database; found '["*"]'""": start(databases=["*"]),
     "backup_id: can't name the backups of several databases; found 'a'": command(instance=INSTANCE, backup_id="a"),
-    f"databases: must be at most 100 patterns; found {json.dumps(['a'] * 101)[:197] + '…'!r}": many(*["a"] * 101),
-    "databases: must have 1 to 60 characters; found ''": many(""),
-    f"databases: must have 1 to 60 characters; found '{'a' * 61}'": many("a" * 61),
+    f"databases: must hold at most 100; found {json.dumps(['a'] * 101)[:197] + '…'!r}": many(*["a"] * 101),
+    "databases[0]: must not be empty; found ''": many(""),
+    f"databases[0]: must have at most 60 characters; found '{'a' * 61}'": many("a" * 61),
     f"{KEYS}; found '[]'": start(encryption={"type": "CUSTOMER_MANAGED_ENCRYPTION"}),
     f"""{KEYS}; found '["k"]'""": start(encryption={"type": "GOOGLE_DEFAULT_ENCRYPTION", "kms_key_names": ["k"]}),
 }

@@ -80,63 +80,49 @@ def test_a_push_is_one_delivery(path: str) -> None:
     assert read(document, path) == Delivery(b"{}", {"a": "b"}, "17", START, COMMANDS, 2)
 
 
-@pytest.mark.parametrize(
-    ("path", "document", "headers", "topic"),
-    [
-        # Eventarc's own, in binary mode, and posted to a path that names no topic.
-        ("/", push(), EVENTARC, COMMANDS),
-        ("/anything", push(), EVENTARC, COMMANDS),
-        # The path names a topic, so nothing else does.
-        (COMMANDS, push(), FORGED_SOURCE, COMMANDS),
-        (COMMANDS, event(source=SOURCE + FOLLOW_UPS, data=push()), {}, COMMANDS),
-        # A source in the body keeps its prefix, so it is not the topic that a setting names.
-        ("/", event(source=SOURCE + FOLLOW_UPS, data=push()), {}, SOURCE + FOLLOW_UPS),
-        ("/", event(source=FOLLOW_UPS, data=push()), {}, SOURCE + FOLLOW_UPS),
-        ("/", event(source=SOURCE + FOLLOW_UPS, data=push()), EVENTARC, COMMANDS),
-        # The headers of an unwrapped push are its attributes, and its publisher wrote those.
-        ("/", push(), {**METADATA, **FORGED_SOURCE}, ""),
-        # No source, or one that is no topic.
-        ("/path", push(), {}, "path"),
-        ("/", push(), {"ce-source": "//storage.googleapis.com/projects/_/buckets/b"}, ""),
-        ("/", event(data=push()), {}, ""),
-        ("/" + "x" * 2000, push(), {}, "x" * 1021 + "…"),
-    ],
-)
-def test_a_source_counts_only_where_the_path_names_no_topic(
-    path: str, document: object, headers: dict[str, str], topic: str
-) -> None:
-    """A body that called itself an event from the follow-ups topic was believed, whoever had published it."""
-    assert read(document, path, headers).topic == topic
-
-
 FORGED = {"attributes": MARKED, "data": base64.b64encode(b'{"v": 1}').decode()}
+PUSH, IN_ITS_BODY = push(**FORGED), event(source=SOURCE + FOLLOW_UPS, data=push(**FORGED))
 BY_ITS_PUBLISHER, BY_ITS_SUBSCRIPTION = "attributes.backstop-kind", "kind"
 """The field of the refusal: before the follow-up is read, or after, as it has no kind."""
 
 
 @pytest.mark.parametrize(
-    ("path", "document", "headers", "vouched"),
+    ("path", "document", "headers", "topic"),
     [
-        (COMMANDS, push(**FORGED), {}, BY_ITS_PUBLISHER),
-        (COMMANDS, event(source=SOURCE + FOLLOW_UPS, data=push(**FORGED)), {}, BY_ITS_PUBLISHER),
-        (COMMANDS, push(**FORGED), FORGED_SOURCE, BY_ITS_PUBLISHER),
-        (COMMANDS, {}, {**METADATA, **MARKED, **FORGED_SOURCE}, BY_ITS_PUBLISHER),
-        ("/", {}, {**METADATA, **MARKED, **FORGED_SOURCE}, BY_ITS_PUBLISHER),
-        ("/", event(source=SOURCE + FOLLOW_UPS, data=push(**FORGED)), {}, BY_ITS_PUBLISHER),
-        ("/", event(source=FOLLOW_UPS, data=push(**FORGED)), {}, BY_ITS_PUBLISHER),
-        ("/", push(**FORGED), {}, BY_ITS_PUBLISHER),
-        (FOLLOW_UPS, push(**FORGED), {}, BY_ITS_SUBSCRIPTION),
-        ("/", push(**FORGED), {"ce-source": SOURCE + FOLLOW_UPS}, BY_ITS_SUBSCRIPTION),
-        (FOLLOW_UPS, {"v": 1}, {**METADATA, **MARKED}, BY_ITS_SUBSCRIPTION),
+        # Eventarc's own, in binary mode, and posted to a path that names no topic.
+        ("/", PUSH, EVENTARC, COMMANDS),
+        ("/anything", PUSH, EVENTARC, COMMANDS),
+        ("/", PUSH, FORGED_SOURCE, FOLLOW_UPS),
+        # The path names a topic, so nothing else does.
+        (FOLLOW_UPS, PUSH, {}, FOLLOW_UPS),
+        (FOLLOW_UPS, {"v": 1}, {**METADATA, **MARKED}, FOLLOW_UPS),
+        (COMMANDS, PUSH, {}, COMMANDS),
+        (COMMANDS, PUSH, FORGED_SOURCE, COMMANDS),
+        (COMMANDS, IN_ITS_BODY, {}, COMMANDS),
+        # A source in the body keeps its prefix, so it is not the topic that a setting names.
+        ("/", IN_ITS_BODY, {}, SOURCE + FOLLOW_UPS),
+        ("/", IN_ITS_BODY | {"source": FOLLOW_UPS}, {}, SOURCE + FOLLOW_UPS),
+        ("/", IN_ITS_BODY, EVENTARC, COMMANDS),
+        # The headers of an unwrapped push are its attributes, and its publisher wrote those.
+        ("/", {}, {**METADATA, **MARKED, **FORGED_SOURCE}, ""),
+        (COMMANDS, {}, {**METADATA, **MARKED, **FORGED_SOURCE}, COMMANDS),
+        # No source, or one that is no topic.
+        ("/path", PUSH, {}, "path"),
+        ("/", PUSH, {"ce-source": "//storage.googleapis.com/projects/_/buckets/b"}, ""),
+        ("/", event(data=PUSH), {}, ""),
+        ("/", PUSH | {"specversion": "1.0", "source": FOLLOW_UPS}, {}, ""),
+        ("/" + "x" * 2000, PUSH, {}, "x" * 1021 + "…"),
     ],
 )
-def test_a_follow_up_that_only_its_publisher_vouches_for_is_rejected(
-    path: str, document: object, headers: dict[str, str], vouched: str
+def test_a_body_that_called_itself_an_event_from_the_follow_ups_topic_was_believed(
+    path: str, document: object, headers: dict[str, str], topic: str
 ) -> None:
-    """Whoever may publish commands can't forge the function's memory, in any of the forms that a push can have."""
-    world, _, report = post(document, path, headers)
+    """A source counts only where the path names no topic; whoever may publish commands can't forge a follow-up."""
+    world, delivery, report = post(document, path, headers)
 
-    assert [told.field for told in report.events] == [vouched]
+    assert delivery.topic == topic
+    believed = BY_ITS_SUBSCRIPTION if topic == FOLLOW_UPS else BY_ITS_PUBLISHER
+    assert [told.field for told in report.events] == [believed]
     assert world.calls == {"Publish": 1}
 
 
@@ -208,6 +194,8 @@ def test_a_message_without_a_plausible_time_is_rejected_once_by_the_name_of_the_
 
     (told,) = report.events
     assert (told.outcome, told.field, told.database) == ("REJECTED", "message.publishTime", ORDERS)
+    reason = "must be the time of publishing, 31d before to 1d after 2026-11-22T03:00:00+00:00"
+    assert told.detail.endswith(f"message.publishTime: {reason}; found {time or ''!r}.")
     assert (delivery.message_id, told.trigger.message_id, report.retry) == ("17", "17", False)
     assert world.calls == {"Publish": 1}
 
@@ -224,7 +212,8 @@ def test_a_message_without_an_id_is_rejected_under_one_that_it_has_again(message
     )
 
     assert first.mistake is not None
-    assert first.mistake.field == "message.messageId"
+    assert str(first.mistake) == f"message.messageId: must have 1 to 200 bytes; found {first.mistake.value!r}"
+    assert [read(push(messageId=fits)).mistake for fits in ("1", "é" * 100)] == [None, None]
     assert first.message_id == again.message_id != other.message_id
     earlier, later = ({"x-goog-pubsub-publish-time": time} for time in ("2026-11-22T02:00:00Z", "2026-11-22T02:00:01Z"))
     assert read(b"", headers=earlier).message_id != read(b"", headers=later).message_id
@@ -246,7 +235,7 @@ def test_a_push_that_can_t_be_read_is_rejected_with_its_field_and_its_value(
 ) -> None:
     """Whoever set the subscription up can correct it; brought again, it is the same event."""
     world, first, report = post(document)
-    _, second, _ = post(document)
+    second = read(document, now=NOW + HOUR)
 
     (told,) = world.results
     assert (told["outcome"], told["field"], told["subject"], report.retry) == ("REJECTED", field, COMMANDS, False)

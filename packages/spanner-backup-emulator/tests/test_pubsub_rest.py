@@ -6,20 +6,15 @@ import base64
 import http.client
 import http.server
 import json
-import re
 import socket
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from google.pubsub_v1 import PublisherClient
-from google.pubsub_v1 import SubscriberClient as LowLevelSubscriber
 from pubsub_world import PULL, SOON_S, rest
 
-from spanner_backup_emulator import front
+from spanner_backup_emulator import front, support
 from spanner_backup_emulator.pubsub.rest import ROUTES
-from spanner_backup_emulator.pubsub.service import RPCS
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import SubscriberClient
@@ -171,22 +166,10 @@ def test_connections_beyond_the_bound_are_closed(pubsub: PubSubEmulator, monkeyp
             assert second.recv(1) == b""
 
 
-def test_the_coverage_table_names_what_is_there() -> None:
-    """The documentation can't fall behind the code, nor behind a client that has learned new methods."""
-    page = Path(__file__).parents[1] / "PUBSUB.md"
-    rows = re.findall(r"^\| ([\w, ]+) \| (yes|UNIMPLEMENTED) \| (\w+)", page.read_text(), re.MULTILINE)
-    listed = {name: (answer, verb) for names, answer, verb in rows for name in names.split(", ")}
-    infrastructure = {"close", "create_channel", "grpc_channel", "host", "kind"}
-    identities = {"get_iam_policy", "set_iam_policy", "test_iam_permissions"}
-    callable_ = {
-        name.title().replace("_", "")
-        for client in (PublisherClient, LowLevelSubscriber)
-        for name in dir(client.get_transport_class())
-        if name.islower() and name[0] != "_" and name not in infrastructure | identities
-    }
+def test_the_table_of_what_is_supported_has_the_verbs_of_rest() -> None:
+    """And no method without a verb is reached by REST."""
+    told = {name: row.notes.split() for row in support.rows("PUBSUB.md") for name in row.methods}
 
-    assert {name for name, (answer, _) in listed.items() if answer == "yes"} == {*RPCS, "StreamingPull"}
-    assert {(name, verb) for name, (_, verb) in listed.items() if verb != "none"} == {
+    assert {(name, words[1].rstrip(";")) for name, words in told.items() if words[0] == "REST"} == {
         (route.rpc.name, route.verb) for route in ROUTES
     }
-    assert set(listed) - {"SchemaService", "IAMPolicy"} == callable_

@@ -205,6 +205,23 @@ def test_a_database_is_not_dropped_while_a_backup_of_it_is_pending(emulator: Spa
     assert _rows(again, "SELECT Name FROM Singers") == [["Ada"]]
 
 
+def test_a_database_that_is_dropped_while_it_is_optimized_lets_go_of_its_backup(
+    emulator: SpannerEmulator, instance: Client
+) -> None:
+    """Its optimization ends with it; it once stayed, found no database at its end, and broke every later call."""
+    backup = _backup(instance, _database(instance, "heavy"), "of-heavy")
+    backup.create().result(WAIT_S)
+    emulator.set_plan(backup.name, Plan(duration=timedelta(0), optimize_duration=timedelta(hours=1)))
+    restored = instance.database("heavy-again")
+    restored.restore(backup).result(WAIT_S)
+    with pytest.raises(exceptions.FailedPrecondition):
+        backup.delete()
+    restored.drop()
+    backup.delete()
+
+    assert not backup.exists()
+
+
 def test_operations_of_both_are_found(instance: Client) -> None:
     """A database's own operation is Google's, a restore's is ours; each is read where it is."""
     made = instance.database("operated", ddl_statements=TABLES)

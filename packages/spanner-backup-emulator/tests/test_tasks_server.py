@@ -9,7 +9,6 @@ import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -21,7 +20,6 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.serving import wall_clock
-from spanner_backup_emulator.tasks import service
 from spanner_backup_emulator.tasks.server import DISPATCH, TasksEmulator
 
 if TYPE_CHECKING:
@@ -346,15 +344,6 @@ def test_closing_cuts_off_what_is_on_its_way(receiver: Receiver) -> None:
     assert datetime.now(UTC) - started < timedelta(seconds=WAIT_S / 2)
     assert emulator.outcomes() == ()
     assert not [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("tasks-")]
-
-
-def test_the_coverage_table_names_what_is_served() -> None:
-    """The page's rows marked yes are the methods of the service, and the others are not."""
-    page = Path(__file__).parents[1] / "TASKS.md"
-    rows = [line.split("|")[1:3] for line in page.read_text().splitlines() if line.startswith("| ")]
-    covered = {name for names, yes in rows if yes.strip() == "yes" for name in names.strip().split(", ")}
-
-    assert covered == set(service.METHODS)
 
 
 def test_a_bad_queue_name_is_refused_before_anything_starts() -> None:

@@ -31,8 +31,8 @@ class Front:
         port: The port.
     """
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_server((HOST, port))
+    def __init__(self, port: int, host: str = HOST) -> None:
+        self._socket = socket.create_server((host, port))
         self.port: int = self._socket.getsockname()[1]
         self._connections: set[asyncio.Task[None]] = set()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import secrets
+import shlex
 import signal
 import socket
 import stat
+import sys
 import threading
 from concurrent import futures
 from contextlib import suppress
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-"""Emulators have no authentication, so they listen on loopback only."""
+"""Emulators have no authentication, so they listen on loopback unless somebody says otherwise."""
 
 PORTS = range(10_000, 32_768)
 """Below those that Linux gives to clients: one of these may connect while a function starts, or is being replaced.
@@ -56,6 +59,14 @@ def hold_stop_signals() -> None:
 def wait_for_stop_signal() -> None:
     """Sleeps until one of the signals held comes."""
     signal.sigwait(STOP_SIGNALS)
+
+
+def options_of(parser: argparse.ArgumentParser, variable: str) -> argparse.Namespace:
+    """A command's options, `--host` among them: those in a variable of the environment, and then those on its line."""
+    default = os.environ.get("SPANNER_BACKUP_EMULATOR_HOST", HOST)
+    parser.add_argument("--host", default=default, help=f"the address to listen on, {default} if none is given")
+    parser.epilog = f"{variable} may hold options too; those on the command line win."
+    return parser.parse_args(shlex.split(os.environ.get(variable, "")) + sys.argv[1:])
 
 
 def wall_clock() -> datetime:
@@ -180,14 +191,16 @@ def start_grpc(
     port: int,
     options: tuple[tuple[str, int], ...] = (),
     interceptors: tuple[grpc.ServerInterceptor, ...] = (),
+    host: str = HOST,
 ) -> tuple[grpc.Server, int]:
-    """Starts a gRPC server on loopback.
+    """Starts a gRPC server.
 
     Args:
         register: Adds the servicers.
         port: The port, 0 for any free one.
         options: gRPC's own settings for the server, by name.
         interceptors: See the calls before the servicers do.
+        host: The address to listen on.
 
     Returns:
         The running server and its port.
@@ -198,7 +211,7 @@ def start_grpc(
         options=(("grpc.so_reuseport", 0), *options),
     )
     register(server)
-    bound = server.add_insecure_port(f"{HOST}:{port}")
+    bound = server.add_insecure_port(f"{host}:{port}")
     server.start()
     return server, bound
 

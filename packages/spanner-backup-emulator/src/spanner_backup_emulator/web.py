@@ -63,8 +63,8 @@ class WebServer(ThreadingHTTPServer):
     daemon_threads = False
     request_queue_size = 128
 
-    def __init__(self, answer: Answer, port: int = 0) -> None:
-        super().__init__((HOST, port), _Handler)
+    def __init__(self, answer: Answer, port: int = 0, host: str = HOST) -> None:
+        super().__init__((host, port), _Handler)
         self.answer = answer
         self._thread = threading.Thread(target=self.serve_forever, args=(POLL_S,), name="emulator-web")
         self._thread.start()

@@ -7,13 +7,13 @@ import argparse
 from spanner_backup_emulator.dispatch import is_sendable
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
-from spanner_backup_emulator.serving import hold_stop_signals, wait_for_stop_signal
+from spanner_backup_emulator.serving import hold_stop_signals, options_of, wait_for_stop_signal
 
 _TOPIC = "projects/P/topics/T"
 _SUBSCRIPTION = "projects/P/subscriptions/S"
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Serves until SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(
         prog="python -m spanner_backup_emulator.pubsub", description="An emulated Pub/Sub on loopback."
@@ -27,9 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
         metavar=f"{_SUBSCRIPTION}={_TOPIC}=http://HOST:PORT/PATH",
         help="create a push subscription; repeatable",
     )
-    options = parser.parse_args(arguments)
+    options = options_of(parser, "PUBSUB_EMULATOR_OPTIONS")
     hold_stop_signals()
-    with PubSubEmulator(options.port) as emulator:
+    with PubSubEmulator(options.port, host=options.host) as emulator:
         try:
             for topic in options.topic:
                 emulator.create_topic(topic)

@@ -51,8 +51,9 @@ class PubSubEmulator:
         clock: Callable[[], datetime] = wall_clock,
         faults: Faults | None = None,
         state: State | None = None,
+        host: str = HOST,
     ) -> None:
-        self._port = port
+        self._host, self._port = host, port
         self._endpoint = Endpoint(clock, faults)
         self._state = state if state is not None else State()
         self._service = Service(self._endpoint, self._state)
@@ -60,7 +61,7 @@ class PubSubEmulator:
 
     def __enter__(self) -> Self:
         """Listens and pushes until the end of the block."""
-        self._front = Front(self._port)
+        self._front = Front(self._port, self._host)
         self._grpc, grpc_port = start_grpc(
             lambda server: register(server, self._service),
             0,
@@ -89,7 +90,7 @@ class PubSubEmulator:
     @property
     def address(self) -> str:
         """`host:port`, as `PUBSUB_EMULATOR_HOST` wants it."""
-        return f"{HOST}:{self._front.port}"
+        return f"{self._host}:{self._front.port}"
 
     def create_topic(self, name: str) -> str:
         """Creates a topic and returns its name."""

@@ -6,17 +6,17 @@ import argparse
 import sys
 from datetime import timedelta
 
-from spanner_backup_emulator.serving import hold_stop_signals, wait_for_stop_signal
+from spanner_backup_emulator.serving import hold_stop_signals, options_of, wait_for_stop_signal
 from spanner_backup_emulator.spanner.planning import parse_plan
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Serves until it is told to stop."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = options_of(parser, "SPANNER_EMULATOR_OPTIONS")
     default = Plan(
         duration=timedelta(seconds=options.backup_seconds), cancel_duration=timedelta(seconds=options.cancel_seconds)
     )
@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
         except ValueError as error:
             parser.error(f"argument --plan: {error}")
     hold_stop_signals()
-    with SpannerEmulator(options.port, state=state, behind=options.behind, rest_port=options.rest_port) as emulator:
+    with SpannerEmulator(
+        options.port, state=state, behind=options.behind, rest_port=options.rest_port, host=options.host
+    ) as emulator:
         sys.stdout.write(f"The Spanner backup emulator listens on {emulator.address}. Stop it with Ctrl-C.\n")
         sys.stdout.write(f"export SPANNER_EMULATOR_HOST={emulator.address}\n")
         if options.rest_port is not None:

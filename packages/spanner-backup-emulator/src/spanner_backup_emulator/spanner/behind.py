@@ -49,6 +49,11 @@ _OURS = frozenset(
         "DeleteBackup",
         "ListBackups",
         "ListBackupOperations",
+        "CreateBackupSchedule",
+        "GetBackupSchedule",
+        "UpdateBackupSchedule",
+        "DeleteBackupSchedule",
+        "ListBackupSchedules",
     )
 )
 _SHARED = frozenset(
@@ -176,6 +181,14 @@ class Behind(grpc.ServerInterceptor):
         self._contents_of(self._state.backups[f"{request.parent}/backups/{request.backup_id}"])
         return operation
 
+    def _CreateBackupSchedule(self, request: pb.CreateBackupScheduleRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
+        self._known(request.parent)
+        return here()
+
+    def _ListBackupSchedules(self, request: pb.ListBackupSchedulesRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
+        self._known(request.parent)
+        return here()
+
     def _CopyBackup(self, request: pb.CopyBackupRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
         source = self._state.backups.get(request.source_backup)
         operation = here()
@@ -192,7 +205,7 @@ class Behind(grpc.ServerInterceptor):
             if error.grpc_status_code is not grpc.StatusCode.NOT_FOUND:
                 raise
             if database not in {name for name, _ in self._restores.values()}:
-                self._state.forget_database(database)
+                self._state.forget_database(self._endpoint.clock(), database)
         source = self._state.backups.get(request.backup)
         operation = here()
         if source is not None:
@@ -245,7 +258,7 @@ class Behind(grpc.ServerInterceptor):
         if self._state.is_being_backed_up(request.database):
             raise refusals.drop_blocked(request.database)
         answer = there()
-        self._state.forget_database(request.database)
+        self._state.forget_database(self._endpoint.clock(), request.database)
         self._descriptors.pop(request.database, None)
         return answer
 
@@ -298,11 +311,12 @@ def _theirs(page: pb.ListDatabaseOperationsResponse) -> pb.ListDatabaseOperation
 
 
 def _with_origin(theirs: pb.Database, ours: Database) -> pb.Database:
-    """A database of Google's, with what only we know: where it was restored from, and that it is being optimized."""
+    """A database of Google's, with what only we know: where it was restored from, its key, and that it is optimized."""
     shown = wire.database(ours)
     if "restore_info" in shown:
         theirs.restore_info = shown.restore_info
         theirs.database_dialect = shown.database_dialect
+        theirs.encryption_config = shown.encryption_config
         theirs.state = shown.state
     return theirs
 

@@ -22,6 +22,7 @@ from spanner_backup_emulator.spanner.records import (
     OperationKind,
     Page,
 )
+from spanner_backup_emulator.spanner.schedules import Schedules
 from spanner_backup_emulator.spanner.starts import VERSION_RETENTION, start_backup, start_copy, start_restore
 
 if TYPE_CHECKING:
@@ -38,19 +39,21 @@ class Methods:
     Attributes:
         world: What exists.
         plans: How operations go.
+        schedules: What is backed up by itself.
         instances: Those that are known.
         strict: Whether unknown instances and databases are refused.
         exists_before_pending: Which refusal wins when both the name and the slot are taken.
         late_cancel_refused: Whether a cancel of what has ended is refused.
     """
 
-    __slots__ = ("exists_before_pending", "instances", "late_cancel_refused", "plans", "strict", "world")
+    __slots__ = ("exists_before_pending", "instances", "late_cancel_refused", "plans", "schedules", "strict", "world")
 
     def __init__(
         self, world: World, plans: Plans, *, strict: bool, exists_before_pending: bool, late_cancel_refused: bool
     ) -> None:
         self.world = world
         self.plans = plans
+        self.schedules = Schedules(world, plans)
         self.instances: set[str] = set()
         self.strict = strict
         self.exists_before_pending = exists_before_pending
@@ -199,6 +202,28 @@ class Methods:
         """Lists the operations of one backup or database, as `gcloud spanner operations list --backup` does."""
         return self._operations(request, f"{request.parent.removesuffix('/operations')}/operations/")
 
+    def create_backup_schedule(self, request: rpc.CreateBackupSchedule) -> Any:  # noqa: ANN401 - Google's message
+        """Adds a schedule to a database."""
+        self._remember(self.get_database(rpc.GetDatabase(request.parent)))
+        return self.schedules.create(request.parent, request.schedule_id, request.schedule)
+
+    def get_backup_schedule(self, request: rpc.GetBackupSchedule) -> Any:  # noqa: ANN401 - the same
+        """Reads a schedule."""
+        return self.schedules.get(request.name)
+
+    def update_backup_schedule(self, request: rpc.UpdateBackupSchedule) -> Any:  # noqa: ANN401 - the same
+        """Changes a schedule."""
+        return self.schedules.update(request.schedule, request.mask)
+
+    def delete_backup_schedule(self, request: rpc.DeleteBackupSchedule) -> None:
+        """Takes a schedule away."""
+        self.schedules.delete(request.name)
+
+    def list_backup_schedules(self, request: rpc.ListBackupSchedules) -> Page[Any]:
+        """Lists a database's schedules."""
+        self.get_database(rpc.GetDatabase(request.parent))
+        return page_of(self.schedules.of(request.parent), request.page_size, request.page_token, request.parent)
+
     def _operations(
         self, request: rpc.ListBackupOperations | rpc.ListDatabaseOperations | rpc.ListOperations, prefix: str
     ) -> Page[Operation]:
@@ -275,4 +300,9 @@ ANSWERS: dict[type, Callable[[Methods, Any], object]] = {
     rpc.ListBackupOperations: Methods.list_backup_operations,
     rpc.ListDatabaseOperations: Methods.list_database_operations,
     rpc.ListOperations: Methods.list_operations,
+    rpc.CreateBackupSchedule: Methods.create_backup_schedule,
+    rpc.GetBackupSchedule: Methods.get_backup_schedule,
+    rpc.UpdateBackupSchedule: Methods.update_backup_schedule,
+    rpc.DeleteBackupSchedule: Methods.delete_backup_schedule,
+    rpc.ListBackupSchedules: Methods.list_backup_schedules,
 }

@@ -205,3 +205,23 @@ def cancel_unsupported() -> ApiError:
 def cancel_too_late(name: str) -> ApiError:
     """The operation has ended (code and text inferred; Google documents only that a cancel is best effort)."""
     return ApiError(Code.FAILED_PRECONDITION, f"Operation {name} has already completed.")
+
+
+def schedule_missing(name: str) -> ApiError:
+    """No backup schedule has this name; the words are inferred."""
+    return ApiError(Code.NOT_FOUND, f"Backup schedule not found: {name}")
+
+
+def schedule_exists(name: str) -> ApiError:
+    """A backup schedule has this name; the words are inferred."""
+    return ApiError(Code.ALREADY_EXISTS, f"Backup schedule already exists: {name}")
+
+
+def too_many_schedules(database: str, count: int) -> ApiError:
+    """A database may have so many; the code and the words are inferred."""
+    return ApiError(Code.RESOURCE_EXHAUSTED, f"{database} already has {count} backup schedules.")
+
+
+def bad_cron(text: str) -> ApiError:
+    """The times of a schedule can't be read; the words are inferred."""
+    return invalid(f"Invalid cron spec: {text!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from spanner_backup_emulator.spanner.records import Backup, Database, Operation, Page
 
@@ -173,5 +173,50 @@ class ListDatabaseOperations(_Listing[Page[Operation]]):
 
 class ListOperations(_Listing[Page[Operation]]):
     """Lists the operations under one backup's or database's name, newest first."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBackupSchedule(Request[Any]):
+    """Adds a schedule to a database; it is Google's own message, and so is the answer."""
+
+    parent: str
+    schedule_id: str
+    schedule: Any
+
+    @property
+    def resource(self) -> str:
+        """The name that the schedule will have."""
+        return f"{self.parent}/backupSchedules/{self.schedule_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateBackupSchedule(Request[Any]):
+    """Changes the fields of a schedule that the mask names."""
+
+    schedule: Any
+    mask: tuple[str, ...]
+
+    @property
+    def resource(self) -> str:
+        """The schedule's name."""
+        return str(self.schedule.name)
+
+
+class GetBackupSchedule(_Named[Any]):
+    """Reads one schedule."""
+
+    __slots__ = ()
+
+
+class DeleteBackupSchedule(_Named[None]):
+    """Takes a schedule away."""
+
+    __slots__ = ()
+
+
+class ListBackupSchedules(_Listing[Page[Any]]):
+    """Lists a database's schedules, newest first; it takes no filter."""
 
     __slots__ = ()

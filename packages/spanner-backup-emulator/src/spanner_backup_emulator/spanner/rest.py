@@ -68,6 +68,7 @@ def _route(verb: str, path: str, name: str, kinds: tuple[Any, Any], field: str, 
 
 
 _OPERATION, _EMPTY = operations_pb2.Operation, empty_pb2.Empty
+_SCHEDULE = "{DATABASE/backupSchedules/[^/:]+}"
 
 ROUTES = (
     _route("POST", "{INSTANCE}/backups", "CreateBackup", (pb.CreateBackupRequest, _OPERATION), "parent", "backup"),
@@ -96,6 +97,31 @@ ROUTES = (
     _route(
         "GET", "{INSTANCE}/databases", "ListDatabases", (pb.ListDatabasesRequest, pb.ListDatabasesResponse), "parent"
     ),
+    _route(
+        "POST",
+        "{DATABASE}/backupSchedules",
+        "CreateBackupSchedule",
+        (pb.CreateBackupScheduleRequest, pb.BackupSchedule),
+        "parent",
+        "backup_schedule",
+    ),
+    _route(
+        "GET",
+        "{DATABASE}/backupSchedules",
+        "ListBackupSchedules",
+        (pb.ListBackupSchedulesRequest, pb.ListBackupSchedulesResponse),
+        "parent",
+    ),
+    _route("GET", _SCHEDULE, "GetBackupSchedule", (pb.GetBackupScheduleRequest, pb.BackupSchedule), "name"),
+    _route(
+        "PATCH",
+        _SCHEDULE,
+        "UpdateBackupSchedule",
+        (pb.UpdateBackupScheduleRequest, pb.BackupSchedule),
+        "backup_schedule.name",
+        "backup_schedule",
+    ),
+    _route("DELETE", _SCHEDULE, "DeleteBackupSchedule", (pb.DeleteBackupScheduleRequest, _EMPTY), "name"),
     _route("GET", "{DATABASE}", "GetDatabase", (pb.GetDatabaseRequest, pb.Database), "name"),
     _route("GET", "{OPERATIONS/[^/:]+}", "GetOperation", (operations_pb2.GetOperationRequest, _OPERATION), "name"),
     _route(

@@ -83,3 +83,9 @@ def check_unused(backup: Backup) -> None:
     """Refuses to delete a backup that a restore or a copy needs."""
     if backup.referencing_databases or backup.referencing_backups:
         raise refusals.in_use(backup.name, len(backup.referencing_databases), len(backup.referencing_backups))
+
+
+def check_schedule_retention(retention: timedelta) -> None:
+    """Refuses a retention that no backup of a schedule may have, as that of one on demand."""
+    if not RETENTION_MIN <= retention <= RETENTION_MAX:
+        raise refusals.invalid(f"The retention of a backup schedule must be 6 hours to 366 days, and is {retention}.")

@@ -43,6 +43,7 @@ class SpannerEmulator:
         faults: Faults | None = None,
         behind: str = "",
         rest_port: int | None = None,
+        host: str = HOST,
     ) -> None:
         """Makes a server that does not listen yet.
 
@@ -53,9 +54,10 @@ class SpannerEmulator:
             faults: What to inject; None for nothing so far.
             behind: The address of Google's emulator, which answers everything but backups; empty for none.
             rest_port: Where to listen for REST; 0 for any free port, None for nowhere.
+            host: The address to listen on.
         """
         self._endpoint = Endpoint(clock, faults)
-        self._port = port
+        self._host, self._port = host, port
         self._server: grpc.Server | None = None
         self.state = state or State()
         self.faults = self._endpoint.faults
@@ -70,11 +72,11 @@ class SpannerEmulator:
             self._behind = Behind(self._behind_address, self._endpoint, self.state)
         more = () if self._behind is None else (self._behind,)
         self._server, self._port = start_grpc(
-            lambda server: register(server, self._endpoint, self.state), self._port, interceptors=more
+            lambda server: register(server, self._endpoint, self.state), self._port, interceptors=more, host=self._host
         )
         if self._rest_port is not None:
             channel = grpc.insecure_channel(self.address)
-            self._rest = WebServer(partial(answer, channel), self._rest_port), channel
+            self._rest = WebServer(partial(answer, channel), self._rest_port, self._host), channel
             self._rest_port = self._rest[0].server_port
         return self
 
@@ -104,12 +106,12 @@ class SpannerEmulator:
     @property
     def address(self) -> str:
         """What `SPANNER_EMULATOR_HOST` should be."""
-        return f"{HOST}:{self._port}"
+        return f"{self._host}:{self._port}"
 
     @property
     def rest_address(self) -> str:
         """Where REST is, `host:port`."""
-        return f"{HOST}:{self._rest_port}"
+        return f"{self._host}:{self._rest_port}"
 
     @property
     def lock(self) -> threading.RLock:

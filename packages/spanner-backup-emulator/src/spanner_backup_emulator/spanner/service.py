@@ -47,6 +47,10 @@ def _operations(response: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     return show
 
 
+def _as_it_is(message: Any) -> Any:  # noqa: ANN401 - Google's message
+    return message
+
+
 def _nothing(_: object, __: None) -> empty_pb2.Empty:
     return empty_pb2.Empty()
 
@@ -75,6 +79,13 @@ ADMIN_METHODS = {
     ),
     "ListDatabases": Method(pb.ListDatabasesRequest, _listing(rpc.ListDatabases), _shown(wire.databases)),
     "GetDatabase": Method(pb.GetDatabaseRequest, _named(rpc.GetDatabase), _shown(wire.database)),
+    "CreateBackupSchedule": Method(pb.CreateBackupScheduleRequest, wire.create_backup_schedule, _shown(_as_it_is)),
+    "GetBackupSchedule": Method(pb.GetBackupScheduleRequest, _named(rpc.GetBackupSchedule), _shown(_as_it_is)),
+    "UpdateBackupSchedule": Method(pb.UpdateBackupScheduleRequest, wire.update_backup_schedule, _shown(_as_it_is)),
+    "DeleteBackupSchedule": Method(pb.DeleteBackupScheduleRequest, _named(rpc.DeleteBackupSchedule), _nothing),
+    "ListBackupSchedules": Method(
+        pb.ListBackupSchedulesRequest, _listing(rpc.ListBackupSchedules), _shown(wire.backup_schedules)
+    ),
 }
 
 OPERATIONS_METHODS = {

@@ -160,8 +160,12 @@ class State:
             backup.database == database and backup.state is BackupState.CREATING for backup in self.backups.values()
         )
 
-    def forget_database(self, name: str) -> None:
-        """Makes a database unknown that was dropped."""
+    def forget_database(self, now: datetime, name: str) -> None:
+        """Makes a database unknown that was dropped; what optimized it has ended, and its backup is free (inferred)."""
+        for work in list(self._world.works.values()):
+            if work.target == name and work.end_time is None:
+                self.finish(now, work.name)
+        self._methods.schedules.forget(name)
         self._world.databases.pop(name, None)
 
     def set_plan(self, resource: str, plan: Plan) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from spanner_backup_emulator.spanner.records import Database, Page, RestoreInfo
+    from spanner_backup_emulator.spanner.schedules import Schedule
 
 _EncryptionConfig: TypeAlias = (
     pb.CreateBackupEncryptionConfig | pb.CopyBackupEncryptionConfig | pb.RestoreDatabaseEncryptionConfig
@@ -74,6 +75,25 @@ def update_backup(request: pb.UpdateBackupRequest) -> rpc.UpdateBackup:
     """Reads UpdateBackup."""
     backup = request.backup
     return rpc.UpdateBackup(backup.name, plain_time(backup.expire_time), tuple(request.update_mask.paths))
+
+
+def create_backup_schedule(request: pb.CreateBackupScheduleRequest) -> rpc.CreateBackupSchedule:
+    """Reads CreateBackupSchedule."""
+    message = pb.BackupSchedule.pb(request.backup_schedule)
+    return rpc.CreateBackupSchedule(request.parent, request.backup_schedule_id, message)
+
+
+def update_backup_schedule(request: pb.UpdateBackupScheduleRequest) -> rpc.UpdateBackupSchedule:
+    """Reads UpdateBackupSchedule."""
+    return rpc.UpdateBackupSchedule(pb.BackupSchedule.pb(request.backup_schedule), tuple(request.update_mask.paths))
+
+
+def backup_schedules(page: Page[Schedule]) -> pb.ListBackupSchedulesResponse:
+    """Writes a page of schedules."""
+    made = pb.ListBackupSchedulesResponse(next_page_token=page.next_page_token)
+    for one in page.items:
+        pb.ListBackupSchedulesResponse.pb(made).backup_schedules.add().CopyFrom(one.message)
+    return made
 
 
 def backup(record: Backup) -> pb.Backup:

@@ -34,6 +34,8 @@ from spanner_backup_emulator.spanner.records import Backup, BackupState, Databas
 from spanner_backup_emulator.spanner.starts import start_optimization
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from spanner_backup_emulator.spanner.work import Work
 
 OPERATION_KEPT = timedelta(days=7)
@@ -121,6 +123,10 @@ class World:
         self.history.append(
             Event(self.now, what, backup.name, cause, Code.OK, operation, backup.uid, backup.create_time)
         )
+
+    def later(self, when: datetime, action: Callable[[], None]) -> Entry:
+        """Has something happen by itself at a time."""
+        return self._agenda.add(when, _RANK_REST, action)
 
     def begin(self, work: Work) -> None:
         """Starts an operation whose backup or database is already here."""

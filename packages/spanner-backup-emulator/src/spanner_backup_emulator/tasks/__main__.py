@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.serving import HOST, hold_stop_signals, wait_for_stop_signal
+from spanner_backup_emulator.serving import hold_stop_signals, options_of, wait_for_stop_signal
 from spanner_backup_emulator.tasks.model import Settings
 from spanner_backup_emulator.tasks.server import TasksEmulator
 
@@ -16,16 +16,19 @@ PORT_DEFAULT = 8123
 def main() -> int:
     """Serves until a signal; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m spanner_backup_emulator.tasks", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT_DEFAULT, help=f"on {HOST}; 0 for any free port")
+    parser.add_argument("--port", type=int, default=PORT_DEFAULT, help="default: %(default)s; 0 for any free port")
     parser.add_argument(
         "--queue", action="append", default=[], metavar="projects/P/locations/L/queues/Q", help="may be repeated"
     )
     parser.add_argument("--auto-create-queues", action="store_true", help="make any queue that a task is created in")
-    arguments = parser.parse_args()
+    arguments = options_of(parser, "CLOUD_TASKS_EMULATOR_OPTIONS")
     hold_stop_signals()
     try:
         emulator = TasksEmulator(
-            arguments.port, arguments.queue, settings=Settings(auto_create_queues=arguments.auto_create_queues)
+            arguments.port,
+            arguments.queue,
+            settings=Settings(auto_create_queues=arguments.auto_create_queues),
+            host=arguments.host,
         )
     except ApiError as error:
         parser.error(error.message)

@@ -59,6 +59,7 @@ class TasksEmulator:
         clock: Callable[[], datetime] = wall_clock,
         faults: Faults | None = None,
         settings: model.Settings | None = None,
+        host: str = HOST,
     ) -> None:
         """Prepares the emulator.
 
@@ -68,6 +69,7 @@ class TasksEmulator:
             clock: Where `now` comes from.
             faults: What to inject.
             settings: What to choose about the service.
+            host: The address to listen on.
 
         Raises:
             ApiError: A queue's name is not one.
@@ -76,7 +78,7 @@ class TasksEmulator:
         self.endpoint = Endpoint(clock, faults)
         for name in queues:
             self.state.apply(clock(), UpdateQueue(model.Queue(name)))
-        self._port = port
+        self._host, self._port = host, port
         self._changed = threading.Condition(self.endpoint.lock)
         self._closing = False
         self._signer = Signer()
@@ -87,7 +89,7 @@ class TasksEmulator:
 
     def __enter__(self) -> Self:
         """Starts serving and dispatching."""
-        self._front = Front(self._port)
+        self._front = Front(self._port, self._host)
         self._port = self._front.port
         self._server, grpc_port = start_grpc(
             partial(service.register, endpoint=self.endpoint, state=self.state, changed=self._changed.notify_all), 0
@@ -114,7 +116,7 @@ class TasksEmulator:
     @property
     def address(self) -> str:
         """Where it listens: the value for CLOUD_TASKS_EMULATOR_HOST; over HTTP it shows the keys of its tokens."""
-        return f"{HOST}:{self._port}"
+        return f"{self._host}:{self._port}"
 
     @property
     def faults(self) -> Faults:
