@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from tests.terraform.grants import EXPECTED, grants
+from tests.terraform.grants import expected, grants, project_of
 from tests.terraform.plans import REPOSITORY, Plan
 from tests.terraform.standin.computed import project_number
-from tests.terraform.subjects import SUBJECTS
+from tests.terraform.subjects import PLANNED
 from tests.terraform.watching import FUNCTION, QUEUE, REGISTERED, Fact, environment_of, fact, granted_instances
 
 CALLS_PER_LOOK_MAX = 3
@@ -64,24 +64,24 @@ def what_is_fixed_is_as_it_was_decided(plan: Plan, _: str) -> None:
 @fact
 def only_the_listed_grants_are_made(plan: Plan, subject: str) -> None:
     """Every grant is in the table, and every line of the table is granted."""
-    found, expected = grants(plan, SUBJECTS[subject].project), sorted(EXPECTED[subject])
-    assert found == expected, f"too many: {set(found) - set(expected)}; missing: {set(expected) - set(found)}"
+    found, listed = grants(plan), expected(subject, project_of(plan), plan.one(FUNCTION)["location"])
+    assert found == listed, f"too many: {set(found) - set(listed)}; missing: {set(listed) - set(found)}"
 
 
 @fact
-def no_condition_is_wider_than_it_says(plan: Plan, subject: str) -> None:
+def no_condition_is_wider_than_it_says(plan: Plan, _: str) -> None:
     """The one right that is given on the project but meant for one bucket's objects is held to that bucket's name."""
-    found = [grant for grant in grants(plan, SUBJECTS[subject].project) if grant.condition]
-    number, region = project_number(SUBJECTS[subject].project), plan.one(FUNCTION)["location"]
+    found = [grant for grant in grants(plan) if grant.condition]
+    number, region = project_number(project_of(plan)), plan.one(FUNCTION)["location"]
     copies = f'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-{number}-{region}")'
     assert [(grant.role, grant.condition) for grant in found] == [("roles/storage.objectViewer", copies)]
 
 
 @fact
-def nobody_but_the_tasks_account_publishes_follow_ups(plan: Plan, subject: str) -> None:
+def nobody_but_the_tasks_account_publishes_follow_ups(plan: Plan, _: str) -> None:
     """A follow-up can only come from a task that the function made."""
     topic = plan.one("google_pubsub_topic", "follow_ups")["name"]
-    may = [grant.who for grant in grants(plan, SUBJECTS[subject].project) if grant.on == f"topic {topic}"]
+    may = [grant.who for grant in grants(plan) if grant.on == f"topic {topic}"]
     assert may == [plan.one("google_service_account", "tasks")["account_id"]]
 
 
@@ -155,7 +155,7 @@ def each_identity_does_its_own_part(plan: Plan, _: str) -> None:
 @fact
 def the_roles_hold_what_the_function_calls_and_no_more(plan: Plan, subject: str) -> None:
     """Deleting is in the instance's role exactly where the function is told that it may."""
-    may_delete = SUBJECTS[subject].may_delete
+    may_delete = subject != "switched"
     assert environment_of(plan)["BACKSTOP_ALLOW_DELETE"] == str(may_delete).lower()
     held = {"instance": HANDLING | (DELETING if may_delete else set()), "database": {"databases.createBackup"}}
     for found in plan.all("google_project_iam_custom_role"):
@@ -178,11 +178,11 @@ def the_archive_holds_what_runs_and_nothing_else(plan: Plan, _: str) -> None:
 
 
 @fact
-def everything_is_in_the_one_project(plan: Plan, subject: str) -> None:
+def everything_is_in_the_one_project(plan: Plan, _: str) -> None:
     """Only the Spanner roles and their bindings may be elsewhere."""
     for found in plan.resources:
         if "spanner" not in found.type and found.type != "google_project_iam_custom_role":
-            assert found.values.get("project", SUBJECTS[subject].project) == SUBJECTS[subject].project, found.address
+            assert found.values.get("project", project_of(plan)) == project_of(plan), found.address
 
 
 @fact
@@ -198,7 +198,7 @@ def the_function_may_do_what_the_module_was_told_and_no_more(plan: Plan, subject
 @fact
 def what_an_organisation_asks_for_is_off_or_everywhere(plan: Plan, subject: str) -> None:
     """Keys, regions, private pool, network and policy are on every resource that has them, or on none."""
-    given: Mapping[str, Any] = SUBJECTS[subject].variables or {}
+    given: Mapping[str, Any] = PLANNED[subject][1] or {}
     keys, connector, network = (given.get(name, {}) for name in ("kms_keys", "vpc_connector", "vpc_direct"))
     regions = given.get("message_regions")
     stored = [{"allowed_persistence_regions": regions, "enforce_in_transit": None}] if regions else []

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from tests.terraform.plans import REPOSITORY, Plan, Resource
 from tests.terraform.standin.computed import project_number
-from tests.terraform.subjects import SUBJECTS
 
 
 class Grant(NamedTuple):
@@ -44,15 +43,20 @@ TARGETS = {
 would take away what others were granted."""
 
 
-def grants(plan: Plan, project: str, among: Sequence[Resource] | None = None) -> list[Grant]:
-    """Every grant that the plan makes, or these of its resources do, with the module's own names shortened."""
-    made = plan.resources if among is None else among
-    return sorted(_grant(found, project) for found in made if is_grant(found))
+def project_of(plan: Plan) -> str:
+    """The project that a plan deploys to."""
+    return str(plan.one("google_service_account", "runtime")["project"])
 
 
-def is_grant(found: Resource) -> bool:
-    """Whether a resource grants something."""
-    return "_iam_" in found.type and found.type != "google_project_iam_custom_role"
+def granting(plan: Plan) -> list[tuple[Grant, Resource]]:
+    """Every grant that the plan makes, with the module's own names shortened, and the resource that makes it."""
+    made = [it for it in plan.resources if "_iam_" in it.type and it.type != "google_project_iam_custom_role"]
+    return [(_grant(found, project_of(plan)), found) for found in made]
+
+
+def grants(plan: Plan) -> list[Grant]:
+    """Every grant that the plan makes."""
+    return sorted(grant for grant, _ in granting(plan))
 
 
 def _grant(found: Resource, project: str) -> Grant:
@@ -83,41 +87,19 @@ def shortened(name: str, project: str) -> str:
 
 README = (REPOSITORY / "terraform" / "README.md").read_text()
 
-
-def _listed(project: str, region: str = "europe-west1", own: Mapping[str, str] | None = None) -> list[Grant]:
-    """The rows of the README's table, with a deployment's own names."""
-    text = README
-    for name, value in {
-        **(own or {}),
-        "PROJECT": project,
-        "NUMBER-REGION": f"{project_number(project)}-{region}",
-    }.items():
-        text = text.replace(name, value)
-    rows = re.findall(r"^\| (.+?) \| (\S*roles/\S+) \| (.+?)(?: where the bucket is (.+?))? \|$", text, re.MULTILINE)
-    return [
-        Grant(who, role, on, f'resource.name.startsWith("projects/_/buckets/{copies}")' if copies else "")
-        for who, role, on, copies in rows
-    ]
-
-
-def _common(listed: list[Grant]) -> list[Grant]:
-    """What every deployment grants, whatever it looks after."""
-    return [grant for grant in listed if not grant.on.startswith("instance ")]
-
-
 SHOP, OPERATIONS = "projects/example-shop/roles", "projects/example-operations/roles"
-SWITCHED_NAMES = {
-    "queue backstop-follow-ups": "queue looks-2",
-    "PROJECT-backstop-source": "example-builds",
-    "backstop-": "spanner-backup-",
-    "service backstop": "service spanner-backup",
+NAMES: Mapping[str, Mapping[str, str]] = {
+    "switched": {
+        "queue backstop-follow-ups": "queue looks-2",
+        "PROJECT-backstop-source": "example-builds",
+        "backstop-": "spanner-backup-",
+        "service backstop": "service spanner-backup",
+    }
 }
 """What the names of the README's table are there."""
 
-EXPECTED: dict[str, list[Grant]] = {
-    "calendar": _listed(SUBJECTS["calendar"].project),
+MORE: Mapping[str, Sequence[Grant]] = {
     "fleet": [
-        *_common(_listed(SUBJECTS["fleet"].project)),
         Grant("group:database-team@example.com", "roles/pubsub.publisher", "topic backstop-commands"),
         Grant("ci@example-shop.iam.gserviceaccount.com", "roles/pubsub.publisher", "topic backstop-commands"),
         Grant("backstop-run", f"{SHOP}/backstop_instance", "instance example-shop/orders"),
@@ -128,9 +110,22 @@ EXPECTED: dict[str, list[Grant]] = {
         Grant("backstop-run", f"{OPERATIONS}/backstop_instance", "instance example-operations/ledger"),
         Grant("backstop-run", f"{OPERATIONS}/backstop_database", "instance example-operations/ledger"),
     ],
-    "minimal": _listed(SUBJECTS["minimal"].project),
     "switched": [
-        *_common(_listed(SUBJECTS["switched"].project, "europe-west3", SWITCHED_NAMES)),
-        Grant("spanner-backup-run", "organizations/1234/roles/spanner_backups", "instance example-locked/books"),
+        Grant("spanner-backup-run", "organizations/1234/roles/spanner_backups", "instance example-locked/books")
     ],
 }
+"""What a deployment grants on its instances, and to its publishers, where that isn't as in the README's table."""
+
+
+def expected(subject: str, project: str, region: str) -> list[Grant]:
+    """The rows of the README's table with a deployment's own names, and what it grants besides."""
+    text, copies = README, f"{project_number(project)}-{region}"
+    for name, value in {**NAMES.get(subject, {}), "PROJECT": project, "NUMBER-REGION": copies}.items():
+        text = text.replace(name, value)
+    rows = re.findall(r"^\| (.+?) \| (\S*roles/\S+) \| (.+?)(?: where the bucket is (.+?))? \|$", text, re.MULTILINE)
+    listed = [
+        Grant(who, role, on, f'resource.name.startsWith("projects/_/buckets/{copies}")' if copies else "")
+        for who, role, on, copies in rows
+    ]
+    own = subject in MORE
+    return sorted([*MORE.get(subject, ()), *(it for it in listed if not (own and it.on.startswith("instance ")))])

@@ -4,75 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from tests.terraform.plans import REPOSITORY, Json
 from tests.terraform.quarters import SCHEDULES
 
 PROJECT = "example-project"
-BARE: Mapping[str, Json] = {"project_id": PROJECT, "region": "europe-west1", "instances": {"orders": {}}}
+BARE: dict[str, Json] = {"project_id": PROJECT, "region": "europe-west1", "instances": {"orders": {}}}
 """What the module can't do without."""
 
 LOCKED = "projects/example-locked"
+REGION = f"{LOCKED}/locations/europe-west3"
 KEYS = "projects/example-keys/locations/europe-west3/keyRings/backstop/cryptoKeys"
 
-
-CALENDAR: dict[str, Json] = {name: {"instance": "orders", **it.told} for name, it in SCHEDULES.items()}
-
-
-NETWORK: dict[str, Json] = {"network": "shared", "subnetwork": "functions", "tags": ["spanner"]}
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """One deployment: the directory that is planned, and variables where it is the module itself."""
-
-    below: str
-    project: str
-    may_delete: bool = True
-    variables: Mapping[str, Json] | None = None
-
-
-SUBJECTS: dict[str, Subject] = {
-    "fleet": Subject("terraform/examples/fleet", "example-operations"),
-    "minimal": Subject("terraform/examples/minimal", PROJECT),
-    # A schedule of each kind.
-    "calendar": Subject(
-        "terraform", PROJECT, variables={**BARE, "schedules": CALENDAR, "enable_apis": False, "vpc_direct": NETWORK}
-    ),
-    # Every switch the other way.
-    "switched": Subject(
-        "terraform",
-        "example-locked",
-        may_delete=False,
-        variables={
-            "project_id": "example-locked",
-            "region": "europe-west3",
-            "prefix": "spanner-backup",
-            "instances": {"books": {"role": "organizations/1234/roles/spanner_backups"}},
-            "schedules": {"yearly": {"instance": "books", "database": "archive", "cron": "0 3 1 1 *"}},
-            "allow_delete": False,
-            "allow_scheduled": True,
-            "allow_weaker_key": True,
-            "cancel_after_min": "12h",
-            "binary_authorization_policy": f"{LOCKED}/platforms/cloudRun/policies/bank",
-            "kms_keys": {"function": f"{KEYS}/functions", "topics": f"{KEYS}/topics"},
-            "message_regions": ["europe-west3"],
-            "vpc_connector": {"name": f"{LOCKED}/locations/europe-west3/connectors/inside", "egress": "ALL_TRAFFIC"},
-            "worker_pool": f"{LOCKED}/locations/europe-west3/workerPools/private",
-            "labels": {"team": "databases"},
-            "dashboard": False,
-            "enable_apis": False,
-            "source_archive": {"bucket": "example-builds", "object": "backstop-1.zip"},
-            "docker_repository": f"{LOCKED}/locations/europe-west3/repositories/images",
-            "queue_name": "looks-2",
-            "scheduler_region": "europe-west1",
-            "alerts": {"disabled": ["queue-growing"]},
-            "deletion_channels": [f"{LOCKED}/notificationChannels/1111"],
-            "notification_channels": [f"{LOCKED}/notificationChannels/1234"],
-        },
-    ),
+# A schedule of each kind.
+CALENDAR: dict[str, Json] = {
+    **BARE,
+    "schedules": {name: {"instance": "orders", **it.told} for name, it in SCHEDULES.items()},
+    "enable_apis": False,
+    "vpc_direct": {"network": "shared", "subnetwork": "functions", "tags": ["spanner"]},
 }
-"""What every fact must hold of."""
+
+# Every switch the other way.
+SWITCHED: dict[str, Json] = {
+    "project_id": "example-locked",
+    "region": "europe-west3",
+    "prefix": "spanner-backup",
+    "instances": {"books": {"role": "organizations/1234/roles/spanner_backups"}},
+    "schedules": {"yearly": {"instance": "books", "database": "archive", "cron": "0 3 1 1 *"}},
+    "allow_delete": False,
+    "allow_scheduled": True,
+    "allow_weaker_key": True,
+    "cancel_after_min": "12h",
+    "binary_authorization_policy": f"{LOCKED}/platforms/cloudRun/policies/bank",
+    "kms_keys": {"function": f"{KEYS}/functions", "topics": f"{KEYS}/topics"},
+    "message_regions": ["europe-west3"],
+    "vpc_connector": {"name": f"{REGION}/connectors/inside", "egress": "ALL_TRAFFIC"},
+    "worker_pool": f"{REGION}/workerPools/private",
+    "labels": {"team": "databases"},
+    "dashboard": False,
+    "enable_apis": False,
+    "source_archive": {"bucket": "example-builds", "object": "backstop-1.zip"},
+    "docker_repository": f"{REGION}/repositories/images",
+    "queue_name": "looks-2",
+    "scheduler_region": "europe-west1",
+    "alerts": {"disabled": ["queue-growing"]},
+    "deletion_channels": [f"{LOCKED}/notificationChannels/1111"],
+    "notification_channels": [f"{LOCKED}/notificationChannels/1234"],
+}
 
 ENDS: Mapping[str, Mapping[str, Json]] = {
     "high": {
@@ -89,9 +66,9 @@ ENDS: Mapping[str, Mapping[str, Json]] = {
                 "instance": "orders",
                 "cron": "17 2 * * *",
                 "retention": "6h",
+                "start_within": "31d",
                 "if_created": "keep",
                 "cancel_after": "0s",
-                "start_within": "31d",
             }
         },
         "sweeps": {"orders": {"cancel_after": "7d", "if_created": "delete", "include_scheduled": True}},
@@ -115,9 +92,13 @@ ENDS: Mapping[str, Mapping[str, Json]] = {
 
 EXAMPLES = sorted(path.name for path in (REPOSITORY / "terraform" / "examples").iterdir())
 
-PLANNED: Mapping[str, tuple[str, Mapping[str, Json] | None]] = {
+PLANNED: Mapping[str, tuple[str, dict[str, Json] | None]] = {
     **{name: (f"terraform/examples/{name}", None) for name in EXAMPLES},
-    **{name: (subject.below, subject.variables) for name, subject in SUBJECTS.items()},
+    "calendar": ("terraform", CALENDAR),
+    "switched": ("terraform", SWITCHED),
     **{name: ("terraform", {**BARE, **ends}) for name, ends in ENDS.items()},
 }
 """The directory and the variables of all that is planned."""
+
+SUBJECTS = ("fleet", "minimal", "calendar", "switched")
+"""Those that every fact must hold of."""

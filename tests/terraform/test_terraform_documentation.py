@@ -87,7 +87,7 @@ def commands() -> list[Command]:
 
 def test_by_hand_and_by_module_grant_the_same(plans: Mapping[str, Plan], commands: list[Command]) -> None:
     """Every role that the commands grant, the module grants, and the other way round."""
-    assert by_hand.grants(commands, PROJECT) == grants(plans["minimal"], PROJECT)
+    assert by_hand.grants(commands, PROJECT) == grants(plans["minimal"])
 
 
 def test_by_hand_and_by_module_make_the_same(plans: Mapping[str, Plan], commands: list[Command]) -> None:

@@ -29,7 +29,7 @@ def test_the_function_accepts_the_environment_that_the_module_gives_it(plans: Ma
     read = settings.read(environment).handlers
 
     assert read.follow_ups_topic == plans[name].one("google_pubsub_topic", "follow_ups")["id"]
-    assert read.allow_delete is (name not in SUBJECTS or SUBJECTS[name].may_delete)
+    assert read.allow_delete is (name != "switched")
     assert set(read.instances) == set(environment["BACKSTOP_INSTANCES"].split(","))
     assert read.poll_min <= read.poll_max <= read.give_up_after
 

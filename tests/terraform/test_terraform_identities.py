@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.terraform.grants import AGENTS, Grant, grants, is_grant
+from tests.terraform.grants import AGENTS, Grant, granting
 from tests.terraform.plans import REPOSITORY, Plan, Workspace
-from tests.terraform.subjects import SUBJECTS
 
 FUNCTION = "google_cloudfunctions2_function.function"
 WAIT_BUILD, WAIT_MESSAGES = "time_sleep.build_grants", "time_sleep.message_grants"
@@ -114,16 +113,15 @@ class Graph:
 @pytest.fixture(scope="module")
 def graph(plans: Mapping[str, Plan], workspace: Workspace) -> Graph:
     """A deployment that has the names of the minimal one, and the order that `terraform graph` says."""
-    plan, subject = plans["calendar"], SUBJECTS["calendar"]
-    made = [found for found in plan.resources if is_grant(found)]
+    plan = plans["calendar"]
     roles = {
         f"projects/{role['project']}/roles/{role['role_id']}": set(role["permissions"])
         for role in plan.all("google_project_iam_custom_role")
     }
     needs: dict[str, set[str]] = {}
-    for after, before in re.findall(r'"([^"]+)" -> "([^"]+)"', workspace.run("graph", below=subject.below).stdout):
+    for after, before in re.findall(r'"([^"]+)" -> "([^"]+)"', workspace.run("graph").stdout):
         needs.setdefault(after, set()).add(before)
-    by_grant = [(grants(plan, subject.project, [found])[0], f"{found.type}.{found.name}") for found in made]
+    by_grant = [(grant, f"{found.type}.{found.name}") for grant, found in granting(plan)]
     return Graph(by_grant, {**GIVES, **roles}, needs)
 
 

@@ -18,7 +18,7 @@ from tests.terraform.facts import FACTS
 from tests.terraform.mistakes import MISTAKES, REFUSALS, TERRAFORM, Mistake
 from tests.terraform.plans import Plan, Workspace
 from tests.terraform.refusals import BY_A_MISTAKE, REFUSED
-from tests.terraform.subjects import BARE, SUBJECTS
+from tests.terraform.subjects import BARE, PLANNED, SUBJECTS
 
 PLANTED_TOGETHER = (8, 4, 2, 1)
 """Mistakes in a plan, round by round."""
@@ -37,8 +37,8 @@ class Nursery:
 
     def __init__(self, workspace: Workspace, directory: Path) -> None:
         self._workspace, self._directory, self._numbers = workspace, directory, itertools.count()
-        for subject in SUBJECTS.values():
-            workspace.ready(subject.below)
+        for subject in SUBJECTS:
+            workspace.ready(PLANNED[subject][0])
 
     def plant(self, mistakes: Sequence[Mistake]) -> tuple[Workspace, list[Mistake]]:
         """A copy of the module with these mistakes in it, but for those whose place another one took."""
@@ -60,7 +60,7 @@ class Nursery:
         subject = mistakes[0].subject
         copied, planted = self.plant(mistakes)
         try:
-            plan = copied.plan(SUBJECTS[subject].below, SUBJECTS[subject].variables)
+            plan = copied.plan(*PLANNED[subject])
         except AssertionError:
             return frozenset(), frozenset()
         return frozenset(planted), frozenset(broken(plan, subject))
@@ -102,7 +102,6 @@ def doubtful(nursery: Nursery) -> list[Mistake]:
         for _, several in itertools.groupby(in_doubt(seen), key=lambda mistake: mistake.subject):
             left = list(several)
             seen += [nursery.look(left[at : at + size]) for at in range(0, len(left), size)]
-            print(size, len(seen))
     return in_doubt(seen)
 
 
@@ -115,10 +114,9 @@ def test_a_planted_mistake_is_noticed(doubtful: list[Mistake], mistake: Mistake)
 @pytest.mark.parametrize("mistake", about(TERRAFORM), ids=lambda mistake: mistake.title)
 def test_terraform_notices_a_planted_mistake(nursery: Nursery, mistake: Mistake) -> None:
     """Terraform refuses to plan."""
-    subject = SUBJECTS[mistake.subject]
     spoiled, _ = nursery.plant([mistake])
 
-    assert spoiled.try_plan(subject.below, subject.variables).returncode != 0
+    assert spoiled.try_plan(*PLANNED[mistake.subject]).returncode != 0
 
 
 def test_a_check_that_was_spoiled_refuses_no_more(nursery: Nursery) -> None:

@@ -28,7 +28,7 @@ class Team:
     def __init__(self, name: str, plans: Mapping[str, Plan]) -> None:
         self.name, self.instance, self.plan = name, TEAMS[name], plans["teams"].part(name)
         self.database = DatabaseName(f"projects/{PROJECT}/instances/{self.instance}/databases/main")
-        self.grants = grants(self.plan, PROJECT)
+        self.grants = grants(self.plan)
         self.topics = {topic.name: topic["id"] for topic in self.plan.all("google_pubsub_topic")}
 
     def world(self, database: DatabaseName) -> World:
