@@ -20,8 +20,8 @@ from tests.terraform.plans import Plan, Workspace
 from tests.terraform.refusals import BY_A_MISTAKE, REFUSED
 from tests.terraform.subjects import BARE, PLANNED, SUBJECTS
 
-PLANTED_TOGETHER = (8, 4, 2, 1)
-"""Mistakes in a plan, round by round."""
+PLANTED_TOGETHER = (8, 8, 4, 2, 1)
+"""Mistakes in a plan, round by round: first beside those that the same few facts are about, then beside others."""
 
 Seen = tuple[frozenset[Mistake], frozenset[str]]
 """What a plan showed: the mistakes that were in it, and the facts that don't hold of it."""
@@ -97,11 +97,12 @@ def in_doubt(seen: Sequence[Seen]) -> list[Mistake]:
 @pytest.fixture(scope="module")
 def doubtful(nursery: Nursery) -> list[Mistake]:
     """The mistakes that no fact noticed."""
-    seen: list[Seen] = []
-    for size in PLANTED_TOGETHER:
-        for _, several in itertools.groupby(in_doubt(seen), key=lambda mistake: mistake.subject):
-            left = list(several)
-            seen += [nursery.look(left[at : at + size]) for at in range(0, len(left), size)]
+    seen = [nursery.look([mistake]) for mistake in about(*FACTS) if mistake.subject != "fleet"]
+    for turn, size in enumerate(PLANTED_TOGETHER):
+        left = [mistake for mistake in in_doubt(seen) if mistake.subject == "fleet"]
+        apart = -(-len(left) // size)
+        several = [left[at::apart] if turn else left[at * size : (at + 1) * size] for at in range(apart)]
+        seen += [nursery.look(mistakes) for mistakes in several]
     return in_doubt(seen)
 
 
