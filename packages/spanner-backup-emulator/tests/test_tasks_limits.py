@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from tasks_world import DAY, NAME, NOW, QUEUE, SECOND, create, make_state, only
 
 from spanner_backup_emulator.tasks.model import Queue, QueueState, RateLimits, Settings
@@ -24,22 +25,17 @@ def dispatch_times_s(state: State) -> list[float]:
     return times_s
 
 
-def test_a_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
-    """Three tokens, then one every half second, exactly."""
+@pytest.mark.parametrize(
+    ("due_s", "sent_s"),
+    [([0] * 7, [0, 0, 0, 0.5, 1, 1.5, 2]), ([0, 0, 0, 100, 100, 100, 100, 100], [0, 0, 0, 100, 100, 100, 100.5, 101])],
+)
+def test_a_burst_goes_at_once_and_the_rest_at_the_rate(due_s: list[int], sent_s: list[float]) -> None:
+    """Three tokens, then one every half second, exactly; after a long rest there are just three again."""
     state = make_state(Queue(QUEUE, RateLimits(max_dispatches_per_second=2)), Settings(max_burst_size=3))
-    for _ in range(7):
-        create(state, name="")
-
-    assert dispatch_times_s(state) == [0, 0, 0, 0.5, 1, 1.5, 2]
-
-
-def test_a_bucket_fills_while_nothing_is_due_but_not_beyond_its_size() -> None:
-    """After a long rest there are again just as many tokens as fit."""
-    state = make_state(Queue(QUEUE, RateLimits(max_dispatches_per_second=2)), Settings(max_burst_size=3))
-    for delay_s in (0, 0, 0, 100, 100, 100, 100, 100):
+    for delay_s in due_s:
         create(state, name="", due=NOW + delay_s * SECOND)
 
-    assert dispatch_times_s(state) == [0, 0, 0, 100, 100, 100, 100.5, 101]
+    assert dispatch_times_s(state) == sent_s
 
 
 def test_the_service_chooses_the_burst_size() -> None:

@@ -8,21 +8,15 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 from google.api_core import exceptions
-from google.cloud import tasks_v2
-from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
+from test_tasks_server import LOCATION, QUEUE, Client, connect
 
 from spanner_backup_emulator.tasks.server import TasksEmulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOCATION = "projects/p/locations/l"
-QUEUE = f"{LOCATION}/queues/q"
 ABSENT = f"{LOCATION}/queues/absent"
 URL = "http://127.0.0.1:1/"
-
-Client = Any
-"""`CloudTasksClient`; its annotations don't know the dicts it takes."""
 
 BAD = exceptions.InvalidArgument
 GONE = exceptions.NotFound
@@ -33,7 +27,7 @@ UNABLE = exceptions.MethodNotImplemented
 def client() -> Iterator[Client]:
     """The official client of an emulator with one queue that sends nothing."""
     with TasksEmulator(queues=[QUEUE]) as emulator, grpc.insecure_channel(emulator.address) as channel:
-        client = tasks_v2.CloudTasksClient(transport=CloudTasksGrpcTransport(channel=channel))
+        client = connect(channel)
         client.pause_queue(name=QUEUE)
         yield client
 

@@ -46,9 +46,11 @@ ATTEMPTS_UNLIMITED = -1
 _ON_THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])([:/?#]|$)")
 
 
-def _refuse(*, when: bool, message: str) -> None:
-    if when:
-        raise ApiError(Code.INVALID_ARGUMENT, message)
+def _refuse(*rules: tuple[bool, str]) -> None:
+    """Refuses with the text of the first rule that is broken."""
+    for broken, message in rules:
+        if broken:
+            raise ApiError(Code.INVALID_ARGUMENT, message)
 
 
 def check_create_task(now: datetime, request: CreateTask) -> HttpRequest:
@@ -63,21 +65,16 @@ def check_create_task(now: datetime, request: CreateTask) -> HttpRequest:
     names.check_queue(request.parent)
     if request.name:
         queue = names.queue_of(request.name)
-        _refuse(
-            when=queue != request.parent,
-            message=f"The queue name from request ('{request.parent}') must be the same as the queue name in "
-            f"the named task ('{queue}').",
-        )
+        message = f"The queue name from request ('{request.parent}') must be the same as the queue name in "
+        _refuse((queue != request.parent, f"{message}the named task ('{queue}')."))
     if request.http_request is None:
         # Inferred; of v2beta3, whose field is called payload_type, the like is seen in
         # https://github.com/GoogleCloudPlatform/python-docs-samples/issues/2140 .
         raise ApiError(Code.INVALID_ARGUMENT, "Task.message_type is not set.")
     _check_http_request(request.http_request)
     deadline = request.dispatch_deadline
-    _refuse(
-        when=deadline is not None and not DISPATCH_DEADLINE_MIN <= deadline <= DISPATCH_DEADLINE_MAX,
-        message="Task.dispatchDeadline must be between [15s, 30m].",
-    )
+    refused = deadline is not None and not DISPATCH_DEADLINE_MIN <= deadline <= DISPATCH_DEADLINE_MAX
+    _refuse((refused, "Task.dispatchDeadline must be between [15s, 30m]."))
     due = request.schedule_time
     if due is not None and due - now > SCHEDULE_AHEAD_MAX:
         # The service writes the time in Pacific time.
@@ -88,44 +85,38 @@ def check_create_task(now: datetime, request: CreateTask) -> HttpRequest:
         )
     if request.retry_config is not None:
         check_retry_config(request.retry_config)
-    _refuse(when=_task_bytes(request, request.http_request) > TASK_BYTES_MAX, message="Task size too large")
+    _refuse((_task_bytes(request, request.http_request) > TASK_BYTES_MAX, "Task size too large"))
     return request.http_request
 
 
 def _check_http_request(request: HttpRequest) -> None:
-    """Refuses a URL or headers that can't be."""
-    _refuse(when=not request.url, message="HttpRequest.url is required.")
+    """Refuses a URL or headers that can't be; the texts about a length, the body and the headers are inferred.
+
+    The refusal of a token is seen in https://github.com/googleapis/nodejs-tasks/issues/353 . Emulators speak plain
+    HTTP, so this one lets a token go to this machine, which can't be mistaken for one of Google's.
+    """
+    url = request.url
+    open_token = request.token is not None and not url.startswith("https://") and not _ON_THIS_MACHINE.match(url)
     _refuse(
-        when=not request.url.startswith(("http://", "https://")),
-        message="HttpTarget.url must start with 'http://' or 'https://'.",
+        (not url, "HttpRequest.url is required."),
+        (not url.startswith(("http://", "https://")), "HttpTarget.url must start with 'http://' or 'https://'."),
+        (len(url) > URL_LENGTH_MAX, f"HttpRequest.url must be no more than {URL_LENGTH_MAX} characters."),
+        (
+            bool(request.body) and request.method not in METHODS_WITH_BODY,
+            "HttpRequest.body is only allowed for POST, PUT and PATCH.",
+        ),
+        (open_token, "HttpRequest.url must start with 'https://' for request with HttpRequest.authorization_header"),
+        (_headers_bytes(request) >= HEADERS_BYTES_MAX, "The size of HttpRequest.headers must be less than 80KB."),
     )
-    _refuse(
-        when=len(request.url) > URL_LENGTH_MAX,
-        message=f"HttpRequest.url must be no more than {URL_LENGTH_MAX} characters.",  # The text is inferred.
-    )
-    _refuse(
-        when=bool(request.body) and request.method not in METHODS_WITH_BODY,
-        message="HttpRequest.body is only allowed for POST, PUT and PATCH.",  # The text is inferred.
-    )
-    # The refusal is seen in https://github.com/googleapis/nodejs-tasks/issues/353 . Emulators speak plain HTTP,
-    # so this one lets a token go to this machine, which can't be mistaken for one of Google's.
-    _refuse(
-        when=request.token is not None
-        and not request.url.startswith("https://")
-        and not _ON_THIS_MACHINE.match(request.url),
-        message="HttpRequest.url must start with 'https://' for request with HttpRequest.authorization_header",
-    )
-    headers_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in request.headers.items())
-    _refuse(
-        when=headers_bytes >= HEADERS_BYTES_MAX,
-        message="The size of HttpRequest.headers must be less than 80KB.",  # The text is inferred.
-    )
+
+
+def _headers_bytes(request: HttpRequest) -> int:
+    return sum(len(name.encode()) + len(value.encode()) for name, value in request.headers.items())
 
 
 def _task_bytes(request: CreateTask, http_request: HttpRequest) -> int:
     """The size that counts, without the few bytes per field that the service's own encoding adds."""
-    headers_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in http_request.headers.items())
-    return len(request.name) + len(http_request.url.encode()) + headers_bytes + len(http_request.body)
+    return len(request.name) + len(http_request.url.encode()) + _headers_bytes(http_request) + len(http_request.body)
 
 
 def check_rate_limits(limits: RateLimits) -> None:
@@ -135,32 +126,25 @@ def check_rate_limits(limits: RateLimits) -> None:
         ApiError: INVALID_ARGUMENT.
     """
     rate, concurrent = limits.max_dispatches_per_second, limits.max_concurrent_dispatches
-    _refuse(when=not rate > 0, message="RateLimits.maxDispatchesPerSecond cannot be negative.")
-    _refuse(when=rate > RATE_MAX, message="RateLimits.maxDispatchesPerSecond must be less than or equal to 500.")
-    _refuse(when=concurrent < 1, message="RateLimits.maxConcurrentDispatches cannot be negative.")
     _refuse(
-        when=concurrent > CONCURRENCY_MAX,
-        message="RateLimits.maxConcurrentDispatches must be less than or equal to 5000.",
+        (not rate > 0, "RateLimits.maxDispatchesPerSecond cannot be negative."),
+        (rate > RATE_MAX, "RateLimits.maxDispatchesPerSecond must be less than or equal to 500."),
+        (concurrent < 1, "RateLimits.maxConcurrentDispatches cannot be negative."),
+        (concurrent > CONCURRENCY_MAX, "RateLimits.maxConcurrentDispatches must be less than or equal to 5000."),
     )
 
 
 def check_retry_config(config: RetryConfig) -> None:
-    """Refuses retry settings out of range.
+    """Refuses retry settings out of range; the text about the duration is inferred.
 
     Raises:
         ApiError: INVALID_ARGUMENT.
     """
-    none = timedelta()
+    none, least, most = timedelta(), config.min_backoff, config.max_backoff
     _refuse(
-        when=config.max_attempts < ATTEMPTS_UNLIMITED, message="RetryConfig.maxAttempts must be greater or equal to -1."
-    )
-    _refuse(when=config.max_doublings < 0, message="RetryConfig.maxDoublings cannot be negative.")
-    _refuse(when=config.min_backoff < none, message="RetryConfig.minBackoff cannot be negative.")
-    _refuse(
-        when=config.max_backoff < config.min_backoff,
-        message="RetryConfig.minBackoff must be less than or equal to RetryConfig.maxBackoff.",
-    )
-    _refuse(
-        when=config.max_retry_duration < none,
-        message="RetryConfig.maxRetryDuration cannot be negative.",  # The text is inferred.
+        (config.max_attempts < ATTEMPTS_UNLIMITED, "RetryConfig.maxAttempts must be greater or equal to -1."),
+        (config.max_doublings < 0, "RetryConfig.maxDoublings cannot be negative."),
+        (least < none, "RetryConfig.minBackoff cannot be negative."),
+        (most < least, "RetryConfig.minBackoff must be less than or equal to RetryConfig.maxBackoff."),
+        (config.max_retry_duration < none, "RetryConfig.maxRetryDuration cannot be negative."),
     )

@@ -14,6 +14,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class _Named:
+    """What needs nothing but a task's or a queue's full name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """One page of what is in a queue or a location.
+
+    Attributes:
+        parent: The full name of the queue or the location.
+        page_size: 0 for as many as allowed.
+        page_token: Empty for the first page.
+    """
+
+    parent: str
+    page_size: int = 0
+    page_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CreateTask:
     """Adds a task to a queue.
 
@@ -34,40 +56,20 @@ class CreateTask:
     retry_config: RetryConfig | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GetTask:
+class GetTask(_Named):
     """Reads one task."""
 
-    name: str
+
+class ListTasks(_Listing):
+    """Reads a queue's tasks, a page at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListTasks:
-    """Reads a queue's tasks, a page at a time.
-
-    Attributes:
-        parent: The queue's full name.
-        page_size: 0 for as many as allowed.
-        page_token: Empty for the first page.
-    """
-
-    parent: str
-    page_size: int = 0
-    page_token: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteTask:
+class DeleteTask(_Named):
     """Takes a task out of its queue."""
 
-    name: str
 
-
-@dataclass(frozen=True, slots=True)
-class RunTask:
+class RunTask(_Named):
     """Dispatches a task at once, whatever its queue's state and limits."""
-
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,48 +93,28 @@ class UpdateQueue:
     paths: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class GetQueue:
+class GetQueue(_Named):
     """Reads one queue."""
 
-    name: str
+
+class ListQueues(_Listing):
+    """Reads a location's queues, a page at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListQueues:
-    """Reads a location's queues, a page at a time; as `ListTasks`."""
-
-    parent: str
-    page_size: int = 0
-    page_token: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteQueue:
+class DeleteQueue(_Named):
     """Removes a queue with its tasks."""
 
-    name: str
 
-
-@dataclass(frozen=True, slots=True)
-class PauseQueue:
+class PauseQueue(_Named):
     """Stops a queue's dispatches; tasks can still be added."""
 
-    name: str
 
-
-@dataclass(frozen=True, slots=True)
-class ResumeQueue:
+class ResumeQueue(_Named):
     """Starts a queue's dispatches again."""
 
-    name: str
 
-
-@dataclass(frozen=True, slots=True)
-class PurgeQueue:
+class PurgeQueue(_Named):
     """Deletes all tasks of a queue."""
-
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
