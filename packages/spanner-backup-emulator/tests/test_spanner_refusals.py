@@ -279,8 +279,8 @@ ROWS: list[Row] = [
     ),
     ("DropDatabase", lambda world: world.client.drop_database(database=ORDERS), NOT_DONE_HERE, "Method not found!"),
     (
-        "ListBackupSchedules",
-        lambda world: world.client.list_backup_schedules(parent=ORDERS),
+        "ListDatabaseRoles",
+        lambda world: world.client.list_database_roles(parent=ORDERS),
         NOT_DONE_HERE,
         "Method not found!",
     ),
