@@ -12,6 +12,7 @@ from hypothesis import given
 
 from backstop import selection
 from backstop.commands import Cancel
+from backstop.descriptions import read_list
 from backstop.events import Trigger
 from backstop.execute import Report
 from backstop.lifecycle import CLOCK_MARGIN
@@ -93,6 +94,14 @@ def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> 
     choice = selection.choose([too_late, newer, ended_since, older, ended, nothing, unknown], START + SECOND)
 
     assert choice == selection.Choice((newer, ended_since, older, nothing), (), ended, (too_late,), ended)
+
+
+def test_operations_are_read_newest_first_in_whatever_order_spanner_lists_them() -> None:
+    """Who is meant hangs on it, and Spanner's documentation promises no order."""
+    older, newer = named("b"), named("c", start_time=START + SECOND)
+
+    for found in ([older, newer], [newer, older]):
+        assert read_list(found, lambda one: one, None, None).operations == (newer, older)
 
 
 @pytest.mark.parametrize(
