@@ -95,7 +95,7 @@ def _not_understood(error: BadMessageError, delivery: Delivery, context: Context
         trigger=context.trigger,
         subject=next((read[name] for name in TARGETS if name in read), instance or delivery.topic or "unknown"),
         field=error.field,
-        **read,  # type: ignore[arg-type]  # they are names of their kinds
+        **read,  # type: ignore[arg-type]  # texts that have the forms of these names
     )
     try:
         context.publish(event)

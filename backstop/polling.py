@@ -101,8 +101,9 @@ def after(case: Case, decision: Decision, settings: Settings) -> tuple[Poll, tim
     outcomes on the way have been published.
     """
     poll, operation = case.poll, case.operation
-    told = dict.fromkeys(poll.told) | ({decision.rule.outcome: None} if decision.rule.outcome else {})
-    later = replace(poll, step=poll.step + 1, failures=0, told=tuple(told), missing=None)
+    outcome = decision.rule.outcome
+    told = poll.told if outcome is None or outcome in poll.told else (*poll.told, outcome)
+    later = replace(poll, step=poll.step + 1, failures=0, told=told, missing=None)
     if operation is None:
         return replace(later, missing="operation"), _bounded(case, timedelta(0), settings)
     if decision.guard is not None:

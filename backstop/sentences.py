@@ -115,10 +115,8 @@ def _why_not_ended(case: Case, decision: Decision) -> str:
         refused = case.refused.get(Action.CANCEL)
         running = "it has not ended" if case.operation else "Spanner could not find it just now"
         return f"Spanner refuses to cancel it: {refused.message}" if refused else running
-    blocked, refused = (
-        f"its backup can't be deleted, as {_users_of(case)} still needs it",
-        case.refused.get(Action.SHORTEN),
-    )
+    blocked = f"its backup can't be deleted, as {_users_of(case)} still needs it"
+    refused = case.refused.get(Action.SHORTEN)
     if decision.state is State.UNDELETABLE:
         return f"{blocked}; its expiry was brought forward to {when(case.earliest_expiry)}"
     because = f", as Spanner refused an earlier expiry: {refused.code}: {refused.message}" if refused else ""

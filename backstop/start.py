@@ -179,8 +179,8 @@ def _twin(command: Start, operations: Sequence[Operation], found: Backup | None,
     near = (one for one in operations if not one.done and abs(one.start_time - published) <= GRACE)
     if command.backup_id is None:
         return next((one for one in near if selection.is_derived(one)), None)
-    marked = found is not None and found.expire_time.microsecond % 1000 != 0
-    return next((one for one in near if marked and found is not None and one.backup == found.name), None)
+    name = found.name if found is not None and found.expire_time.microsecond % 1000 else None
+    return next((one for one in near if one.backup == name), None)
 
 
 def _follow(command: Start, operation: Operation, expected: Expectation | None, context: Context) -> Report:

@@ -22,6 +22,9 @@ from backstop_cli.session import DURATION
 if TYPE_CHECKING:
     from demo.stack import Stack
 
+CHECKOUT = ("", "packages/spanner-backup-emulator/src")
+"""Where a checkout has what `pip install .` of it leaves out: the stack, and the emulators that it starts."""
+
 POLL_S = 0.1
 """Between two looks at what the function has printed."""
 
@@ -33,7 +36,7 @@ POLL_S = 0.1
 @click.option("--directory", type=click.Path(path_type=Path), help="Where its settings and its log are written.")
 def emulate(databases: tuple[str, ...], backup_takes: str, cancel_takes: str, directory: Path | None) -> None:
     """Start emulators of Spanner, Pub/Sub and Cloud Tasks, and the function, until Ctrl-C."""
-    sys.path.append(str(Path.cwd()))  # The emulators are in a checkout, and not in the package.
+    sys.path += [str(Path.cwd() / place) for place in CHECKOUT]
     try:
         from demo.stack import PROJECT, Stack
         from spanner_backup_emulator.spanner.plans import Plan

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -70,10 +70,10 @@ def is_golden(name: str, text: str) -> bool:
     return True
 
 
-def begin(environ: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
+def begin(environ: Mapping[str, str], *arguments: str, command: Sequence[str] = COMMAND) -> subprocess.Popen[str]:
     """Starts a command without a terminal."""
     return subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         env={**os.environ, **environ},
         cwd=ROOT,
         stdin=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,10 +120,17 @@ def test_names_are_completed(place: Place) -> None:
     assert (nothing.strip(), err) == ("", "")
 
 
-def test_emulate_starts_all_that_its_three_lines_need(place: Place) -> None:
-    """Emulators, function and databases, with one command; typed as it says, the lines work."""
+ALONE = """import runpy, sys
+sys.path[:] = [place for place in sys.path if "spanner-backup-emulator" not in place]
+runpy.run_module("backstop_cli", run_name="__main__")"""
+"""The command line where nothing else of the checkout is installed."""
+
+
+def test_emulate_starts_all_that_its_three_lines_need_where_only_the_command_line_is_installed(place: Place) -> None:
+    """Emulators, function and databases, with one command in a checkout; typed as it says, the lines work."""
     folder = place.log.parent
-    with begin({"COLUMNS": "80"}, "emulate", "--directory", str(folder), "--backup-takes", "1s") as process:
+    emulate = ("emulate", "--directory", str(folder), "--backup-takes", "1s")
+    with begin({"COLUMNS": "80", "PYTHONPATH": ""}, *emulate, command=(sys.executable, "-c", ALONE)) as process:
         greeting = wait_for_line(process, "backstop cancel")
         environ = dict(line.removeprefix("export ").split("=", 1) for line in (folder / "env").read_text().splitlines())
         codes = []
