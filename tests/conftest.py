@@ -1,6 +1,7 @@
-"""What all tests share: how hard the property tests look, chosen by HYPOTHESIS_PROFILE."""
+"""What all tests share: how hard the property tests look, chosen by HYPOTHESIS_PROFILE, and that Ctrl-C is heard."""
 
 import os
+import signal
 
 from hypothesis import settings
 
@@ -14,3 +15,6 @@ settings.register_profile("mutation", settings.get_profile("ci"), max_examples=8
 settings.register_profile("nightly", settings.get_profile("local"), max_examples=1000, stateful_step_count=100)
 
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "local"))
+
+# A shell has what it starts in the background ignore Ctrl-C, and the commands that the tests interrupt would inherit it.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -139,6 +139,7 @@ def test_quota_in_the_middle_pauses_the_chain_and_loses_nothing() -> None:
     world.send(**ALL)
 
     waits = [world.look().next_poll for _ in range(6)]
+    assert [later.failures for _, later in world.waiting] == [0, 0]
     run_chain(world)
 
     assert [round(wait / MINUTE) if wait else wait for wait in waits[:5]] == [1, 2, AT_ONCE, 1, 2]

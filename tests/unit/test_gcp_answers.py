@@ -103,12 +103,12 @@ def changed(**fields: object) -> types.CreateBackupMetadata:
     return types.CreateBackupMetadata(**{"name": NIGHTLY, "database": ORDERS, "progress": progress, **fields})
 
 
-def raw(seconds: int, field: str = "start_time") -> types.CreateBackupMetadata:
+def raw(seconds: int, field: str = "start_time", nanos: int = 0) -> types.CreateBackupMetadata:
     """One with a time that Python may not hold."""
     made = changed()
     pb = types.CreateBackupMetadata.pb(made)
     stamp = pb.cancel_time if field == "cancel_time" else getattr(pb.progress, field)
-    stamp.seconds = seconds
+    stamp.seconds, stamp.nanos = seconds, nanos
     return made
 
 
@@ -122,6 +122,7 @@ UNHANDLED = {
     "it has no start_time": operation(changed(progress={})),
     "it has an implausible start_time: 253402300800 s after 1970": operation(raw(253_402_300_800)),
     "it has an implausible start_time: -62135596801 s after 1970": operation(raw(-62_135_596_801)),
+    "it has an implausible start_time: 1 s after 1970": operation(raw(1, nanos=10**9)),
     "it has an implausible end_time: 221845392000 s after 1970": operation(raw(221_845_392_000, "end_time")),
     "it has an implausible cancel_time: -1 s after 1970": operation(raw(-1, "cancel_time")),
     "it names 'a/b', which must have the form": operation(changed(database="a/b")),
@@ -144,18 +145,23 @@ def test_an_operation_that_can_t_be_read_hides_no_other_and_is_told_by_its_name(
     (unhandled,) = listing.unhandled
     assert unhandled.why.startswith(why)
     assert (unhandled.name, unhandled.done, unhandled.is_copy) == (odd.name, False, "copy" in why)
+    assert unhandled.backup == ("" if "doesn't say" in why else NIGHTLY)
+    assert unhandled.database == ("" if "copy" in why or "doesn't say" in why else "a/b" if "a/b" in why else ORDERS)
     with pytest.raises(UnhandledOperationError) as caught:
         port.get_operation(OPERATION)
-    assert caught.value.unhandled == unhandled
+    assert (caught.value.code, caught.value.unhandled) == ("UNIMPLEMENTED", unhandled)
     with pytest.raises(TransientError, match="UNKNOWN"):
         port.create_backup(ORDERS, NIGHTLY, expire_time=START, version_time=None, encryption=None)
 
 
-def test_the_last_moment_of_the_plausible_times_is_read(google: Services, port: SpannerBackups) -> None:
+def test_the_first_and_the_last_moment_of_the_plausible_times_are_read(google: Services, port: SpannerBackups) -> None:
     """A sum with it still has room in what Python can hold."""
-    google.answers["GetOperation"] = operation(raw(221_845_391_999))
+    google.answers["GetOperation"] = [operation(raw(0, nanos=1000)), operation(raw(221_845_391_999))]
 
-    assert port.get_operation(OPERATION).start_time == datetime(8999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    first, last = (port.get_operation(OPERATION).start_time for _ in range(2))
+
+    assert first == datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+    assert last == datetime(8999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 def test_nanoseconds_are_cut_in_the_same_way_wherever_a_time_is_read(google: Services, port: SpannerBackups) -> None:
@@ -231,6 +237,7 @@ def test_a_copy_is_seen_where_its_backup_or_its_instance_is_asked_for(
 
     assert [one.name for one in of_copy.unhandled] == [one.name for one in of_all.unhandled] == [copied.name]
     assert not [*of_source.unhandled, *of_database.unhandled, *of_copy.operations]
+    assert not port.list_operations(INSTANCE, backup=BackupName(f"{copied.target}-2")).unhandled
     assert {one.operations[0].name for one in (of_source, of_database, of_all)} == {made.name}
 
 

@@ -155,7 +155,7 @@ def test_what_began_with_the_command_ran_then() -> None:
     complete = named("b", MADE, start_time=PUBLISHED, end_time=PUBLISHED + HOUR)
     failed = replace(complete, response=None, error=Failure("INTERNAL", ""), end_time=PUBLISHED)
 
-    assert selection.newest([complete], PUBLISHED) == complete
+    assert selection.newest([complete, RUNNING], PUBLISHED) == complete
     assert selection.newest([failed], PUBLISHED) == failed
     assert selection.choose([failed, LATE], PUBLISHED).younger == ()
 
@@ -176,6 +176,7 @@ ANY = replace(ODD, backup="", done=True)
 OURS = named("ours", RUNNING, cancel_time=AFTER)
 FAILED_SINCE = named("failed", FAILED, end_time=AFTER)
 OURS_DONE = replace(OURS, end_time=AFTER, error=Failure("CANCELLED", ""))
+AT_ONCE = named("at-once", OURS_DONE, cancel_time=PUBLISHED)
 YOUNG = named("young", start_time=AFTER)
 YOUNGER = named("younger", start_time=PUBLISHED + MINUTE)
 ENDED = named("ended", MADE, end_time=AFTER)
@@ -183,6 +184,7 @@ LATE = named("late", MADE, end_time=PUBLISHED - SECOND)
 EARLIER = named("earlier", MADE, end_time=PUBLISHED - MINUTE)
 ANY_OF = "Cancelled nothing, as any of these may be meant: {}. Name the operation."
 DOUBT = f"Deleted nothing, as it is in doubt which operation is meant: {LATE.name} ended at 2026-11-23 01:59:59 UTC"
+LEFT_ALONE = f"{ODD.name} is left alone: it is a copy."
 BY_BACKUP, BY_DATABASE = Cancel(backup=NIGHTLY), Cancel(database=ORDERS)
 ALL = Cancel(database=ORDERS, include_scheduled=True)
 
@@ -201,7 +203,9 @@ def listed(*found: Operation | Unhandled) -> Listing:
         (ALL, [RUNNING, OURS_DONE], ANY_OF.format(f"{RUNNING.name}, {OURS_DONE.name}")),
         (BY_DATABASE, [OURS_DONE, FAILED_SINCE], OURS_DONE),
         (BY_DATABASE, [FAILED_SINCE, OURS_DONE], OURS_DONE),
+        (BY_DATABASE, [OURS_DONE, AT_ONCE], OURS_DONE),
         (BY_DATABASE, [YOUNG, OURS_DONE], OURS_DONE),
+        (BY_DATABASE, [YOUNG, AT_ONCE], AT_ONCE),
         (BY_DATABASE, [YOUNG, FAILED_SINCE], ANY_OF.format(f"{FAILED_SINCE.name}, {YOUNG.name}")),
         (BY_DATABASE, [YOUNG, ENDED], ANY_OF.format(f"{ENDED.name}, {YOUNG.name}")),
         (BY_DATABASE, [ENDED, COPY], ENDED),
@@ -210,13 +214,13 @@ def listed(*found: Operation | Unhandled) -> Listing:
         (BY_DATABASE, [OURS_DONE, ODD], OURS_DONE),
         (BY_DATABASE, [LATE], None),
         (BY_DATABASE, [LATE, COPY], None),
-        (BY_DATABASE, [LATE, ODD], f"Cancelled nothing. {ODD.name} is left alone: it is a copy."),
+        (BY_DATABASE, [LATE, ODD, ODD], " ".join(["Cancelled nothing.", *2 * [LEFT_ALONE]])),
         (BY_DATABASE, [ANY], None),
-        (BY_BACKUP, [replace(ODD, done=True)], f"Cancelled nothing. {ODD.name} is left alone: it is a copy."),
+        (BY_BACKUP, [replace(ODD, done=True)], f"Cancelled nothing. {LEFT_ALONE}"),
         (BY_BACKUP, [EARLIER, LATE], LATE),
         (BY_BACKUP, [LATE, EARLIER], LATE),
         (BY_BACKUP, [YOUNGER, LATE], f"{DOUBT}, and there is {YOUNGER.name}. Name the operation."),
-        (BY_BACKUP, [LATE, ANY], f"{DOUBT}, and there is {ANY.name}. Name the operation."),
+        (BY_BACKUP, [YOUNGER, LATE, ANY], f"{DOUBT}, and there is {YOUNGER.name}, {ANY.name}. Name the operation."),
     ],
 )  # fmt: skip
 def test_a_cancel_means_one_operation_or_says_why_none(

@@ -69,7 +69,7 @@ MISTAKES: dict[str, bytes] = {
     "databse: there is no such field; did you mean 'database'?; found 'x'": start(databse="x"),
     "BackupId: there is no such field; did you mean 'backup_id'?; found 'x'": start(BackupId="x"),
     "requestedBy: there is no such field; did you mean 'requested_by'?; found 'x'": start(requestedBy="x"),
-    "colour: there is no such field; found 'x'": start(colour="x"),
+    "colour\nof: there is no such field; found 'x'": start(**{"colour\nof": "x"}),
     "retention: `retention` belongs to start, not to cancel; found '14d'": command("cancel", retention="14d"),
     "if_created: must be one of delete, keep; found 'drop'": command("cancel", backup=NIGHTLY, if_created="drop"),
     "include_scheduled: `include_scheduled` belongs to cancel, follow, sweep, not to start; found 'true'": start(
@@ -82,7 +82,7 @@ MISTAKES: dict[str, bytes] = {
     f"encryption.type: must be one of {TYPES}; found 'NONE'": start(encryption={"type": "NONE"}),
     # The action.
     "action: must be given": b"{}",
-    f"action: {ACTIONS}; found 'stop'": command("stop"),
+    f"action: {ACTIONS}; found 'abort'": command("abort"),
     f"action: {ACTIONS}; did you mean 'start'?; found 'START'": command("START"),
     f"action: {ACTIONS}; did you mean 'cancel'?; found 'cancle'": command("cancle"),
     "action: must be text, not a number; found '5'": b'{"action": 5}',
@@ -95,7 +95,7 @@ MISTAKES: dict[str, bytes] = {
     "instance: must be given": command("sweep"),
     # Types.
     "database: must be text, not a number; found '5'": command(database=5),
-    """database: must be text, not a list; found '["orders"]'""": command(database=["orders"]),
+    """database: must be text, not a list; found '["größe"]'""": command(database=["größe"]),
     "retention: must be text, not a number; found '14'": start(retention=14),
     "reason: must be text, not true or false; found 'true'": start(reason=True),
     "dry_run: must be true or false, not text; found 'true'": start(dry_run="true"),

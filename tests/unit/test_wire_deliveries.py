@@ -256,6 +256,7 @@ def test_an_outcome_is_acknowledged_without_an_outcome(document: object, headers
 
     assert (report.events, report.retry, report.warning) == ((), False, True)
     assert COMMANDS in report.note
+    assert "from nowhere;" in post(document, "/", headers)[2].note
     assert world.calls == {}
 
 
