@@ -77,8 +77,8 @@ def explained(text: str, document: object) -> BadMessageError:
         text: Such as "Expected `str`, got `int` - at `$.database`".
         document: What was read.
     """
-    matched = re.fullmatch(r"(.*?)(?: - at `\$\.?([^`]*)`)?", text, re.DOTALL)
-    said, path = matched.groups("") if matched else (text, "")
+    said, _, path = text.partition(" - at `$")
+    path = path.removeprefix(".").removesuffix("`")
     value, parts = document, re.findall(r"[^.\[\]]+", path)
     for part in parts:
         inner = value.get(part) if isinstance(value, dict) else None

@@ -16,5 +16,5 @@ settings.register_profile("nightly", settings.get_profile("local"), max_examples
 
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "local"))
 
-# A shell has what it starts in the background ignore Ctrl-C, and the commands that the tests interrupt would inherit it.
+# A shell has its background jobs ignore Ctrl-C, and the commands that the tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -71,36 +71,18 @@ def test_a_backup_that_fails_is_reported_in_googles_words(lab: Lab) -> None:
     assert lab.left_behind() == []
 
 
-def _cancelled(lab: Lab, **target: str) -> None:
-    """Cancels the running backup of `orders`, and checks both chains' ends."""
-    message_id, operation, backup = lab.started(ENDLESS, backup_id="nightly")
-    values = {"operation": operation, "backup": backup, "database": f"{lab.instance}/databases/orders"}
-    cancel_id = lab.publish("cancel", **{target["by"]: values[target["by"]]})
-
-    requested, cancelled = lab.end_events(cancel_id)
-    assert (requested.outcome, cancelled.outcome) == ("CANCEL_REQUESTED", "CANCELLED")
-    assert cancelled.data["operation"] == operation
-    assert cancelled.data["billed"] == {"hours_min": 0}
-    assert lab.ends(message_id) == ["STARTED", "CANCELLED"]
-    assert lab.left_behind() == []
-
-
 @played()
-def test_a_cancel_by_database_stops_its_backup(lab: Lab) -> None:
-    """Who cancels need only know the database."""
-    _cancelled(lab, by="database")
+def test_a_cancel_stops_its_backup_by_whichever_name_it_is_known(lab: Lab) -> None:
+    """Who cancels need only know the database; both chains tell the end, and nothing is left."""
+    for by in ("database", "backup", "operation"):
+        message_id, operation, backup = lab.started(ENDLESS, backup_id=f"by-{by}")
+        names = {"operation": operation, "backup": backup, "database": f"{lab.instance}/databases/orders"}
 
-
-@played()
-def test_a_cancel_by_backup_stops_it(lab: Lab) -> None:
-    """The backup's name will do."""
-    _cancelled(lab, by="backup")
-
-
-@played()
-def test_a_cancel_by_operation_stops_it(lab: Lab) -> None:
-    """And so will the operation's."""
-    _cancelled(lab, by="operation")
+        requested, cancelled = lab.end_events(lab.publish("cancel", **{by: names[by]}))
+        assert (requested.outcome, cancelled.outcome) == ("CANCEL_REQUESTED", "CANCELLED")
+        assert (cancelled.data["operation"], cancelled.data["billed"]) == (operation, {"hours_min": 0})
+        assert lab.ends(message_id) == ["STARTED", "CANCELLED"]
+        assert lab.left_behind() == []
 
 
 @played()
@@ -157,30 +139,15 @@ def test_a_cancel_where_nothing_runs_does_nothing(lab: Lab) -> None:
 
 
 @played()
-def test_a_backup_past_its_limit_is_cancelled(lab: Lab) -> None:
-    """A start may say how long the backup is wanted."""
-    message_id = lab.publish("start", database=lab.database(ENDLESS), cancel_after="1s")
-
-    assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "CANCELLED"]
-    assert lab.left_behind() == []
-
-
-@played()
-def test_a_backup_past_its_limit_that_completes_is_deleted(lab: Lab) -> None:
-    """The limit passed while it ran, so it is unwanted even though the cancel lost."""
-    message_id = lab.publish("start", database=lab.database(STUBBORN), cancel_after="1s")
-
-    assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
-    assert lab.left_behind() == []
-
-
-@played()
-def test_a_backup_within_its_limit_stays(lab: Lab) -> None:
-    """What was complete before its limit was never unwanted."""
-    message_id = lab.publish("start", database=lab.database(quick()), cancel_after="1h")
-
-    assert lab.ends(message_id) == ["STARTED", "COMPLETED"]
-    assert len(lab.left_behind()) == 1
+def test_a_backup_that_runs_past_its_limit_is_stopped_or_else_deleted(lab: Lab) -> None:
+    """A start may say how long the backup is wanted; what was complete before its limit was never unwanted."""
+    for plan, limit, ends in (
+        (ENDLESS, "1s", ["STARTED", "CANCEL_REQUESTED", "CANCELLED"]),
+        (STUBBORN, "1s", ["STARTED", "CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]),
+        (quick(), "1h", ["STARTED", "COMPLETED"]),
+    ):
+        assert lab.ends(lab.publish("start", database=lab.database(plan), cancel_after=limit)) == ends
+        assert bool(lab.left_behind()) is (limit == "1h")
 
 
 @played()

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from backstop.execute import Report
-from backstop.lifecycle import GRACE, State
+from backstop.lifecycle import CLOCK_MARGIN, GRACE, State
 from backstop.names import OperationName
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
@@ -314,6 +314,18 @@ def test_a_backup_that_is_deleted_while_it_is_being_made_is_no_scheduled_one() -
     world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "CANCELLED"]
+
+
+def test_a_scheduled_backup_that_began_after_a_cancel_is_not_what_it_was_turned_down_for() -> None:
+    """Whoever published it by then had found nothing to stop."""
+    world = World()
+    delivery = world.publish({"action": "cancel", "database": ORDERS})
+    world.tick(CLOCK_MARGIN + SECOND)
+    world.start_scheduled()
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["NOTHING_TO_CANCEL"]
 
 
 @pytest.mark.parametrize(("by", "outcome"), [("operation", "COMPLETED_KEPT"), ("backup", "REJECTED")])

@@ -87,6 +87,15 @@ class Shifted(SpannerPort):
         return replace(found, create_time=found.create_time + MICROSECOND)
 
 
+class Undated(SpannerPort):
+    """Spanner, but no operation says when it ended."""
+
+    def list_operations(self, *args: Any, **narrowed: Any) -> Listing:  # noqa: ANN401 handed on as they come
+        """Reads the operations."""
+        found = super().list_operations(*args, **narrowed)
+        return replace(found, operations=tuple(replace(one, end_time=None) for one in found.operations))
+
+
 def test_a_create_time_that_differed_by_a_microsecond_was_told_as_a_deletion() -> None:
     """Another backup has the name, as far as anybody can tell: it stays, and that is said."""
     world = World(LOSES)
@@ -120,6 +129,7 @@ def test_one_not_found_of_a_running_backup_had_its_cancel_stop_a_schedule_s(*, i
     [
         (SpannerPort, Code.PERMISSION_DENIED, "is complete and is kept until 2026-12-06 02:00 UTC."),
         (SpannerPort, Code.NOT_FOUND, "was complete at 2026-11-22 03:00:00 UTC, and was not found just now."),
+        (Undated, Code.NOT_FOUND, "was complete at an unknown time, and was not found just now."),
         (Shifted, None, "was complete at 2026-11-22 03:00:00 UTC, and another backup has its name now."),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from backstop.followups import Poll
 from backstop.names import InstanceName
 from backstop.operations import Listing
 from spanner_backup_emulator.spanner.plans import Plan
@@ -113,19 +114,23 @@ def test_a_redelivery_deleted_a_backup_after_its_rival_had_ended_meanwhile(*, by
     assert world.exists()
 
 
-def test_somebody_else_s_cancel_passed_as_proof_that_the_operation_still_ran() -> None:
-    """It ended a second after the command, by another clock: too close to tell."""
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_somebody_else_s_cancel_passed_as_proof_that_the_operation_still_ran(*, dry_run: bool) -> None:
+    """It ended a second after the command, by another clock: too close to tell, and a chain looks once more."""
     world = World(Plan(duration=HOUR, cancel_duration=None))
     operation = world.start_by_hand()
     world.tick(HOUR - SECOND)
     world.cancel_by_hand(operation)
-    delivery = world.publish(CANCEL)
+    delivery = world.publish(CANCEL | {"dry_run": dry_run})
     world.tick(MINUTE)
 
-    world.deliver(delivery)
-    world.looks()
+    report = world.deliver(delivery)
+    seen = [later.missing for _, later in world.waiting if isinstance(later, Poll)]
+    looks = world.looks()
 
-    assert world.outcomes == ["COMPLETED_KEPT"]
+    assert world.outcomes == (["DRY_RUN"] if dry_run else ["COMPLETED_KEPT"])
+    assert (world.detail.startswith("Would poll again, to be sure: "), len(looks)) == (dry_run, not dry_run)
+    assert (report.next_poll, seen) == ((None, []) if dry_run else (world.settings.poll_min, [None]))
     assert "too close to tell which came first" in world.detail
     assert world.exists()
 

@@ -205,6 +205,18 @@ def test_an_operation_that_ended_between_the_look_and_the_cancel_had_a_sweep_rej
     assert world.cancelled(operation)
 
 
+def test_a_sweep_that_could_not_tell_what_it_had_stopped_told_nothing_when_it_came_again() -> None:
+    """By then the operation is being cancelled, as if somebody else had asked for it."""
+    world, (operation,) = running(1)
+    world.faults.plan(Fault("Publish", Code.UNAVAILABLE))
+    assert world.send(**STOP).retry
+
+    world.tick(SECOND)
+    world.again()
+
+    assert world.ends == [("CANCEL_REQUESTED", operation)]
+
+
 @pytest.mark.parametrize(("more", "note"), [(0, ""), (1, "1 operations are left for the next sweep.")])
 def test_a_sweep_acts_on_a_dozen_operations_and_leaves_the_rest_to_the_next(more: int, note: str) -> None:
     """It keeps to Spanner's quota, and says how many are left."""
