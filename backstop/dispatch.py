@@ -1,9 +1,9 @@
 """One delivery, from the request to the report: which handler it goes to, and what an error means.
 
 What an error means depends on what is in hand. A command that Google refuses for good is rejected, in Google's own
-words. A follow-up is never dropped for an error: a role taken away for an hour must not leave a backup behind, so it
-is retried, less and less often, until its time is up. The same goes for a command that an earlier delivery may have
-begun to carry out, if all that is wrong is a role: to reject it would be to leave alone what was begun.
+words. A poll is never dropped for an error: a role taken away for an hour must not leave a backup behind, so it is
+retried, less and less often, until its time is up. So is whatever an earlier delivery may have begun to carry out, if
+all that is wrong is a role: to reject it would be to leave alone what was begun. A sweep and a dry run begin nothing.
 
 Quota means "later", and never "failed": the message is retried through the queue. So is one that keeps meeting
 transient faults, before the subscription gives up on it and moves it to the dead letters. A retry has a name of its
@@ -100,7 +100,7 @@ def _not_understood(error: BadMessageError, delivery: Delivery, context: Context
     try:
         context.publish(event)
     except TransientError as fault:
-        return _refuse(fault)
+        return _redeliver(fault)
     return Report(action, context.trigger, tuple(context.published), instance=instance)
 
 
@@ -141,19 +141,19 @@ def _handled(message: Command | FollowUp, context: Context) -> Report:  # noqa: 
 
 
 def _after_error(message: Command | FollowUp, error: CallError, attempt: int | None, context: Context) -> Report:
-    """Refuses, rejects, or retries, as said at the top of this file."""
+    """Has the message delivered again, rejects it, or requeues it, as said at the top of this file."""
     try:
         if isinstance(error, TransientError) and (attempt is None or attempt < RETRY_FROM_ATTEMPT):
-            return _refuse(error)
+            return _redeliver(error)
         if (
             isinstance(error, RefusedError)
             and not isinstance(message, Poll)
             and not (error.code in ROLE_MISSING and _may_have_begun(message, attempt))
         ):
             return _reject(message, error, context)
-        return _retry(message, error, context)
+        return _requeue(message, error, context)
     except TransientError as fault:
-        return _refuse(fault)
+        return _redeliver(fault)
 
 
 def _may_have_begun(message: Command | Retry | FanOut, attempt: int | None) -> bool:
@@ -186,7 +186,7 @@ def _ended(message: Command | Retry | FanOut, outcome: Outcome, why: str, error:
     return of_command(outcome, why, context.trigger, _command(message), **said)
 
 
-def _retry(message: Command | FollowUp, error: CallError, context: Context) -> Report:
+def _requeue(message: Command | FollowUp, error: CallError, context: Context) -> Report:
     """Has a message delivered again later, through the queue, unless its time is up."""
     if isinstance(message, Poll):
         margin = timedelta(0) if isinstance(error, RefusedError) else LAST_POLL_MARGIN
@@ -232,5 +232,5 @@ def _command(message: Command | Retry | FanOut) -> Command:
     return message.command if isinstance(message, Retry | FanOut) else message
 
 
-def _refuse(error: CallError) -> Report:
+def _redeliver(error: CallError) -> Report:
     return Report(retry=True, note=f"To be delivered again: {error}.", error=error.failure)

@@ -3,7 +3,7 @@
 | error | who should act | what happens to the message |
 |---|---|---|
 | `BadMessageError` | whoever published it | acknowledged, published as `REJECTED` |
-| `RefusedError` | who published it, or who grants roles | a command is `REJECTED`; a follow-up is retried later |
+| `RefusedError` | who published it, or who grants roles | a command is `REJECTED`; a poll is retried later |
 | `QuotaError` | nobody: it passes | retried later, through the queue |
 | `TransientError` | nobody: it passes | answered 503, so that Pub/Sub delivers it again |
 

@@ -30,10 +30,10 @@ class Outcome(enum.StrEnum):
     """How a command or an operation ended, or a step on the way that somebody may be waiting for.
 
     Each with the log's severity (INFO; WARNING, somebody may want to look; ERROR, somebody must), what it means, and
-    what to do about it. The README's table is made of them.
+    what to do about it. `make diagram` makes the README's table of them.
     """
 
-    STARTED = "STARTED", "INFO", "Spanner accepted the backup, and Backstop follows it; or: of many, these were started", "wait"
+    STARTED = "STARTED", "INFO", "Spanner accepted the backup, and Backstop follows it; for an instance start, the list of those started", "wait"
     CANCEL_REQUESTED = "CANCEL_REQUESTED", "INFO", "Spanner accepted the cancel; the backup may complete all the same", "wait"
     COMPLETED = "COMPLETED", "INFO", "the backup exists and is kept", "nothing"
     CANCELLED = "CANCELLED", "INFO", "the cancel won: there is no backup, and nothing is billed", "nothing"
@@ -41,11 +41,11 @@ class Outcome(enum.StrEnum):
     COMPLETED_KEPT = "COMPLETED_KEPT", "WARNING", "the cancel came too late, and the backup stays; `detail` says why", "decide about the backup"
     COMPLETED_DESPITE_CANCEL = "COMPLETED_DESPITE_CANCEL", "WARNING", "someone else's cancel came too late; that cancel's outcome says what became of the backup", "see there"
     FAILED = "FAILED", "WARNING", "Spanner gave up; `error` has its words", "read them, start again"
-    GONE = "GONE", "WARNING", "Spanner doesn't know the operation, or no longer", "check the name"
+    GONE = "GONE", "WARNING", "Spanner doesn't know the operation, or has forgotten it", "check the name, look whether the backup exists"
     DELETE_BLOCKED = "DELETE_BLOCKED", "WARNING", "a restore or a copy still needs the backup; published once, then tried again", "wait"
     GAVE_UP = "GAVE_UP", "ERROR", "the time is up; `detail` says what stood in the way, and when a backup that could not be deleted expires", "look into it"
     NOTHING_TO_CANCEL = "NOTHING_TO_CANCEL", "INFO", "nothing ran when the command was published; `detail` says what ended last and how to delete it", "check the name"
-    REJECTED = "REJECTED", "ERROR", "the message is invalid, several operations may be meant, or Google refused; `detail` and `error` say why", "correct it, publish again"
+    REJECTED = "REJECTED", "ERROR", "the message is invalid, it is unclear which operation it means, or Google refused; `detail` and `error` say why", "correct it, publish again"
     DRY_RUN = "DRY_RUN", "INFO", "what would have been done", "nothing"
     # fmt: on
 

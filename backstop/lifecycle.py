@@ -1,8 +1,9 @@
-"""What is done about an operation, and why. This file is the whole of it.
+"""What is done about an operation, and why.
 
 Everything that decides between polling, cancelling, deleting and reporting is here, as two tables: the transitions, and
 the guards against a deletion. `decide` looks them up. It calls nobody and has no clock. A cancel, a poll, a sweep and a
-dry run all go through it: a dry run is the decision without its execution.
+dry run all go through it: a dry run is the decision without its execution. Which operation a command means, and from
+when on it is unwanted, the command's handler says.
 
 How it decides
     Somebody reads the operation, and the backup if it made one. That is a *case*, and it is in exactly one *state*. The
@@ -12,7 +13,7 @@ How it decides
 
     The intent of a command with a time limit is KEEP until its limit and CANCEL from then on. The operation's end, by
     Spanner's clock, is compared with the limit, and not the time of the poll: a late poll doesn't turn a good backup
-    into a bad one. A cancel that somebody else asked for doesn't change the intent.
+    into a bad one. A cancel that somebody else asked for changes the intent of nothing but a sweep that deletes.
 
     Spanner may refuse what a rule asks for, because the operation or the backup has changed since it was read. Then the
     refusal is one more fact, and the case is decided again. No rule is refused twice, so this ends.
@@ -27,8 +28,8 @@ Doubt protects
     A command that names the operation or the backup knows which attempt it means, and may come up to `GRACE` too late.
     One that names a database doesn't: a backup that was complete when it was published may be last night's good one. So
     it must be certain that the operation still ran then. Two things are proof: a delivery of this very command saw it
-    run, or it ended so much later that no two clocks could disagree about it. Of what began after the command, only
-    having been seen running is proof.
+    run, or it ended so much later that no two clocks could disagree about it. If it began after
+    the command, only a poll that saw it run is proof.
 """
 
 import enum
@@ -204,7 +205,7 @@ class Guard(NamedTuple):
     applies: Callable[[Case], bool]  # Whether it speaks against deleting.
     why: Callable[[Case], str]  # A clause that completes "the backup was complete before it could be stopped, and …".
     outcome: Outcome = Outcome.COMPLETED_KEPT
-    may_pass: Callable[[Case], bool] = lambda _: False  # Whether the next poll may know better.
+    next_poll_may_know: Callable[[Case], bool] = lambda _: False  # Then the chain polls again.
     if_late: Outcome | None = None  # What it comes to where there is no next poll.
 
 
@@ -246,7 +247,7 @@ GUARDS = (
         "it was complete before anybody asked",
         lambda case: not was_unwanted(case),
         lambda case: f"is left alone: {_when_complete(case)}",
-        may_pass=_may_be_told_by_a_chain,
+        next_poll_may_know=_may_be_told_by_a_chain,
     ),
     Guard(
         "another backup has its name",
@@ -277,7 +278,7 @@ def decide(case: Case) -> Decision:
     if rule.action is not Action.DELETE:
         return Decision(state, rule)
     guard = next((guard for guard in GUARDS if guard.applies(case)), None)
-    if guard is not None and not guard.may_pass(case):
+    if guard is not None and not guard.next_poll_may_know(case):
         rule = Rule(Action.REPORT, guard.outcome)
     elif guard is not None:
         # What the next poll may know better is not said by the last one.
