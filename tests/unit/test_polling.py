@@ -134,6 +134,7 @@ def test_polls_after_a_cancel_come_at_growing_times(since_cancel: timedelta, sec
     wait = polling.wait_running(Sighting(0, MINUTE), None, None, since_cancel)
 
     assert wait.total_seconds() == pytest.approx(seconds, abs=0.6)
+    assert polling.wait_running(Sighting(0, ZERO), None, Expectation(SECOND / 2, 0.2), since_cancel) < 2 * SECOND
 
 
 def test_refusals_in_a_row_double_the_wait_up_to_where_the_bounds_take_over() -> None:

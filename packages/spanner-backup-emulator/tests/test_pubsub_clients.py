@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -221,7 +221,6 @@ def test_an_update_needs_a_good_mask(subscriber: SubscriberClient, paths: list[s
     "setting",
     [
         {"enable_exactly_once_delivery": True},
-        {"retain_acked_messages": True},
         {"bigquery_config": {"table": "t"}},
         {"push_config": {"push_endpoint": "http://127.0.0.1:1/", "no_wrapper": {"write_metadata": True}}},
     ],
@@ -272,9 +271,30 @@ def test_a_method_that_is_not_emulated_is_unimplemented(
     with pytest.raises(exceptions.MethodNotImplemented):
         publisher.detach_subscription(request={"subscription": PULL})
     with pytest.raises(exceptions.MethodNotImplemented):
-        subscriber.seek(request={"subscription": PULL})
+        subscriber.seek(request={"subscription": PULL, "snapshot": "projects/p/snapshots/s"})
     with pytest.raises(exceptions.MethodNotImplemented, match="kms_key_name"):
         publisher.create_topic(request={"name": TOPIC + "2", "kms_key_name": "k"})
+
+
+def test_a_seek_brings_back_what_was_acknowledged_and_drops_what_waits(
+    publisher: PublisherClient, subscriber: SubscriberClient, pubsub: PubSubEmulator
+) -> None:
+    """Back only where the subscription retains it; forward over everything."""
+    name = f"{PULL}-kept"
+    kept = subscriber.create_subscription(request={"name": name, "topic": TOPIC, "retain_acked_messages": True})
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    publisher.publish(TOPIC, b"x").result(SOON_S)
+    for subscription in (PULL, name):
+        (pulled,) = subscriber.pull(subscription=subscription, max_messages=9).received_messages
+        subscriber.acknowledge(subscription=subscription, ack_ids=[pulled.ack_id])
+        subscriber.seek(request={"subscription": subscription, "time": before})
+
+    assert kept.retain_acked_messages
+    assert (pubsub.undelivered_count(PULL), pubsub.undelivered_count(name)) == (0, 1)
+    subscriber.seek(request={"subscription": name, "time": datetime.now(UTC) + timedelta(minutes=1)})
+    assert pubsub.undelivered_count(name) == 0
+    with pytest.raises(exceptions.InvalidArgument, match="must name a time"):
+        subscriber.seek(request={"subscription": name})
 
 
 def test_a_message_of_the_largest_size_passes_and_a_larger_one_is_refused_in_words(

@@ -102,7 +102,8 @@ def test_everything_a_command_line_needs_is_there_by_rest(pubsub: PubSubEmulator
         ),
         ("POST", "/v1/projects/p/topics/commands:publish", {"messages": [1]}, 400, "INVALID_ARGUMENT", "Invalid JSON"),
         ("PATCH", "/v1/projects/p/subscriptions/pull", {}, 400, "INVALID_ARGUMENT", "update_mask"),
-        ("POST", "/v1/projects/p/subscriptions/pull:seek", {}, 404, "NOT_FOUND", "was not found on this server"),
+        ("POST", "/v1/projects/p/subscriptions/pull:seek", {}, 400, "INVALID_ARGUMENT", "must name a time"),
+        ("POST", "/v1/projects/p/subscriptions/pull:push", {}, 404, "NOT_FOUND", "was not found on this server"),
         ("GET", "/v2/projects/p/topics", None, 404, "NOT_FOUND", "was not found on this server"),
     ],
 )

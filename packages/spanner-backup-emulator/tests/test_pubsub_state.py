@@ -11,6 +11,7 @@ from pubsub_world import DEAD, PULL, PULLING, PUSH, PUSHING, T0, TOPIC, after, e
 
 from spanner_backup_emulator.pubsub.backlog import PUSH_BACKOFF_MAX
 from spanner_backup_emulator.pubsub.model import (
+    Acknowledge,
     CreateSubscription,
     DeadLetterPolicy,
     DeleteSubscription,
@@ -20,6 +21,7 @@ from spanner_backup_emulator.pubsub.model import (
     Publish,
     Pull,
     RetryPolicy,
+    Seek,
     Subscription,
     push_body,
 )
@@ -45,6 +47,30 @@ def test_a_published_message_is_pushed_until_a_success_status_ends_it() -> None:
     (outcome,) = state.outcomes
     assert outcome.acknowledged
     assert [message.data for message in state.published(TOPIC)] == [b"x"]
+
+
+def test_a_seek_goes_back_to_the_subscription_s_beginning_and_no_further() -> None:
+    """What is still there comes once, what came before it or is past the retention not at all, and order holds."""
+    state = state_with()
+    publish(state, T0, b"before")
+    kept = Subscription(PULL, TOPIC, ordered=True, retains_acked=True, filter='attributes.kind = "test"')
+    state.apply(after(1), CreateSubscription(kept))
+    for second in (1, 2, 3):
+        state.apply(after(second), Publish(TOPIC, (Draft(b"%d" % second, {"kind": "test"}, "key"), Draft(b"other"))))
+
+    def pull(second: float) -> list[bytes]:
+        pulled = state.apply(after(second), Pull(PULL, 9))
+        state.apply(after(second), Acknowledge(PULL, tuple(one.ack_id for one in pulled)) if pulled else Pull(PULL, 1))
+        return [one.message.data for one in pulled]
+
+    assert pull(4) == [b"1"]
+    state.apply(after(5), Seek(PULL, after(2.5)))
+    assert (pull(5), pull(5)) == ([b"3"], [])
+    state.apply(after(6), Seek(PULL, T0))
+    assert [pull(6), pull(6), pull(6), pull(6)] == [[b"1"], [b"2"], [b"3"], []]
+    late = kept.retention.total_seconds() + 2.5
+    state.apply(after(late), Seek(PULL, T0))
+    assert pull(late) == [b"3"]
 
 
 @pytest.mark.parametrize("status", [102, 200, 201, 202, 204])

@@ -68,13 +68,19 @@ class Backlog:
 
     Attributes:
         subscription: The settings; may be replaced at any time, but for what can't be changed.
+        since: When the subscription was created.
         matches: Whether a message with these attributes is for this subscription.
     """
 
     def __init__(
-        self, subscription: Subscription, push_concurrency: int, push_backoff_max: timedelta = PUSH_BACKOFF_MAX
+        self,
+        subscription: Subscription,
+        push_concurrency: int,
+        push_backoff_max: timedelta = PUSH_BACKOFF_MAX,
+        since: datetime = _NEVER,
     ) -> None:
         self.subscription = subscription
+        self.since = since
         self._push_concurrency = push_concurrency
         self._push_backoff_max = push_backoff_max
         self._push_backoff = AT_ONCE
@@ -107,13 +113,20 @@ class Backlog:
         del self._copies[copy.number]
         self._leased.discard(copy.number)
         line = self._lines.get(copy.message.ordering_key)
-        if line is None or line[0] is not copy:
+        if line is None:
             return
-        line.popleft()
-        if line:
-            heapq.heappush(self._waiting, (line[0].due_at, line[0].number))
-        else:
+        was_first = line[0] is copy
+        line.remove(copy)
+        if not line:
             del self._lines[copy.message.ordering_key]
+        elif was_first:
+            heapq.heappush(self._waiting, (line[0].due_at, line[0].number))
+
+    def seek(self, moment: datetime) -> set[str]:
+        """Forgets what was published before a moment; returns the ids of the messages that are left."""
+        for copy in [copy for copy in self._copies.values() if copy.message.publish_time < moment]:
+            self.remove(copy)
+        return {copy.message.message_id for copy in self._copies.values()}
 
     def find(self, ack_id: str) -> Copy | None:
         """The copy whose latest attempt has this id, leased or not; None if it is gone or was sent again."""

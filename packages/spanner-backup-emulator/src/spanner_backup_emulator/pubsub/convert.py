@@ -17,6 +17,7 @@ from spanner_backup_emulator.pubsub.model import (
     Draft,
     OidcToken,
     RetryPolicy,
+    Seek,
     Subscription,
     Topic,
 )
@@ -37,7 +38,6 @@ _SUBSCRIPTION_UNSUPPORTED = (
     "bigquery_config",
     "cloud_storage_config",
     "bigtable_config",
-    "retain_acked_messages",
     "enable_exactly_once_delivery",
     "message_transforms",
 )
@@ -80,6 +80,7 @@ def subscription(given: types.Subscription) -> Subscription:
         oidc_token=oidc_token(given.push_config),
         filter=given.filter,
         ordered=given.enable_message_ordering,
+        retains_acked=given.retain_acked_messages,
         ack_deadline=timedelta(seconds=given.ack_deadline_seconds) or ACK_DEADLINE_DEFAULT,
         retention=_duration(given, "message_retention_duration", RETENTION_DEFAULT),
         retry_policy=_retry_policy(retry) if "retry_policy" in given else None,
@@ -99,6 +100,7 @@ def shown_subscription(subscription: Subscription) -> types.Subscription:
         push_config=types.PushConfig(push_endpoint=subscription.push_endpoint),
         filter=subscription.filter,
         enable_message_ordering=subscription.ordered,
+        retain_acked_messages=subscription.retains_acked,
         ack_deadline_seconds=int(subscription.ack_deadline.total_seconds()),
         message_retention_duration=subscription.retention,
         labels=dict(subscription.labels),
@@ -177,6 +179,14 @@ def received(delivery: Delivery) -> types.ReceivedMessage:
     )
 
 
+def seek(given: types.SeekRequest) -> Seek:
+    """Where a client wants a subscription to go on from."""
+    _refuse(given, ("snapshot",))
+    if "time" not in given:
+        raise ApiError(Code.INVALID_ARGUMENT, "A seek must name a time or a snapshot.")  # The text is inferred.
+    return Seek(given.subscription, given.time)  # type: ignore[arg-type]  # proto-plus makes a datetime of it
+
+
 def _retry_policy(given: types.RetryPolicy) -> RetryPolicy:
     default = RetryPolicy()
     return RetryPolicy(
@@ -189,7 +199,9 @@ def _duration(given: types.Subscription | types.RetryPolicy, field: str, default
     return value if isinstance(value, timedelta) else default
 
 
-def _refuse(given: types.Topic | types.Subscription | types.PushConfig, fields: tuple[str, ...]) -> None:
+def _refuse(
+    given: types.Topic | types.Subscription | types.PushConfig | types.SeekRequest, fields: tuple[str, ...]
+) -> None:
     for field in fields:
         if field in given:
             raise ApiError(Code.UNIMPLEMENTED, f"This emulator does not support {field}.")

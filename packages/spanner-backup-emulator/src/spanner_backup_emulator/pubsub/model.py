@@ -92,6 +92,7 @@ class Subscription:
         filter: Which messages it gets at all; empty for all of them.
         ordered: Whether messages of one ordering key come one after the other, as they were published.
         oidc_token: What a push proves its sender with; None for nothing.
+        retains_acked: Whether a seek brings back what was acknowledged.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Subscription:
     filter: str = ""
     ordered: bool = False
     oidc_token: OidcToken | None = None
+    retains_acked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,14 @@ class ModifyAckDeadline:
     ack_deadline: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Seek:
+    """Asks to have what was published before a moment acknowledged, and what came after it not."""
+
+    subscription: str
+    moment: datetime
+
+
 Request = (
     CreateTopic
     | UpdateTopic
@@ -244,6 +254,7 @@ Request = (
     | Pull
     | Acknowledge
     | ModifyAckDeadline
+    | Seek
 )
 
 

@@ -56,6 +56,7 @@ ROUTES = (
     _route("POST", "{projects/*/subscriptions/*}:acknowledge", "Acknowledge", "subscription"),
     _route("POST", "{projects/*/subscriptions/*}:modifyAckDeadline", "ModifyAckDeadline", "subscription"),
     _route("POST", "{projects/*/subscriptions/*}:pull", "Pull", "subscription"),
+    _route("POST", "{projects/*/subscriptions/*}:seek", "Seek", "subscription"),
 )
 
 

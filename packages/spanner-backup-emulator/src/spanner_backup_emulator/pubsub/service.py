@@ -251,6 +251,11 @@ def _modify_ack_deadline(service: Service, request: types.ModifyAckDeadlineReque
     service.apply(model.ModifyAckDeadline(request.subscription, tuple(request.ack_ids), deadline))
 
 
+def _seek(service: Service, request: types.SeekRequest) -> types.SeekResponse:
+    service.apply(convert.seek(request))
+    return types.SeekResponse()
+
+
 def _page(items: Sequence[T], size: int, token: str) -> tuple[Sequence[T], str]:
     """One page of a list, and the token of the next: how many items come before it."""
     if size < 0 or not (token == "" or token.isdecimal()):
@@ -295,6 +300,7 @@ RPCS = dict(
         _rpc(_SUBSCRIBER, "DeleteSubscription", "subscription", _delete_subscription),
         _rpc(_SUBSCRIBER, "Acknowledge", "subscription", _acknowledge),
         _rpc(_SUBSCRIBER, "ModifyAckDeadline", "subscription", _modify_ack_deadline),
+        _rpc(_SUBSCRIBER, "Seek", "subscription", _seek),
         _rpc(_SUBSCRIBER, "Pull", "subscription", Service.pull),
     )
 )

@@ -36,6 +36,7 @@ from spanner_backup_emulator.pubsub.model import (
     Publish,
     Pull,
     Request,
+    Seek,
     Subscription,
     Topic,
     UpdateSubscription,
@@ -89,7 +90,9 @@ class State:
     def apply(self, now: datetime, request: Pull) -> tuple[Delivery, ...]: ...
     @overload
     def apply(self, now: datetime, request: Request) -> tuple[str, ...] | tuple[Delivery, ...] | None: ...
-    def apply(self, now: datetime, request: Request) -> tuple[str, ...] | tuple[Delivery, ...] | None:
+    def apply(  # noqa: C901 one case for each kind of request
+        self, now: datetime, request: Request
+    ) -> tuple[str, ...] | tuple[Delivery, ...] | None:
         """Does what is asked, in full or not at all.
 
         Returns:
@@ -112,12 +115,14 @@ class State:
             case DeleteTopic(name):
                 self._delete_topic(name)
             case CreateSubscription(subscription):
-                self._create_subscription(subscription)
+                self._create_subscription(now, subscription)
             case UpdateSubscription(subscription):
                 self._update_subscription(subscription)
             case DeleteSubscription(name):
                 self._backlog(name)
                 del self._backlogs[name]
+            case Seek(subscription, moment):
+                self._seek(now, self._backlog(subscription), moment)
             case _:
                 assert_never(request)
         return None
@@ -309,6 +314,19 @@ class State:
         backlog.remove(copy)
         self._enqueue(now, policy.topic, _dead_letter(backlog.subscription, copy))
 
+    def _seek(self, now: datetime, backlog: Backlog, moment: datetime) -> None:
+        """Moves a subscription to a moment; of what was acknowledged, only a subscription that retains it has any.
+
+        https://cloud.google.com/pubsub/docs/replay-overview (documented)
+        """
+        left = backlog.seek(moment)
+        if not backlog.subscription.retains_acked:
+            return
+        since = max(moment, backlog.since, now - backlog.subscription.retention)
+        for message in self._published[backlog.subscription.topic]:
+            if message.publish_time >= since and message.message_id not in left and backlog.matches(message.attributes):
+                backlog.add(Copy(next(self._copy_numbers), message, now))
+
     def _put_topic(self, request: CreateTopic | UpdateTopic) -> None:
         topic = request.topic
         if isinstance(request, UpdateTopic):
@@ -324,13 +342,14 @@ class State:
             backlog.subscription = replace(backlog.subscription, topic=names.DELETED_TOPIC)
         del self._topics[name]
 
-    def _create_subscription(self, subscription: Subscription) -> None:
+    def _create_subscription(self, now: datetime, subscription: Subscription) -> None:
         names.check(subscription.name, "subscriptions")
         self.topic(subscription.topic)
         if subscription.name in self._backlogs:
             raise names.taken(subscription.name)
         self._check_settings(subscription)
-        self._backlogs[subscription.name] = Backlog(subscription, self._push_concurrency, self._push_backoff_max)
+        backlog = Backlog(subscription, self._push_concurrency, self._push_backoff_max, _cut(now))
+        self._backlogs[subscription.name] = backlog
 
     def _update_subscription(self, subscription: Subscription) -> None:
         backlog = self._backlog(subscription.name)
