@@ -14,7 +14,6 @@ import json
 import math
 import random
 import statistics
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -26,8 +25,7 @@ from backstop.operations import Backup, Listing, Operation
 from backstop.ports import Ports, Settings
 from backstop.wire import Delivery
 from benchmarks.machine import quantile
-from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.faults import Faults, When
+from spanner_backup_emulator.quota import WINDOW, Quota
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.progress import ProgressModel
 from spanner_backup_emulator.spanner.state import State as Spanner
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
 
     from backstop.commands import Encryption
     from backstop.events import Event
+    from spanner_backup_emulator.faults import When
 
 BEGIN = datetime(2026, 11, 22, 2, tzinfo=UTC)
 PROJECT = "projects/benchmark"
@@ -60,8 +59,6 @@ RATE = 1.5
 SPREAD_S = 600.0
 """The other way to tell a fleet: its schedules lie on ten minutes instead of one."""
 
-QUOTA_PER_S, QUOTA_WINDOW_S = 5, 100
-
 PUSH_S = 0.02
 """Between two commands that Pub/Sub pushes at once."""
 
@@ -72,31 +69,20 @@ SPLIT_S = 100
 """The length of the parts of the night that the plot shows."""
 
 
-class Quota(Faults):
-    """Spanner's quota for administrative calls, and what was made of it."""
+class Noted(Quota):
+    """The quota, which notes when each call came."""
 
     def __init__(self, night: Night) -> None:
         """Takes what knows the time."""
-        super().__init__()
+        super().__init__(lambda: night.now)
         self._night = night
-        self._window: deque[float] = deque()
         self.calls_s: list[float] = []
-        self.refused = 0
-        self.most = 0
 
     def check(self, method: str, when: When, resource: str = "") -> None:
-        """Counts a call, or refuses it."""
-        if when == "before":
-            now_s = self._night.now_s
-            while self._window and self._window[0] <= now_s - QUOTA_WINDOW_S:
-                self._window.popleft()
-            if len(self._window) >= QUOTA_PER_S * QUOTA_WINDOW_S:
-                self.refused += 1
-                raise ApiError(Code.RESOURCE_EXHAUSTED, "Quota exceeded for quota metric 'Administrative requests'")
-            self._window.append(now_s)
-            self.calls_s.append(now_s)
-            self.most = max(self.most, len(self._window))
+        """Notes a call, unless it is refused."""
         super().check(method, when, resource)
+        if when == "before":
+            self.calls_s.append(self._night.now_s)
 
 
 @dataclass
@@ -123,7 +109,7 @@ class Fleet:
 
     def __init__(self, night: Night, instances: Sequence[InstanceName]) -> None:
         self._night = night
-        self.quota = Quota(night)
+        self.quota = Noted(night)
         self.states = {instance: Spanner(id_seed=number) for number, instance in enumerate(instances)}
         self._ports = {
             instance: SpannerPort(state, lambda: night.now, self.quota) for instance, state in self.states.items()
@@ -330,7 +316,7 @@ def measure(instances: int, rate: float = RATE, told_within_s: float = 0.0) -> F
         parts[int(at_s // SPLIT_S)] += 1
     return Figures(
         databases=len(lives),
-        most_per_s=night.fleet.quota.most / QUOTA_WINDOW_S,
+        most_per_s=night.fleet.quota.most / WINDOW.total_seconds(),
         refused=night.fleet.quota.refused,
         started_s=max(life.started_s or 0.0 for life in lives),
         reported_s=max(life.ended_s[-1] for life in lives),

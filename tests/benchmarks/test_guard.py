@@ -15,6 +15,7 @@ from benchmarks import deliveries, fleet, pacing
 from benchmarks.deployment import FOLLOW_UPS, QUEUE, RESULTS
 from demo.stack import ROOT
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
+from spanner_backup_emulator.quota import REQUESTS_PER_S
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.tasks.requests import PauseQueue
@@ -162,4 +163,4 @@ def test_a_larger_fleet_takes_no_more_calls_for_a_backup_and_stays_within_the_qu
 
     assert large.calls <= small.calls * 1.1
     assert large.refused == small.refused == 0
-    assert large.most_per_s <= fleet.QUOTA_PER_S
+    assert large.most_per_s <= REQUESTS_PER_S

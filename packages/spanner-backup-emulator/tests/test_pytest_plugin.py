@@ -23,6 +23,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from google.pubsub_v1 import PublisherClient as GapicPublisher
 from google.pubsub_v1 import PubsubMessage
 
+from spanner_backup_emulator.quota import WINDOW, Quota
 from spanner_backup_emulator.serving import wall_clock
 
 if TYPE_CHECKING:
@@ -75,6 +76,26 @@ def test_a_marker_sets_and_breaks_what_it_says(spanner_emulator: SpannerEmulator
     with pytest.raises(exceptions.PermissionDenied, match="Not you"):
         _create("orders")
     assert spanner_emulator.faults.calls["CreateBackup"] == 2
+
+
+@pytest.mark.spanner_emulator(quota=True)
+def test_a_quota_refuses_what_is_more_than_five_calls_a_second_over_a_hundred_seconds(
+    spanner_emulator: SpannerEmulator,
+) -> None:
+    """Of each project; what it is full of falls out of the window again, and a refused call doesn't count."""
+    quota = spanner_emulator.faults
+    assert isinstance(quota, Quota)
+    now = wall_clock()
+    quota._clock = lambda: now  # noqa: SLF001 the fixture's own is the wall's
+    for _ in range(500):
+        quota.check("GetBackup", "before", f"{ORDERS}x")
+
+    with pytest.raises(exceptions.ResourceExhausted, match="'Administrative requests'"):
+        _create("orders")
+    quota.check("GetBackup", "before", "projects/other/instances/i")
+    now += WINDOW
+    assert _create("orders").done()
+    assert (quota.refused, quota.most) == (1, 500)
 
 
 @pytest.mark.pubsub_fault("Publish", "BARE", when="after")

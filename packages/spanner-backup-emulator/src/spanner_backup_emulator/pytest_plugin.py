@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FAULT = "(method, code_or_trouble, when=…, times=…, message=…, resource=…, skip=…): what goes wrong, see `Fault`."
 
 _MARKERS = (
-    "spanner_emulator(databases=[…], strict=True, …): settings of the fixture, see `State` and `SpannerEmulator`.",
+    "spanner_emulator(databases=[…], strict=True, quota=True, …): settings of it, see `State` and `SpannerEmulator`.",
     "spanner_plan(text, …): how operations go, as the command's --plan says it; without a name, all of them.",
     f"spanner_fault{_FAULT}",
     "pubsub_emulator(…): settings of the fixture, see `PubSubEmulator`.",
@@ -42,11 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def spanner_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpannerEmulator]:
     """Cloud Spanner's backups, which take no time unless a `spanner_plan` says so."""
+    from spanner_backup_emulator.quota import Quota
+    from spanner_backup_emulator.serving import wall_clock
     from spanner_backup_emulator.spanner.server import SpannerEmulator
 
     settings = _settings(request, "spanner_emulator")
     state = _state(request, {name: settings.pop(name) for name in ("databases", "strict") if name in settings})
-    with SpannerEmulator(state=state, faults=_faults(request, "spanner_fault"), **settings) as emulator:
+    faults = Quota(wall_clock) if settings.pop("quota", False) else None
+    with SpannerEmulator(state=state, faults=_faults(request, "spanner_fault", faults), **settings) as emulator:
         monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.address)
         yield emulator
 
@@ -99,11 +102,11 @@ def _state(request: pytest.FixtureRequest, settings: dict[str, Any]) -> State:
     return state
 
 
-def _faults(request: pytest.FixtureRequest, name: str) -> Faults:
+def _faults(request: pytest.FixtureRequest, name: str, faults: Faults | None = None) -> Faults:
     from spanner_backup_emulator.errors import Code
     from spanner_backup_emulator.faults import Fault, Faults, Trouble
 
-    faults = Faults()
+    faults = faults or Faults()
     for mark in _marks(request, name):
         method, kind = mark.args
         faults.plan(Fault(method, Trouble.__members__.get(kind) or Code[kind], **mark.kwargs))

@@ -6,7 +6,8 @@ import argparse
 import sys
 from datetime import timedelta
 
-from spanner_backup_emulator.serving import hold_stop_signals, options_of, wait_for_stop_signal
+from spanner_backup_emulator.quota import Quota
+from spanner_backup_emulator.serving import hold_stop_signals, options_of, wait_for_stop_signal, wall_clock
 from spanner_backup_emulator.spanner.planning import parse_plan
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.server import SpannerEmulator
@@ -28,7 +29,12 @@ def main() -> None:
             parser.error(f"argument --plan: {error}")
     hold_stop_signals()
     with SpannerEmulator(
-        options.port, state=state, behind=options.behind, rest_port=options.rest_port, host=options.host
+        options.port,
+        state=state,
+        faults=Quota(wall_clock) if options.quota else None,
+        behind=options.behind,
+        rest_port=options.rest_port,
+        host=options.host,
     ) as emulator:
         sys.stdout.write(f"The Spanner backup emulator listens on {emulator.address}. Stop it with Ctrl-C.\n")
         sys.stdout.write(f"export SPANNER_EMULATOR_HOST={emulator.address}\n")
@@ -69,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         "--behind", default="", metavar="HOST:PORT", help="Google's emulator, for all calls but those about backups"
     )
     parser.add_argument("--rest-port", type=int, metavar="PORT", help="where REST is, for gcloud; 0 for any free one")
+    parser.add_argument(
+        "--quota", action="store_true", help="refuse what is more than 5 calls a second of a project, over 100 seconds"
+    )
     parser.add_argument("--strict", action="store_true", help="refuse databases that were not named with --database")
     return parser
 
