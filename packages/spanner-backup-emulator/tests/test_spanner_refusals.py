@@ -277,7 +277,6 @@ ROWS: list[Row] = [
         NOT_DONE_HERE,
         "Method not found!",
     ),
-    ("DropDatabase", lambda world: world.client.drop_database(database=ORDERS), NOT_DONE_HERE, "Method not found!"),
     (
         "ListDatabaseRoles",
         lambda world: world.client.list_database_roles(parent=ORDERS),

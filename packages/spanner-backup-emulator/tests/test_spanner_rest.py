@@ -120,7 +120,7 @@ def test_a_project_may_belong_to_a_domain(emulator: SpannerEmulator, project: st
 @pytest.mark.parametrize(
     ("verb", "path", "body", "status"),
     [
-        ("GET", "projects/p/instances", None, 404),
+        ("GET", "projects/p/instancePartitions", None, 404),
         ("PUT", NIGHTLY, {}, 404),
         ("POST", f"{INSTANCE}/backups?backupId=b", [], 400),
         ("POST", f"{INSTANCE}/backups?backupId=b", {"colour": "red"}, 400),

@@ -68,13 +68,6 @@ _SHARED = frozenset(
     )
 ) | {f"{_OPERATIONS}{name}" for name in ("GetOperation", "CancelOperation", "ListOperations")}
 
-_THEIRS_ALONE: dict[str, Callable[[bytes], Any]] = {
-    f"{_ADMIN}CreateDatabase": pb.CreateDatabaseRequest.deserialize,
-    f"{_ADMIN}UpdateDatabaseDdl": pb.UpdateDatabaseDdlRequest.deserialize,
-    f"{_ADMIN}DropDatabase": pb.DropDatabaseRequest.deserialize,
-}
-"""Of the shared methods, those that this emulator alone doesn't have."""
-
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 logger = logging.getLogger(__name__)
@@ -106,8 +99,8 @@ class Behind(grpc.ServerInterceptor):
         if method not in _OURS | _SHARED:
             return grpc.stream_stream_rpc_method_handler(self._carrier(method))
         ours = continuation(handler_call_details)
-        read = _THEIRS_ALONE[method] if ours is None else ours.request_deserializer
-        return grpc.unary_unary_rpc_method_handler(self._answerer(method, ours), read, _encoded)
+        assert ours is not None  # noqa: S101 each of these is served here too
+        return grpc.unary_unary_rpc_method_handler(self._answerer(method, ours), ours.request_deserializer, _encoded)
 
     def _carrier(self, method: str) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
         """Carries any call, of one message or of a stream each way, which look the same on the wire."""
@@ -127,8 +120,8 @@ class Behind(grpc.ServerInterceptor):
 
         return carry
 
-    def _answerer(self, method: str, ours: Handler | None) -> Callable[[Any, grpc.ServicerContext], Any]:
-        work: Callable[..., Any] = (ours and ours.unary_unary) or _no_answer
+    def _answerer(self, method: str, ours: Handler) -> Callable[[Any, grpc.ServicerContext], Any]:
+        work: Callable[..., Any] = ours.unary_unary  # type: ignore[assignment]  # each of them has one answer
         forward: Callable[..., bytes] = self._channel.unary_unary(method)
         change = getattr(self, f"_{method.rpartition('/')[2]}", None)
 
@@ -319,11 +312,6 @@ def _with_origin(theirs: pb.Database, ours: Database) -> pb.Database:
         theirs.encryption_config = shown.encryption_config
         theirs.state = shown.state
     return theirs
-
-
-def _no_answer(_: object, context: grpc.ServicerContext) -> NoReturn:
-    """For a method that only Google's emulator has."""
-    context.abort(grpc.StatusCode.UNIMPLEMENTED, "Not supported by this emulator.")
 
 
 def _encoded(response: Any) -> bytes:  # noqa: ANN401 a message, or what came as bytes

@@ -61,6 +61,19 @@ def instance_missing(name: str) -> ApiError:
     return ApiError(Code.NOT_FOUND, f"Instance not found: {name}", info)
 
 
+def instance_exists(name: str) -> ApiError:
+    """The name is taken (inferred from the backups' text)."""
+    return ApiError(Code.ALREADY_EXISTS, f"Instance already exists: {name}")
+
+
+def instance_has_backups(name: str) -> ApiError:
+    """An instance with backups can't be deleted (documented, the text is inferred).
+
+    https://docs.cloud.google.com/spanner/docs/backup
+    """
+    return ApiError(Code.FAILED_PRECONDITION, f"Cannot delete instance {name} because it contains backups.")
+
+
 def operation_missing(name: str) -> ApiError:
     """No operation of that name, or no longer (code and text inferred)."""
     return ApiError(Code.NOT_FOUND, f"Operation not found: {name}")

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import grpc
 from google.cloud.spanner_admin_database_v1 import types as pb
+from google.cloud.spanner_admin_instance_v1 import types as instance_pb
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, json_format
 
@@ -30,9 +31,12 @@ SYSTEM_PARAMETERS = frozenset({"alt", "key", "fields", "prettyPrint", "quotaUser
 """Of every API, and of no effect here: https://docs.cloud.google.com/apis/docs/system-parameters, documented."""
 
 _ADMIN = "google.spanner.admin.database.v1.DatabaseAdmin"
+_INSTANCE_ADMIN = "google.spanner.admin.instance.v1.InstanceAdmin"
 _OPERATIONS = "google.longrunning.Operations"
 _INSTANCE = "projects/[^/]+/instances/[^/]+"
 _PLACES = {
+    "PROJECT": "projects/[^/]+",
+    "CONFIG": "projects/[^/]+/instanceConfigs/[^/:]+",
     "INSTANCE": _INSTANCE,
     "BACKUP": rf"{_INSTANCE}/backups/[^/:]+",
     "DATABASE": rf"{_INSTANCE}/databases/[^/:]+",
@@ -63,7 +67,10 @@ def _route(verb: str, path: str, name: str, kinds: tuple[Any, Any], field: str, 
         path = re.sub(rf"\b{place}\b", pattern, path)
     path = path.replace("{", "(?P<name>").replace("}", ")")
     request, response = (kind.pb() if hasattr(kind, "pb") else kind for kind in kinds)
-    service = _OPERATIONS if request.DESCRIPTOR.full_name.startswith("google.longrunning.") else _ADMIN
+    package = request.DESCRIPTOR.full_name.rpartition(".")[0]
+    service = {"google.longrunning": _OPERATIONS, "google.spanner.admin.instance.v1": _INSTANCE_ADMIN}.get(
+        package, _ADMIN
+    )
     return Route(verb, re.compile(f"/v1/{path}"), f"/{service}/{name}", request, response, field, body)
 
 
@@ -71,6 +78,36 @@ _OPERATION, _EMPTY = operations_pb2.Operation, empty_pb2.Empty
 _SCHEDULE = "{DATABASE/backupSchedules/[^/:]+}"
 
 ROUTES = (
+    _route(
+        "GET",
+        "{PROJECT}/instanceConfigs",
+        "ListInstanceConfigs",
+        (instance_pb.ListInstanceConfigsRequest, instance_pb.ListInstanceConfigsResponse),
+        "parent",
+    ),
+    _route(
+        "GET",
+        "{CONFIG}",
+        "GetInstanceConfig",
+        (instance_pb.GetInstanceConfigRequest, instance_pb.InstanceConfig),
+        "name",
+    ),
+    _route("POST", "{PROJECT}/instances", "CreateInstance", (instance_pb.CreateInstanceRequest, _OPERATION), "parent"),
+    _route(
+        "GET",
+        "{PROJECT}/instances",
+        "ListInstances",
+        (instance_pb.ListInstancesRequest, instance_pb.ListInstancesResponse),
+        "parent",
+    ),
+    _route("GET", "{INSTANCE}", "GetInstance", (instance_pb.GetInstanceRequest, instance_pb.Instance), "name"),
+    _route("DELETE", "{INSTANCE}", "DeleteInstance", (instance_pb.DeleteInstanceRequest, _EMPTY), "name"),
+    _route("POST", "{INSTANCE}/databases", "CreateDatabase", (pb.CreateDatabaseRequest, _OPERATION), "parent"),
+    _route("DELETE", "{DATABASE}", "DropDatabase", (pb.DropDatabaseRequest, _EMPTY), "database"),
+    _route(
+        "GET", "{DATABASE}/ddl", "GetDatabaseDdl", (pb.GetDatabaseDdlRequest, pb.GetDatabaseDdlResponse), "database"
+    ),
+    _route("PATCH", "{DATABASE}/ddl", "UpdateDatabaseDdl", (pb.UpdateDatabaseDdlRequest, _OPERATION), "database"),
     _route("POST", "{INSTANCE}/backups", "CreateBackup", (pb.CreateBackupRequest, _OPERATION), "parent", "backup"),
     _route("POST", "{INSTANCE}/backups:copy", "CopyBackup", (pb.CopyBackupRequest, _OPERATION), "parent"),
     _route("GET", "{INSTANCE}/backups", "ListBackups", (pb.ListBackupsRequest, pb.ListBackupsResponse), "parent"),

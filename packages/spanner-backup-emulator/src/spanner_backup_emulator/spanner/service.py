@@ -10,11 +10,12 @@ from google.protobuf import empty_pb2
 
 from spanner_backup_emulator import rpc as table
 from spanner_backup_emulator.rpc import Method
+from spanner_backup_emulator.spanner import instances, wire
 from spanner_backup_emulator.spanner import requests as rpc
-from spanner_backup_emulator.spanner import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     import grpc
 
@@ -59,7 +60,7 @@ def _list_operations(message: operations_pb2.ListOperationsRequest) -> rpc.ListO
     return rpc.ListOperations(message.name, message.filter, message.page_size, message.page_token)
 
 
-_OPERATION = _shown(wire.operation)
+_OPERATION = _shown(lambda made: made if isinstance(made, operations_pb2.Operation) else wire.operation(made))
 
 ADMIN_METHODS = {
     "CreateBackup": Method(pb.CreateBackupRequest, wire.create_backup, _OPERATION),
@@ -98,9 +99,16 @@ OPERATIONS_METHODS = {
 
 
 def register(server: grpc.Server, endpoint: Endpoint, state: State) -> None:
-    """Adds both services to a server."""
+    """Adds all services to a server."""
+    made = instances.Instances(state)
+
+    def apply(now: datetime, request: Any) -> Any:  # noqa: ANN401 - one of many types
+        done = made.operations.get(request.resource) if isinstance(request, rpc.GetOperation) else None
+        return done or state.apply(now, request)
+
     for service, methods in ((ADMIN, ADMIN_METHODS), (OPERATIONS, OPERATIONS_METHODS)):
-        table.register(server, service, methods, endpoint, state.apply, _resource)
+        table.register(server, service, methods, endpoint, apply, _resource)
+    instances.register(server, endpoint, made)
 
 
 def _resource(method: Method, request: Any) -> str:  # noqa: ANN401 - one of many types

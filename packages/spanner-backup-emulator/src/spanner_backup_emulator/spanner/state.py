@@ -123,6 +123,16 @@ class State:
         """The backups as of the last call or advance, by name, without a line in the history. It changes while held."""
         return self._world.backups
 
+    @property
+    def instances(self) -> frozenset[str]:
+        """The instances that are known, by name."""
+        return frozenset(self._methods.instances)
+
+    @property
+    def databases(self) -> Mapping[str, Database]:
+        """The databases that are known, by name. It changes while held."""
+        return self._world.databases
+
     # For test authors
 
     def add_instance(self, name: str) -> None:
@@ -144,6 +154,10 @@ class State:
             self._world.next_uid(), name, state, create_time, version_retention, dialect=dialect
         )
         return made
+
+    def forget_instance(self, name: str) -> None:
+        """Makes an instance unknown."""
+        self._methods.instances.discard(name)
 
     def find_database(self, name: str) -> Database | None:
         """A known database; None for one that nobody made known."""

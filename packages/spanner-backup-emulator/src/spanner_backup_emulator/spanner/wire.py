@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from google.cloud.spanner_admin_database_v1 import types as pb
 from google.longrunning import operations_pb2
@@ -141,13 +141,13 @@ def database(record: Database) -> pb.Database:
 def operation(record: Operation) -> operations_pb2.Operation:
     """Writes an operation with its metadata, and its error or response."""
     made = operations_pb2.Operation(name=record.name, done=record.done)
-    made.metadata.CopyFrom(_packed(_METADATA[record.kind](record)))
+    made.metadata.CopyFrom(packed(_METADATA[record.kind](record)))
     if record.error is not None:
         made.error.CopyFrom(status_pb2.Status(code=int(record.error.code), message=record.error.message))
     elif isinstance(record.response, Backup):
-        made.response.CopyFrom(_packed(backup(record.response)))
+        made.response.CopyFrom(packed(backup(record.response)))
     elif record.response is not None:
-        made.response.CopyFrom(_packed(database(record.response)))
+        made.response.CopyFrom(packed(database(record.response)))
     return made
 
 
@@ -220,10 +220,11 @@ _METADATA: dict[OperationKind, Callable[[Operation], _Message]] = {
 }
 
 
-def _packed(message: _Message) -> any_pb2.Any:
-    packed = any_pb2.Any()
-    packed.Pack(type(message).pb(message))
-    return packed
+def packed(message: Any) -> any_pb2.Any:  # noqa: ANN401 a message of either of Google's two kinds
+    """A message in the envelope that says of which type it is."""
+    made = any_pb2.Any()
+    made.Pack(type(message).pb(message) if hasattr(type(message), "pb") else message)
+    return made
 
 
 def plain_time(value: object) -> datetime | None:
