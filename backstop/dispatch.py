@@ -143,7 +143,8 @@ def _handled(message: Command | FollowUp, context: Context) -> Report:  # noqa: 
 def _after_error(message: Command | FollowUp, error: CallError, attempt: int | None, context: Context) -> Report:
     """Has the message delivered again, rejects it, or requeues it, as said at the top of this file."""
     try:
-        if isinstance(error, TransientError) and (attempt is None or attempt < RETRY_FROM_ATTEMPT):
+        again = not _is_over(message, error, context) if attempt is None else attempt < RETRY_FROM_ATTEMPT
+        if isinstance(error, TransientError) and again:
             return _redeliver(error)
         if (
             isinstance(error, RefusedError)
@@ -188,13 +189,13 @@ def _ended(message: Command | Retry | FanOut, outcome: Outcome, why: str, error:
 
 def _requeue(message: Command | FollowUp, error: CallError, context: Context) -> Report:
     """Has a message delivered again later, through the queue, unless its time is up."""
+    over = _is_over(message, error, context)
     if isinstance(message, Poll):
-        margin = timedelta(0) if isinstance(error, RefusedError) else LAST_POLL_MARGIN
-        if context.now >= message.give_up_at + margin:
+        if over:
             why = sentences.gave_up(message, message.percent, str(error))
             context.publish(sentences.of_poll(Outcome.GAVE_UP, why, message, error.failure))
             return Report(step=message.step)
-    elif context.now >= context.trigger.publish_time + context.settings.give_up_after:
+    elif over:
         why = f"Could not be carried out in time: {error}."
         command = _command(message)
         if isinstance(command, Start) and not command.dry_run:
@@ -214,6 +215,15 @@ def _requeue(message: Command | FollowUp, error: CallError, context: Context) ->
     wait = polling.bounded(polling.wait_refused(later.failures), spread_by, low=low, high=settings.poll_max)
     context.schedule(later, wait, again="" if isinstance(later, Poll) else _period(context, wait))
     return Report(step=later.step, next_poll=wait, note=f"To be retried: {error}.", error=error.failure)
+
+
+def _is_over(message: Command | FollowUp, error: CallError, context: Context) -> bool:
+    """Whether a message's time is up."""
+    if isinstance(message, Poll):
+        return context.now >= message.give_up_at + (
+            timedelta(0) if isinstance(error, RefusedError) else LAST_POLL_MARGIN
+        )
+    return context.now >= context.trigger.publish_time + context.settings.give_up_after
 
 
 def _period(context: Context, wait: timedelta) -> str:

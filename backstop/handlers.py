@@ -26,6 +26,9 @@ SWEPT_MAX = 12
 
 COPIES_MAX = 5  # How many copies that run a sweep names.
 
+IN_DOUBT = (
+    "Did nothing, as {} began after the command was published, which came late. If it is meant, name the operation."
+)
 SCHEDULED = "a backup schedule made it and include_scheduled is not set"
 
 
@@ -40,8 +43,11 @@ def cancel(command: Cancel, context: Context) -> Report:
     meant = selection.meant(command, listing, choice, published)
     if isinstance(meant, str):
         return _reject(command, meant, context)
+    if meant is not None and selection.is_in_doubt(meant, published, context.now):
+        return _reject(command, IN_DOUBT.format(meant.name), context)
     if meant is not None:
-        return _handle(command, meant.name, meant, context)
+        # A list may be behind, and what it has running may have ended before the command.
+        return _handle(command, meant.name, meant if meant.done else _get(meant.name, context) or meant, context)
     if kept:
         return _reject(command, f"Did not cancel {kept[0].name}, as {SCHEDULED}.", context)
     return _nothing(command, selection.choose(listing.operations, published).last, context)
@@ -51,8 +57,8 @@ def follow(command: Follow, context: Context) -> Report:
     """Follows an operation that somebody else started."""
     if command.operation is not None:
         return _of_operation(command, command.operation, context)
-    listing = _list(command, context)
-    operation = selection.newest(listing.operations, context.trigger.publish_time)
+    listing, published = _list(command, context), context.trigger.publish_time
+    operation = selection.newest(listing.operations, published)
     if operation is None:
         why = f"Found no operation of {command.target} to follow; Spanner keeps them for 7 days after their end."
         if not listing.unhandled and not _exists(command, context):
@@ -60,6 +66,8 @@ def follow(command: Follow, context: Context) -> Report:
         return _reject(command, f"{why} {selection.left_alone(listing.unhandled)}".strip(), context)
     if _is_forbidden(command, operation, context):
         return _reject(command, f"Did not follow {operation.name}, as {SCHEDULED}.", context)
+    if command.cancel_after is not None and selection.is_in_doubt(operation, published, context.now):
+        return _reject(command, IN_DOUBT.format(operation.name), context)
     return _handle(command, operation.name, operation, context)
 
 
@@ -132,7 +140,7 @@ def _look_after(command: Sweep, operation: Operation, context: Context) -> None:
 
 def _of_operation(command: Cancel | Follow, name: OperationName, context: Context) -> Report:
     """Carries out a command that names its operation, so that no clock can put in doubt which one is meant."""
-    operation = _get(name, context)
+    operation = _get(name, context) or _get(name, context)  # Spanner may once not find it by mistake.
     if operation is not None and _is_forbidden(command, operation, context):
         return _reject(command, f"Did not {command.action} {name}, as {SCHEDULED}.", context)
     end = operation.end_time if operation else None
@@ -195,12 +203,14 @@ def _nothing(command: Cancel, last: Operation | None, context: Context) -> Repor
 
 def _how_to_delete(operation: Operation, context: Context) -> str:
     """The command that deletes a backup which a cancel leaves alone."""
+    backup, made = operation.backup, operation.response
+    found = context.find_backup(backup)
+    if found is None or (made is not None and found.create_time != made.create_time):
+        return "Its backup is gone."
     if operation.end_time is not None and operation.end_time + GRACE > context.now:
-        scheduled = operation.response is not None and operation.response.schedules
-        included = {"include_scheduled": True} if scheduled else {}
-        publish = json.dumps({"action": "cancel", "backup": operation.backup, **included})
+        included = {"include_scheduled": True} if found.schedules else {}
+        publish = json.dumps({"action": "cancel", "operation": operation.name, **included})
         return f"If its backup is to go, publish {publish} by {when(operation.end_time + GRACE)}."
-    backup = operation.backup
     return f"If its backup is to go: gcloud spanner backups delete {backup.id} --instance={backup.instance.id}"
 
 
@@ -222,7 +232,10 @@ def _list(command: Cancel | Follow, context: Context) -> Listing:
 def _exists(command: Cancel | Follow, context: Context) -> bool:
     """Whether there is what a command names."""
     if command.backup is not None:
-        return context.find_backup(command.backup) is not None
+        found, published = context.find_backup(command.backup), context.trigger.publish_time
+        if found is not None and published - GRACE <= found.create_time <= published:
+            raise TransientError("UNAVAILABLE", f"{command.backup} is there, and its operation is not listed yet")
+        return found is not None
     database = command.database
     return database is None or database in context.ports.spanner.list_databases(database.instance)
 

@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from backstop.commands import Cancel
 from backstop.events import Trigger
@@ -17,6 +17,9 @@ from backstop.sentences import when
 # Hexadecimal digits of a derived id that stand for the message: two of one database and second differ, but for one pair
 # in four thousand million.
 ID_DIGITS = 8
+
+# By how much a publish time may be before the publishing, as Pub/Sub gives it in whole milliseconds.
+PUBLISH_TIME_CUT = timedelta(milliseconds=1)
 
 
 def derived_backup_id(database: DatabaseName, trigger: Trigger) -> BackupId:
@@ -85,6 +88,7 @@ class Choice:
     late: Operation | None  # The one that ended last, within the grace before: meant only by naming its backup.
     younger: tuple[Operation, ...]  # What began after the command was published and isn't in the pool.
     last: Operation | None  # The one that ended last before, however long ago.
+    stopped: tuple[Operation, ...]  # Those that an earlier delivery of the command may have stopped.
 
 
 def choose(operations: Sequence[Operation], published: datetime) -> Choice:
@@ -109,6 +113,7 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
         late=last if last is not None and last.end_time is not None and last.end_time >= published - GRACE else None,
         younger=tuple(one for one in operations if one.start_time > published and one not in pool),
         last=last,
+        stopped=tuple(one for one in known if _may_be_stopped(one, published)),
     )
 
 
@@ -124,11 +129,18 @@ def meant(command: Cancel, listing: Listing, choice: Choice, published: datetime
     alive = [one for one in choice.pool if one.error is None]
     stopped = [one for one in choice.pool if one.cancel_time is not None and one.cancel_time >= published]
     found = choice.pool if command.include_scheduled else (alive or stopped or choice.pool)[: max(len(alive), 1)]
-    doubtful = [*(one.name for one in choice.rivals), *(one.name for one in unhandled)]
-    if len(found) == 1 and (not found[0].done or (found[0].error and found[0] in stopped) or not doubtful):
+    # By these clocks the command may be older. If an earlier delivery of it has stopped one, no later one is meant.
+    young = [one for one in found if one.error is None and one.start_time > published - CLOCK_MARGIN]
+    before = [one for one in choice.stopped if any((one.end_time or published) <= other.start_time for other in young)]
+    doubtful = [*(one.name for one in (*before, *choice.rivals)), *(one.name for one in unhandled)]
+    if (
+        len(found) == 1
+        and not before
+        and (not found[0].done or (found[0].error and found[0] in stopped) or not doubtful)
+    ):
         return found[0]
     if found:
-        names = ", ".join([*(one.name for one in found), *doubtful])
+        names = ", ".join(dict.fromkeys([*(one.name for one in found), *doubtful]))
         return f"Cancelled nothing, as any of these may be meant: {names}. Name the operation."
     if any(not one.done or one.backup == command.backup for one in unhandled):
         return f"Cancelled nothing. {left_alone(unhandled)}"
@@ -140,6 +152,17 @@ def meant(command: Cancel, listing: Listing, choice: Choice, published: datetime
         f"Deleted nothing, as it is in doubt which operation is meant: {late.name} ended at {when(late.end_time)}, and"
         f" there is {', '.join(doubtful)}. Name the operation."
     )
+
+
+def is_in_doubt(operation: Operation, published: datetime, now: datetime) -> bool:
+    """Whether a command that comes late must not stop an operation that began after it, by these clocks.
+
+    Delivered at once, it can't be much older than what it finds. Delivered hours later, or again, it may find what
+    somebody began since. The name of a backup may tell that its start was asked for before.
+    """
+    if operation.done or operation.cancel_time is not None or now <= published + CLOCK_MARGIN:
+        return False
+    return operation.start_time >= published + PUBLISH_TIME_CUT and not _asked_for_before(operation, published)
 
 
 def left_alone(unhandled: Iterable[Unhandled]) -> str:
@@ -176,10 +199,22 @@ def _asked_for_later(operation: Operation, published: datetime) -> bool:
 
     Both times are Pub/Sub's, so no difference of clocks comes in.
     """
-    if not is_derived(operation):
-        return False
-    _, day, time, _ = operation.backup.id.rsplit("-", 3)
-    return f"{day}-{time}" > f"{published:%Y%m%d-%H%M%S}"
+    return is_derived(operation) and _asked_in(operation) > f"{published:%Y%m%d-%H%M%S}"
+
+
+def _asked_for_before(operation: Operation, published: datetime) -> bool:
+    return is_derived(operation) and _asked_in(operation) < f"{published:%Y%m%d-%H%M%S}"
+
+
+def _asked_in(operation: Operation) -> str:
+    """The second in which the start of a derived name was published."""
+    return operation.backup.id[-ID_DIGITS - len("20261122-020000-") : -ID_DIGITS - 1]
+
+
+def _may_be_stopped(operation: Operation, published: datetime) -> bool:
+    since, cancel = published - CLOCK_MARGIN, operation.cancel_time
+    young = operation.start_time <= published + CLOCK_MARGIN
+    return operation.error is not None and cancel is not None and cancel >= since and young
 
 
 def _ended_at_once(operation: Operation, published: datetime) -> bool:

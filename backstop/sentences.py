@@ -16,7 +16,9 @@ def event_of(case: Case, decision: Decision, outcome: Outcome) -> Event:
     if found is not None and operation.response is not None and outcome is not Outcome.COMPLETED_KEPT:
         found = found if found.create_time == operation.response.create_time else None
     refused = case.refused.get(Action.DELETE)
-    return of_operation(outcome, detail, poll.trigger, operation, found, steps=poll.step, error=refused)
+    severity = "WARNING" if outcome is Outcome.COMPLETED and found is None else None
+    said = {"steps": poll.step, "error": refused, "severity": severity}
+    return of_operation(outcome, detail, poll.trigger, operation, found, **said)
 
 
 def of_poll(outcome: Outcome, detail: str, poll: Poll, error: Failure | None = None) -> Event:
@@ -53,11 +55,17 @@ def sentence(case: Case, decision: Decision) -> str:
         case _, Outcome.FAILED:
             what = said
         case _, Outcome.DELETE_BLOCKED:
-            what = f"can't be deleted yet, as {_users_of(case)} still needs it; Backstop will try again"
+            what = f"can't be deleted yet, as {_users_of(case)} still needs it; the next poll or sweep tries again"
         case _, Outcome.COMPLETED:
             what = _complete(case)
         case _, Outcome.COMPLETED_DESPITE_CANCEL:
-            what = f"{_complete(case)}, although somebody asked for a cancel; whoever asked decides about deleting it"
+            ours = Outcome.CANCEL_REQUESTED in case.poll.told
+            who = (
+                "this command asked for a cancel at its limit"
+                if ours
+                else "somebody asked for a cancel; whoever asked decides"
+            )
+            what = f"{_complete(case)}, although {who}" + " about deleting it" * (not ours)
         case _:
             why = decision.guard.why(case) if decision.guard else "has been deleted"
             what = f"was complete before it could be stopped, and {why}"

@@ -69,7 +69,8 @@ def start(command: Start, context: Context) -> Report:
         if error.twin is not None:
             said |= {"operation": error.twin.name, "severity": "WARNING"}
             if error.said is not None:
-                why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it."
+                why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it,"
+                why += " with the settings that it was started with."
         context.publish(of_command(Outcome.REJECTED, why, context.trigger, command, **said))
         return Report(database=database, error=error.said)
     return _follow(command, operation, expected, context)
@@ -157,13 +158,15 @@ def _own(
         found = context.find_backup(backup)
         if found is None and not latest.done and latest.cancel_time is None:
             raise TransientError("NOT_FOUND", f"{latest.name} runs, and its backup can't be found")
-    published, nothing = context.trigger.publish_time, None
+    published, mine, nothing = context.trigger.publish_time, None, None
     for one in same_name:
         made = one.response or (found if one is latest and found and found.database == database else None)
         if made is not None and selection.is_marked(made, context.trigger):
-            return one
+            mine = one  # The oldest: whoever makes a backup anew may give it the same expiry.
         if made is None and one.start_time >= published - CLOCK_MARGIN:
             nothing = one
+    if mine is not None:
+        return mine
     if nothing is not None and not (nothing.done and nothing.start_time >= published):
         why = f"{nothing.name} came to nothing, and it can't be told whether this message began it; publish it again"
         raise NotStartedError(why, twin=nothing)
@@ -176,7 +179,8 @@ def _twin(command: Start, operations: Sequence[Operation], found: Backup | None,
     Under a name that both give, the backup's expiry tells it from one that a person began.
     """
     published = context.trigger.publish_time
-    near = (one for one in operations if not one.done and abs(one.start_time - published) <= GRACE)
+    running = (one for one in operations if not one.done and one.cancel_time is None)
+    near = (one for one in running if abs(one.start_time - published) <= GRACE)
     if command.backup_id is None:
         return next((one for one in near if selection.is_derived(one)), None)
     name = found.name if found is not None and found.expire_time.microsecond % 1000 else None
@@ -293,9 +297,9 @@ def _expire_time(command: Start, context: Context) -> datetime:
 
 
 def _holder(operations: Sequence[Operation], backup: BackupName, code: str = "") -> str:
-    """Who has the name or the database's one slot for pending backups, as far as the operations tell."""
+    """Who may have the name or the database's one slot for pending backups, as far as the operations tell."""
     running = [f"{one.name}, started at {one.start_time.isoformat()}" for one in operations if not one.done]
-    named = [one.name for one in operations if one.backup == backup]
+    named = [one.name for one in operations if one.backup == backup and one.error is None]
     if running and code != "ALREADY_EXISTS":
-        return f"; the database's slot is held by {', or by '.join(running)}"
+        return f"; the database is being backed up by {', and by '.join(running)}"
     return f"; the name is held by the backup of {named[0]}" if named else ""

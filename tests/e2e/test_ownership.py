@@ -53,7 +53,7 @@ def test_a_slot_that_is_taken_is_left_alone(lab: Lab) -> None:
     (rejected,) = lab.end_events(message_id)
     assert rejected.outcome == "REJECTED"
     assert rejected.data["error"]["code"] == "FAILED_PRECONDITION"
-    assert f"the database's slot is held by {operation}" in rejected.data["detail"]
+    assert f"the database is being backed up by {operation}" in rejected.data["detail"]
     assert lab.calls("CancelOperation") == []
     assert lab.left_behind() == [backup]
     assert not lab.admin.get_operation({"name": operation}).done

@@ -116,7 +116,7 @@ def test_a_cancel_by_database_leaves_what_was_complete_and_says_how_to_delete_it
 
     detail = (
         f"Nothing to cancel for {ORDERS}: {operation} ended last, at 2026-11-22 03:00:00 UTC. If its backup is to go,"
-        f' publish {{"action": "cancel", "backup": "{NIGHTLY}"{more}}} by 2026-11-22 03:10:00 UTC.'
+        f' publish {{"action": "cancel", "operation": "{operation}"{more}}} by 2026-11-22 03:10:00 UTC.'
     )
     told = of_command(world, "NOTHING_TO_CANCEL", detail, ORDERS, database=ORDERS, severity="WARNING")
     assert world.results == [told]

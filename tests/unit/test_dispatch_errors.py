@@ -189,6 +189,20 @@ def test_a_message_that_can_t_be_understood_nor_told_of_is_refused() -> None:
     assert world.outcomes == ["REJECTED"]
 
 
+def test_without_a_dead_letter_policy_a_chain_that_met_faults_for_good_never_gave_up() -> None:
+    """Then nothing counts the deliveries, and each was answered 503, on the seventh day as on the first."""
+    world = make_world()
+    world.send(action="follow", database=ORDERS)
+    world.faults.plan(Fault("GetOperation", Code.INTERNAL, times=None))
+
+    assert world.look().retry
+    world.tick(3 * DAY)
+    assert world.again(None).retry
+    world.tick(DAY)
+
+    assert (world.again(None).retry, world.outcomes) == (False, ["GAVE_UP"])
+
+
 def test_a_poll_that_meets_faults_is_retried_under_a_new_step() -> None:
     """Under its old step the queue would take it for a duplicate, and the chain would end in silence."""
     world = make_world()

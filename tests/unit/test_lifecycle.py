@@ -195,8 +195,8 @@ BY_SCHEDULE = f"is left alone: it was made by {SCHEDULE}, {SCHEDULE}2, and inclu
 CREATED = "is left alone: the backup that has its name now was created at"
 STOPPED = "and the one that was to be stopped at 2026-11-22T02:00:00+00:00"
 COMPLETE = "is left alone: it was complete at 2026-11-22T03:00:00+00:00,"
-BY_NAME = "within 10 s of the command, which is too close to tell which came first; a cancel that names the backup"
-BY_NAME += " deletes it"
+BY_NAME = "within 10 s of the command, which is too close to tell which came first; a cancel that names the operation"
+BY_NAME += " deletes it, if published by 2026-11-22T03:10:00+00:00"
 BEGAN_AFTER = "is left alone: its operation began within 10 s after the command, which may not have meant it"
 KEEPS = about(LOST, if_created=IfCreated.KEEP)
 GONE = about(replace(LOST, found=None), missing="backup")

@@ -17,7 +17,7 @@ from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.state import State
 from tests.support.ports import SpannerPort
-from tests.unit.handlers_world import FOLLOW_UPS, NIGHTLY, ORDERS, World
+from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.said import LOSES
 from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND
 
@@ -66,6 +66,71 @@ def test_one_not_found_that_passed_left_a_backup_behind_that_was_told_to_be_gone
     assert not world.exists()
 
 
+def test_one_not_found_of_an_operation_that_was_named_ended_its_cancel() -> None:
+    """It was told to be gone, and ran on to a backup that nobody wanted."""
+    world = World(Plan(duration=HOUR))
+    operation = world.start_by_hand()
+    world.faults.plan(Fault("GetOperation", Code.NOT_FOUND))
+
+    world.send(action="cancel", operation=operation)
+
+    assert world.ends == [("CANCEL_REQUESTED", operation)]
+
+
+@pytest.mark.parametrize("late_cancel_refused", [False, True])
+def test_a_list_that_was_behind_passed_for_having_seen_the_operation_run(*, late_cancel_refused: bool) -> None:
+    """It had ended a second before the cancel, whatever Spanner says to that."""
+    world = World()
+    plan = Plan(duration=HOUR)
+    world.spanner = State(databases=[ORDERS], strict=True, default_plan=plan, late_cancel_refused=late_cancel_refused)
+    operation = world.start_by_hand()
+    behind = world.ports.spanner.list_operations(INSTANCE)
+
+    class Behind(SpannerPort):
+        def list_operations(self, *_: object, **__: object) -> Listing:
+            """Reads what was true an hour ago."""
+            return behind
+
+    world.port = Behind
+    world.tick(HOUR + SECOND)
+    world.send(**CANCEL)
+    world.looks()
+
+    assert world.ends == [("COMPLETED_KEPT", operation)]
+    assert world.exists()
+
+
+def test_a_cancel_of_a_backup_whose_operation_was_not_listed_yet_found_nothing() -> None:
+    """The backup itself was there, and ran on."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(MINUTE)
+    world.port = Unlisted
+
+    report = world.send(action="cancel", backup=NIGHTLY)
+
+    why = f"To be delivered again: UNAVAILABLE: {NIGHTLY} is there, and its operation is not listed yet."
+    assert (world.outcomes, report.retry, report.note) == ([], True, why)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_how_to_delete_a_backup_was_said_of_one_that_was_gone(*, anew: bool) -> None:
+    """Whoever did so deleted the one that somebody had made since under its name."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(HOUR + SECOND)
+    delivery = world.publish(CANCEL)
+    world.delete_by_hand(NIGHTLY)
+    world.tick(MINUTE)
+    if anew:
+        world.start_by_hand()
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["NOTHING_TO_CANCEL"]
+    assert world.detail.endswith(" UTC. Its backup is gone.")
+
+
 @pytest.mark.parametrize("skips", [[0], [0, 1]], ids=["once", "twice, and not in a row"])
 def test_one_not_found_of_the_operation_ended_its_chain(skips: list[int]) -> None:
     """It takes two polls in a row to say that Spanner has forgotten it; an answer in between takes one back."""
@@ -85,6 +150,14 @@ class Shifted(SpannerPort):
         """Reads one backup."""
         found = super().get_backup(name)
         return replace(found, create_time=found.create_time + MICROSECOND)
+
+
+class Unlisted(SpannerPort):
+    """Spanner, but its list is behind."""
+
+    def list_operations(self, *_: object, **__: object) -> Listing:
+        """Reads nothing."""
+        return Listing()
 
 
 class Undated(SpannerPort):
@@ -144,9 +217,10 @@ def test_a_backup_that_is_complete_is_told_as_far_as_it_can_be_seen(
     if fault is not None:
         world.faults.plan(Fault("GetBackup", fault))
 
-    world.send(action="follow", database=ORDERS)
+    report = world.send(action="follow", database=ORDERS)
 
     assert (world.outcomes, world.detail) == (["COMPLETED"], f"{NIGHTLY} {what}")
+    assert report.severity == ("INFO" if "is kept" in what else "WARNING")
 
 
 class Silent(SpannerPort):

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from backstop.followups import Poll
+from backstop.lifecycle import CLOCK_MARGIN
 from backstop.names import InstanceName
 from backstop.operations import Listing
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
@@ -133,6 +136,71 @@ def test_somebody_else_s_cancel_passed_as_proof_that_the_operation_still_ran(*, 
     assert (report.next_poll, seen) == ((None, []) if dry_run else (world.settings.poll_min, [None]))
     assert "too close to tell which came first" in world.detail
     assert world.exists()
+
+
+@pytest.mark.parametrize(("command", "first"), [(CANCEL, "NOTHING_TO_CANCEL"), (FOLLOW, "REJECTED")])
+@pytest.mark.parametrize("quota", [False, True], ids=["again", "late"])
+def test_a_command_that_had_found_nothing_stopped_hours_later_what_began_just_after_it(
+    command: dict[str, object], first: str, *, quota: bool
+) -> None:
+    """By its clock it may be older, and whoever began that had not heard of it."""
+    world = World(Plan(duration=4 * HOUR, cancel_duration=None))
+    world.faults.plan(*[Fault("ListBackupOperations", Code.RESOURCE_EXHAUSTED)] * quota)
+    world.send(**command)
+    world.tick(5 * SECOND)
+    operation = world.start_by_hand()
+    world.tick(CLOCK_MARGIN)
+
+    reports = world.looks() if quota else [world.again()]
+
+    assert world.outcomes == ([] if quota else [first]) + ["REJECTED"]
+    assert (len(reports), world.detail.endswith("If it is meant, name the operation.")) == (1, True)
+    assert not world.cancelled(operation)
+
+
+@pytest.mark.parametrize(
+    ("named", "after", "stops"),
+    [({}, SECOND, True), ({"backup_id": "nightly"}, SECOND, False), ({"backup_id": "nightly"}, MICROSECOND, True)],
+    ids=["a derived name tells", "a given name doesn't", "less than a publish time is cut by"],
+)
+def test_a_late_cancel_means_what_was_surely_asked_for_before_it(
+    named: dict[str, str], after: timedelta, *, stops: bool
+) -> None:
+    """Spanner's clock has it begin after the command."""
+    world = World(Plan(duration=4 * HOUR))
+    start = world.publish(START | named)
+    world.tick(2 * SECOND)
+    cancel = world.publish(CANCEL)
+    world.tick(after)
+    world.deliver(start)
+    world.tick(CLOCK_MARGIN)
+
+    world.deliver(cancel)
+
+    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED" if stops else "REJECTED"]
+
+
+@pytest.mark.parametrize("by", [CANCEL, {"action": "cancel", "backup": NIGHTLY}], ids=["by database", "by backup"])
+@pytest.mark.parametrize(("skew", "pause"), [(-3 * SECOND, SECOND), (8 * SECOND, 9 * SECOND)], ids=["behind", "ahead"])
+def test_a_doubled_cancel_that_had_worked_stopped_the_next_backup_as_well(
+    skew: timedelta, pause: timedelta, by: dict[str, object]
+) -> None:
+    """Pub/Sub's clock was seconds off, so that both may have begun just after the command."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(SECOND)
+    delivery = world.publish(by)
+    delivery = replace(delivery, publish_time=delivery.publish_time + skew)
+    world.deliver(delivery)
+    world.tick(pause)
+    wanted = world.start_by_hand()
+    world.tick(SECOND)
+
+    world.again()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "REJECTED"]
+    assert wanted in world.detail
+    assert not world.cancelled(wanted)
 
 
 def test_a_cancel_and_a_start_in_the_other_order_stopped_the_new_backup() -> None:

@@ -93,7 +93,7 @@ def test_a_cancel_can_mean_what_ran_when_it_was_published_the_newest_first() -> 
 
     choice = selection.choose([too_late, newer, ended_since, older, ended, nothing, unknown], START + SECOND)
 
-    assert choice == selection.Choice((newer, ended_since, older, nothing), (), ended, (too_late,), ended)
+    assert choice == selection.Choice((newer, ended_since, older, nothing), (), ended, (too_late,), ended, ())
 
 
 def test_operations_are_read_newest_first_in_whatever_order_spanner_lists_them() -> None:

@@ -163,7 +163,7 @@ def test_a_start_carries_along_how_long_its_backup_should_take(*, many: bool) ->
 
 # Why it may come to nothing.
 
-SLOT = "; the database's slot is held by {operation}, started at 2026-11-22T02:00:00+00:00"
+SLOT = "; the database is being backed up by {operation}, started at 2026-11-22T02:00:00+00:00"
 NAME = "; the name is held by the backup of {operation}"
 
 
@@ -178,7 +178,8 @@ def test_a_second_equal_start_was_an_error_while_the_first_one_s_backup_was_bein
     world.send(**START_ONE, **named)
 
     assert (world.ends[1], world.results[1]["severity"]) == (("REJECTED", operation), "WARNING")
-    assert world.detail.endswith(f": the same was asked for just before, and {operation} does it.")
+    said = f": the same was asked for just before, and {operation} does it, with the settings that it was started with."
+    assert world.detail.endswith(said)
     assert (world.begun, len(world.tasks.pending())) == (1, 1)
 
 

@@ -9,6 +9,7 @@ import pytest
 from backstop.operations import Failure, Listing
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner import requests as rpc
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
@@ -39,6 +40,33 @@ def test_a_start_whose_backup_was_stopped_before_it_could_be_followed_is_not_beg
     world.looks()
 
     assert (world.ends, world.begun) == ([("STARTED", operation), ("CANCELLED", operation)], 1)
+
+
+def test_a_start_was_turned_down_for_a_twin_that_was_being_cancelled() -> None:
+    """Nobody would have made a backup: the refusal is Google's, and an error."""
+    world = World(Plan(duration=3 * HOUR, cancel_duration=10 * MINUTE))
+    for action in ("start", "cancel", "start"):
+        world.send(action=action, database=ORDERS)
+        world.tick(MINUTE)
+
+    assert world.outcomes == ["STARTED", "CANCEL_REQUESTED", "REJECTED"]
+    assert ("severity" in world.results[-1], world.detail.startswith("Google refused: ")) == (False, True)
+
+
+def test_a_start_took_a_backup_that_somebody_made_anew_with_the_same_expiry_for_its_own() -> None:
+    """Whoever makes one like it copies its mark as well; the older one is the message's."""
+    world = World(Plan(duration=HOUR))
+    world.send(**NIGHT)
+    night = world.last
+    world.looks()
+    expire_time = world.backup().expire_time
+    world.delete_by_hand(NIGHTLY)
+    anew = world.spanner.apply(world.now, rpc.CreateBackup(INSTANCE, "nightly", ORDERS, expire_time)).name
+
+    world.last = night
+    world.again()
+
+    assert anew not in [operation for _, operation in world.ends]
 
 
 def test_a_start_takes_the_oldest_that_came_to_nothing_for_its_own() -> None:

@@ -50,9 +50,8 @@ def test_a_published_message_is_pushed_until_a_success_status_ends_it() -> None:
 
 
 def test_a_seek_goes_back_to_the_subscription_s_beginning_and_no_further() -> None:
-    """What is still there comes once, what came before it or is past the retention not at all, and order holds."""
-    state = state_with()
-    publish(state, T0, b"before")
+    """What is still there comes once, in order; what came before it, or is past the retention, not at all."""
+    publish(state := state_with(), T0)
     kept = Subscription(PULL, TOPIC, ordered=True, retains_acked=True, filter='attributes.kind = "test"')
     state.apply(after(1), CreateSubscription(kept))
     for second in (1, 2, 3):
@@ -60,16 +59,16 @@ def test_a_seek_goes_back_to_the_subscription_s_beginning_and_no_further() -> No
 
     def pull(second: float) -> list[bytes]:
         pulled = state.apply(after(second), Pull(PULL, 9))
-        state.apply(after(second), Acknowledge(PULL, tuple(one.ack_id for one in pulled)) if pulled else Pull(PULL, 1))
+        for one in pulled:
+            state.apply(after(second), Acknowledge(PULL, (one.ack_id,)))
         return [one.message.data for one in pulled]
 
     assert pull(4) == [b"1"]
     state.apply(after(5), Seek(PULL, after(2.5)))
-    assert (pull(5), pull(5)) == ([b"3"], [])
+    assert [pull(5), pull(5)] == [[b"3"], []]
     state.apply(after(6), Seek(PULL, T0))
-    assert [pull(6), pull(6), pull(6), pull(6)] == [[b"1"], [b"2"], [b"3"], []]
-    late = kept.retention.total_seconds() + 2.5
-    state.apply(after(late), Seek(PULL, T0))
+    assert [pull(6) for _ in range(4)] == [[b"1"], [b"2"], [b"3"], []]
+    state.apply(after(late := kept.retention.total_seconds() + 2.5), Seek(PULL, T0))
     assert pull(late) == [b"3"]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from spanner_backup_emulator.serving import HOST, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 START_S_MAX = 120.0
@@ -48,9 +49,9 @@ class GooglePubSub:
         address: Where it listens, gRPC and REST alike: the value for PUBSUB_EMULATOR_HOST.
     """
 
-    def __init__(self, jar: Path) -> None:
-        """Takes the program, as `installed` finds it."""
-        self._jar = jar
+    def __init__(self, jar: Path, jvm: Sequence[str] = _JVM) -> None:
+        """Takes the program, as `installed` finds it, and the options of Java."""
+        self._jar, self._jvm = jar, jvm
         self._closing = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -63,7 +64,7 @@ class GooglePubSub:
             printed = stack.enter_context(tempfile.TemporaryFile())
             port = free_port()
             self.address = f"{HOST}:{port}"
-            command = ["java", *_JVM, "-jar", str(self._jar), f"--host={HOST}", f"--port={port}"]
+            command = ["java", *self._jvm, "-jar", str(self._jar), f"--host={HOST}", f"--port={port}"]
             process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True)  # noqa: S603 a program that its owner installed
             stack.callback(_kill, process)
             end_s = time.monotonic() + START_S_MAX
