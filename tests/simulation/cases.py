@@ -144,6 +144,24 @@ CASES = {
         "STARTED CANCEL_REQUESTED CANCELLED CANCELLED",
         "a cancel finds nothing that started since by any clock",
     ),
+    "a cancel that comes a second time stops nothing that began after it": Case(
+        story(cancel(60, database=ORDERS), create(65), plans=(LOST,), at={(COMMAND, 0, 0, 0): "duplicate"}, seed=2),
+        "NOTHING_TO_CANCEL REJECTED",
+        "a command that comes late stops what began after it",
+    ),
+    "a cancel that comes a second time leaves the next backup alone": Case(
+        story(
+            create(60, "first"),
+            cancel(61, database=ORDERS),
+            create(64, "second"),
+            plans=(HOURLY,),
+            at={(COMMAND, 1, 0, 0): "duplicate"},
+            faults=Faults(pubsub_skew_s=-5.0, function_skew_s=-300.0),
+            seed=4,
+        ),
+        "CANCEL_REQUESTED CANCELLED REJECTED",
+        "a doubled cancel goes on to the next backup",
+    ),
     "a cancel in the same millisecond as its start finds it": Case(
         story(start(), cancel(1.160778, database=ORDERS)),
         "STARTED CANCEL_REQUESTED CANCELLED CANCELLED",
@@ -254,7 +272,7 @@ CASES = {
     ),
     "a cancel that Spanner refuses as too late still has its end": Case(
         story(
-            create(), cancel(300.8, database=ORDERS), plans=(SHORT,), deployment=Deployment(late_cancel_refused=True)
+            create(), cancel(300.72, database=ORDERS), plans=(SHORT,), deployment=Deployment(late_cancel_refused=True)
         ),
         "COMPLETED_THEN_DELETED",
         "a refusal to cancel is an error",

@@ -250,6 +250,10 @@ SEAMS = (
     ),
     _swap("a start takes any backup of its name for its own", "backstop.selection:is_marked", _answers(value=True)),
     _swap("a start doesn't look for what it has started before", "backstop.start:_own", _answers(value=None)),
+    _swap(
+        "a command that comes late stops what began after it", "backstop.selection:is_in_doubt", _answers(value=False)
+    ),
+    _swap("a doubled cancel goes on to the next backup", "backstop.selection:_may_be_stopped", _answers(value=False)),
     _swap("a refusal to cancel is an error", "backstop.execute:TOO_LATE", lambda was: {**was, Action.CANCEL: ()}),
     _swap(
         "a cancel finds nothing that started since by any clock", "backstop.selection:CLOCK_MARGIN", lambda _: NO_TIME
@@ -312,7 +316,7 @@ SEAMS = (
     _swap(
         "a backup that can't be found once counts as gone",
         "backstop.lifecycle:GUARDS",
-        lambda guards: tuple(guard._replace(may_pass=lambda _: False) for guard in guards),
+        lambda guards: tuple(guard._replace(next_poll_may_know=lambda _: False) for guard in guards),
     ),
     _swap("a chain is never given up", "backstop.lifecycle:Case.is_late", lambda _: property(lambda _: False)),
     Defect(
@@ -345,8 +349,8 @@ SEAMS = (
         "backstop.errors:kind_of",
         lambda kind_of: lambda code: RefusedError if code == "RESOURCE_EXHAUSTED" else kind_of(code),
     ),
-    _swap("a poll that Google refuses is dropped", "backstop.dispatch:_retry", _dropped),
-    _swap("a delivery that must be retried is answered 2xx", "backstop.dispatch:_refuse", _acknowledged),
+    _swap("a poll that Google refuses is dropped", "backstop.dispatch:_requeue", _dropped),
+    _swap("a delivery that must be retried is answered 2xx", "backstop.dispatch:_redeliver", _acknowledged),
     _swap(
         "a message that is no command is refused for ever",
         "backstop.dispatch:_not_understood",
@@ -392,7 +396,7 @@ _ALL = (*CELLS, *(_guard(guard) for guard in GUARDS), *SEAMS)
 
 ONLY_IN_CASES = (
     _swap("what a start of many carries has no bound", "backstop.start:_reason_bytes", _answers(value=10_000)),
-    *(one for one in _ALL if any(cell in one.title for cell in RARE) or "nobody knows" in one.title),
+    *(one for one in _ALL if any(word in one.title for word in (*RARE, "nobody knows", "goes on to the next"))),
 )
 """Each is found by a history that is written down, as it takes what random ones hardly have."""
 

@@ -19,6 +19,9 @@ GRACE = timedelta(minutes=10)
 CLOCKS = timedelta(seconds=10)
 """How far Pub/Sub's clock may be off Spanner's."""
 
+PUBLISH_TIME_CUT = timedelta(milliseconds=1)
+"""Publish times come in whole milliseconds, cut."""
+
 NAME_LENGTH_MAX, DIGITS = 60, 8
 HEX_DIGITS = frozenset("0123456789abcdef")
 
@@ -38,9 +41,15 @@ def _may_be_meant(command: Command, attempt: Attempt, facts: Facts) -> bool:
     if attempt.start > max(command.asked, command.at) + CLOCKS or not attempt.ended_after(since):
         return False
     older = [one for one in facts.attempts.values() if one is not attempt and describes(command, one)]
+    if any(_was_stopped_for(command, one, facts) and one.end and attempt.start >= one.end for one in older):
+        return False
     return attempt.start <= command.asked or not any(
         ran(command, one) and one.good and is_within(command, one) for one in older
     )
+
+
+def _was_stopped_for(command: Command, attempt: Attempt, facts: Facts) -> bool:
+    return attempt.canceller is not None and not attempt.good and facts.command_behind(attempt.canceller) == command.id
 
 
 def ran(command: Command, attempt: Attempt) -> bool:
@@ -197,6 +206,17 @@ def may_cancel(command: Command, attempt: Attempt, at: datetime, facts: Facts) -
     if command.action == "sweep":
         return until is not None and until <= max(command.asked, command.at)
     return command.action == "cancel" or (until is not None and at >= until - facts.skew - CLOCKS)
+
+
+def is_younger(command: Command, attempt: Attempt, taken_up_at: datetime, facts: Facts) -> bool:
+    """Whether an operation began after a command by every clock, and it was taken up so late that nobody meant it."""
+    if "operation" in command.body or command.action not in {"cancel", "follow"}:
+        return False
+    creator = facts.commands.get(facts.command_behind(attempt.creator)) if attempt.creator else None
+    last = max(command.asked, *command.stamps)
+    asked_for_before = creator is not None and creator.asked <= command.asked
+    late = taken_up_at > last + CLOCKS + facts.skew
+    return late and attempt.start > last + PUBLISH_TIME_CUT and not asked_for_before
 
 
 def may_delete(command: Command, attempt: Attempt, at: datetime, facts: Facts) -> bool:

@@ -52,6 +52,8 @@ def only_what_was_meant(facts: Facts) -> Iterator[str]:
         command = facts.commands.get(facts.command_behind(canceller))
         if command is None or not entitlement.may_cancel(command, attempt, at, facts):
             yield f"{attempt.operation} ({attempt.maker}, since {attempt.start}) was cancelled{_for(command)}"
+        elif entitlement.is_younger(command, attempt, _taken_up_at(command, attempt, canceller, facts), facts):
+            yield f"{attempt.operation} began at {attempt.start}, and was cancelled{_for(command)} of {command.asked}"
     for attempt, expiry_call, at in facts.expiries:
         if expiry_call is None:
             continue
@@ -60,6 +62,13 @@ def only_what_was_meant(facts: Facts) -> Iterator[str]:
             entitlement.may_delete(command, attempt, at, facts) and _is_given_up(attempt, expiry_call, at, facts)
         ):
             yield f"the expiry of {attempt.backup} of {attempt.start} was changed{_for(command)}"
+
+
+def _taken_up_at(command: Command, attempt: Attempt, canceller: Call, facts: Facts) -> datetime:
+    """When the delivery began that was the first to deal with an operation on behalf of a command."""
+    about = f"poll {attempt.operation}"
+    polls = [one.task.delivery for one in facts.follow_ups if (one.command, one.about) == (command.id, about)]
+    return min(facts.record.deliveries[number].begin for number in (*polls, canceller.delivery))
 
 
 def every_deletion_is_logged(facts: Facts) -> Iterator[str]:
