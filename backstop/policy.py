@@ -5,7 +5,7 @@ A command that asks for more is refused as a whole, by the name of the setting, 
 
 import fnmatch
 
-from backstop.commands import Command, EncryptionType, Start, Sweep
+from backstop.commands import Command, EncryptionType, Follow, Start, Sweep
 from backstop.durations import duration_text
 from backstop.ports import Settings
 
@@ -21,6 +21,9 @@ def refusal(command: Command, settings: Settings) -> tuple[str, str] | None:
     asked, least = command.cancel_after if isinstance(command, Sweep) else None, settings.cancel_after_min
     if asked is not None and asked < least:
         return "cancel_after", f"BACKSTOP_CANCEL_AFTER_MIN is {duration_text(least)}: a sweep may ask for no less."
+    watched, ends = command.cancel_after if isinstance(command, Start | Follow) else None, settings.give_up_after
+    if watched is not None and watched > ends:
+        return "cancel_after", f"BACKSTOP_GIVE_UP_AFTER is {duration_text(ends)}: after that nobody is there to cancel."
     encryption = command.encryption if isinstance(command, Start) else None
     if encryption and encryption.type is EncryptionType.GOOGLE_DEFAULT_ENCRYPTION and not settings.allow_weaker_key:
         why = "BACKSTOP_ALLOW_WEAKER_KEY is false: leave the encryption out to have the database's own."

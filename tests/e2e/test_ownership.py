@@ -113,38 +113,23 @@ def _scheduled(lab: Lab) -> tuple[str, str]:
 
 
 @played()
-def test_a_scheduled_backup_is_not_cancelled_by_default(lab: Lab) -> None:
-    """What a native schedule makes is refused, and goes on."""
-    operation, database = _scheduled(lab)
+def test_a_scheduled_backup_is_left_alone_unless_it_is_included(lab: Lab) -> None:
+    """Alone it is refused; beside another one the cancel means the one that somebody asked for."""
+    scheduled, database = _scheduled(lab)
 
-    for target in ({"operation": operation}, {"database": database}):
+    for target in ({"operation": scheduled}, {"database": database}):
         (rejected,) = lab.end_events(lab.publish("cancel", **target))
         assert rejected.outcome == "REJECTED"
         assert "include_scheduled is not set" in rejected.data["detail"]
     assert lab.calls("CancelOperation") == []
-    assert not lab.admin.get_operation({"name": operation}).done
-
-
-@played()
-def test_a_scheduled_backup_is_cancelled_when_included(lab: Lab) -> None:
-    """Who means a scheduled backup says so."""
-    _, database = _scheduled(lab)
-    message_id = lab.publish("cancel", database=database, include_scheduled=True)
-
-    assert lab.ends(message_id) == ["CANCEL_REQUESTED", "CANCELLED"]
-    assert lab.left_behind() == []
-
-
-@played()
-def test_a_cancel_by_database_finds_the_one_that_is_not_scheduled(lab: Lab) -> None:
-    """A scheduled and an on-demand backup run at once: the cancel means the one that somebody asked for."""
-    scheduled, database = _scheduled(lab)
     operation, _ = lab.foreign(ENDLESS)
-
     requested, cancelled = lab.end_events(lab.publish("cancel", database=database))
     assert (requested.outcome, cancelled.outcome) == ("CANCEL_REQUESTED", "CANCELLED")
     assert cancelled.data["operation"] == operation
     assert not lab.admin.get_operation({"name": scheduled}).done
+    included = lab.publish("cancel", operation=scheduled, include_scheduled=True)
+    assert lab.ends(included) == ["CANCEL_REQUESTED", "CANCELLED"]
+    assert lab.left_behind() == []
 
 
 def _leftovers(lab: Lab) -> tuple[str, str, str]:

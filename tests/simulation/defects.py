@@ -56,8 +56,7 @@ def _swap(title: str, where: str, make: Make) -> Defect:
 
 
 def _answers(value: object) -> Make:
-    """Makes a function that always says the same."""
-    return lambda _: lambda *_, **__: value
+    return lambda _: lambda *_, **__: value  # A function that always says the same.
 
 
 def _cell(state: State, intent: Intent) -> Defect:
@@ -67,8 +66,6 @@ def _cell(state: State, intent: Intent) -> Defect:
 
 
 def _without(*names: str) -> tuple[str, Make]:
-    """Takes out some of the reasons not to delete."""
-
     def fewer(guards: tuple[Guard, ...]) -> object:
         left = tuple(guard for guard in guards if guard.name not in names)
         assert len(left) == len(guards) - len(names)

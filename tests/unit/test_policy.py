@@ -28,6 +28,7 @@ HERE = replace(LAX, instances=("projects/x/instances/y", "projects/demo-project/
 
 SCHEDULED = "BACKSTOP_ALLOW_SCHEDULED is false: what native backup schedules made is left alone here."
 TOO_SHORT = "BACKSTOP_CANCEL_AFTER_MIN is 1h: a sweep may ask for no less."
+TOO_LONG = "BACKSTOP_GIVE_UP_AFTER is 3d: after that nobody is there to cancel."
 NOT_HERE = f"{INSTANCE} is none of the instances in BACKSTOP_INSTANCES."
 WEAKER = "BACKSTOP_ALLOW_WEAKER_KEY is false: leave the encryption out to have the database's own."
 OPERATION = f"{NIGHTLY}/operations/_auto_op_1"
@@ -46,6 +47,8 @@ GOOGLE_S = START_ONE | {"encryption": {"type": "GOOGLE_DEFAULT_ENCRYPTION"}}
         (SWEEP | {"include_scheduled": True, "dry_run": True}, STRICT, "include_scheduled", SCHEDULED),
         (SWEEP | {"cancel_after": "0s"}, STRICT, "cancel_after", TOO_SHORT),
         (SWEEP | {"cancel_after": "59m59s"}, STRICT, "cancel_after", TOO_SHORT),
+        (START_ONE | {"cancel_after": "3d1s"}, STRICT, "cancel_after", TOO_LONG),
+        ({"action": "follow", "database": ORDERS, "cancel_after": "7d"}, STRICT, "cancel_after", TOO_LONG),
         (GOOGLE_S, STRICT, "encryption.type", WEAKER),
         (START_ONE, ELSEWHERE, "database", NOT_HERE),
         ({"action": "start", "instance": INSTANCE}, ELSEWHERE, "instance", NOT_HERE),
@@ -74,6 +77,7 @@ def test_what_the_deployment_forbids_is_refused_by_the_name_of_the_setting(
         (SWEEP | {"cancel_after": "1h"}, STRICT),
         (SWEEP, STRICT),
         (START_ONE | {"cancel_after": "0s"}, STRICT),
+        (START_ONE | {"cancel_after": "3d"}, STRICT),
         (START_ONE | {"encryption": {"type": "USE_DATABASE_ENCRYPTION"}}, STRICT),
         (START_ONE | {"encryption": OWN_KEY}, STRICT),
         (GOOGLE_S, LAX),

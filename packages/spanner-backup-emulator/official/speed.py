@@ -45,8 +45,10 @@ def ours() -> Iterator[str]:
     command = [sys.executable, "-m", "spanner_backup_emulator.pubsub", "--port=0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield next(line for line in process.stdout if line.startswith("export ")).strip().partition("=")[2]
-        process.terminate()
+        try:
+            yield next(line for line in process.stdout if line.startswith("export ")).strip().partition("=")[2]
+        finally:
+            process.terminate()
 
 
 @contextmanager
@@ -70,7 +72,7 @@ class Client:
     def topic(self, endpoint: str = "") -> tuple[str, str]:
         """A new topic, and its subscription, which pushes if there is where to."""
         number = next(_numbers)
-        topic, name = f"projects/p/topics/t{number}", f"projects/p/subscriptions/s{number}"
+        topic, name = f"projects/p/topics/topic-{number}", f"projects/p/subscriptions/sub-{number}"
         self.publisher.create_topic(name=topic)
         push = types.PushConfig(push_endpoint=endpoint)
         self.subscriber.create_subscription(request=types.Subscription(name=name, topic=topic, push_config=push))

@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from pubsub_world import ENDPOINT, PULL, PULLING, T0, after, publish, state_with
+from pubsub_world import ENDPOINT, PULL, PULLING, T0, TOPIC, after, publish, state_with
 
-from spanner_backup_emulator.pubsub.model import Acknowledge, ModifyAckDeadline, Pull, RetryPolicy, UpdateSubscription
+from spanner_backup_emulator.pubsub.model import (
+    Acknowledge,
+    CreateSubscription,
+    Draft,
+    ModifyAckDeadline,
+    Publish,
+    Pull,
+    RetryPolicy,
+    Seek,
+    UpdateSubscription,
+)
 
 
 def test_a_pulled_message_comes_again_after_its_ack_deadline() -> None:
@@ -115,3 +125,25 @@ def test_a_pull_subscription_becomes_a_push_subscription() -> None:
     assert state.next_event_at() == T0
     (delivery,) = state.advance(T0)
     assert delivery.push_endpoint == ENDPOINT
+
+
+def test_a_seek_goes_back_to_the_subscription_s_beginning_and_no_further() -> None:
+    """What is still there comes once, in order; what came before it, or is past the retention, not at all."""
+    publish(state := state_with(), T0)
+    kept = replace(PULLING, ordered=True, retains_acked=True, filter='attributes.kind = "test"')
+    state.apply(after(1), CreateSubscription(kept))
+    for number in (1, 2, 3):
+        state.apply(after(number), Publish(TOPIC, (Draft(b"%d" % number, {"kind": "test"}, "key"), Draft(b"other"))))
+
+    def pull(second: float) -> list[bytes]:  # And acknowledge.
+        pulled = state.apply(after(second), Pull(PULL, 9))
+        state.apply(after(second), Acknowledge(PULL, tuple(one.ack_id for one in pulled) or ("0-0",)))
+        return [one.message.data for one in pulled]
+
+    assert pull(4) == [b"1"]
+    state.apply(after(5), Seek(PULL, after(2.5)))
+    assert [pull(5), pull(5)] == [[b"3"], []]
+    state.apply(after(6), Seek(PULL, T0))
+    assert [pull(6) for _ in range(4)] == [[b"1"], [b"2"], [b"3"], []]
+    state.apply(after(late := kept.retention.total_seconds() + 2.5), Seek(PULL, T0))
+    assert pull(late) == [b"3"]

@@ -11,7 +11,6 @@ from pubsub_world import DEAD, PULL, PULLING, PUSH, PUSHING, T0, TOPIC, after, e
 
 from spanner_backup_emulator.pubsub.backlog import PUSH_BACKOFF_MAX
 from spanner_backup_emulator.pubsub.model import (
-    Acknowledge,
     CreateSubscription,
     DeadLetterPolicy,
     DeleteSubscription,
@@ -21,7 +20,6 @@ from spanner_backup_emulator.pubsub.model import (
     Publish,
     Pull,
     RetryPolicy,
-    Seek,
     Subscription,
     push_body,
 )
@@ -47,29 +45,6 @@ def test_a_published_message_is_pushed_until_a_success_status_ends_it() -> None:
     (outcome,) = state.outcomes
     assert outcome.acknowledged
     assert [message.data for message in state.published(TOPIC)] == [b"x"]
-
-
-def test_a_seek_goes_back_to_the_subscription_s_beginning_and_no_further() -> None:
-    """What is still there comes once, in order; what came before it, or is past the retention, not at all."""
-    publish(state := state_with(), T0)
-    kept = Subscription(PULL, TOPIC, ordered=True, retains_acked=True, filter='attributes.kind = "test"')
-    state.apply(after(1), CreateSubscription(kept))
-    for second in (1, 2, 3):
-        state.apply(after(second), Publish(TOPIC, (Draft(b"%d" % second, {"kind": "test"}, "key"), Draft(b"other"))))
-
-    def pull(second: float) -> list[bytes]:
-        pulled = state.apply(after(second), Pull(PULL, 9))
-        for one in pulled:
-            state.apply(after(second), Acknowledge(PULL, (one.ack_id,)))
-        return [one.message.data for one in pulled]
-
-    assert pull(4) == [b"1"]
-    state.apply(after(5), Seek(PULL, after(2.5)))
-    assert [pull(5), pull(5)] == [[b"3"], []]
-    state.apply(after(6), Seek(PULL, T0))
-    assert [pull(6) for _ in range(4)] == [[b"1"], [b"2"], [b"3"], []]
-    state.apply(after(late := kept.retention.total_seconds() + 2.5), Seek(PULL, T0))
-    assert pull(late) == [b"3"]
 
 
 @pytest.mark.parametrize("status", [102, 200, 201, 202, 204])
