@@ -13,6 +13,7 @@ from hypothesis import given
 from backstop import selection
 from backstop.commands import Cancel
 from backstop.descriptions import read_list
+from backstop.errors import UnhandledOperationError
 from backstop.events import Trigger
 from backstop.execute import Report
 from backstop.lifecycle import CLOCK_MARGIN
@@ -193,6 +194,17 @@ def listed(*found: Operation | Unhandled) -> Listing:
     """A list of these, as Spanner gives it."""
     operations = tuple(one for one in found if isinstance(one, Operation))
     return Listing(operations, tuple(one for one in found if isinstance(one, Unhandled)))
+
+
+@pytest.mark.parametrize(("backup", "kept"), [("", True), (NIGHTLY, True), (f"{NIGHTLY}x", False)])
+def test_what_says_nothing_of_its_backup_may_be_of_any(backup: str, *, kept: bool) -> None:
+    """An operation that can't be read is told of, unless it is surely another backup's."""
+
+    def unreadable(one: Unhandled) -> Operation:
+        raise UnhandledOperationError(one)
+
+    odd = replace(ODD, backup=backup)
+    assert read_list([odd], unreadable, None, NIGHTLY).unhandled == ((odd,) if kept else ())
 
 
 @pytest.mark.parametrize(
