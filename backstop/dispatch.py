@@ -70,9 +70,10 @@ def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings)
         return _not_understood(error, delivery, Context(now, sender, ports, settings))
     if isinstance(message, Command):
         asked = {"requested_by": message.requested_by, "reason": message.reason}
-        context = Context(now, replace(sender, action=message.action, **asked), ports, settings)
+        again = (delivery.delivery_attempt or 1) > 1
+        context = Context(now, replace(sender, action=message.action, **asked), ports, settings, comes_again=again)
     else:
-        context = Context(now, message.trigger, ports, settings)
+        context = Context(now, message.trigger, ports, settings, comes_again=True)
     try:
         report = _handled(message, context)
     except CallError as error:

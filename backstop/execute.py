@@ -34,6 +34,7 @@ class Context:
     trigger: Trigger  # The command on whose behalf.
     ports: Ports
     settings: Settings
+    comes_again: bool = False  # Whether an earlier delivery may have been answered.
     published: list[Event] = field(default_factory=list)  # What this delivery has published, in order.
 
     def publish(self, event: Event) -> None:

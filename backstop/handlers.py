@@ -27,7 +27,7 @@ SWEPT_MAX = 12
 COPIES_MAX = 5  # How many copies that run a sweep names.
 
 IN_DOUBT = (
-    "Did nothing, as {} began after the command was published, which came late. If it is meant, name the operation."
+    "Did nothing, as by these clocks {} began after the command, which came late or again. If it is meant, name it."
 )
 SCHEDULED = "a backup schedule made it and include_scheduled is not set"
 
@@ -43,14 +43,14 @@ def cancel(command: Cancel, context: Context) -> Report:
     meant = selection.meant(command, listing, choice, published)
     if isinstance(meant, str):
         return _reject(command, meant, context)
-    if meant is not None and selection.is_in_doubt(meant, published, context.now):
+    if meant is not None and _comes_late(context) and selection.is_in_doubt(meant, published):
         return _reject(command, IN_DOUBT.format(meant.name), context)
     if meant is not None:
         # A list may be behind, and what it has running may have ended before the command.
-        return _handle(command, meant.name, meant if meant.done else _get(meant.name, context) or meant, context)
+        return _handle(command, meant.name, meant if meant.done else _get_surely(meant.name, context), context)
     if kept:
         return _reject(command, f"Did not cancel {kept[0].name}, as {SCHEDULED}.", context)
-    return _nothing(command, selection.choose(listing.operations, published).last, context)
+    return _nothing(command, listing, selection.choose(listing.operations, published).last, context)
 
 
 def follow(command: Follow, context: Context) -> Report:
@@ -61,12 +61,12 @@ def follow(command: Follow, context: Context) -> Report:
     operation = selection.newest(listing.operations, published)
     if operation is None:
         why = f"Found no operation of {command.target} to follow; Spanner keeps them for 7 days after their end."
-        if not listing.unhandled and not _exists(command, context):
+        if not listing.unhandled and not _exists(command, listing, context):
             why = f"Followed nothing, as there is no {command.target}."
         return _reject(command, f"{why} {selection.left_alone(listing.unhandled)}".strip(), context)
     if _is_forbidden(command, operation, context):
         return _reject(command, f"Did not follow {operation.name}, as {SCHEDULED}.", context)
-    if command.cancel_after is not None and selection.is_in_doubt(operation, published, context.now):
+    if command.cancel_after is not None and _comes_late(context) and selection.is_in_doubt(operation, published):
         return _reject(command, IN_DOUBT.format(operation.name), context)
     return _handle(command, operation.name, operation, context)
 
@@ -106,6 +106,8 @@ def sweep(command: Sweep, context: Context) -> Report:
 def _is_due(command: Sweep, operation: Operation, context: Context) -> bool:
     """Whether the operation is one to deal with, as things stood when the sweep was published."""
     published, cancelled = context.trigger.publish_time, operation.cancel_time
+    if operation.start_time > published:
+        return False
     if operation.response is not None:
         return cancelled is not None and operation.end_time is not None and cancelled <= operation.end_time
     if operation.done or command.cancel_after is None or published - operation.start_time < command.cancel_after:
@@ -140,12 +142,12 @@ def _look_after(command: Sweep, operation: Operation, context: Context) -> None:
 
 def _of_operation(command: Cancel | Follow, name: OperationName, context: Context) -> Report:
     """Carries out a command that names its operation, so that no clock can put in doubt which one is meant."""
-    operation = _get(name, context) or _get(name, context)  # Spanner may once not find it by mistake.
+    operation = _get_surely(name, context)
     if operation is not None and _is_forbidden(command, operation, context):
         return _reject(command, f"Did not {command.action} {name}, as {SCHEDULED}.", context)
     end = operation.end_time if operation else None
     if isinstance(command, Cancel) and end is not None and end < context.trigger.publish_time - GRACE:
-        return _nothing(command, operation, context)
+        return _nothing(command, Listing(), operation, context)
     return _handle(command, name, operation, context)
 
 
@@ -188,10 +190,10 @@ def give_up_at(operation: Operation | None, context: Context) -> datetime:
     return (max(operation.start_time, asked) if operation else asked) + context.settings.give_up_after
 
 
-def _nothing(command: Cancel, last: Operation | None, context: Context) -> Report:
+def _nothing(command: Cancel, listing: Listing, last: Operation | None, context: Context) -> Report:
     """Says that nothing was there to be cancelled, and what comes closest to it; a target that isn't there is wrong."""
     if last is None:
-        if not _exists(command, context):
+        if not _exists(command, listing, context):
             return _reject(command, f"Cancelled nothing, as there is no {command.target}.", context)
         why = f"Nothing to cancel: Spanner knows no operation for {command.target} from the 7 days before the command."
     else:
@@ -204,14 +206,22 @@ def _nothing(command: Cancel, last: Operation | None, context: Context) -> Repor
 def _how_to_delete(operation: Operation, context: Context) -> str:
     """The command that deletes a backup which a cancel leaves alone."""
     backup, made = operation.backup, operation.response
-    found = context.find_backup(backup)
+    try:
+        found = context.find_backup(backup)
+    except RefusedError as error:
+        return f"Google doesn't let Backstop see its backup: {error}."
     if found is None or (made is not None and found.create_time != made.create_time):
-        return "Its backup is gone."
+        return "Its backup was not found just now."
     if operation.end_time is not None and operation.end_time + GRACE > context.now:
         included = {"include_scheduled": True} if found.schedules else {}
         publish = json.dumps({"action": "cancel", "operation": operation.name, **included})
         return f"If its backup is to go, publish {publish} by {when(operation.end_time + GRACE)}."
     return f"If its backup is to go: gcloud spanner backups delete {backup.id} --instance={backup.instance.id}"
+
+
+def _get_surely(name: OperationName, context: Context) -> Operation | None:
+    """Reads an operation; Spanner may say by mistake once that there is none."""
+    return _get(name, context) or _get(name, context)
 
 
 def _get(name: OperationName, context: Context) -> Operation | None:
@@ -229,11 +239,20 @@ def _list(command: Cancel | Follow, context: Context) -> Listing:
     return context.ports.spanner.list_operations(named.instance, database=command.database, backup=command.backup)
 
 
-def _exists(command: Cancel | Follow, context: Context) -> bool:
+def _comes_late(context: Context) -> bool:
+    """Whether the delivery isn't the first, or not within the clocks' margin."""
+    return context.comes_again or context.now > context.trigger.publish_time + CLOCK_MARGIN
+
+
+def _exists(command: Cancel | Follow, listing: Listing, context: Context) -> bool:
     """Whether there is what a command names."""
     if command.backup is not None:
         found, published = context.find_backup(command.backup), context.trigger.publish_time
-        if found is not None and published - GRACE <= found.create_time <= published:
+        listed = command.backup in {
+            *(one.backup for one in listing.operations),
+            *(one.backup for one in listing.unhandled),
+        }
+        if found is not None and not listed and published - GRACE <= found.create_time <= published + CLOCK_MARGIN:
             raise TransientError("UNAVAILABLE", f"{command.backup} is there, and its operation is not listed yet")
         return found is not None
     database = command.database

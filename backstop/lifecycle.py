@@ -189,9 +189,9 @@ def _when_complete(case: Case) -> str:
         return f"its operation began within {margin_s} s after the command, which may not have meant it"
     if case.poll.intent is Intent.CANCEL and end > case.poll.trigger.publish_time:
         close = f"it was complete at {end.isoformat()}, within {margin_s} s of the command, which is too close to tell"
-        until = (end + GRACE).isoformat()
-        return f"{close} which came first; a cancel that names the operation deletes it, if published by {until}"
-    return f"it was complete at {end.isoformat()}, before anybody asked to stop it"
+        how = f"names the operation{' and says include_scheduled' * bool(case.schedules)}"
+        return f"{close} which came first; a cancel that {how} deletes it, if published by {(end + GRACE).isoformat()}"
+    return f"it was complete at {end.isoformat()}, before this command asked to stop it"
 
 
 def _other_than_made(case: Case) -> str:

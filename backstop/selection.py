@@ -130,7 +130,9 @@ def meant(command: Cancel, listing: Listing, choice: Choice, published: datetime
     stopped = [one for one in choice.pool if one.cancel_time is not None and one.cancel_time >= published]
     found = choice.pool if command.include_scheduled else (alive or stopped or choice.pool)[: max(len(alive), 1)]
     # By these clocks the command may be older. If an earlier delivery of it has stopped one, no later one is meant.
-    young = [one for one in found if one.error is None and one.start_time > published - CLOCK_MARGIN]
+    young = [
+        one for one in alive if one.start_time > published - CLOCK_MARGIN and not _asked_for_before(one, published)
+    ]
     before = [one for one in choice.stopped if any((one.end_time or published) <= other.start_time for other in young)]
     doubtful = [*(one.name for one in (*before, *choice.rivals)), *(one.name for one in unhandled)]
     if (
@@ -141,7 +143,8 @@ def meant(command: Cancel, listing: Listing, choice: Choice, published: datetime
         return found[0]
     if found:
         names = ", ".join(dict.fromkeys([*(one.name for one in found), *doubtful]))
-        return f"Cancelled nothing, as any of these may be meant: {names}. Name the operation."
+        what = "Cancels nothing more" if before else "Cancelled nothing"
+        return f"{what}, as any of these may be meant: {names}. Name the operation."
     if any(not one.done or one.backup == command.backup for one in unhandled):
         return f"Cancelled nothing. {left_alone(unhandled)}"
     late = choice.late if command.backup is not None else None
@@ -154,13 +157,15 @@ def meant(command: Cancel, listing: Listing, choice: Choice, published: datetime
     )
 
 
-def is_in_doubt(operation: Operation, published: datetime, now: datetime) -> bool:
-    """Whether a command that comes late must not stop an operation that began after it, by these clocks.
+def is_in_doubt(operation: Operation, published: datetime) -> bool:
+    """Whether a command that comes late, or again, must not stop an operation that began after it, by these clocks.
 
     Delivered at once, it can't be much older than what it finds. Delivered hours later, or again, it may find what
-    somebody began since. The name of a backup may tell that its start was asked for before.
+    somebody began since. The name of a backup may tell that its start was asked for before. What was cancelled just
+    then, an earlier delivery may have cancelled that came in time.
     """
-    if operation.done or operation.cancel_time is not None or now <= published + CLOCK_MARGIN:
+    cancelled = operation.cancel_time
+    if operation.done or (cancelled is not None and cancelled <= published + 2 * CLOCK_MARGIN):
         return False
     return operation.start_time >= published + PUBLISH_TIME_CUT and not _asked_for_before(operation, published)
 
@@ -214,7 +219,7 @@ def _asked_in(operation: Operation) -> str:
 def _may_be_stopped(operation: Operation, published: datetime) -> bool:
     since, cancel = published - CLOCK_MARGIN, operation.cancel_time
     young = operation.start_time <= published + CLOCK_MARGIN
-    return operation.error is not None and cancel is not None and cancel >= since and young
+    return operation.done and cancel is not None and cancel >= since and young
 
 
 def _ended_at_once(operation: Operation, published: datetime) -> bool:

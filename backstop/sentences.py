@@ -7,6 +7,9 @@ from backstop.followups import Poll
 from backstop.lifecycle import Action, Case, Decision, State
 from backstop.operations import Failure
 
+BY_LIMIT = "a cancel was asked for: by Spanner's clock it was complete before this command's limit"
+BY_SOMEBODY = "somebody asked for a cancel; whoever asked decides about deleting it"
+
 
 def event_of(case: Case, decision: Decision, outcome: Outcome) -> Event:
     """The event that publishes an outcome of a case."""
@@ -59,13 +62,8 @@ def sentence(case: Case, decision: Decision) -> str:
         case _, Outcome.COMPLETED:
             what = _complete(case)
         case _, Outcome.COMPLETED_DESPITE_CANCEL:
-            ours = Outcome.CANCEL_REQUESTED in case.poll.told
-            who = (
-                "this command asked for a cancel at its limit"
-                if ours
-                else "somebody asked for a cancel; whoever asked decides"
-            )
-            what = f"{_complete(case)}, although {who}" + " about deleting it" * (not ours)
+            who = BY_LIMIT if Outcome.CANCEL_REQUESTED in case.poll.told else BY_SOMEBODY
+            what = f"{_complete(case)}, although {who}"
         case _:
             why = decision.guard.why(case) if decision.guard else "has been deleted"
             what = f"was complete before it could be stopped, and {why}"

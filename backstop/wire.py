@@ -138,7 +138,7 @@ def parse_delivery(body: bytes, path: str, headers: Mapping[str, str], now: date
         # Not of the body, in which each delivery is counted.
         message_id = _hashed(message.data + message.publish_time.encode())
     topic = source if source and not TopicName.fits(topic) else topic
-    attempt = envelope.delivery_attempt
+    attempt = envelope.delivery_attempt or None
     return Delivery(message.data, message.attributes, message_id, publish_time or now, topic, attempt, mistake)
 
 

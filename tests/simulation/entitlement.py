@@ -49,7 +49,7 @@ def _may_be_meant(command: Command, attempt: Attempt, facts: Facts) -> bool:
 
 
 def _was_stopped_for(command: Command, attempt: Attempt, facts: Facts) -> bool:
-    return attempt.canceller is not None and not attempt.good and facts.command_behind(attempt.canceller) == command.id
+    return attempt.canceller is not None and facts.command_behind(attempt.canceller) == command.id
 
 
 def ran(command: Command, attempt: Attempt) -> bool:

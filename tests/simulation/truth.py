@@ -145,7 +145,7 @@ def _is_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
         return outcome.error in facts.refusals[command.id] or not facts.record.faults_known
     if command.action not in TARGETS or len(TARGETS[command.action].intersection(command.body)) != 1:
         return True
-    if "came late" in outcome.detail:
+    if "came late or again" in outcome.detail:
         return _is_in_doubt(outcome, command, facts)
     if "backup schedule" in outcome.detail:
         return _is_scheduled(outcome, command, facts)
@@ -153,10 +153,11 @@ def _is_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
 
 
 def _is_in_doubt(outcome: Outcome, command: Command, facts: Facts) -> bool:
-    """Whether a command came late, and what it was turned down for began after it, by the clock that stamped it."""
-    first, late = min(command.stamps), outcome.told.at - min(command.stamps)
+    """Whether a command came late or again, and what it was turned down for began after it, by its own clock."""
+    first, again = min(command.stamps), outcome.told.delivery != command.deliveries[0].number
+    late = outcome.told.at - first > entitlement.CLOCKS - facts.skew
     blamed = [one for one in facts.attempts.values() if one.operation in outcome.detail]
-    return late > entitlement.CLOCKS - facts.skew and any(one.start > first for one in blamed)
+    return (late or again) and any(one.start > first for one in blamed)
 
 
 def _is_scheduled(outcome: Outcome, command: Command, facts: Facts) -> bool:

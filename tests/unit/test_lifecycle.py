@@ -223,7 +223,7 @@ TOO_CLOSE = about(LOST, trigger=Trigger("17", END - MICROSECOND), unwanted_from=
             "is left alone: Spanner does not say when its operation ended",
         ),
         (5, about(LOST, unwanted_from=None), BEGAN_AFTER),
-        (5, about(LOST, unwanted_from=END + MICROSECOND), f"{COMPLETE} before anybody asked to stop it"),
+        (5, about(LOST, unwanted_from=END + MICROSECOND), f"{COMPLETE} before this command asked to stop it"),
         (5, TOO_CLOSE, f"{COMPLETE} {BY_NAME}"),
         (6, LATER, f"{CREATED} 2026-11-22T02:00:00.000001+00:00, {STOPPED}"),
         (

@@ -77,8 +77,11 @@ def test_one_not_found_of_an_operation_that_was_named_ended_its_cancel() -> None
     assert world.ends == [("CANCEL_REQUESTED", operation)]
 
 
+@pytest.mark.parametrize("missing", [0, 1])
 @pytest.mark.parametrize("late_cancel_refused", [False, True])
-def test_a_list_that_was_behind_passed_for_having_seen_the_operation_run(*, late_cancel_refused: bool) -> None:
+def test_a_list_that_was_behind_passed_for_having_seen_the_operation_run(
+    missing: int, *, late_cancel_refused: bool
+) -> None:
     """It had ended a second before the cancel, whatever Spanner says to that."""
     world = World()
     plan = Plan(duration=HOUR)
@@ -92,6 +95,7 @@ def test_a_list_that_was_behind_passed_for_having_seen_the_operation_run(*, late
             return behind
 
     world.port = Behind
+    world.faults.plan(*[Fault("GetOperation", Code.NOT_FOUND)] * missing)
     world.tick(HOUR + SECOND)
     world.send(**CANCEL)
     world.looks()
@@ -113,6 +117,18 @@ def test_a_cancel_of_a_backup_whose_operation_was_not_listed_yet_found_nothing()
     assert (world.outcomes, report.retry, report.note) == ([], True, why)
 
 
+def test_a_cancel_of_a_backup_whose_operation_has_no_end_came_again_for_three_days() -> None:
+    """It is in the list, so that the list is not behind."""
+    world = World(Plan(duration=MINUTE))
+    world.start_by_hand()
+    world.tick(2 * MINUTE)
+    world.port = Undated
+
+    report = world.send(action="cancel", backup=NIGHTLY)
+
+    assert (world.outcomes, report.retry) == (["NOTHING_TO_CANCEL"], False)
+
+
 @pytest.mark.parametrize("anew", [False, True])
 def test_how_to_delete_a_backup_was_said_of_one_that_was_gone(*, anew: bool) -> None:
     """Whoever did so deleted the one that somebody had made since under its name."""
@@ -128,7 +144,7 @@ def test_how_to_delete_a_backup_was_said_of_one_that_was_gone(*, anew: bool) -> 
     world.deliver(delivery)
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
-    assert world.detail.endswith(" UTC. Its backup is gone.")
+    assert world.detail.endswith(" UTC. Its backup was not found just now.")
 
 
 @pytest.mark.parametrize("skips", [[0], [0, 1]], ids=["once", "twice, and not in a row"])

@@ -205,6 +205,19 @@ def test_an_operation_that_ended_between_the_look_and_the_cancel_had_a_sweep_rej
     assert world.cancelled(operation)
 
 
+def test_a_sweep_that_came_late_deleted_what_began_after_it() -> None:
+    """Whoever cancelled it since had decided to keep what completed all the same."""
+    world = World(LOSES)
+    delivery = world.publish(CLEAN_UP)
+    world.tick(MINUTE)
+    world.cancel_by_hand(world.start_by_hand())
+    world.tick(3 * HOUR)
+
+    world.deliver(delivery)
+
+    assert (world.outcomes, world.exists()) == (["NOTHING_TO_CANCEL"], True)
+
+
 def test_a_sweep_that_could_not_tell_what_it_had_stopped_told_nothing_when_it_came_again() -> None:
     """By then the operation is being cancelled, as if somebody else had asked for it."""
     world, (operation,) = running(1)
