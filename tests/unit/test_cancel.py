@@ -95,6 +95,7 @@ def test_a_backup_that_ended_before_its_cancel_is_deleted_only_within_the_grace_
     lost_race = before <= GRACE and by != "database"
     assert world.outcomes == ["COMPLETED_THEN_DELETED" if lost_race else "NOTHING_TO_CANCEL"]
     assert world.exists() is not lost_race
+    assert world.calls["GetOperation"] == (by == "operation")
     if before > GRACE:
         ended = f"{operation} ended last, at 2026-11-22 02:49:59 UTC"
         assert world.detail == (

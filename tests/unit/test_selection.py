@@ -151,6 +151,31 @@ def test_what_was_cancelled_and_ended_within_the_clocks_margin_before_is_meant(
     assert bool(selection.choose([stopped], PUBLISHED).pool) is found
 
 
+GIVEN = named("given", start_time=PUBLISHED + SECOND)
+
+
+@pytest.mark.parametrize(
+    ("operation", "in_doubt"),
+    [
+        (GIVEN, True),
+        (replace(GIVEN, start_time=PUBLISHED + 1000 * MICROSECOND), True),
+        (replace(GIVEN, start_time=PUBLISHED + 999 * MICROSECOND), False),
+        (replace(GIVEN, cancel_time=PUBLISHED + 2 * CLOCK_MARGIN), False),
+        (replace(GIVEN, cancel_time=PUBLISHED + 2 * CLOCK_MARGIN + MICROSECOND), True),
+        (replace(GIVEN, end_time=PUBLISHED + MINUTE, response=BACKUP), False),
+        *(
+            (replace(GIVEN, backup=INSTANCE.backup(selection.derived_backup_id(ORDERS, Trigger("18", asked)))), doubt)
+            for asked, doubt in ((PUBLISHED - SECOND, False), (PUBLISHED, True))
+        ),
+    ],
+)
+def test_a_late_command_doubts_what_began_after_it_unless_it_was_surely_asked_for_or_cancelled_before(
+    operation: Operation, *, in_doubt: bool
+) -> None:
+    """A publish time is cut to milliseconds, and a derived name says in which second its start was published."""
+    assert selection.is_in_doubt(operation, PUBLISHED) is in_doubt
+
+
 def test_what_began_with_the_command_ran_then() -> None:
     """To the microsecond, by two clocks."""
     complete = named("b", MADE, start_time=PUBLISHED, end_time=PUBLISHED + HOUR)
