@@ -134,15 +134,15 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
     wait = Wait(request.action, str(document["message_id"]), request.many)
     seconds = Duration.parse(waiting.timeout).total_seconds()
     code: int
-    with Picture(session, wait) as picture:
-        try:
+    try:
+        with Picture(session, wait) as picture:
             over = until_over(wait, source, seconds, picture.show)
-            code = wait.exit_code(request.wish, detailed=waiting.detailed) if over else Exit.TIMED_OUT
-        except KeyboardInterrupt:
-            code = Exit.INTERRUPTED
-        except GoogleAPICallError as error:
-            output.err().print(f"The end can't be seen: {error.message}", soft_wrap=True)
-            code = Exit.GOOGLE
+        code = wait.exit_code(request.wish, detailed=waiting.detailed) if over else Exit.TIMED_OUT
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+    except GoogleAPICallError as error:
+        output.err().print(f"The end can't be seen: {error.message}", soft_wrap=True)
+        code = Exit.GOOGLE
     if session.form != "table":
         events = [event.data for event in wait.told]
         last = wait.told[-1].outcome if wait.told else None

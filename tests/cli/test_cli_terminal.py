@@ -11,6 +11,8 @@ import pytest
 from backstop_cli.errors import Exit
 from tests.cli.terminal import at_a_terminal, begin, interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin as begin_backup
+from tests.cli.test_cli_watching import subscriptions
+from tests.e2e.lab import wait_until
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Place
@@ -35,6 +37,9 @@ def test_ctrl_c_while_waiting_leaves_a_document_whole(place: Place) -> None:
     place.database("slow")
     with begin(place.environ, "start", "slow", "--wait", "--format", "json") as process:
         place.stack.wait_for(lambda events: [one for one in events if place.instance in one.data["subject"]])
+        pubsub = place.stack.pubsub
+        assert pubsub is not None
+        wait_until(lambda: not any(map(pubsub.undelivered_count, subscriptions(place))))  # It has taken the event.
         typed = interrupt(process)
 
     assert typed.code == Exit.INTERRUPTED
