@@ -108,6 +108,7 @@ def test_another_outcome_another_operation_and_another_command_have_ids_of_their
         *(told(Outcome.DRY_RUN, trigger) for trigger in (TRIGGER, another)),
         *(of_command(Outcome.REJECTED, "No.", trigger, command) for trigger in (TRIGGER, another, from_another)),
         of_command(Outcome.NOTHING_TO_CANCEL, "No.", TRIGGER, command),
+        *(told(outcome, trigger) for outcome in (Outcome.GAVE_UP, Outcome.REJECTED) for trigger in (TRIGGER, another)),
     ]
 
     assert len({event.event_id for event in events}) == len(events)

@@ -15,7 +15,7 @@ from backstop.gcp import logs
 from backstop.lifecycle import State
 from backstop.names import DatabaseName
 from backstop.operations import Failure
-from backstop.wire import Delivery, trace_name
+from backstop.wire import Delivery
 from tests.unit.handlers_world import COMMANDS, MISSING, NIGHTLY, ORDERS, START
 
 DELIVERY = Delivery(b"{}", message_id="18", publish_time=START, topic=COMMANDS, delivery_attempt=2)
@@ -26,7 +26,6 @@ ON_BEHALF_OF = {
     "reason": "CHG-4711",
 }
 ABOUT = {"operation": MISSING, "backup": NIGHTLY, "database": ORDERS}
-TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def event(outcome: Outcome) -> Event:
@@ -147,21 +146,3 @@ def test_a_line_is_written_whole(capfdbinary: pytest.CaptureFixture[bytes]) -> N
     logs.write(b'{"severity":"INFO"}')
 
     assert capfdbinary.readouterr().out == b'{"severity":"INFO"}\n'
-
-
-@pytest.mark.parametrize(
-    ("headers", "trace"),
-    [
-        ({}, ""),
-        ({"x-cloud-trace-context": f"{TRACE}/123;o=1"}, TRACE),
-        ({"x-cloud-trace-context": TRACE}, TRACE),
-        ({"x-cloud-trace-context": "", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}, TRACE),
-        ({"traceparent": "00"}, ""),
-        ({"traceparent": ""}, ""),
-        ({"traceparent": "00-"}, ""),
-    ],
-)
-def test_a_malformed_trace_header_is_no_trace_and_no_error(headers: dict[str, str], trace: str) -> None:
-    """Cloud Run's header and the standard one are both understood, and anything else is left out."""
-    assert trace_name(headers, "p") == (f"projects/p/traces/{trace}" if trace else "")
-    assert trace_name(headers, "") == ""

@@ -217,6 +217,16 @@ def test_a_field_that_is_null_is_one_that_is_not_given() -> None:
         parse_command(b'{"action": null}')
 
 
+@pytest.mark.parametrize(("opens", "closes"), [('{"a": ', "}"), ("[", "]")], ids=["objects", "lists"])
+def test_what_is_nested_twenty_deep_is_read_and_no_deeper(opens: str, closes: str) -> None:
+    """The command itself is the first level."""
+    for depth, why in ((19, "there is no such field"), (20, "must not be nested more than 20 deep")):
+        data = f'{{"action": "start", "x": {opens * depth}1{closes * depth}}}'
+
+        with pytest.raises(BadMessageError, match=why):
+            parse_command(data.encode())
+
+
 def test_a_byte_order_mark_is_dropped() -> None:
     """Some editors write one, and nobody sees it."""
     assert parse_command(b"\xef\xbb\xbf" + start()) == Start(database=DatabaseName(ORDERS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from backstop.commands import Start
 from backstop.dispatch import receive
 from backstop.errors import BadMessageError
 from backstop.ports import Settings
-from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, NO_PUSH, Delivery, parse_command, parse_delivery
+from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, NO_PUSH, Delivery, parse_command, parse_delivery, trace_name
 from tests.unit.handlers_world import (
     COMMANDS,
     DAY,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from backstop.execute import Report
 
+TRACE = "0af7651916cd43dd8448eb211c80319c"
 UTC_TIME = "2026-11-22T02:00:00Z"
 NOW = START + HOUR
 SOURCE = "//pubsub.googleapis.com/"
@@ -260,6 +262,15 @@ def test_an_outcome_is_acknowledged_without_an_outcome(document: object, headers
     assert world.calls == {}
 
 
+@pytest.mark.parametrize(("posted", "shown"), [(b"no JSON", "no JSON"), (b"\xff", "\ufffd")])
+def test_what_is_no_push_is_shown_as_far_as_it_is_text(posted: bytes, shown: str) -> None:
+    """Whoever posts it learns what has arrived."""
+    world, delivery, _ = post(posted)
+
+    assert world.detail.endswith(f"; found {shown!r}.")
+    assert re.fullmatch(r"body-[0-9a-f]{16}", delivery.message_id)
+
+
 def test_a_path_that_is_longer_than_an_attribute_is_no_reason_to_try_again() -> None:
     """300 characters of a path were taken, of 4 bytes each; Pub/Sub counts bytes, and refused the outcome for ever."""
     world, _, report = post(b"", "/" + "🦆" * 300)
@@ -304,3 +315,21 @@ def test_what_a_program_wrote_is_not_searched_for_fields_that_are_given_twice() 
 def test_a_value_of_up_to_200_bytes_is_quoted_whole(text: str, shown: str) -> None:
     """A longer one is cut between two characters, and one sees that it was."""
     assert BadMessageError("data", text, "no").value == shown
+
+
+@pytest.mark.parametrize(
+    ("headers", "trace"),
+    [
+        ({}, ""),
+        ({"x-cloud-trace-context": f"{TRACE}/123;o=1"}, TRACE),
+        ({"x-cloud-trace-context": TRACE}, TRACE),
+        ({"x-cloud-trace-context": "", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}, TRACE),
+        ({"traceparent": "00"}, ""),
+        ({"traceparent": ""}, ""),
+        ({"traceparent": "00-"}, ""),
+    ],
+)
+def test_a_malformed_trace_header_is_no_trace_and_no_error(headers: dict[str, str], trace: str) -> None:
+    """Cloud Run's header and the standard one are both understood, and anything else is left out."""
+    assert trace_name(headers, "p") == (f"projects/p/traces/{trace}" if trace else "")
+    assert trace_name(headers, "") == ""
