@@ -131,6 +131,16 @@ def test_one_that_is_refused_does_not_keep_the_others_from_starting() -> None:
     assert (next_one.step, next_one.left, next_one.failures) == (3, ("users",), 0)
 
 
+def test_a_start_of_many_of_which_none_could_be_started_is_rejected() -> None:
+    """Its summary says why of each."""
+    world = make_world()
+    world.faults.plan(Fault("CreateBackup", Code.PERMISSION_DENIED, times=None))
+    world.send(**ALL)
+    run_chain(world)
+
+    assert (world.outcomes, set(world.results[0]["databases"]["not_started"])) == (["REJECTED"], set(IDS))
+
+
 def test_quota_in_the_middle_pauses_the_chain_and_loses_nothing() -> None:
     """Quota means later: the same database is tried again, after a minute, then two, and after a success one again."""
     world = make_world()

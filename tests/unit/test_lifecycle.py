@@ -205,6 +205,15 @@ LATER = replace(LOST, found=replace(BACKUP, create_time=START + MICROSECOND))
 TOO_CLOSE = about(LOST, trigger=Trigger("17", END - MICROSECOND), unwanted_from=END + SECOND)
 
 
+def test_a_cancel_that_the_command_had_asked_for_was_put_down_to_somebody_else() -> None:
+    """By the function's clock its limit was over, and by Spanner's it wasn't."""
+    ours = about(replace(LOST, operation=replace(MADE, cancel_time=END - SECOND)), intent=Intent.KEEP)
+    ours = about(ours, unwanted_from=END + SECOND, told=(Outcome.CANCEL_REQUESTED,))
+
+    why = "although a cancel was asked for: by Spanner's clock it was complete before this command's limit."
+    assert sentences.sentence(ours, decide(ours)).endswith(why)
+
+
 @pytest.mark.parametrize(
     ("guard", "case", "why"),
     [
@@ -225,6 +234,11 @@ TOO_CLOSE = about(LOST, trigger=Trigger("17", END - MICROSECOND), unwanted_from=
         (5, about(LOST, unwanted_from=None), BEGAN_AFTER),
         (5, about(LOST, unwanted_from=END + MICROSECOND), f"{COMPLETE} before this command asked to stop it"),
         (5, TOO_CLOSE, f"{COMPLETE} {BY_NAME}"),
+        (
+            5,
+            about(replace(TOO_CLOSE, found=SCHEDULED), include_scheduled=True),
+            f"{COMPLETE} {BY_NAME.replace(' deletes', ' and says include_scheduled deletes')}",
+        ),
         (6, LATER, f"{CREATED} 2026-11-22T02:00:00.000001+00:00, {STOPPED}"),
         (
             6,

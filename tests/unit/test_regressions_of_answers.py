@@ -104,14 +104,15 @@ def test_a_list_that_was_behind_passed_for_having_seen_the_operation_run(
     assert world.exists()
 
 
-def test_a_cancel_of_a_backup_whose_operation_was_not_listed_yet_found_nothing() -> None:
+@pytest.mark.parametrize("after", [MINUTE, -3 * SECOND], ids=["a minute later", "by a clock that is behind"])
+def test_a_cancel_of_a_backup_whose_operation_was_not_listed_yet_found_nothing(after: timedelta) -> None:
     """The backup itself was there, and ran on."""
     world = World(Plan(duration=HOUR))
     world.start_by_hand()
-    world.tick(MINUTE)
+    delivery = world.publish({"action": "cancel", "backup": NIGHTLY})
     world.port = Unlisted
 
-    report = world.send(action="cancel", backup=NIGHTLY)
+    report = world.deliver(replace(delivery, publish_time=delivery.publish_time + after))
 
     why = f"To be delivered again: UNAVAILABLE: {NIGHTLY} is there, and its operation is not listed yet."
     assert (world.outcomes, report.retry, report.note) == ([], True, why)

@@ -241,6 +241,7 @@ def test_what_says_nothing_of_its_backup_may_be_of_any(backup: str, *, kept: boo
         (BY_DATABASE, [OURS_DONE, FAILED_SINCE], OURS_DONE),
         (BY_DATABASE, [FAILED_SINCE, OURS_DONE], OURS_DONE),
         (BY_DATABASE, [OURS_DONE, AT_ONCE], OURS_DONE),
+        (BY_DATABASE, [YOUNG, replace(OURS_DONE, start_time=AFTER, end_time=AFTER + SECOND)], YOUNG),
         (BY_DATABASE, [YOUNG, OURS_DONE], OURS_DONE),
         (BY_DATABASE, [YOUNG, AT_ONCE], AT_ONCE),
         (BY_DATABASE, [YOUNG, FAILED_SINCE], ANY_OF.format(f"{FAILED_SINCE.name}, {YOUNG.name}")),

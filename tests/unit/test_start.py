@@ -232,6 +232,19 @@ def test_a_start_that_google_refuses_is_rejected_in_its_words(held_by: str | Non
     assert not world.tasks.pending()
 
 
+def test_each_operation_is_named_that_may_be_in_the_way() -> None:
+    """A schedule's doesn't take the slot, and nobody knows what Google objects to."""
+    world = World(LOSES)
+    world.start_scheduled()
+    world.tick(SECOND)
+    world.start_by_hand("other")
+    world.faults.plan(Fault("CreateBackup", Code.FAILED_PRECONDITION, message="No"))
+
+    world.send(**START_NIGHTLY)
+
+    assert f"02:00:01+00:00, and by {INSTANCE}/backups/scheduled/operations/" in world.detail
+
+
 @pytest.mark.parametrize("method", ["list_operations", "create_backup"])
 def test_the_field_that_google_objected_to_was_not_named(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told in words, and as what a program can read."""
@@ -283,8 +296,9 @@ def test_a_dry_start_says_what_would_be_started_and_touches_nothing(
     delivery = world.publish(START_NIGHTLY | {"start_within": "58m", "dry_run": True})
     world.tick(after - MINUTE)
 
-    world.deliver(delivery)
+    report = world.deliver(delivery)
 
+    assert report.database == ORDERS
     would = "Would not start" if ", as " in more else "Would start"
     detail = f"{would} {NIGHTLY} of {ORDERS}{more.format(operation=operation)}."
     assert world.results == [of_command(world, "DRY_RUN", detail, ORDERS, backup=NIGHTLY, database=ORDERS)]
