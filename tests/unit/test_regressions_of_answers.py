@@ -130,6 +130,19 @@ def test_a_cancel_of_a_backup_whose_operation_has_no_end_came_again_for_three_da
     assert (world.outcomes, report.retry) == (["NOTHING_TO_CANCEL"], False)
 
 
+def test_a_cancel_that_found_nothing_was_turned_down_for_a_backup_that_nobody_lets_it_see() -> None:
+    """What ran is certain without it; only the advice how to delete it is left out."""
+    world = World(Plan(duration=MINUTE))
+    world.start_by_hand()
+    world.tick(HOUR)
+    world.faults.plan(Fault("GetBackup", Code.PERMISSION_DENIED, message="no role"))
+
+    world.send(**CANCEL)
+
+    assert world.outcomes == ["NOTHING_TO_CANCEL"]
+    assert world.detail.endswith(". Google doesn't let Backstop see its backup: PERMISSION_DENIED: no role.")
+
+
 @pytest.mark.parametrize("anew", [False, True])
 def test_how_to_delete_a_backup_was_said_of_one_that_was_gone(*, anew: bool) -> None:
     """Whoever did so deleted the one that somebody had made since under its name."""
