@@ -27,7 +27,7 @@ SWEPT_MAX = 12
 COPIES_MAX = 5  # How many copies that run a sweep names.
 
 IN_DOUBT = (
-    "Did nothing, as by these clocks {} began after the command, which came late or again. If it is meant, name it."
+    "Does nothing more: by these clocks {} began after the command, which came late or again. If it is meant, name it."
 )
 SCHEDULED = "a backup schedule made it and include_scheduled is not set"
 
@@ -44,7 +44,7 @@ def cancel(command: Cancel, context: Context) -> Report:
     if isinstance(meant, str):
         return _reject(command, meant, context)
     if meant is not None and _comes_late(context) and selection.is_in_doubt(meant, published):
-        return _reject(command, IN_DOUBT.format(meant.name), context)
+        return _reject(command, IN_DOUBT.format(meant.name), context, operation=meant.name)
     if meant is not None:
         # A list may be behind, and what it has running may have ended before the command.
         return _handle(command, meant.name, meant if meant.done else _get_surely(meant.name, context), context)
@@ -67,7 +67,7 @@ def follow(command: Follow, context: Context) -> Report:
     if _is_forbidden(command, operation, context):
         return _reject(command, f"Did not follow {operation.name}, as {SCHEDULED}.", context)
     if command.cancel_after is not None and _comes_late(context) and selection.is_in_doubt(operation, published):
-        return _reject(command, IN_DOUBT.format(operation.name), context)
+        return _reject(command, IN_DOUBT.format(operation.name), context, operation=operation.name)
     return _handle(command, operation.name, operation, context)
 
 
@@ -294,6 +294,6 @@ def is_scheduled(operation: Operation, context: Context) -> bool:
     return all(other.start_time <= operation.start_time for other in same_name)
 
 
-def _reject(command: Cancel | Follow, why: str, context: Context) -> Report:
-    context.publish(of_command(Outcome.REJECTED, why, context.trigger, command))
+def _reject(command: Cancel | Follow, why: str, context: Context, **said: OperationName) -> Report:
+    context.publish(of_command(Outcome.REJECTED, why, context.trigger, command, **said))
     return Report()
