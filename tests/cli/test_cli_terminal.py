@@ -12,7 +12,7 @@ from backstop_cli.errors import Exit
 from tests.cli.terminal import at_a_terminal, begin, interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin as begin_backup
 from tests.cli.test_cli_watching import subscriptions
-from tests.e2e.lab import wait_until
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli, Place

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from demo.stack import ROOT
 from spanner_backup_emulator.serving import HOST
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.plans import Plan
+from tests.waiting import WAIT_S_MAX, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
 
     from demo.stack import Event, Stack
     from spanner_backup_emulator.spanner.history import Event as Happening
-
-WAIT_S_MAX = 90.0
-"""Nothing here takes more than a few seconds; only what is stuck takes this, on however busy a machine."""
-
-POLL_S = 0.05
-"""Between two looks at what has no event to wait for."""
 
 EMBEDDED_ONLY = pytest.mark.parametrize("pubsub_address", ["embedded"], indirect=True)
 """For tests that need what Google's emulator can't be made to do, or have nothing to do with Pub/Sub."""
@@ -74,14 +68,6 @@ STUBBORN = replace(DEAF, outrun_duration=seconds(0.3))
 def quick(**more: Any) -> Plan:  # noqa: ANN401 the fields of a plan
     """A backup that is complete soon."""
     return replace(Plan(duration=seconds(0.5)), **more)
-
-
-def wait_until(condition: Callable[[], object], timeout_s: float = WAIT_S_MAX) -> None:
-    """Waits until something holds; what it is, is in the name of the test that fails."""
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s, f"this did not come to hold in {timeout_s} s: {condition}"
-        time.sleep(POLL_S)
 
 
 class Lab:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.lab import WAIT_S_MAX, played, quick, wait_until
+from tests.e2e.lab import played, quick
+from tests.waiting import WAIT_S_MAX, wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.lab import Lab

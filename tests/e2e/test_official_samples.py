@@ -20,7 +20,8 @@ from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.records import Status
-from tests.e2e.lab import DEAF, ENDLESS, IMPATIENT, SHARED, STUBBORN, Play, add, lifetime, quick, seconds, wait_until
+from tests.e2e.lab import DEAF, ENDLESS, IMPATIENT, SHARED, STUBBORN, Play, add, lifetime, quick, seconds
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

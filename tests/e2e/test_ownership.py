@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner import requests as rpc
 from spanner_backup_emulator.spanner.history import What
-from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, played, quick, wait_until
+from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, played, quick
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.lab import Lab

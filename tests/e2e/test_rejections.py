@@ -12,7 +12,8 @@ from backstop.followups import Intent, Poll
 from backstop.names import OperationName
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
 from spanner_backup_emulator.serving import HOST, wall_clock
-from tests.e2e.lab import ENDLESS, WAIT_S_MAX, played, push_body, quick, wait_until
+from tests.e2e.lab import ENDLESS, played, push_body, quick
+from tests.waiting import WAIT_S_MAX, wait_until
 
 if TYPE_CHECKING:
     from demo.stack import Event

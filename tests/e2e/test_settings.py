@@ -10,7 +10,8 @@ import pytest
 from demo.stack import Function
 from spanner_backup_emulator.serving import free_port
 from spanner_backup_emulator.spanner.history import What
-from tests.e2e.lab import DEAF, IMPATIENT, STUBBORN, Deployment, lifetime, played, quick, seconds, wait_until
+from tests.e2e.lab import DEAF, IMPATIENT, STUBBORN, Deployment, lifetime, played, quick, seconds
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.lab import Lab

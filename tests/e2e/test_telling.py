@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from demo.stack import ROOT
-from tests.e2e.lab import ENDLESS, STUBBORN, WAIT_S_MAX, Deployment, played, quick, wait_until
+from tests.e2e.lab import ENDLESS, STUBBORN, Deployment, played, quick
+from tests.waiting import WAIT_S_MAX, wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.lab import Lab

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault, Trouble
 from spanner_backup_emulator.spanner.history import What
-from tests.e2e.lab import DEAF, Deployment, Lab, lifetime, played, quick, seconds, wait_until
+from tests.e2e.lab import DEAF, Deployment, Lab, lifetime, played, quick, seconds
 from tests.e2e.wire import Cell, cells, counted, grid
 from tests.e2e.wire_lives import (
     PUSH_AGAIN,
@@ -24,6 +24,7 @@ from tests.e2e.wire_lives import (
     pushes,
     refusals,
 )
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from demo.stack import Stack

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.faults import Trouble
 from tests.e2e import storm
-from tests.e2e.lab import Deployment, played, wait_until
+from tests.e2e.lab import Deployment, played
 from tests.e2e.storm import FATES, SPANNER
 from tests.e2e.wire import CODES
 from tests.e2e.wire_lives import PUSH_AGAIN, PUSH_DIED, PUSH_OK, pushes
 from tests.e2e.wire_record import record_of
 from tests.simulation.checker import findings
 from tests.simulation.history import INSTANCE
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from datetime import datetime

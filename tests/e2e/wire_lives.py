@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from backstop.events import ON_THE_WAY
 from spanner_backup_emulator.spanner.history import What
-from tests.e2e.lab import WAIT_S_MAX, Lab, wait_until
+from tests.e2e.lab import Lab
 from tests.e2e.wire import LIVES, Cell
+from tests.waiting import WAIT_S_MAX, wait_until
 
 if TYPE_CHECKING:
     from demo.stack import Stack

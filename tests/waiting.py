@@ -1,0 +1,23 @@
+"""Waiting for what comes to hold soon and announces itself to nobody."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WAIT_S_MAX = 90.0
+"""Nothing here takes more than a few seconds; only what is stuck takes this, on however busy a machine."""
+
+POLL_S = 0.05
+"""Between two looks."""
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = WAIT_S_MAX) -> None:
+    """Waits until something holds; what it is, is in the name of the test that fails."""
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end_s, f"this did not come to hold in {timeout_s} s: {condition}"
+        time.sleep(POLL_S)
