@@ -15,9 +15,9 @@ POLL_S = 0.05
 """Between two looks."""
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = WAIT_S_MAX) -> None:
-    """Waits until something holds; what it is, is in the name of the test that fails."""
+def wait_until(condition: Callable[[], object], timeout_s: float = WAIT_S_MAX, found: object = None) -> None:
+    """Waits until something holds, and shows what was found instead; the failing test's name says what is awaited."""
     end_s = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < end_s, f"this did not come to hold in {timeout_s} s: {condition}"
+        assert time.monotonic() < end_s, f"this did not come to hold in {timeout_s} s: {condition}; found: {found}"
         time.sleep(POLL_S)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,11 @@ from demo.stack import PROJECT, Stack
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.records import Status
+from tests.waiting import wait_until
 
 pytest.register_assert_rewrite("tests.cli.terminal")
 
-from tests.cli.terminal import WAIT_S_MAX, Typed  # noqa: E402 rewritten first
+from tests.cli.terminal import Typed  # noqa: E402 rewritten first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,13 +83,9 @@ class Place:
     def write_log(self) -> str:
         """Writes what the function has printed into a file, once all that was told is there; returns its path."""
         told = {(one.outcome, one.data["trigger"]["message_id"]) for one in self.stack.events()}
-        end_s = time.monotonic() + WAIT_S_MAX
-        while not told <= {
-            (line["outcome"], line["trigger"]["message_id"]) for line in self.stack.function.lines if "outcome" in line
-        }:
-            assert time.monotonic() < end_s, "what was told is not in the log"
-            time.sleep(0.05)
-        self.log.write_text("".join(f"{json.dumps(line)}\n" for line in self.stack.function.lines))
+        lines = self.stack.function.lines
+        wait_until(lambda: told <= {(a["outcome"], a["trigger"]["message_id"]) for a in lines if "outcome" in a})
+        self.log.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         return str(self.log)
 
     def commands(self) -> list[dict[str, Any]]:

@@ -11,21 +11,9 @@ import pytest
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.history import What
-from tests.e2e.lab import (
-    ALONE,
-    DEAF,
-    ENDLESS,
-    REFUSING,
-    STUBBORN,
-    WAIT_S_MAX,
-    Play,
-    add,
-    played,
-    quick,
-    seconds,
-    wait_until,
-)
+from tests.e2e.lab import ALONE, DEAF, ENDLESS, REFUSING, STUBBORN, Play, add, played, quick, seconds
 from tests.e2e.wire_lives import one_chain
+from tests.waiting import WAIT_S_MAX, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -26,12 +25,10 @@ from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.tasks.server import TasksEmulator
 from tests.terraform.plans import REPOSITORY, Plan
 from tests.terraform.watching import QUEUE, environment_of
+from tests.waiting import wait_until
 
 INSTALL_S_MAX = 200
 """Some 40 packages; seconds from pip's cache, and a slow registry's time without it."""
-
-WAIT_S_MAX = 90.0
-"""Everything takes a second or two; only what is stuck takes this, on however busy a machine."""
 
 LOOKS = {"BACKSTOP_LOOK_MIN": "1s", "BACKSTOP_LOOK_MAX": "1s"}
 """All that differs from the planned environment: the ends of short backups are to be seen."""
@@ -49,10 +46,7 @@ class Deployed:
 
     def wait_for(self, *conditions: Condition, count: int = 1) -> None:
         """Waits until each condition holds for so many printed lines."""
-        end_s = time.monotonic() + WAIT_S_MAX
-        while (found := min(sum(map(condition, list(self.lines))) for condition in conditions)) < count:
-            assert time.monotonic() < end_s, f"{found} of {count} lines; printed: {self.lines}"
-            time.sleep(0.02)
+        wait_until(lambda: all(sum(map(one, list(self.lines))) >= count for one in conditions), found=self.lines)
 
 
 @contextlib.contextmanager
