@@ -70,7 +70,7 @@ def deliver(delivery: Delivery, now: datetime, ports: Ports, settings: Settings)
         return _not_understood(error, delivery, Context(now, sender, ports, settings))
     if isinstance(message, Command):
         asked = {"requested_by": message.requested_by, "reason": message.reason}
-        again = (delivery.delivery_attempt or 1) > 1
+        again = delivery.delivery_attempt != 1  # Without a dead-letter policy Pub/Sub doesn't say.
         context = Context(now, replace(sender, action=message.action, **asked), ports, settings, comes_again=again)
     else:
         context = Context(now, message.trigger, ports, settings, comes_again=True)

@@ -20,9 +20,7 @@ BILLED_HOURS_MIN = 24
 # Of an event's attribute. https://cloud.google.com/pubsub/quotas#resource_limits (documented)
 ATTRIBUTE_BYTES_MAX = 1024
 
-# Of a shortened detail. Why each of many databases was not started is told in as many bytes as an attribute has: with
-# 1,500 databases that is a sixth of what a message may hold.
-TEXT_BYTES_MAX = 4096
+TEXT_BYTES_MAX = 4096  # Of a shortened detail. Why each of many databases was not started has an attribute's length.
 
 
 # fmt: off
@@ -39,13 +37,13 @@ class Outcome(enum.StrEnum):
     CANCELLED = "CANCELLED", "INFO", "the cancel won: there is no backup, and nothing is billed", "nothing"
     COMPLETED_THEN_DELETED = "COMPLETED_THEN_DELETED", "INFO", "the cancel came too late, and the backup is deleted; a day of it is billed", "nothing"
     COMPLETED_KEPT = "COMPLETED_KEPT", "WARNING", "the cancel came too late, and the backup stays; `detail` says why", "decide about the backup"
-    COMPLETED_DESPITE_CANCEL = "COMPLETED_DESPITE_CANCEL", "WARNING", "someone else's cancel came too late; that cancel's outcome says what became of the backup", "see there"
+    COMPLETED_DESPITE_CANCEL = "COMPLETED_DESPITE_CANCEL", "WARNING", "a cancel that this command did not ask for came too late; `detail` says whether the backup is there", "decide about the backup"
     FAILED = "FAILED", "WARNING", "Spanner gave up; `error` has its words", "read them, start again"
     GONE = "GONE", "WARNING", "Spanner doesn't know the operation, or has forgotten it", "check the name, look whether the backup exists"
-    DELETE_BLOCKED = "DELETE_BLOCKED", "WARNING", "a restore or a copy still needs the backup; published once, then tried again", "wait"
+    DELETE_BLOCKED = "DELETE_BLOCKED", "WARNING", "a restore or a copy still needs the backup; published once, then tried again, after a sweep by the next one", "wait"
     GAVE_UP = "GAVE_UP", "ERROR", "the time is up; `detail` says what stood in the way, and when a backup that could not be deleted expires", "look into it"
     NOTHING_TO_CANCEL = "NOTHING_TO_CANCEL", "INFO", "nothing ran when the command was published; `detail` says what ended last and how to delete it", "check the name"
-    REJECTED = "REJECTED", "ERROR", "the message is invalid, it is unclear which operation it means, or Google refused; `detail` and `error` say why", "correct it, publish again"
+    REJECTED = "REJECTED", "ERROR", "the message is invalid, it is unclear which operation it means, or Google refused; `detail` and `error` say why", "correct it, or name the operation, and publish again"
     DRY_RUN = "DRY_RUN", "INFO", "what would have been done", "nothing"
     # fmt: on
 

@@ -24,7 +24,7 @@ CANDIDATES_MAX = 5
 # https://cloud.google.com/spanner/quotas (documented). The next sweep goes on, in an order of its own.
 SWEPT_MAX = 12
 
-COPIES_MAX = 5  # How many copies that run a sweep names.
+NAMED_MAX = 5  # How many operations that run and that it leaves alone a sweep names.
 
 IN_DOUBT = (
     "Does nothing more: by these clocks {} began after the command, which came late or again. If it is meant, name it."
@@ -40,14 +40,17 @@ def cancel(command: Cancel, context: Context) -> Report:
     listing = _list(command, context)
     kept = _scheduled(command, listing.operations, context)
     choice = selection.choose([one for one in listing.operations if one not in kept], published)
-    meant = selection.meant(command, listing, choice, published)
+    meant = selection.meant(command, listing, choice, published, [one for one in kept if selection.ran(one, published)])
     if isinstance(meant, str):
         return _reject(command, meant, context)
     if meant is not None and _comes_late(context) and selection.is_in_doubt(meant, published):
         return _reject(command, IN_DOUBT.format(meant.name), context, operation=meant.name)
     if meant is not None:
         # A list may be behind, and what it has running may have ended before the command.
-        return _handle(command, meant.name, meant if meant.done else _get_surely(meant.name, context), context)
+        now = meant if meant.done else _get_surely(meant.name, context)
+        if now is None:
+            raise TransientError("NOT_FOUND", f"{meant.name} is listed, and can't be found")
+        return _handle(command, meant.name, now, context)
     if kept:
         return _reject(command, f"Did not cancel {kept[0].name}, as {SCHEDULED}.", context)
     return _nothing(command, listing, selection.choose(listing.operations, published).last, context)
@@ -87,20 +90,27 @@ def sweep(command: Sweep, context: Context) -> Report:
     spread_by = context.trigger.message_id
     due.sort(key=lambda one: (one.done, hashlib.sha256(f"{spread_by}{one.name}".encode()).digest()))
     refused: RefusedError | None = None
+    notes = [f"{len(due) - SWEPT_MAX} operations are left for the next sweep."] * (len(due) > SWEPT_MAX)
     for operation in due[:SWEPT_MAX]:
         try:
-            _look_after(command, operation, context)
+            notes += _look_after(command, operation, context)
         except RefusedError as error:
             refused = error
+            notes.append(f"Google refused what {operation.name} needs: {error.explained.rstrip('.')}.")
+    since = context.trigger.publish_time - GRACE
+    running = [one for one in listing.operations if not one.done]
+    stuck = [one for one in running if one.cancel_time is not None and one.cancel_time < since][:NAMED_MAX]
+    notes += [f"{one.name} still runs, cancelled at {when(one.cancel_time)}." for one in stuck]
+    copies = [one for one in listing.unhandled if not one.done][:NAMED_MAX]
+    note = " ".join([*notes, selection.left_alone(copies)]).strip()
     if refused is not None:
-        raise refused
-    left = len(due) - SWEPT_MAX
-    running = [one for one in listing.unhandled if not one.done][:COPIES_MAX]
-    note = f"{left} operations are left for the next sweep. " * (left > 0) + selection.left_alone(running)
+        said = {"error": refused.failure, "field": refused.field}
+        context.publish(of_command(Outcome.REJECTED, note, context.trigger, command, **said))
     if not context.published:
-        detail = f"Nothing to stop and nothing left behind in {command.instance}. {note}".strip()
+        what = "Did nothing" if notes else "Nothing to stop and nothing left behind"
+        detail = f"{what} in {command.instance}. {note}".strip()
         context.publish(of_command(Outcome.NOTHING_TO_CANCEL, detail, context.trigger, command))
-    return Report(note=note.strip())
+    return Report(note=note, error=refused.failure if refused else None)
 
 
 def _is_due(command: Sweep, operation: Operation, context: Context) -> bool:
@@ -116,12 +126,13 @@ def _is_due(command: Sweep, operation: Operation, context: Context) -> bool:
     return cancelled is None or cancelled >= published - CLOCK_MARGIN
 
 
-def _look_after(command: Sweep, operation: Operation, context: Context) -> None:
+def _look_after(command: Sweep, operation: Operation, context: Context) -> list[str]:
+    """Deals with an operation, and returns why not, if it is to be told."""
     found = context.find_backup(operation.backup)
     if found is None or (operation.response is not None and found.create_time != operation.response.create_time):
-        return
+        return []
     if found.schedules and not operation.done and not command.include_scheduled:
-        return
+        return [f"{operation.name} still runs, as {SCHEDULED}."]
     keeps = operation.done and command.if_created is IfCreated.KEEP
     poll = Poll(
         trigger=context.trigger,
@@ -138,6 +149,7 @@ def _look_after(command: Sweep, operation: Operation, context: Context) -> None:
         rehearse(context, case)
     else:
         execute(context, case, follows=False)
+    return []
 
 
 def _of_operation(command: Cancel | Follow, name: OperationName, context: Context) -> Report:
@@ -212,11 +224,14 @@ def _how_to_delete(operation: Operation, context: Context) -> str:
         return f"Google doesn't let Backstop see its backup: {error}."
     if found is None or (made is not None and found.create_time != made.create_time):
         return "Its backup was not found just now."
-    if operation.end_time is not None and operation.end_time + GRACE > context.now:
+    may = context.settings.allow_delete and (context.settings.allow_scheduled or not found.schedules)
+    if may and operation.end_time is not None and operation.end_time + GRACE > context.now:
         included = {"include_scheduled": True} if found.schedules else {}
         publish = json.dumps({"action": "cancel", "operation": operation.name, **included})
         return f"If its backup is to go, publish {publish} by {when(operation.end_time + GRACE)}."
-    return f"If its backup is to go: gcloud spanner backups delete {backup.id} --instance={backup.instance.id}"
+    project, instance = operation.name.split("/")[1:4:2]
+    delete = f"gcloud spanner backups delete {backup.id} --instance={instance} --project={project}"
+    return f"If its backup is to go: {delete}"
 
 
 def _get_surely(name: OperationName, context: Context) -> Operation | None:
@@ -273,7 +288,8 @@ def _scheduled(command: Cancel, operations: Iterable[Operation], context: Contex
     since = published if command.backup is None else published - GRACE
     near = [one for one in operations if one.start_time <= published + CLOCK_MARGIN and one.error is None]
     near = [one for one in near if one.end_time is None or one.end_time > since]
-    return [one for one in near[:CANDIDATES_MAX] if is_scheduled(one, context)]
+    # More than can be of one database are not all looked at, and what nobody has looked at is left alone.
+    return [one for number, one in enumerate(near) if number >= CANDIDATES_MAX or is_scheduled(one, context)]
 
 
 def is_scheduled(operation: Operation, context: Context) -> bool:

@@ -171,7 +171,9 @@ def was_unwanted(case: Case) -> bool:
     end, poll = case.end_time, case.poll
     if end is not None and poll.unwanted_from is not None and end >= poll.unwanted_from:
         return True
-    return end is not None and poll.intent is Intent.CANCEL and poll.seen_running
+    # An answer may be old: what ended long before the command can't have been seen to run.
+    old = end is None or end < poll.trigger.publish_time - CLOCK_MARGIN
+    return not old and poll.intent is Intent.CANCEL and poll.seen_running
 
 
 def _may_be_told_by_a_chain(case: Case) -> bool:
@@ -189,8 +191,8 @@ def _when_complete(case: Case) -> str:
         return f"its operation began within {margin_s} s after the command, which may not have meant it"
     if case.poll.intent is Intent.CANCEL and end > case.poll.trigger.publish_time:
         close = f"it was complete at {end.isoformat()}, within {margin_s} s of the command, which is too close to tell"
-        how = f"names the operation{' and says include_scheduled' * bool(case.schedules)}"
-        return f"{close} which came first; a cancel that {how} deletes it, if published by {(end + GRACE).isoformat()}"
+        how = f"; a cancel that names the operation deletes it, if published by {(end + GRACE).isoformat()}"
+        return f"{close} which came first{how if case.now < end + GRACE and not case.schedules else ''}"
     return f"it was complete at {end.isoformat()}, before this command asked to stop it"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from backstop.commands import Encryption
+from backstop.commands import Start
 from backstop.events import Event
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.operations import Backup, Listing, Operation
@@ -14,16 +14,8 @@ from backstop.operations import Backup, Listing, Operation
 class Spanner(Protocol):
     """Spanner's backup API. Every method raises the three kinds of `CallError` and nothing else."""
 
-    def create_backup(
-        self,
-        database: DatabaseName,
-        backup: BackupName,
-        *,
-        expire_time: datetime,
-        version_time: datetime | None,
-        encryption: Encryption | None,
-    ) -> Operation:
-        """Starts a backup and returns its operation."""
+    def create_backup(self, database: DatabaseName, name: BackupName, expire_time: datetime, asked: Start) -> Operation:
+        """Starts a backup, with the version time and the encryption that were asked for; returns its operation."""
 
     def get_operation(self, name: OperationName) -> Operation:
         """Reads one operation; raises `UnhandledOperationError` if it is one that Backstop leaves alone."""

@@ -17,6 +17,7 @@ from backstop.sentences import when
 # Hexadecimal digits of a derived id that stand for the message: two of one database and second differ, but for one pair
 # in four thousand million.
 ID_DIGITS = 8
+TIME_FORM, TIME_LENGTH = "%Y%m%d-%H%M%S", len("20261122-020000-")
 
 # By how much a publish time may be before the publishing, as Pub/Sub gives it in whole milliseconds.
 PUBLISH_TIME_CUT = timedelta(milliseconds=1)
@@ -27,7 +28,7 @@ def derived_backup_id(database: DatabaseName, trigger: Trigger) -> BackupId:
 
     It is `<database>-<YYYYMMDD>-<HHMMSS>-<8 hex>`, with the time of publishing in UTC.
     """
-    suffix = f"-{trigger.publish_time:%Y%m%d-%H%M%S}-{_digest(trigger).hex()[:ID_DIGITS]}"
+    suffix = f"-{trigger.publish_time:{TIME_FORM}}-{_digest(trigger).hex()[:ID_DIGITS]}"
     return BackupId(backup_stem(database.id)[: BACKUP_ID_LENGTH_MAX - len(suffix)] + suffix)
 
 
@@ -66,8 +67,7 @@ def is_derived(operation: Operation) -> bool:
 
 def _derived_form(database: DatabaseName, digits: str) -> re.Pattern[str]:
     """The form of a derived id: what `derived_backup_id` writes, with any time."""
-    time_length = len("-20261122-020000-") + ID_DIGITS
-    stem = backup_stem(database.id)[: BACKUP_ID_LENGTH_MAX - time_length]
+    stem = backup_stem(database.id)[: BACKUP_ID_LENGTH_MAX - 1 - TIME_LENGTH - ID_DIGITS]
     return re.compile(rf"{re.escape(stem)}-[0-9]{{8}}-[0-9]{{6}}-{digits}")
 
 
@@ -117,9 +117,12 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
     )
 
 
-def meant(command: Cancel, listing: Listing, choice: Choice, published: datetime) -> Operation | str | None:
+def meant(
+    command: Cancel, listing: Listing, choice: Choice, published: datetime, kept: Sequence[Operation] = ()
+) -> Operation | str | None:
     """The operation that a cancel by database or backup means, or why none is to be touched; None if none is there.
 
+    What is kept ran when the command was published, and it may not stop that: nor what began after it in its stead.
     Whatever is turned down here is turned down whenever the message comes again: it is decided by what ran when it was
     published, and never by what has become of it since. An operation that has come to nothing since is left out only
     where it can't have been one of several that ran.
@@ -130,17 +133,16 @@ def meant(command: Cancel, listing: Listing, choice: Choice, published: datetime
     stopped = [one for one in choice.pool if one.cancel_time is not None and one.cancel_time >= published]
     found = choice.pool if command.include_scheduled else (alive or stopped or choice.pool)[: max(len(alive), 1)]
     # By these clocks the command may be older. If an earlier delivery of it has stopped one, no later one is meant.
-    young = [
-        one for one in alive if one.start_time > published - CLOCK_MARGIN and not _asked_for_before(one, published)
-    ]
+    recent, then = [one for one in alive if one.start_time > published - CLOCK_MARGIN], format(published, TIME_FORM)
+    young = [one for one in recent if not "" < _asked_in(one) < then]
     before = [one for one in choice.stopped if any((one.end_time or published) <= other.start_time for other in young)]
-    doubtful = [*(one.name for one in (*before, *choice.rivals)), *(one.name for one in unhandled)]
-    if (
-        len(found) == 1
-        and not before
-        and (not found[0].done or (found[0].error and found[0] in stopped) or not doubtful)
-    ):
-        return found[0]
+    ran_then = not found or found[0].start_time < published + PUBLISH_TIME_CUT
+    others = (*before, *choice.rivals, *(() if ran_then else kept))
+    doubtful = [*(one.name for one in others), *(one.name for one in unhandled)]
+    if len(found) == 1 and not before:
+        one = found[0]
+        if not doubtful or (ran_then and not one.done) or (one.error and one in stopped):
+            return one
     if found:
         names = ", ".join(dict.fromkeys([*(one.name for one in found), *doubtful]))
         what = "Cancels nothing more" if before else "Cancelled nothing"
@@ -161,13 +163,9 @@ def is_in_doubt(operation: Operation, published: datetime) -> bool:
     """Whether a command that comes late, or again, must not stop an operation that began after it, by these clocks.
 
     Delivered at once, it can't be much older than what it finds. Delivered hours later, or again, it may find what
-    somebody began since. The name of a backup may tell that its start was asked for before. What was cancelled just
-    then, an earlier delivery may have cancelled that came in time.
+    somebody began since.
     """
-    cancelled = operation.cancel_time
-    if operation.done or (cancelled is not None and cancelled <= published + 2 * CLOCK_MARGIN):
-        return False
-    return operation.start_time >= published + PUBLISH_TIME_CUT and not _asked_for_before(operation, published)
+    return not operation.done and operation.start_time >= published + PUBLISH_TIME_CUT
 
 
 def left_alone(unhandled: Iterable[Unhandled]) -> str:
@@ -179,7 +177,7 @@ def newest(operations: Sequence[Operation], published: datetime) -> Operation | 
     """The operation that a `follow` published then means: the newest that ran, or else the one that began last."""
     # What is complete, and by these clocks began after the command, is nobody's to stop.
     pool = [one for one in choose(operations, published).pool if one.start_time <= published or one.response is None]
-    before = [one for one in operations if one.start_time <= published]
+    before = [one for one in operations if one.start_time <= published and not _asked_for_later(one, published)]
     return next(iter(pool or before), None)
 
 
@@ -202,18 +200,15 @@ def matching(databases: Sequence[DatabaseName], patterns: Sequence[str]) -> tupl
 def _asked_for_later(operation: Operation, published: datetime) -> bool:
     """Whether a start that was published after the command made the operation; its backup's derived name says when.
 
-    Both times are Pub/Sub's, so no difference of clocks comes in.
+    Both times are Pub/Sub's, so no difference of clocks comes in. But other tools' names may have the same form, with a
+    local time; so it counts only of what may have begun after the command.
     """
-    return is_derived(operation) and _asked_in(operation) > f"{published:%Y%m%d-%H%M%S}"
-
-
-def _asked_for_before(operation: Operation, published: datetime) -> bool:
-    return is_derived(operation) and _asked_in(operation) < f"{published:%Y%m%d-%H%M%S}"
+    return operation.start_time > published - CLOCK_MARGIN and _asked_in(operation) > format(published, TIME_FORM)
 
 
 def _asked_in(operation: Operation) -> str:
-    """The second in which the start of a derived name was published."""
-    return operation.backup.id[-ID_DIGITS - len("20261122-020000-") : -ID_DIGITS - 1]
+    """The second in which the start of a derived name was published; empty of a name that has another form."""
+    return operation.backup.id[-ID_DIGITS - TIME_LENGTH : -ID_DIGITS - 1] if is_derived(operation) else ""
 
 
 def _may_be_stopped(operation: Operation, published: datetime) -> bool:

@@ -4,11 +4,11 @@ from datetime import datetime
 
 from backstop.events import Event, Outcome, of_operation
 from backstop.followups import Poll
-from backstop.lifecycle import Action, Case, Decision, State
+from backstop.lifecycle import GUARDS, Action, Case, Decision, State
 from backstop.operations import Failure
 
 BY_LIMIT = "a cancel was asked for: by Spanner's clock it was complete before this command's limit"
-BY_SOMEBODY = "somebody asked for a cancel; whoever asked decides about deleting it"
+BY_SOMEBODY = "somebody, or a sweep, asked for a cancel; it stays unless a command deletes it"
 
 
 def event_of(case: Case, decision: Decision, outcome: Outcome) -> Event:
@@ -20,6 +20,7 @@ def event_of(case: Case, decision: Decision, outcome: Outcome) -> Event:
         found = found if found.create_time == operation.response.create_time else None
     refused = case.refused.get(Action.DELETE)
     severity = "WARNING" if outcome is Outcome.COMPLETED and found is None else None
+    severity = "INFO" if decision.guard is GUARDS[0] else severity  # The command itself keeps it.
     said = {"steps": poll.step, "error": refused, "severity": severity}
     return of_operation(outcome, detail, poll.trigger, operation, found, **said)
 
@@ -58,7 +59,8 @@ def sentence(case: Case, decision: Decision) -> str:
         case _, Outcome.FAILED:
             what = said
         case _, Outcome.DELETE_BLOCKED:
-            what = f"can't be deleted yet, as {_users_of(case)} still needs it; the next poll or sweep tries again"
+            then = "a sweep with if_created: delete" if case.poll.trigger.action == "sweep" else "the next poll"
+            what = f"can't be deleted yet, as {_users_of(case)} still needs it; {then} tries again"
         case _, Outcome.COMPLETED:
             what = _complete(case)
         case _, Outcome.COMPLETED_DESPITE_CANCEL:
@@ -80,11 +82,10 @@ def earned(case: Case) -> str:
     """Why a backup may be deleted."""
     end, unwanted_from = case.end_time, case.poll.unwanted_from
     asked = f"{case.poll.operation.backup} of {case.poll.database} was to be stopped and completed all the same"
+    why = "on behalf of the command it had been seen to run"
     if end is not None and unwanted_from is not None and end >= unwanted_from:
-        return (
-            f"Deletes it: {asked}, at {when(end)}; the command doesn't want what ended from {when(unwanted_from)} on."
-        )
-    return f"Deletes it: {asked}, at {when(end)}; on behalf of the command it had been seen to run."
+        why = f"the command doesn't want what ended from {when(unwanted_from)} on"
+    return f"Tries to delete it: {asked}, at {when(end)}; {why}."
 
 
 def would(case: Case, decision: Decision) -> str:
@@ -93,7 +94,8 @@ def would(case: Case, decision: Decision) -> str:
         why = f"{case.poll.operation.backup} was complete before it could be stopped, and {decision.guard.why(case)}"
         return f"Would poll again, to be sure: {why}."
     if decision.rule.action is Action.DELETE:
-        return f"{case.poll.operation.backup} was complete before it could be stopped, and would be deleted."
+        first = f" as soon as {_users_of(case)} no longer needs it" * bool(case.found and case.found.referenced_by)
+        return f"{case.poll.operation.backup} was complete before it could be stopped, and would be deleted{first}."
     if decision.rule.action is Action.REPORT:
         return f"Would publish {decision.rule.outcome}: {sentence(case, decision)}"
     return f"Would {decision.rule.action.value}: {case.poll.operation} is {decision.state}."
@@ -119,7 +121,8 @@ def _why_not_ended(case: Case, decision: Decision) -> str:
         return "its operation is complete, and its backup could not be found just now"
     if decision.state is State.OVERDUE:
         refused = case.refused.get(Action.CANCEL)
-        running = "it has not ended" if case.operation else "Spanner could not find it just now"
+        sent = ", and Spanner has just been asked to stop it" * (decision.rule.action is Action.CANCEL)
+        running = f"it has not ended{sent}" if case.operation else "Spanner could not find it just now"
         return f"Spanner refuses to cancel it: {refused.message}" if refused else running
     blocked = f"its backup can't be deleted, as {_users_of(case)} still needs it"
     refused = case.refused.get(Action.SHORTEN)

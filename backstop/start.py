@@ -100,13 +100,7 @@ def _attempt(
     if late := _too_late(command, context):
         raise NotStartedError(late)
     try:
-        operation = spanner.create_backup(
-            database,
-            backup,
-            expire_time=_expire_time(command, context),
-            version_time=command.version_time,
-            encryption=command.encryption,
-        )
+        operation = spanner.create_backup(database, backup, _expire_time(command, context), command)
     except RefusedError as error:
         if error.code not in {"ALREADY_EXISTS", "FAILED_PRECONDITION"}:
             said = Failure(error.code, error.explained)
@@ -244,6 +238,7 @@ def _list(message: FanOut, context: Context) -> Report:
         return Report(step=message.step)
     if command.dry_run:
         would = f"Would start a backup of each of {len(found)} databases: {', '.join(found)}."
+        would += f" No database matches {', '.join(idle)}." if idle else ""
         context.publish(of_command(Outcome.DRY_RUN, would, context.trigger, command))
         return Report(step=message.step)
     wait = context.schedule(later, timedelta(0))
@@ -283,9 +278,14 @@ def _rehearse(command: Start, database: DatabaseName, backup: BackupName, contex
     if late := _too_late(command, context):
         detail = f"Would not start {backup} of {database}, as {late}"
     elif context.find_backup(backup) is not None:
-        detail = f"Would not start {backup} of {database}, as a backup of that name is there"
-    would = f"{detail}{_holder(operations, backup)}."
-    context.publish(of_command(Outcome.DRY_RUN, would, context.trigger, command, backup=backup))
+        detail = (
+            f"Would not start {backup} of {database}, as a backup of that name is there{_holder(operations, backup)}"
+        )
+    elif database not in context.ports.spanner.list_databases(database.instance):
+        detail = f"Would not start {backup}, as there is no {database}"
+    elif holder := _holder(operations, backup):
+        detail += f"{holder}, so Spanner may refuse"
+    context.publish(of_command(Outcome.DRY_RUN, f"{detail}.", context.trigger, command, backup=backup))
     return Report(database=database)
 
 

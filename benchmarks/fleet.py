@@ -38,7 +38,7 @@ from tests.support.ports import QueuePort, SpannerPort, publish_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backstop.commands import Encryption
+    from backstop.commands import Start
     from backstop.events import Event
     from spanner_backup_emulator.faults import When
 
@@ -115,20 +115,9 @@ class Fleet:
             instance: SpannerPort(state, lambda: night.now, self.quota) for instance, state in self.states.items()
         }
 
-    def create_backup(
-        self,
-        database: DatabaseName,
-        backup: BackupName,
-        *,
-        expire_time: datetime,
-        version_time: datetime | None,
-        encryption: Encryption | None,
-    ) -> Operation:
+    def create_backup(self, database: DatabaseName, name: BackupName, expire_time: datetime, asked: Start) -> Operation:
         """Starts a backup."""
-        port = self._ports[database.instance]
-        return port.create_backup(
-            database, backup, expire_time=expire_time, version_time=version_time, encryption=encryption
-        )
+        return self._ports[database.instance].create_backup(database, name, expire_time, asked)
 
     def get_operation(self, name: OperationName) -> Operation:
         """Reads one operation."""

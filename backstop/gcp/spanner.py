@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from backstop.commands import Encryption
+from backstop.commands import Start
 from backstop.descriptions import Described, read_backup, read_list, read_operation
 from backstop.errors import RefusedError, TransientError, UnhandledOperationError
 from backstop.gcp.calls import Budget, Service
@@ -22,21 +22,13 @@ class SpannerBackups:
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
 
-    def create_backup(
-        self,
-        database: DatabaseName,
-        backup: BackupName,
-        *,
-        expire_time: datetime,
-        version_time: datetime | None,
-        encryption: Encryption | None,
-    ) -> Operation:
+    def create_backup(self, database: DatabaseName, name: BackupName, expire_time: datetime, asked: Start) -> Operation:
         """Starts a backup; not repeated here, as the handler finds out what a lost answer meant."""
         made = {"database": database, "expire_time": _stamp(expire_time)}
-        if version_time is not None:
-            made["version_time"] = _stamp(version_time)
-        request: dict[str, object] = {"parent": database.instance, "backup_id": backup.id, "backup": made}
-        if encryption is not None:
+        if asked.version_time is not None:
+            made["version_time"] = _stamp(asked.version_time)
+        request: dict[str, object] = {"parent": database.instance, "backup_id": name.id, "backup": made}
+        if (encryption := asked.encryption) is not None:
             keys = list(encryption.kms_key_names)
             request["encryption_config"] = {"encryption_type": encryption.type.value, "kms_key_names": keys}
         try:

@@ -153,8 +153,12 @@ def _is_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
 
 
 def _is_in_doubt(outcome: Outcome, command: Command, facts: Facts) -> bool:
-    """Whether a command came late or again, and what it was turned down for began after it, by its own clock."""
-    first, again = min(command.stamps), outcome.told.delivery != command.deliveries[0].number
+    """Whether a command came late or again, and what it was turned down for began after it, by its own clock.
+
+    Without a dead-letter policy Pub/Sub doesn't say whether it came before.
+    """
+    first, counted = min(command.stamps), facts.record.deployment.dead_letter_after is not None
+    again = not counted or outcome.told.delivery != command.deliveries[0].number
     late = outcome.told.at - first > entitlement.CLOCKS - facts.skew
     blamed = [one for one in facts.attempts.values() if one.operation in outcome.detail]
     return (late or again) and any(one.start > first for one in blamed)

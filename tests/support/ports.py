@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from backstop.commands import Encryption
+    from backstop.commands import Start
     from backstop.events import Event
     from spanner_backup_emulator.pubsub.state import State as PubSubState
     from spanner_backup_emulator.spanner.state import State as SpannerState
@@ -48,19 +48,11 @@ class SpannerPort:
         self._clock = clock
         self._faults = faults or Faults()
 
-    def create_backup(
-        self,
-        database: DatabaseName,
-        backup: BackupName,
-        *,
-        expire_time: datetime,
-        version_time: datetime | None,
-        encryption: Encryption | None,
-    ) -> Operation:
+    def create_backup(self, database: DatabaseName, name: BackupName, expire_time: datetime, asked: Start) -> Operation:
         """Starts a backup."""
-        keys = encryption.kms_key_names if encryption is not None else ()
+        version_time, keys = asked.version_time, asked.encryption.kms_key_names if asked.encryption else ()
         return _operation(
-            self._call(rpc.CreateBackup(database.instance, backup.id, database, expire_time, version_time, keys))
+            self._call(rpc.CreateBackup(database.instance, name.id, database, expire_time, version_time, keys))
         )
 
     def get_operation(self, name: OperationName) -> Operation:

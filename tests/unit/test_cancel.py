@@ -9,12 +9,14 @@ from datetime import timedelta
 import pytest
 
 from backstop.execute import Report
+from backstop.handlers import CANDIDATES_MAX
 from backstop.lifecycle import CLOCK_MARGIN, GRACE, State
 from backstop.names import OperationName
+from backstop.ports import Settings
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.plans import Plan
-from tests.unit.handlers_world import MISSING, NIGHTLY, ORDERS, USERS, World
+from tests.unit.handlers_world import FOLLOW_UPS, MISSING, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, WINS, of_command, of_nightly
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
@@ -76,6 +78,7 @@ def test_a_cancel_that_loses_deletes_the_backup_or_keeps_it_as_the_command_says(
     polls = world.looks()
 
     more = DELETED if if_created == "delete" else {}
+    more |= {"severity": "INFO"} if if_created == "keep" else {}
     assert world.results[1:] == [of_nightly(world, outcome, LATE + so, **COMPLETE, steps=len(polls), **more)]
     assert world.exists() is (if_created == "keep")
 
@@ -100,8 +103,20 @@ def test_a_backup_that_ended_before_its_cancel_is_deleted_only_within_the_grace_
         ended = f"{operation} ended last, at 2026-11-22 02:49:59 UTC"
         assert world.detail == (
             f"Nothing to cancel for {target(by, operation)[by]}: {ended}. If its backup is to go: gcloud spanner"
-            " backups delete nightly --instance=main"
+            " backups delete nightly --instance=main --project=demo-project"
         )
+
+
+@pytest.mark.parametrize("forbidden", [{"allow_delete": False}, {"allow_scheduled": False}], ids=str)
+def test_a_cancel_advised_to_publish_what_the_deployment_refuses(forbidden: dict[str, bool]) -> None:
+    """Whoever may delete all the same can do it by the line for the shell."""
+    world = World(Plan(duration=HOUR), settings=Settings(FOLLOW_UPS, **forbidden))  # type: ignore[arg-type]  # truths
+    world.start_scheduled("nightly")
+    world.tick(HOUR + MICROSECOND)
+
+    world.send(action="cancel", database=ORDERS)
+
+    assert world.detail.endswith(" backups delete nightly --instance=main --project=demo-project")
 
 
 @pytest.mark.parametrize(
@@ -327,6 +342,41 @@ def test_a_scheduled_backup_that_began_after_a_cancel_is_not_what_it_was_turned_
     world.deliver(delivery)
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
+
+
+def test_the_sixth_scheduled_backup_that_ran_at_once_was_stopped() -> None:
+    """Nobody had looked whether a schedule made it; what isn't looked at is left alone."""
+    world = World()
+    for number in range(CANDIDATES_MAX + 1):
+        world.start_scheduled(f"scheduled-{number}")
+
+    world.send(action="cancel", database=ORDERS)
+
+    assert (world.outcomes, world.calls["CancelOperation"]) == (["REJECTED"], 0)
+
+
+def test_a_chain_went_on_to_delete_what_the_deployment_had_forbidden_since() -> None:
+    """Each poll asks what is allowed now."""
+    world = World(LOSES)
+    world.start_scheduled("nightly")
+    world.send(action="cancel", database=ORDERS, include_scheduled=True)
+    world.settings = Settings(FOLLOW_UPS, allow_scheduled=False)
+
+    world.looks()
+
+    assert (world.outcomes, world.exists()) == (["CANCEL_REQUESTED", "COMPLETED_KEPT"], True)
+
+
+def test_a_cancel_was_gone_of_an_operation_that_the_list_has_and_that_is_not_found_twice() -> None:
+    """One of the two answers is old, so the message comes again."""
+    world = World()
+    operation = world.start_by_hand()
+    world.faults.plan(Fault("GetOperation", Code.NOT_FOUND, times=2))
+
+    assert world.send(action="cancel", database=ORDERS).retry
+    world.again(1)
+
+    assert world.ends == [("CANCEL_REQUESTED", operation)]
 
 
 @pytest.mark.parametrize(("by", "outcome"), [("operation", "COMPLETED_KEPT"), ("backup", "REJECTED")])

@@ -50,7 +50,7 @@ def test_a_backup_that_a_restore_needs_is_deleted_as_soon_as_it_is_free() -> Non
 
     assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED"]
     why = f"{{backup}} can't be deleted yet, as {RESTORED}-a, {RESTORED}-b still needs it;"
-    why += " the next poll or sweep tries again."
+    why += " the next poll tries again."
     error = world.results[1]["error"]
     assert error["code"] == "FAILED_PRECONDITION"
     assert world.results[1] == of_nightly(world, "DELETE_BLOCKED", why, **COMPLETE, error=error, steps=1)
@@ -70,7 +70,7 @@ def test_a_delete_that_google_refuses_without_saying_who_needs_the_backup_is_blo
     world.look()
 
     assert world.detail == (
-        f"{NIGHTLY} can't be deleted yet, as a restore or a copy still needs it; the next poll or sweep tries again."
+        f"{NIGHTLY} can't be deleted yet, as a restore or a copy still needs it; the next poll tries again."
     )
     assert world.results[-1]["error"] == {"code": "FAILED_PRECONDITION", "message": "in use"}
 

@@ -52,7 +52,7 @@ class Instance(SpannerPort):
         """Reads no operations."""
         return Listing()
 
-    def create_backup(self, database: DatabaseName, backup: BackupName, **_: object) -> Operation:
+    def create_backup(self, database: DatabaseName, backup: BackupName, *_: object) -> Operation:
         """Starts a backup or refuses to."""
         if self.error is not None and database != self.names[0]:
             raise self.error

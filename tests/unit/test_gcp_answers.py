@@ -10,6 +10,7 @@ import grpc
 import pytest
 from google.cloud.spanner_admin_database_v1 import types
 
+from backstop.commands import Start
 from backstop.errors import RefusedError, TransientError, UnhandledOperationError
 from backstop.gcp import spanner
 from backstop.gcp.calls import SHARED, Budget
@@ -151,7 +152,7 @@ def test_an_operation_that_can_t_be_read_hides_no_other_and_is_told_by_its_name(
         port.get_operation(OPERATION)
     assert (caught.value.code, caught.value.unhandled) == ("UNIMPLEMENTED", unhandled)
     with pytest.raises(TransientError, match="UNKNOWN"):
-        port.create_backup(ORDERS, NIGHTLY, expire_time=START, version_time=None, encryption=None)
+        port.create_backup(ORDERS, NIGHTLY, START, Start(database=ORDERS))
 
 
 def test_the_first_and_the_last_moment_of_the_plausible_times_are_read(google: Services, port: SpannerBackups) -> None:
@@ -227,7 +228,7 @@ def test_a_copy_is_seen_where_its_backup_or_its_instance_is_asked_for(
     """By the unmodified filter of the emulated Spanner; a database has no copies."""
     SHARED.begin()
     expire_time = datetime.now(UTC) + timedelta(days=7)
-    made = port.create_backup(ORDERS, NIGHTLY, expire_time=expire_time, version_time=None, encryption=None)
+    made = port.create_backup(ORDERS, NIGHTLY, expire_time, Start(database=ORDERS))
     copied = spanner_emulator.begin_copy(NIGHTLY, f"{INSTANCE}/backups/copied", timedelta(hours=1))
 
     of_copy, of_source, of_database, of_all = (

@@ -13,7 +13,7 @@ from google.cloud.tasks_v2.types import CreateTaskRequest
 from google.longrunning import operations_pb2
 from google.pubsub_v1.types import PublishRequest, PublishResponse
 
-from backstop.commands import Encryption, EncryptionType
+from backstop.commands import Encryption, EncryptionType, Start
 from backstop.dispatch import deliver
 from backstop.errors import TransientError
 from backstop.events import Databases, Event, Outcome, Trigger
@@ -37,7 +37,7 @@ def test_every_request_holds_what_google_s_client_would_send(google: Services, p
     google.answers["CreateBackup"] = operation()
     keys = ("projects/p/locations/l/keyRings/r/cryptoKeys/k",)
     encryption = Encryption(EncryptionType.CUSTOMER_MANAGED_ENCRYPTION, keys)
-    port.create_backup(ORDERS, NIGHTLY, expire_time=at(7), version_time=at(8), encryption=encryption)
+    port.create_backup(ORDERS, NIGHTLY, at(7), Start(database=ORDERS, version_time=at(8), encryption=encryption))
     port.set_expire_time(NIGHTLY, at(9))
     port.cancel_operation(OPERATION)
     port.delete_backup(NIGHTLY)
@@ -95,7 +95,7 @@ def test_what_must_be_decided_anew_is_asked_for_once(google: Services, port: Spa
     google.answers = dict.fromkeys(methods, grpc.StatusCode.UNAVAILABLE)
 
     for ask in (
-        lambda: port.create_backup(ORDERS, NIGHTLY, expire_time=at(7), version_time=None, encryption=None),
+        lambda: port.create_backup(ORDERS, NIGHTLY, at(7), Start(database=ORDERS)),
         lambda: port.cancel_operation(OPERATION),
         lambda: port.delete_backup(NIGHTLY),
     ):
@@ -181,5 +181,5 @@ def test_a_deletion_is_logged_before_it_is_asked_for(
     assert google.asked[-1][0] == "DeleteBackup"
     (line,) = map(json.loads, capfd.readouterr().out.splitlines())
     assert (line["severity"], line["backup"], line["requested_by"]) == ("NOTICE", NIGHTLY, "ann")
-    assert line["message"].startswith(f"Deletes it: {NIGHTLY} of ")
+    assert line["message"].startswith(f"Tries to delete it: {NIGHTLY} of ")
     assert "outcome" not in line

@@ -129,6 +129,10 @@ def test_what_was_asked_for_after_the_command_is_never_meant(after: timedelta, *
         young = named("b", start_time=PUBLISHED + SECOND, backup=backup, database=database)
 
         assert bool(selection.choose([young], PUBLISHED).pool) is found
+        # So a follow, where Spanner's clock has it begin before. What has run for longer has another tool's name.
+        early = replace(young, start_time=PUBLISHED - SECOND)
+        assert selection.newest([early], PUBLISHED) == (early if found else None)
+        assert selection.choose([replace(young, start_time=PUBLISHED - CLOCK_MARGIN)], PUBLISHED).pool
 
 
 @pytest.mark.parametrize(
@@ -152,6 +156,7 @@ def test_what_was_cancelled_and_ended_within_the_clocks_margin_before_is_meant(
 
 
 GIVEN = named("given", start_time=PUBLISHED + SECOND)
+EARLY = selection.derived_backup_id(ORDERS, Trigger("18", PUBLISHED - SECOND))
 
 
 @pytest.mark.parametrize(
@@ -160,19 +165,13 @@ GIVEN = named("given", start_time=PUBLISHED + SECOND)
         (GIVEN, True),
         (replace(GIVEN, start_time=PUBLISHED + 1000 * MICROSECOND), True),
         (replace(GIVEN, start_time=PUBLISHED + 999 * MICROSECOND), False),
-        (replace(GIVEN, cancel_time=PUBLISHED + 2 * CLOCK_MARGIN), False),
-        (replace(GIVEN, cancel_time=PUBLISHED + 2 * CLOCK_MARGIN + MICROSECOND), True),
         (replace(GIVEN, end_time=PUBLISHED + MINUTE, response=BACKUP), False),
-        *(
-            (replace(GIVEN, backup=INSTANCE.backup(selection.derived_backup_id(ORDERS, Trigger("18", asked)))), doubt)
-            for asked, doubt in ((PUBLISHED - SECOND, False), (PUBLISHED, True))
-        ),
+        # Other tools' names may have the form of a derived one, and a cancel may be somebody else's.
+        (replace(GIVEN, backup=INSTANCE.backup(EARLY), cancel_time=PUBLISHED + SECOND), True),
     ],
 )
-def test_a_late_command_doubts_what_began_after_it_unless_it_was_surely_asked_for_or_cancelled_before(
-    operation: Operation, *, in_doubt: bool
-) -> None:
-    """A publish time is cut to milliseconds, and a derived name says in which second its start was published."""
+def test_a_late_command_doubts_what_began_after_it(operation: Operation, *, in_doubt: bool) -> None:
+    """A publish time is cut to milliseconds; neither a name nor a cancel lifts the doubt."""
     assert selection.is_in_doubt(operation, PUBLISHED) is in_doubt
 
 
@@ -246,6 +245,7 @@ def test_what_says_nothing_of_its_backup_may_be_of_any(backup: str, *, kept: boo
         (BY_DATABASE, [YOUNG, AT_ONCE], AT_ONCE),
         (BY_DATABASE, [YOUNG, FAILED_SINCE], ANY_OF.format(f"{FAILED_SINCE.name}, {YOUNG.name}")),
         (BY_DATABASE, [YOUNG, ENDED], ANY_OF.format(f"{ENDED.name}, {YOUNG.name}")),
+        (BY_DATABASE, [YOUNG, ODD], ANY_OF.format(f"{YOUNG.name}, {ODD.name}")),
         (BY_DATABASE, [ENDED, COPY], ENDED),
         (BY_DATABASE, [RUNNING, ODD], RUNNING),
         (BY_DATABASE, [ENDED, ODD], ANY_OF.format(f"{ENDED.name}, {ODD.name}")),

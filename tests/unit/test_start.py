@@ -281,7 +281,7 @@ def test_a_start_that_comes_too_late_is_not_carried_out(late: timedelta) -> None
     ("backup_id", "after", "more"),
     [
         (None, MINUTE, ", to expire at 2026-12-06 02:01 UTC"),
-        ("other", MINUTE, f", to expire at 2026-12-06 02:01 UTC{SLOT}"),
+        ("other", MINUTE, f", to expire at 2026-12-06 02:01 UTC{SLOT}, so Spanner may refuse"),
         ("nightly", 58 * MINUTE, f", as a backup of that name is there{NAME}"),
         (None, HOUR, ", as the message came 59m after it was published, more than 58m"),
     ],
@@ -303,3 +303,5 @@ def test_a_dry_start_says_what_would_be_started_and_touches_nothing(
     detail = f"{would} {NIGHTLY} of {ORDERS}{more.format(operation=operation)}."
     assert world.results == [of_command(world, "DRY_RUN", detail, ORDERS, backup=NIGHTLY, database=ORDERS)]
     assert not {"CreateBackup", "CreateTask"} & set(world.calls)
+    world.send(action="start", database=f"{ORDERS}s", dry_run=True)
+    assert world.detail.endswith(f", as there is no {ORDERS}s.")

@@ -9,7 +9,7 @@ import pytest
 
 from backstop.dispatch import deliver
 from backstop.events import Event
-from backstop.handlers import COPIES_MAX, SWEPT_MAX
+from backstop.handlers import NAMED_MAX, SWEPT_MAX
 from backstop.lifecycle import CLOCK_MARGIN
 from backstop.names import OperationName
 from backstop.ports import Settings
@@ -120,16 +120,19 @@ def test_a_sweep_leaves_alone_what_is_nobody_s_leftover(
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
     assert world.calls == {"ListBackupOperations": 1, "Publish": 1}
+    # It had said that nothing was left behind of what ran on for hours after its cancel.
+    stuck = f"Did nothing in {INSTANCE}. {operation} still runs, cancelled at 2026-11-22 03:00:00 UTC."
+    assert (world.detail == stuck) is (command == STOP and cancel_at is not None)
 
 
-DESPITE = "{backup} is complete and is kept until 2026-12-06 02:00 UTC, although somebody asked for a cancel; whoever"
+DESPITE = "{backup} is complete and is kept until 2026-12-06 02:00 UTC, although somebody, or a sweep, asked for"
 FORBIDDEN = "is left alone: this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)."
 
 
 @pytest.mark.parametrize(
     ("command", "allow_delete", "outcome", "detail"),
     [
-        (SWEEP, True, "COMPLETED_DESPITE_CANCEL", f"{DESPITE} asked decides about deleting it."),
+        (SWEEP, True, "COMPLETED_DESPITE_CANCEL", f"{DESPITE} a cancel; it stays unless a command deletes it."),
         (CLEAN_UP | {"dry_run": True}, True, "DRY_RUN", f"{LATE}would be deleted."),
         (CLEAN_UP, False, "COMPLETED_KEPT", f"{LATE}{FORBIDDEN}"),
         (CLEAN_UP, True, "COMPLETED_THEN_DELETED", f"{LATE}has been deleted."),
@@ -178,7 +181,7 @@ def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
     world = World(Plan(duration=MINUTE))
     world.start_by_hand()
     world.tick(HOUR)
-    names = [f"{INSTANCE}/backups/copy-{number}" for number in range(COPIES_MAX + 1)]
+    names = [f"{INSTANCE}/backups/copy-{number}" for number in range(NAMED_MAX + 1)]
     copies = [world.spanner.begin_copy(world.now, NIGHTLY, name, world.now + 9 * HOUR).name for name in names]
     ended = world.spanner.begin_copy(world.now, NIGHTLY, f"{INSTANCE}/backups/ended", world.now + HOUR).name
     world.tick(7 * HOUR)
@@ -187,7 +190,7 @@ def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
     assert f" is left alone: it is a copy of {NIGHTLY}." in world.detail
-    assert sum(copy in world.detail for copy in copies) == COPIES_MAX
+    assert sum(copy in world.detail for copy in copies) == NAMED_MAX
     assert ended not in world.detail
     assert world.calls["CancelOperation"] == 0
 
@@ -284,7 +287,7 @@ class Diary(EventsPort):
 
     def announce_deletion(self, event: Event) -> None:
         """Announces a deletion."""
-        assert event.detail.startswith(f"Deletes it: {event.subject} of {event.database} was to be stopped and")
+        assert event.detail.startswith(f"Tries to delete it: {event.subject} of {event.database} was to be stopped and")
         self.entries.append(("announced", event.subject))
 
     def publish(self, event: Event) -> None:
@@ -317,5 +320,6 @@ def test_a_sweep_deleted_several_backups_and_told_of_one_or_of_none_before_an_er
     assert diary.entries == [*(entry for entries in told for entry in entries), *refused]
     assert [event.subject for event in report.events] == [name for did, name in diary.entries if did != "announced"]
     assert report.retry is (code is Code.INTERNAL)
+    assert bool(refused) is report.events[-1].detail.startswith(f"Google refused what {names[3]}/operations/")
     deliver(command, world.now, ports, world.settings)
     assert not any(world.exists(name) for name in (NIGHTLY, *names))
