@@ -270,7 +270,7 @@ REFUSING = Deployment("refusing")
 Observed on 2026-11-22, version 0.8.20: after three refusals each of five messages; once or twice does no harm.
 """
 
-IMPATIENT = Deployment("impatient", {"BACKSTOP_GIVE_UP_AFTER": "6s"})
+IMPATIENT = Deployment("impatient", {"BACKSTOP_GIVE_UP_AFTER": "15s"})
 """For chains that are given up, though not before a busy machine has made a first look."""
 
 ALONE = Deployment("alone", at_once=False)
