@@ -1,4 +1,4 @@
-"""The headers of a task's HTTP request, at rest and on the wire.
+"""The headers of a task's HTTP request on the wire.
 
 https://cloud.google.com/tasks/docs/creating-http-target-tasks#handler, documented; that User-Agent shows in the
 task as stored, and the values of the two headers of a retry, are recorded (see the package).
@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.tasks import names
 from spanner_backup_emulator.tasks.model import NO_ANSWER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from spanner_backup_emulator.tasks.model import Task
+    from spanner_backup_emulator.tasks.lane import Job
 
 USER_AGENT = "Google-Cloud-Tasks"
 
@@ -25,29 +22,22 @@ NO_ANSWER_SHOWN = 504
 """What a retry is told about an attempt that got no answer: recorded for a missed deadline, else inferred."""
 
 
-def stored(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers as a task shows them: the client's, with the service's User-Agent."""
-    kept = {name: value for name, value in headers.items() if name.lower() != "user-agent"}
-    return {**kept, "User-Agent": USER_AGENT}
-
-
-def on_wire(task: Task) -> dict[str, str]:
+def on_wire(job: Job) -> dict[str, str]:
     """The headers of the next attempt at a task, without those that the HTTP client computes."""
+    task = job.task
     kept = {
         name: value
         for name, value in task.http_request.headers.items()
         if name.lower() not in _COMPUTED and not name.lower().startswith(_RESERVED)
     }
-    added = {
-        "User-Agent": USER_AGENT,
-        "X-CloudTasks-QueueName": names.short(task.queue),
-        "X-CloudTasks-TaskName": names.short(task.name),
-        "X-CloudTasks-TaskRetryCount": str(task.dispatch_count),
-        "X-CloudTasks-TaskExecutionCount": str(task.execution_count),
-        "X-CloudTasks-TaskETA": f"{task.schedule_time.timestamp():.6f}",
+    about = {
+        "QueueName": job.lane.queue.name.rpartition("/")[2],
+        "TaskName": task.name.rpartition("/")[2],
+        "TaskRetryCount": task.dispatch_count,
+        "TaskExecutionCount": job.execution_count,
+        "TaskETA": f"{task.schedule_time.seconds}.{task.schedule_time.nanos // 1000:06}",
     }
-    if task.last_attempt is not None and task.last_attempt.response_time is not None:
-        status = task.last_attempt.status
-        added["X-CloudTasks-TaskPreviousResponse"] = str(NO_ANSWER_SHOWN if status == NO_ANSWER else status)
-        added["X-CloudTasks-TaskRetryReason"] = ""
-    return kept | added
+    if job.status is not None:
+        about |= {"TaskPreviousResponse": NO_ANSWER_SHOWN if job.status == NO_ANSWER else job.status}
+        about |= {"TaskRetryReason": ""}
+    return kept | {"User-Agent": USER_AGENT} | {f"X-CloudTasks-{name}": str(value) for name, value in about.items()}

@@ -5,8 +5,14 @@ https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto, docu
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.tasks import wire
 from spanner_backup_emulator.tasks.model import NO_ANSWER
+
+if TYPE_CHECKING:
+    from spanner_backup_emulator.tasks.wire import Message
 
 _HTTP = {
     Code.INVALID_ARGUMENT: 400,
@@ -29,12 +35,7 @@ def to_http(code: Code) -> int:
     return _HTTP.get(code, 500)
 
 
-def to_code(status: int) -> Code:
-    """The code that a failed attempt shows; of a successful one there is no task left to show it."""
-    return _CODES.get(status, Code.INTERNAL if status >= 500 else Code.UNKNOWN)
-
-
-def describe(status: int) -> str:
-    """The text of a failed attempt, as seen in https://github.com/googleapis/nodejs-tasks/issues/487 ."""
-    code = to_code(status)
-    return f"{code.name}({code.value}): HTTP status code {status}"
+def to_status(status: int) -> Message:
+    """What a failed attempt shows, as in https://github.com/googleapis/nodejs-tasks/issues/487 ."""
+    code = _CODES.get(status, Code.INTERNAL if status >= 500 else Code.UNKNOWN)
+    return wire.Status(code=code, message=f"{code.name}({code.value}): HTTP status code {status}")
