@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SCHEDULE_AHEAD_MAX = timedelta(hours=720)
 """30 days, recorded."""
 
+FOR_AUTHORIZED = "for request with HttpRequest.authorization_header"
 TOO_FAR = "is too far in the future. Schedule time must be no more than 720h in the future."
 """After the time, which the service writes in Pacific time."""
 
@@ -43,8 +44,6 @@ CONCURRENCY_MAX = 5000
 
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#httprequest, documented."""
-
-ATTEMPTS_UNLIMITED = -1
 
 UNSUPPORTED_QUEUE_FIELDS = ("app_engine_routing_override", "http_target")
 
@@ -73,11 +72,9 @@ def check_create_task(request: Message, due: datetime, now: datetime) -> None:
     _refuse((not task.HasField("http_request"), "Task.message_type is not set."))
     _check_http_request(task.http_request)
     deadline = task.dispatch_deadline.ToTimedelta() if task.HasField("dispatch_deadline") else DISPATCH_DEADLINE_MIN
+    in_range = DISPATCH_DEADLINE_MIN <= deadline <= DISPATCH_DEADLINE_MAX
     _refuse(
-        (
-            not DISPATCH_DEADLINE_MIN <= deadline <= DISPATCH_DEADLINE_MAX,
-            "Task.dispatchDeadline must be between [15s, 30m].",
-        ),
+        (not in_range, "Task.dispatchDeadline must be between [15s, 30m]."),
         (due - now > SCHEDULE_AHEAD_MAX, f"The Task.scheduleTime, {due.isoformat()}, {TOO_FAR}"),
     )
 
@@ -89,27 +86,18 @@ def _check_http_request(request: Message) -> None:
     HTTP, so this one lets a token go to this machine, which can't be mistaken for one of Google's.
     """
     url = request.url
+    takes_body = wire.METHODS.get(request.http_method, "POST") in METHODS_WITH_BODY
+    has_token = request.WhichOneof("authorization_header") is not None
     is_open = not url.startswith("https://") and not _ON_THIS_MACHINE.match(url)
     headers_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in request.headers.items())
     _refuse(
         (not url, "HttpRequest.url is required."),
         (not url.startswith(("http://", "https://")), "HttpTarget.url must start with 'http://' or 'https://'."),
         (len(url) > URL_LENGTH_MAX, f"HttpRequest.url must be no more than {URL_LENGTH_MAX} characters."),
-        (
-            bool(request.body) and wire.METHODS.get(request.http_method, "POST") not in METHODS_WITH_BODY,
-            "HttpRequest.body is only allowed for POST, PUT and PATCH.",
-        ),
-        (
-            is_open and request.WhichOneof("authorization_header") is not None,
-            "HttpRequest.url must start with 'https://' for request with HttpRequest.authorization_header",
-        ),
+        (bool(request.body) and not takes_body, "HttpRequest.body is only allowed for POST, PUT and PATCH."),
+        (is_open and has_token, f"HttpRequest.url must start with 'https://' {FOR_AUTHORIZED}"),
         (headers_bytes >= HEADERS_BYTES_MAX, "The size of HttpRequest.headers must be less than 80KB."),
     )
-
-
-def check_size(task: Message) -> None:
-    """Refuses a task that is too large as it would be stored."""
-    _refuse((task.ByteSize() > TASK_BYTES_MAX, "Task size too large"))
 
 
 def check_supported(queue: Message, paths: Iterable[str] = ()) -> None:
@@ -136,7 +124,7 @@ def check_retry_config(config: Message) -> None:
     """Refuses retry settings out of range; the text about the duration is inferred."""
     none, least, most = timedelta(), config.min_backoff.ToTimedelta(), config.max_backoff.ToTimedelta()
     _refuse(
-        (config.max_attempts < ATTEMPTS_UNLIMITED, "RetryConfig.maxAttempts must be greater or equal to -1."),
+        (config.max_attempts < -1, "RetryConfig.maxAttempts must be greater or equal to -1."),
         (config.max_doublings < 0, "RetryConfig.maxDoublings cannot be negative."),
         (least < none, "RetryConfig.minBackoff cannot be negative."),
         (most < least, "RetryConfig.minBackoff must be less than or equal to RetryConfig.maxBackoff."),

@@ -47,13 +47,14 @@ class Lane:
         queue: Google's Queue.
         jobs: Its tasks by name, in the order of creation.
         in_flight: The numbers of the dispatches that have no outcome yet.
+        forced: What RunTask lets go at once, and since when.
     """
 
     def __init__(self, now: datetime, queue: Message) -> None:
         self.jobs: dict[str, Job] = {}
         self.in_flight: set[int] = set()
         self._due: list[tuple[datetime, int, str]] = []
-        self._forced: list[tuple[datetime, Job]] = []
+        self.forced: list[tuple[datetime, Job]] = []
         self.queue = queue
         self._bucket = pacing.TokenBucket(now, queue.rate_limits)
 
@@ -75,34 +76,26 @@ class Lane:
         self.jobs[job.task.name] = job
         heapq.heappush(self._due, (due, job.sequence, job.task.name))
 
-    def force(self, now: datetime, job: Job) -> None:
-        """Lets a task go at once."""
-        self._forced.append((now, job))
-
     def clear(self) -> list[str]:
-        """Drops all tasks; what is on its way stays on its way.
-
-        Returns:
-            The names of what was dropped.
-        """
+        """Drops all tasks, and gives their names; what is on its way stays on its way."""
         dropped = list(self.jobs)
         self.jobs.clear()
         self._due.clear()
-        self._forced.clear()
+        self.forced.clear()
         return dropped
 
     def next_at(self) -> datetime | None:
         """The earliest time at which something may go, as things stand; it may have passed."""
-        if self._forced:
-            return self._forced[0][0]
+        if self.forced:
+            return self.forced[0][0]
         if not self._may_go() or self._first() is None:
             return None
         return max(self._due[0][0], self._bucket.ready_at)
 
     def take_forced(self) -> Job | None:
         """The next task that RunTask lets go, whatever the state and the limits; it costs no token (inferred)."""
-        while self._forced:
-            _, job = self._forced.pop(0)
+        while self.forced:
+            _, job = self.forced.pop(0)
             if self.jobs.get(job.task.name) is job:
                 return job
         return None

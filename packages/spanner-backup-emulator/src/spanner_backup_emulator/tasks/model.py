@@ -1,4 +1,4 @@
-"""What Google's messages don't have: the service's periods, a dispatch and its outcome, and what a test may choose."""
+"""What Google's messages don't have: a dispatch and its outcome, and what a test may choose."""
 
 from __future__ import annotations
 
@@ -9,18 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spanner_backup_emulator.tasks.lane import Job
     from spanner_backup_emulator.tasks.wire import Message
-
-TOMBSTONE_PERIOD = timedelta(hours=24)
-"""How long the name of a task stays taken after its end: up to this, so the emulator takes all of it.
-
-https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest, documented.
-"""
-
-QUEUE_TOMBSTONE_PERIOD = timedelta(days=3)
-"""How long the name of a deleted queue may stay taken.
-
-https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#cloudtasks (DeleteQueue), documented.
-"""
 
 RETENTION = timedelta(days=31)
 """A task that is older is deleted whether it was dispatched or not.
@@ -40,6 +28,7 @@ class Dispatch:
         number: Unique within the state.
         job: What it is an attempt at.
         task: Google's Task, in the full view, as it was when the attempt began.
+        attempt: 1 for the first; a duplicate has its original's.
         time: When it was handed out.
         headers: All that go onto the wire.
         forced: Whether RunTask asked for it.
@@ -48,15 +37,10 @@ class Dispatch:
     number: int
     job: Job
     task: Message
+    attempt: int
     time: datetime
     headers: dict[str, str]
     forced: bool
-
-    @property
-    def attempt(self) -> int:
-        """1 for the first; a duplicate has its original's."""
-        count: int = self.task.dispatch_count
-        return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +66,9 @@ class Outcome:
 class Settings:
     """What a test may choose about the service.
 
+    Names stay taken "up to" so long, so the emulator takes all of it (documented, #createtaskrequest and #cloudtasks):
+    https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2
+
     Attributes:
         tombstone_period: How long a task's name stays taken after its end.
         queue_tombstone_period: How long a deleted queue's name stays taken.
@@ -89,7 +76,7 @@ class Settings:
         max_burst_size: The token bucket's size, for every queue; None for the service's own choice.
     """
 
-    tombstone_period: timedelta = TOMBSTONE_PERIOD
-    queue_tombstone_period: timedelta = QUEUE_TOMBSTONE_PERIOD
+    tombstone_period: timedelta = timedelta(hours=24)
+    queue_tombstone_period: timedelta = timedelta(days=3)
     auto_create_queues: bool = False
     max_burst_size: int | None = None

@@ -48,12 +48,7 @@ class TokenBucket:
 
 
 def backoff(config: Message, attempts: int) -> timedelta:
-    """How long after its last failure a task is due again.
-
-    Args:
-        config: Google's RetryConfig.
-        attempts: How many have been made, at least 1.
-    """
+    """How long after its last failure a task is due again; there has been an attempt."""
     least: timedelta = config.min_backoff.ToTimedelta()
     most: timedelta = config.max_backoff.ToTimedelta()
     doublings: int = min(attempts - 1, config.max_doublings)
@@ -65,18 +60,11 @@ def backoff(config: Message, attempts: int) -> timedelta:
 
 
 def exhausted(config: Message, attempts: int, elapsed: timedelta) -> bool:
-    """Whether no further attempt is made: every limit that is set has been reached.
+    """Whether no further attempt is made: every limit that is set has been reached since the first attempt began.
 
     That both limits must be reached is documented; that an unlimited one then doesn't count is inferred.
-
-    Args:
-        config: Google's RetryConfig.
-        attempts: How many have been made.
-        elapsed: Since the first one.
     """
-    limits: list[bool] = []
-    if config.max_attempts != -1:
-        limits.append(attempts >= config.max_attempts)
+    limits = [attempts >= config.max_attempts] if config.max_attempts != -1 else []
     if limit := config.max_retry_duration.ToTimedelta():
         limits.append(elapsed >= limit)
     return bool(limits) and all(limits)

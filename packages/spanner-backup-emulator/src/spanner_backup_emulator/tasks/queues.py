@@ -10,7 +10,7 @@ from spanner_backup_emulator.tasks import checks, names, pacing, wire
 from spanner_backup_emulator.tasks.lane import Lane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from datetime import datetime
 
     from spanner_backup_emulator.tasks.model import Settings
@@ -24,7 +24,6 @@ QUEUE_PAGE_SIZE_MAX = 9800
 # Recorded, see the package.
 NO_QUEUE = "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize."
 NO_ENTITY = "Requested entity was not found."
-QUEUE_EXISTS = "Queue already exists"
 QUEUE_EXISTED = "The queue cannot be created because a queue with this name existed too recently."
 
 RATE_LIMITS = wire.RateLimits(max_dispatches_per_second=500, max_concurrent_dispatches=1000)
@@ -33,47 +32,33 @@ RETRY_CONFIG = wire.RetryConfig(
 )
 """What a new queue shows, as widely seen in the output of `gcloud tasks queues describe`."""
 
-SETTINGS = wire.FieldMask(
-    paths=[
-        "rate_limits.max_concurrent_dispatches",
-        "rate_limits.max_dispatches_per_second",
-        "retry_config",
-        "stackdriver_logging_config",
-    ]
-)
-"""What an update can change; any value for the rest, which is for output only, is ignored.
+SETTINGS = wire.FieldMask(paths=["rate_limits", "retry_config", "stackdriver_logging_config"])
+"""What an update can change, but for the burst size; any value for the rest, which is for output only, is ignored.
 
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#updatequeuerequest, documented.
 """
 
 
 class Queues:
-    """The queues by name, and the names that can't be used again yet."""
+    """All queues.
+
+    Attributes:
+        lanes: By their names, in the order of creation.
+        tombstones: Until when names can't be used again.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lanes: dict[str, Lane] = {}
-        self._tombstones: dict[str, datetime] = {}
-
-    def __iter__(self) -> Iterator[Lane]:
-        """All lanes, in the order of creation."""
-        return iter(self._lanes.values())
-
-    def get(self, name: str) -> Lane | None:
-        """The lane of that queue, where there is one."""
-        return self._lanes.get(name)
+        self.lanes: dict[str, Lane] = {}
+        self.tombstones: dict[str, datetime] = {}
 
     def lane(self, name: str) -> Lane:
         """The lane of that queue, or the refusal."""
         names.check_queue(name)
-        lane = self._lanes.get(name)
+        lane = self.lanes.get(name)
         if lane is None:
             raise ApiError(Code.NOT_FOUND, NO_QUEUE)
         return lane
-
-    def expire(self, now: datetime) -> None:
-        """Frees the names whose time is over."""
-        drop_past(self._tombstones, now)
 
     def create(self, now: datetime, request: Message) -> Message:
         """Makes a queue."""
@@ -83,14 +68,14 @@ class Queues:
         if not queue.name.startswith(f"{request.parent}/"):
             message = f"The queue name must start with the parent '{request.parent}'."  # Inferred.
             raise ApiError(Code.INVALID_ARGUMENT, message)
-        if queue.name in self._lanes:
-            raise ApiError(Code.ALREADY_EXISTS, QUEUE_EXISTS)
+        if queue.name in self.lanes:
+            raise ApiError(Code.ALREADY_EXISTS, "Queue already exists")  # Recorded.
         return self._add(now, queue)
 
     def update(self, now: datetime, request: Message) -> Message:
         """Changes a queue, or makes it."""
         new = _new(request.queue, request.update_mask.paths)
-        lane = self._lanes.get(new.name)
+        lane = self.lanes.get(new.name)
         queue = wire.copied(lane.queue) if lane is not None else _new(wire.Queue(name=new.name))
         _merge(new, queue, request.update_mask)
         self._settle(queue)
@@ -105,28 +90,24 @@ class Queues:
             raise ApiError(Code.UNIMPLEMENTED, "This emulator has no filters.")
         names.check_location(request.parent)
         prefix = f"{request.parent}/"
-        left = sorted(name for name in self._lanes if name.startswith(prefix) and name > request.page_token)
+        left = sorted(name for name in self.lanes if name.startswith(prefix) and name > request.page_token)
         page, more = cut(left, request.page_size, QUEUE_PAGE_SIZE_MAX)
-        queues = [self._lanes[name].queue for name in page]
+        queues = [self.lanes[name].queue for name in page]
         return wire.ListQueuesResponse(queues=queues, next_page_token=page[-1] if more else "")
 
     def delete(self, now: datetime, name: str) -> Lane:
-        """Removes a queue.
-
-        Returns:
-            Its lane.
-        """
+        """Removes a queue, and gives its lane."""
         names.check_queue(name)
-        lane = self._lanes.pop(name, None)
+        lane = self.lanes.pop(name, None)
         if lane is None:
             raise ApiError(Code.NOT_FOUND, NO_ENTITY)
-        self._tombstones[name] = now + self._settings.queue_tombstone_period
+        self.tombstones[name] = now + self._settings.queue_tombstone_period
         return lane
 
     def _add(self, now: datetime, queue: Message) -> Message:
-        if queue.name in self._tombstones:
+        if queue.name in self.tombstones:
             raise ApiError(Code.FAILED_PRECONDITION, QUEUE_EXISTED)
-        self._lanes[queue.name] = Lane(now, queue)
+        self.lanes[queue.name] = Lane(now, queue)
         return queue
 
     def _settle(self, queue: Message) -> None:
@@ -158,13 +139,7 @@ def _merge(new: Message, queue: Message, mask: Message) -> None:
 
 
 def cut(items: list[T], size: int, size_max: int) -> tuple[list[T], bool]:
-    """The first page of the items, and whether there are more.
-
-    Args:
-        items: What is left to be listed.
-        size: As the client asks; 0, or one above the maximum (inferred), means the maximum.
-        size_max: The service's maximum.
-    """
+    """The first page of the items, and whether there are more; no size, or a larger one (inferred), is the maximum."""
     if size < 0:
         raise ApiError(Code.INVALID_ARGUMENT, "Page size cannot be negative.")  # Inferred.
     count = min(size or size_max, size_max)

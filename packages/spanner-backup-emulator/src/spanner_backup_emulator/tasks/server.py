@@ -14,7 +14,7 @@ from spanner_backup_emulator.dispatch import NO_CONNECTION, Dispatcher, is_senda
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.front import Front
 from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
-from spanner_backup_emulator.tasks import statuses, wire
+from spanner_backup_emulator.tasks import attempts, wire
 from spanner_backup_emulator.tasks.state import State
 from spanner_backup_emulator.tokens import Signer
 from spanner_backup_emulator.web import WebServer
@@ -71,14 +71,11 @@ class TasksEmulator:
 
         Args:
             port: Where to listen, 0 for any free port.
-            queues: Full names of queues that are there from the start.
+            queues: Full names of queues that are there from the start; an ApiError if one is no name.
             clock: Where `now` comes from.
             faults: What to inject.
             settings: What to choose about the service.
             host: The address to listen on.
-
-        Raises:
-            ApiError: A queue's name is not one.
         """
         self.state = State(settings)
         self.endpoint = Endpoint(clock, faults)
@@ -153,24 +150,15 @@ class TasksEmulator:
             return tuple(self.state.history)
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Waits until every task has ended and every answer is in.
-
-        Args:
-            timeout_s: How long at most, by the real clock.
-
-        Returns:
-            Whether it came to that.
-        """
+        """Waits, so long at most, until every task has ended and every answer is in; whether it came to that."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: not self.state.pending() and not self.state.in_flight_count(), timeout_s
-            )
+            return self._changed.wait_for(lambda: not (self.state.pending() or self.state.in_flight_count()), timeout_s)
 
     def _register(self, server: grpc.Server) -> None:
         """Adds the service; the client library ships no servicer classes, so the handlers are made of its messages."""
         methods = {
-            request.DESCRIPTOR.name.removesuffix("Request"): rpc.Method(request, lambda given: given, _answer)
-            for request in self.state.methods
+            kind.DESCRIPTOR.name.removesuffix("Request"): rpc.Method(kind, lambda given: given, lambda _, made: made)
+            for kind in self.state.methods
         }
         rpc.register(server, SERVICE, methods, self.endpoint, self._apply, _resource)
 
@@ -185,29 +173,22 @@ class TasksEmulator:
             while not self._closing:
                 for dispatch in self.state.advance(self.endpoint.clock()):
                     self._send(dispatch)
-                self._changed.wait(self._sleep_s())
-
-    def _sleep_s(self) -> float | None:
-        """How long nothing will be due; None for until something changes."""
-        due = self.state.next_event_at()
-        if due is None:
-            return None
-        return min(max((due - self.endpoint.clock()).total_seconds(), 0), self._check_s)
+                due = self.state.next_event_at()
+                left_s = None if due is None else (due - self.endpoint.clock()).total_seconds()
+                self._changed.wait(None if left_s is None else min(max(left_s, 0), self._check_s))
 
     def _send(self, dispatch: Dispatch) -> None:
         """Hands a dispatch to the pool; with the lock held."""
-        task = dispatch.task
-        url = task.http_request.url
+        task, request = dispatch.task, dispatch.task.http_request
         try:
             self.faults.check(DISPATCH, "before", task.name)
         except ApiError as fault:
-            self._record(dispatch, statuses.to_http(fault.code))
+            self._record(dispatch, attempts.http_status(fault.code))
             return
-        if not is_sendable(url):
-            logger.warning("%s is not sent: emulators send plain HTTP only, not to %s", task.name, url)
+        if not is_sendable(request.url):
+            logger.warning("%s is not sent: emulators send plain HTTP only, not to %s", task.name, request.url)
             self._record(dispatch, NO_CONNECTION)
             return
-        request = task.http_request
         self._dispatcher.submit(
             request.url,
             dispatch.headers | self._authorization(request),
@@ -239,16 +220,12 @@ class TasksEmulator:
             try:
                 self.faults.check(DISPATCH, "after", dispatch.task.name)
             except ApiError as fault:
-                status = statuses.to_http(fault.code)
+                status = attempts.http_status(fault.code)
             self._record(dispatch, status)
 
     def _record(self, dispatch: Dispatch, status: int) -> None:
         self.state.dispatched(self.endpoint.clock(), dispatch, status)
         self._changed.notify_all()
-
-
-def _answer(_: Message, answer: Message) -> Message:
-    return answer
 
 
 def _resource(_: rpc.Method, request: Message) -> str:

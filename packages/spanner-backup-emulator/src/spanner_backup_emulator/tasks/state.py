@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.tasks import checks, headers, names, pacing, statuses, wire
+from spanner_backup_emulator.tasks import attempts, checks, names, pacing, wire
 from spanner_backup_emulator.tasks.lane import Job
 from spanner_backup_emulator.tasks.model import NO_ANSWER, RETENTION, Dispatch, Outcome, Settings
 from spanner_backup_emulator.tasks.queues import NO_ENTITY, RETRY_CONFIG, Queues, cut, drop_past
@@ -32,11 +31,9 @@ if TYPE_CHECKING:
 
     from spanner_backup_emulator.tasks.wire import Message
 
-DISPATCH_DEADLINE_DEFAULT = timedelta(minutes=10)
-"""How long the target has to answer an HTTP task that says nothing about it.
-
-https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#task, documented.
-"""
+OUTPUT_ONLY = ("dispatch_count", "response_count", "first_attempt", "last_attempt", "view")
+DISPATCH_DEADLINE_DEFAULT_S = 600
+"""Of a task: https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#task, documented."""
 
 TASK_PAGE_SIZE_MAX = 1000
 """https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#listtasksrequest, documented."""
@@ -49,7 +46,6 @@ TASK_ENDED = (
     "The task no longer exists, though a task with this name existed recently. "
     "The task either successfully completed or was deleted."
 )
-TASK_EXISTS = "Requested entity already exists"
 
 # Seen in https://github.com/stackkit/laravel-google-cloud-tasks-queue/issues/104 .
 TASK_EXISTED = (
@@ -89,24 +85,17 @@ class State:
             wire.GetQueueRequest: lambda _, request: self._queues.lane(request.name).queue,
             wire.ListQueuesRequest: self._queues.list,
             wire.DeleteQueueRequest: self._delete_queue,
-            wire.PauseQueueRequest: lambda _, request: self._set_state(request, wire.Queue.PAUSED),
-            wire.ResumeQueueRequest: lambda _, request: self._set_state(request, wire.Queue.RUNNING),
+            wire.PauseQueueRequest: lambda _, request: self._queues.lane(request.name).change(
+                "state", wire.Queue.PAUSED
+            ),
+            wire.ResumeQueueRequest: lambda _, request: self._queues.lane(request.name).change(
+                "state", wire.Queue.RUNNING
+            ),
             wire.PurgeQueueRequest: self._purge_queue,
         }
 
     def apply(self, now: datetime, request: Message) -> Message:
-        """Answers one call.
-
-        Args:
-            now: The time of the call.
-            request: Google's request, raw.
-
-        Returns:
-            Google's answer, raw; it isn't to be changed.
-
-        Raises:
-            ApiError: The refusal.
-        """
+        """Answers one of Google's requests with Google's answer, which isn't to be changed, or with an ApiError."""
         self._expire(now)
         return self.methods[type(request)](now, request)
 
@@ -116,7 +105,7 @@ class State:
         """Hands out what is to be sent now; each of them must come back through `dispatched`."""
         self._expire(now)
         dispatches: list[Dispatch] = []
-        for lane in self._queues:
+        for lane in self._queues.lanes.values():
             while (job := lane.take_forced()) is not None:
                 dispatches += self._send(now, job, forced=True)
             while (job := lane.take_due(now)) is not None:
@@ -124,13 +113,7 @@ class State:
         return dispatches
 
     def dispatched(self, now: datetime, dispatch: Dispatch, status: int) -> None:
-        """Takes note of a dispatch's outcome.
-
-        Args:
-            now: When it was known.
-            dispatch: What was sent.
-            status: The HTTP status, or `NO_ANSWER`.
-        """
+        """Takes note of a dispatch's outcome: the HTTP status, or `NO_ANSWER`."""
         job, name = dispatch.job, dispatch.task.name
         self.history.append(Outcome(name, dispatch.attempt, dispatch.time, now, status))
         job.lane.in_flight.discard(dispatch.number)
@@ -142,11 +125,8 @@ class State:
             self._fail(now, dispatch, status)
 
     def next_event_at(self) -> datetime | None:
-        """The earliest time at which `advance` has something to hand out, as things stand; it may have passed.
-
-        None means: not before something else happens (a call, or an outcome).
-        """
-        times = [at for lane in self._queues if (at := lane.next_at()) is not None]
+        """When `advance` has something to hand out, as things stand; None is not before a call, or an outcome."""
+        times = [at for lane in self._queues.lanes.values() if (at := lane.next_at()) is not None]
         return min(times, default=None)
 
     # What the author of a test can do and see.
@@ -156,20 +136,16 @@ class State:
         self._twice += count
 
     def forget_name(self, task_name: str) -> bool:
-        """Frees the name of a task that has ended, as the service may do well before 24 hours have passed.
-
-        Returns:
-            Whether the name was taken by a task that has ended.
-        """
+        """Frees the name of a task that has ended, as the service may before its time; whether there was one."""
         return self._tombstones.pop(task_name, None) is not None
 
     def pending(self) -> tuple[Message, ...]:
         """The tasks that have not ended, by queue, in the order of creation."""
-        return tuple(job.task for lane in self._queues for job in lane.jobs.values())
+        return tuple(job.task for lane in self._queues.lanes.values() for job in lane.jobs.values())
 
     def in_flight_count(self) -> int:
         """How many dispatches have no outcome yet."""
-        return sum(len(lane.in_flight) for lane in self._queues)
+        return sum(len(lane.in_flight) for lane in self._queues.lanes.values())
 
     # Tasks.
 
@@ -178,14 +154,15 @@ class State:
         due = max(wire.time_of(given.schedule_time), now) if given.HasField("schedule_time") else now
         checks.check_create_task(request, due, now)
         task = _stored(given, due, now)
-        if self.settings.auto_create_queues and self._queues.get(request.parent) is None:
+        if self.settings.auto_create_queues and request.parent not in self._queues.lanes:
             self._queues.update(now, wire.UpdateQueueRequest(queue=wire.Queue(name=request.parent)))
         lane = self._queues.lane(request.parent)
         self._sequence += 1
         task.name = task.name or f"{request.parent}/tasks/{_generated_id(request.parent, self._sequence)}"
-        checks.check_size(task)
+        if task.ByteSize() > checks.TASK_BYTES_MAX:
+            raise ApiError(Code.INVALID_ARGUMENT, "Task size too large")
         if task.name in lane.jobs:
-            raise ApiError(Code.ALREADY_EXISTS, TASK_EXISTS)
+            raise ApiError(Code.ALREADY_EXISTS, "Requested entity already exists")  # Recorded.
         if task.name in self._tombstones:
             raise ApiError(Code.ALREADY_EXISTS, TASK_EXISTED)
         task.view = wire.Task.FULL
@@ -195,7 +172,7 @@ class State:
 
     def _run_task(self, now: datetime, request: Message) -> Message:
         job = self._find(request.name)
-        job.lane.force(now, job)
+        job.lane.forced.append((now, job))
         return _seen(job.task, request)
 
     def _delete_task(self, now: datetime, request: Message) -> Message:
@@ -204,17 +181,17 @@ class State:
 
     def _list_tasks(self, _: datetime, request: Message) -> Message:
         names.check_queue(request.parent)
-        after = request.page_token or "0"
-        if not after.isdecimal():
+        if not (request.page_token or "0").isdecimal():
             raise ApiError(Code.INVALID_ARGUMENT, "Invalid page token.")  # Inferred.
-        left = [job for job in self._queues.lane(request.parent).jobs.values() if job.sequence > int(after)]
+        after = int(request.page_token or 0)
+        left = [job for job in self._queues.lane(request.parent).jobs.values() if job.sequence > after]
         page, more = cut(left, request.page_size, TASK_PAGE_SIZE_MAX)
         tasks = [_seen(job.task, request) for job in page]
         return wire.ListTasksResponse(tasks=tasks, next_page_token=str(page[-1].sequence) if more else "")
 
     def _find(self, name: str) -> Job:
         """The task of that name, or the refusal."""
-        lane = self._queues.get(names.queue_of(name))
+        lane = self._queues.lanes.get(names.queue_of(name))
         job = lane.jobs.get(name) if lane is not None else None
         if job is None:
             raise ApiError(Code.NOT_FOUND, TASK_ENDED if name in self._tombstones else NO_ENTITY)
@@ -222,19 +199,20 @@ class State:
 
     def _send(self, now: datetime, job: Job, *, forced: bool) -> list[Dispatch]:
         """Begins an attempt; a duplicate is the same attempt under another number."""
-        sent = headers.on_wire(job)
+        sent = attempts.headers(job)
         task = wire.copied(job.task)
         task.dispatch_count += 1
-        task.last_attempt.CopyFrom(wire.Attempt(schedule_time=task.schedule_time, dispatch_time=now))
-        if not task.HasField("first_attempt"):
-            task.first_attempt.dispatch_time = now
+        task.last_attempt.CopyFrom(wire.Attempt(schedule_time=task.schedule_time))
+        wire.set_time(task.last_attempt.dispatch_time, now)
+        if task.dispatch_count == 1:
+            task.first_attempt.dispatch_time.CopyFrom(task.last_attempt.dispatch_time)
         job.task, job.due, job.status = task, None, None
         copies = 2 if self._twice else 1
         self._twice -= copies - 1
         numbers = range(self._number + 1, self._number + 1 + copies)
         self._number += copies
         job.lane.in_flight.update(numbers)
-        return [Dispatch(number, job, task, now, sent, forced) for number in numbers]
+        return [Dispatch(number, job, task, task.dispatch_count, now, sent, forced) for number in numbers]
 
     def _fail(self, now: datetime, dispatch: Dispatch, status: int) -> None:
         """Schedules the next attempt, or ends the task; see the rules at the top for outcomes that do neither.
@@ -248,8 +226,8 @@ class State:
         job.task = task = wire.copied(job.task)
         task.response_count += answered
         task.last_attempt.CopyFrom(dispatch.task.last_attempt)
-        task.last_attempt.response_time = now
-        task.last_attempt.response_status.CopyFrom(statuses.to_status(status))
+        wire.set_time(task.last_attempt.response_time, now)
+        task.last_attempt.response_status.CopyFrom(attempts.response_status(status))
         if job.due is not None or dispatch.attempt != task.dispatch_count:
             return
         config = task.retry_config if task.HasField("retry_config") else job.lane.queue.retry_config
@@ -258,7 +236,7 @@ class State:
             return
         since = dispatch.time if dispatch.forced else now  # After RunTask it counts from that call.
         due = since + pacing.backoff(config, dispatch.attempt)
-        task.schedule_time = due
+        wire.set_time(task.schedule_time, due)
         job.lane.put(job, due)
 
     def _end(self, now: datetime, job: Job) -> None:
@@ -271,16 +249,13 @@ class State:
 
     def _expire(self, now: datetime) -> None:
         """Drops tombstones and tasks whose time is over; the oldest come first in each."""
-        self._queues.expire(now)
+        drop_past(self._queues.tombstones, now)
         drop_past(self._tombstones, now)
-        for lane in self._queues:
+        for lane in self._queues.lanes.values():
             while (oldest := next(iter(lane.jobs.values()), None)) and oldest.expires <= now:
                 self._end(now, oldest)
 
     # Queues.
-
-    def _set_state(self, request: Message, state: int) -> Message:
-        return self._queues.lane(request.name).change("state", state)
 
     def _purge_queue(self, now: datetime, request: Message) -> Message:
         """Drops a queue's tasks; unlike the service, which may take a minute, at once."""
@@ -295,22 +270,22 @@ class State:
 
 def _stored(given: Message, due: datetime, now: datetime) -> Message:
     """A task as the service keeps it, but for the name that it may have to be given."""
-    task = wire.Task(
-        name=given.name,
-        http_request=given.http_request,
-        schedule_time=due,
-        create_time=now.replace(microsecond=0),  # Shown to the second.
-        dispatch_deadline=given.dispatch_deadline if given.HasField("dispatch_deadline") else DISPATCH_DEADLINE_DEFAULT,
-    )
+    task = wire.copied(given)
+    for name in OUTPUT_ONLY:
+        task.ClearField(name)
+    wire.set_time(task.schedule_time, due)
+    wire.set_time(task.create_time, now.replace(microsecond=0))  # Shown to the second.
+    if not given.HasField("dispatch_deadline"):
+        task.dispatch_deadline.seconds = DISPATCH_DEADLINE_DEFAULT_S
     if given.HasField("retry_config"):
         task.retry_config.CopyFrom(wire.filled(given.retry_config, RETRY_CONFIG))
         checks.check_retry_config(task.retry_config)
     request = task.http_request
     if request.http_method not in wire.METHODS:
-        request.http_method = wire.HttpMethod.POST  # Documented of one that is unspecified.
+        request.http_method = "POST"  # Documented of one that is unspecified.
     for name in [name for name in request.headers if name.lower() == "user-agent"]:
         del request.headers[name]
-    request.headers["User-Agent"] = headers.USER_AGENT
+    request.headers["User-Agent"] = attempts.USER_AGENT
     return task
 
 
