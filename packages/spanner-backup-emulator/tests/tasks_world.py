@@ -28,23 +28,18 @@ POST = {"url": "http://127.0.0.1:1/x", "headers": {"Content-Type": "application/
 def make_state(settings: Settings | None = None, **queue: Any) -> State:  # noqa: ANN401 - fields of a message
     """A state with one queue."""
     state = State(settings)
-    state.apply(NOW, creation(**queue))
+    state.apply(NOW, wire.CreateQueueRequest(parent=LOCATION, queue={"name": QUEUE, **queue}))
     return state
 
 
-def creation(**queue: Any) -> Message:  # noqa: ANN401 - fields of a message
-    """What makes that queue."""
-    return wire.CreateQueueRequest(parent=LOCATION, queue={"name": QUEUE, **queue})
-
-
-def task_creation(name: str = NAME, **task: Any) -> Message:  # noqa: ANN401 - fields of a message
-    """What makes a task in it."""
+def creation(name: str = NAME, **task: Any) -> Message:  # noqa: ANN401 - fields of a message
+    """What makes a task in that queue."""
     return wire.CreateTaskRequest(parent=QUEUE, task={"name": name, "http_request": POST, **task})
 
 
 def create(state: State, now: datetime = NOW, name: str = NAME, due: datetime | None = None) -> Message:
     """A task in that queue."""
-    return state.apply(now, task_creation(name, schedule_time=due or now))
+    return state.apply(now, creation(name, schedule_time=due or now))
 
 
 def only(dispatches: list[Dispatch]) -> Dispatch:
@@ -53,10 +48,23 @@ def only(dispatches: list[Dispatch]) -> Dispatch:
     return dispatch
 
 
+def send_next(state: State) -> Dispatch:
+    """The one dispatch that is next, when it is due."""
+    at = state.next_event_at()
+    assert at is not None
+    return only(state.advance(at))
+
+
 def finish(state: State, now: datetime, status: int = 200) -> None:
     """Sends what is due and answers it at once."""
     for dispatch in state.advance(now):
         state.dispatched(now, dispatch, status)
+
+
+def finish_all(state: State, status: int) -> None:
+    """Does so until nothing is left to be sent."""
+    while (at := state.next_event_at()) is not None:
+        finish(state, at, status)
 
 
 def refusal(state: State, now: datetime, request: Message) -> Code:

@@ -6,20 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tasks_world import (
-    DAY,
-    LOCATION,
-    NAME,
-    NOW,
-    QUEUE,
-    SECOND,
-    create,
-    creation,
-    finish,
-    make_state,
-    refusal,
-    task_creation,
-)
+from tasks_world import DAY, LOCATION, NAME, NOW, QUEUE, SECOND, create, creation, finish, make_state, refusal
 
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.tasks import wire
@@ -37,9 +24,9 @@ def update(on: State, *paths: str, name: str = QUEUE, **queue: Any) -> Message: 
     )
 
 
-def rates(*values: int) -> dict[str, int]:
-    """Rate limits: the rate, the tasks at once, and the burst size."""
-    return dict(zip(("max_dispatches_per_second", "max_concurrent_dispatches", "max_burst_size"), values, strict=False))
+def limits(rate: int, concurrent: int, burst: int = 0) -> Message:
+    """Rate limits."""
+    return wire.RateLimits(max_dispatches_per_second=rate, max_concurrent_dispatches=concurrent, max_burst_size=burst)
 
 
 def listed(state: State, **page: Any) -> Message:  # noqa: ANN401 - fields of a message
@@ -61,7 +48,7 @@ def test_the_name_of_a_living_task_is_taken() -> None:
     """A task that waits or is on its way holds its name."""
     state = make_state()
     create(state)
-    assert refusal(state, NOW, task_creation()) is Code.ALREADY_EXISTS
+    assert refusal(state, NOW, creation()) is Code.ALREADY_EXISTS
 
     state.advance(NOW)
 
@@ -102,10 +89,11 @@ def test_a_deleted_queue_keeps_its_tasks_names_and_its_own() -> None:
     create(state)
     state.apply(NOW, wire.DeleteQueueRequest(name=QUEUE))
 
-    assert refusal(state, NOW + 3 * DAY - SECOND, creation()) is Code.FAILED_PRECONDITION
+    again = wire.CreateQueueRequest(parent=LOCATION, queue={"name": QUEUE})
+    assert refusal(state, NOW + 3 * DAY - SECOND, again) is Code.FAILED_PRECONDITION
     with pytest.raises(ApiError, match="Queue does not exist"):
         create(state, NOW + SECOND)
-    state.apply(NOW + 3 * DAY, creation())
+    state.apply(NOW + 3 * DAY, again)
     assert create(state, NOW + 3 * DAY).name == NAME
 
 
@@ -127,13 +115,13 @@ def test_the_tombstone_period_can_be_chosen() -> None:
     create(state)
     finish(state, NOW)
 
-    assert refusal(state, NOW, task_creation()) is Code.ALREADY_EXISTS
+    assert refusal(state, NOW, creation()) is Code.ALREADY_EXISTS
     assert create(state, NOW + SECOND).name == NAME
 
 
 def test_a_queue_is_made_on_demand_only_if_so_chosen() -> None:
     """The real service refuses; the option makes the queue, once."""
-    assert refusal(State(), NOW, task_creation()) is Code.NOT_FOUND
+    assert refusal(State(), NOW, creation()) is Code.NOT_FOUND
     state = State(Settings(auto_create_queues=True))
     create(state, name="")
     create(state, name="")
@@ -143,24 +131,15 @@ def test_a_queue_is_made_on_demand_only_if_so_chosen() -> None:
 
 def test_an_update_takes_what_its_mask_names_and_nothing_else() -> None:
     """A group, a single field, or everything; what the service decides is ignored."""
-    old: dict[str, Any] = {"rate_limits": rates(5, 6), "retry_config": {"max_attempts": 7}}
-    new: dict[str, Any] = {
-        "rate_limits": rates(50, 60),
-        "retry_config": {"max_attempts": 70, "max_doublings": 1},
-        "state": "PAUSED",
-    }
-    state = make_state(**old)
+    state = make_state(rate_limits=limits(5, 6), retry_config={"max_attempts": 7})
+    new: dict[str, Any] = {"rate_limits": limits(50, 60), "retry_config": {"max_attempts": 70}, "state": "PAUSED"}
 
     one = update(state, "rate_limits.max_concurrent_dispatches", "state", **new)
-    assert (one.rate_limits, one.retry_config.max_attempts) == (wire.RateLimits(**rates(5, 60, 10)), 7)
+    assert (one.rate_limits, one.retry_config.max_attempts) == (limits(5, 60, 10), 7)
     group = update(state, "retry_config", **new)
-    assert (group.rate_limits, group.retry_config.max_attempts) == (one.rate_limits, 70)
+    assert (group.rate_limits, group.retry_config.max_attempts) == (limits(5, 60, 10), 70)
     everything = update(state, **new)
-    assert (everything.rate_limits, everything.retry_config) == (
-        wire.RateLimits(**rates(50, 60, 50)),
-        group.retry_config,
-    )
-    assert everything.state == wire.Queue.RUNNING
+    assert (everything.rate_limits, everything.state) == (limits(50, 60, 50), wire.Queue.RUNNING)
     with pytest.raises(ApiError, match=r"rate_limits\.speed"):
         update(state, "rate_limits.speed", **new)
 
@@ -191,17 +170,12 @@ def test_tasks_are_listed_in_pages() -> None:
     """Each task comes once, in the order of creation; the last page has no token."""
     state = make_state()
     expected = [create(state, name="", due=NOW + DAY).name for _ in range(5)]
-    seen: list[str] = []
-    sizes: list[int] = []
-    token = ""
-    while token or not seen:
-        page = listed(state, page_size=2, page_token=token)
-        seen += [task.name for task in page.tasks]
-        sizes.append(len(page.tasks))
-        token = page.next_page_token
+    pages = [listed(state, page_size=2)]
+    while token := pages[-1].next_page_token:
+        pages.append(listed(state, page_size=2, page_token=token))
 
-    assert seen == expected
-    assert sizes == [2, 2, 1]
+    assert [task.name for page in pages for task in page.tasks] == expected
+    assert [len(page.tasks) for page in pages] == [2, 2, 1]
     for bad in ({"page_token": "x"}, {"page_size": -1}):
         with pytest.raises(ApiError, match=r"[Pp]age"):
             listed(state, **bad)
@@ -232,9 +206,9 @@ def test_queues_are_listed_by_location_in_pages() -> None:
 
 
 def test_the_history_keeps_what_was_created() -> None:
-    """Tasks stay in the record after they have ended."""
+    """Tasks stay in the record as they were made, after their attempts and their end."""
     state = make_state()
     create(state)
-    finish(state, NOW)
+    finish(state, NOW, 500)
 
-    assert [task.name for task in state.created] == [NAME]
+    assert [(task.name, task.dispatch_count) for task in state.created] == [(NAME, 0)]

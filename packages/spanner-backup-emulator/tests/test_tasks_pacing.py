@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, timedelta
+from itertools import pairwise
 from typing import Any
 
-from tasks_world import DAY, NAME, NOW, QUEUE, SECOND, create, finish, make_state, only, task_creation
+from tasks_world import DAY, NAME, NOW, QUEUE, SECOND, create, creation, finish, finish_all, make_state, send_next
 
-from spanner_backup_emulator.tasks import wire
 from spanner_backup_emulator.tasks.model import NO_ANSWER
 
 
@@ -19,7 +19,7 @@ def test_a_task_goes_out_when_it_is_due_and_not_before() -> None:
 
     assert state.next_event_at() == due
     assert state.advance(due - timedelta(microseconds=1)) == []
-    dispatch = only(state.advance(due))
+    dispatch = send_next(state)
     assert (dispatch.task.name, dispatch.attempt, dispatch.time) == (NAME, 1, due)
     assert state.advance(due) == []
     assert state.next_event_at() is None
@@ -48,7 +48,7 @@ def test_a_task_is_deleted_after_31_days() -> None:
     state = make_state()
     create(state)
     create(state, name=f"{QUEUE}/tasks/b", due=NOW + 30 * DAY)
-    dispatch = only(state.advance(NOW))
+    dispatch = send_next(state)
     end = NOW.replace(microsecond=0) + 31 * DAY
 
     assert state.advance(end - SECOND)[0].task.name[-1] == "b"
@@ -62,15 +62,12 @@ def retry_delays_s(count: int, **config: Any) -> list[float]:  # noqa: ANN401 - 
     """How long after each failure a task goes out again."""
     state = make_state(retry_config=config)
     create(state)
-    now, delays_s = NOW, []
-    finish(state, now, 503)
-    for _ in range(count):
-        again = state.next_event_at()
-        assert again is not None
-        delays_s.append((again - now).total_seconds())
-        now = again
-        finish(state, now, 503)
-    return delays_s
+    times = []
+    for _ in range(count + 1):
+        dispatch = send_next(state)
+        times.append(dispatch.time)
+        state.dispatched(dispatch.time, dispatch, 503)
+    return [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
 
 
 def test_retries_back_off_exactly_as_documented() -> None:
@@ -99,8 +96,7 @@ def test_a_task_ends_after_its_attempts() -> None:
     """With three attempts there are two retries, and then the task is gone."""
     state = make_state(retry_config={"max_attempts": 3})
     create(state)
-    for _ in range(3):
-        finish(state, state.next_event_at() or NOW, 500)
+    finish_all(state, 500)
 
     assert state.pending() == ()
     assert [outcome.attempt for outcome in state.history] == [1, 2, 3]
@@ -111,8 +107,7 @@ def test_a_time_limit_and_an_attempt_limit_must_both_be_reached() -> None:
     every_4_s = {"min_backoff": 4 * SECOND, "max_backoff": 4 * SECOND}
     state = make_state(retry_config={"max_attempts": 2, "max_retry_duration": 10 * SECOND, **every_4_s})
     create(state)
-    while (at := state.next_event_at()) is not None:
-        finish(state, at, 500)
+    finish_all(state, 500)
 
     assert [(outcome.dispatch_time - NOW).total_seconds() for outcome in state.history] == [0, 4, 8, 12]
 
@@ -122,8 +117,7 @@ def test_without_an_attempt_limit_only_the_time_counts() -> None:
     unlimited = {"max_attempts": -1, "min_backoff": 2 * SECOND, "max_backoff": 2 * SECOND}
     state = make_state(retry_config={"max_retry_duration": 5 * SECOND, **unlimited})
     create(state)
-    while (at := state.next_event_at()) is not None:
-        finish(state, at, 500)
+    finish_all(state, 500)
 
     assert len(state.history) == 4
     assert len(retry_delays_s(500, **unlimited)) == 500
@@ -133,7 +127,7 @@ def test_a_tasks_own_retry_settings_win() -> None:
     """A task may bring its own settings."""
     state = make_state()
     config = {"min_backoff": 7 * SECOND, "max_backoff": 7 * SECOND}
-    state.apply(NOW, task_creation(retry_config=config))
+    state.apply(NOW, creation(retry_config=config))
     finish(state, NOW, 500)
 
     assert state.next_event_at() == NOW + 7 * SECOND
@@ -145,16 +139,12 @@ def test_attempts_are_counted_and_shown() -> None:
     create(state)
     headers = []
     for status in (500, 499, NO_ANSWER):
-        at = state.next_event_at()
-        assert at is not None
-        dispatch = only(state.advance(at))
+        dispatch = send_next(state)
         headers.append(dispatch.headers)
-        state.dispatched(at, dispatch, status)
-    at = state.next_event_at()
-    assert at is not None
-    headers.append(only(state.advance(at)).headers)
+        state.dispatched(dispatch.time, dispatch, status)
+    headers.append(send_next(state).headers)
 
-    task = state.apply(at, wire.GetTaskRequest(name=NAME))
+    task = state.pending()[0]
     assert (task.dispatch_count, task.response_count) == (4, 2)
     assert task.first_attempt.dispatch_time.ToDatetime(UTC) == NOW
     assert [h["X-CloudTasks-TaskRetryCount"] for h in headers] == ["0", "1", "2", "3"]
