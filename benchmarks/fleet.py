@@ -29,9 +29,7 @@ from spanner_backup_emulator.quota import WINDOW, Quota
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.progress import ProgressModel
 from spanner_backup_emulator.spanner.state import State as Spanner
-from spanner_backup_emulator.tasks.model import Queue, RateLimits
-from spanner_backup_emulator.tasks.pacing import burst_size
-from spanner_backup_emulator.tasks.requests import CreateQueue
+from spanner_backup_emulator.tasks import wire
 from spanner_backup_emulator.tasks.state import State as Tasks
 from tests.support.ports import QueuePort, SpannerPort, publish_of
 
@@ -183,8 +181,8 @@ class Night:
         self._commands: list[tuple[float, int, bytes]] = []
         self._numbers = itertools.count()
         self._tasks = Tasks()
-        limits = RateLimits(rate, 10, burst_size(rate))
-        self._tasks.apply(BEGIN, CreateQueue(QUEUE.rpartition("/queues/")[0], Queue(QUEUE, limits)))
+        limits = {"max_dispatches_per_second": rate, "max_concurrent_dispatches": 10}
+        self._tasks.apply(BEGIN, wire.UpdateQueueRequest(queue={"name": QUEUE, "rate_limits": limits}))
         self._settings = Settings(follow_ups_topic=FOLLOW_UPS)
         queue = QueuePort(self._tasks, lambda: self.now, QUEUE, FOLLOW_UPS)
         self._ports = Ports(spanner=self.fleet, queue=queue, events=self)

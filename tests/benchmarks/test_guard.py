@@ -18,7 +18,7 @@ from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.quota import REQUESTS_PER_S
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.server import SpannerEmulator
-from spanner_backup_emulator.tasks.requests import PauseQueue
+from spanner_backup_emulator.tasks import wire
 from spanner_backup_emulator.tasks.server import TasksEmulator
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ def cold() -> Iterator[Cold]:
     with SpannerEmulator() as spanner, TasksEmulator(queues=[QUEUE]) as tasks, PubSubEmulator() as pubsub:
         pubsub.create_topic(RESULTS)
         with tasks.endpoint.lock:
-            tasks.state.apply(wall_clock(), PauseQueue(QUEUE))  # So that all calls are the function's own.
+            tasks.state.apply(
+                wall_clock(), wire.PauseQueueRequest(name=QUEUE)
+            )  # So that all calls are the function's own.
         yield Cold(spanner, tasks, pubsub)
 
 

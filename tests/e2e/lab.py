@@ -185,7 +185,11 @@ class Lab:
 
     def waiting(self, message_id: str) -> list[str]:
         """Those of them whose time has not come."""
-        waiting = {task.name for task in self.stack.tasks.pending() if task.waiting}
+        waiting = {
+            task.name
+            for task in self.stack.tasks.pending()
+            if not task.dispatch_count or "response_time" in task.last_attempt
+        }
         return [name for name, _ in self.follow_ups(message_id) if name in waiting]
 
     def history(self, *whats: What) -> list[Happening]:

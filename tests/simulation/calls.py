@@ -11,6 +11,7 @@ from backstop.operations import Backup, Listing, Operation, Unhandled
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Faults as PlannedFaults
 from spanner_backup_emulator.spanner import refusals
+from spanner_backup_emulator.tasks.wire import time_of
 from tests.simulation.chance import CALL, READ
 from tests.simulation.record import Call, Logged, Told, Waiting
 from tests.support.ports import EventsPort, SpannerPort
@@ -159,9 +160,8 @@ class CallFaults(PlannedFaults):
             work.tasks += 1
             depth, number = work.site[1] + 1, work.tasks
             world.labels.setdefault(resource, (work.site[0], depth, number))
-            record.tasks.append(
-                Waiting(world.now, work.delivery.number, task.name, task.schedule_time, task.http_request.body)
-            )
+            due = time_of(task.schedule_time)
+            record.tasks.append(Waiting(world.now, work.delivery.number, task.name, due, task.http_request.body))
         elif method == "Publish":
             record.told.append(Told(world.now, work.delivery.number, world.last_result()))
         if work.fault:

@@ -10,7 +10,7 @@ from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.spanner import requests as rpc
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.records import BackupState
-from spanner_backup_emulator.tasks.requests import PauseQueue, PurgeQueue, ResumeQueue
+from spanner_backup_emulator.tasks import wire
 from tests.simulation.envelopes import event_of
 from tests.simulation.faults import FORGED_SOURCE
 from tests.simulation.history import (
@@ -118,13 +118,13 @@ def _touch(world: World, step: Person) -> None:  # noqa: C901, PLR0912 one line 
                 spanner.begin_copy(now, name, backup_name(f"copy{world.next_number()}"), now + length)
         case "purge":
             dropped = [task.name for task in world.tasks.pending()]
-            world.tasks.apply(world.tasks_now, PurgeQueue(QUEUE))
+            world.tasks.apply(world.tasks_now, wire.PurgeQueueRequest(name=QUEUE))
             world.record.purged.update(dict.fromkeys(dropped, now))
             world.record.counts["task purged"] += len(dropped)
         case "pause":
-            world.tasks.apply(world.tasks_now, PauseQueue(QUEUE))
+            world.tasks.apply(world.tasks_now, wire.PauseQueueRequest(name=QUEUE))
         case "resume":
-            world.tasks.apply(world.tasks_now, ResumeQueue(QUEUE))
+            world.tasks.apply(world.tasks_now, wire.ResumeQueueRequest(name=QUEUE))
         case "deny":
             world.denied_until = now + length
         case _:

@@ -20,8 +20,7 @@ from spanner_backup_emulator.pubsub import model as pubsub
 from spanner_backup_emulator.pubsub.state import State as PubSub
 from spanner_backup_emulator.spanner.requests import ListBackupOperations
 from spanner_backup_emulator.spanner.state import State as Spanner
-from spanner_backup_emulator.tasks.model import Queue
-from spanner_backup_emulator.tasks.requests import CreateQueue, ResumeQueue
+from spanner_backup_emulator.tasks import wire
 from spanner_backup_emulator.tasks.state import State as Tasks
 from tests.simulation import envelopes, people
 from tests.simulation.arrivals import Arrivals
@@ -106,7 +105,7 @@ class World:
         for database, plans in history.plans.items():
             self.spanner.queue_plans(database_name(database), *plans)
         self.tasks = Tasks()
-        self.tasks.apply(self.tasks_now, CreateQueue(QUEUE.rpartition("/queues/")[0], Queue(QUEUE)))
+        self.tasks.apply(self.tasks_now, wire.UpdateQueueRequest(queue={"name": QUEUE}))
         self.denied_until = BEGIN
         self.missed: set[str] = set()
         self.working: list[Work] = []
@@ -364,7 +363,7 @@ class World:
         self.chance.heal()
         self._poisoned.clear()
         self.denied_until = self.now
-        self.tasks.apply(self.tasks_now, ResumeQueue(QUEUE))
+        self.tasks.apply(self.tasks_now, wire.ResumeQueueRequest(name=QUEUE))
 
         for lost in lost_commands(self.record):
             command = body_of(lost.message.data)

@@ -22,8 +22,7 @@ from spanner_backup_emulator.faults import Faults
 from spanner_backup_emulator.pubsub.model import Draft, Publish
 from spanner_backup_emulator.spanner import records
 from spanner_backup_emulator.spanner import requests as rpc
-from spanner_backup_emulator.tasks.model import HttpRequest
-from spanner_backup_emulator.tasks.requests import CreateTask
+from spanner_backup_emulator.tasks import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
     from backstop.events import Event
     from spanner_backup_emulator.pubsub.state import State as PubSubState
     from spanner_backup_emulator.spanner.state import State as SpannerState
-    from spanner_backup_emulator.tasks.model import Task
     from spanner_backup_emulator.tasks.state import State as TasksState
+    from spanner_backup_emulator.tasks.wire import Message
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -130,12 +129,15 @@ class QueuePort:
         """Makes a task of that name; one whose name is taken is success."""
         name = f"{self._queue}/tasks/{identity}"
         message = {"data": base64.b64encode(data).decode(), "attributes": {KIND_ATTRIBUTE: KIND_FOLLOW_UP}}
-        post = HttpRequest(
-            self._url, {"Content-Type": "application/json"}, msgspec.json.encode({"messages": [message]})
-        )
+        post = {
+            "url": self._url,
+            "headers": {"Content-Type": "application/json"},
+            "body": msgspec.json.encode({"messages": [message]}),
+        }
+        task = {"name": name, "http_request": post, "schedule_time": due}
         try:
             self._faults.check("CreateTask", "before", name)
-            self._state.apply(self._clock(), CreateTask(self._queue, post, name, due))
+            self._state.apply(self._clock(), wire.CreateTaskRequest(parent=self._queue, task=task))
             self._faults.check("CreateTask", "after", name)
         except ApiError as error:
             if error.code is not Code.ALREADY_EXISTS:
@@ -169,7 +171,7 @@ class EventsPort:
             raise TransientError(error.code.name, f"could not publish the outcome: {error.message}") from error
 
 
-def publish_of(task: Task) -> Publish:
+def publish_of(task: Message) -> Publish:
     """What a follow-up's task asks of Pub/Sub when it is dispatched."""
     topic = task.http_request.url.partition("/v1/")[2].removesuffix(":publish")
     messages = msgspec.json.decode(task.http_request.body)["messages"]

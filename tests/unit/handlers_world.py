@@ -24,8 +24,7 @@ from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.records import Backup
 from spanner_backup_emulator.spanner.state import State as SpannerState
-from spanner_backup_emulator.tasks.model import Queue
-from spanner_backup_emulator.tasks.requests import CreateQueue
+from spanner_backup_emulator.tasks import wire
 from spanner_backup_emulator.tasks.state import State as TasksState
 from tests.support.ports import EventsPort, QueuePort, SpannerPort, publish_of
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
@@ -41,8 +40,7 @@ NIGHTLY = BackupName(f"{INSTANCE}/backups/nightly")
 MISSING = OperationName(f"{NIGHTLY}/operations/missing")
 
 COMMANDS, FOLLOW_UPS, RESULTS = (f"{PROJECT}/topics/{topic}" for topic in ("commands", "follow-ups", "results"))
-_LOCATION = f"{PROJECT}/locations/europe-west1"
-_QUEUE = f"{_LOCATION}/queues/backstop"
+_QUEUE = f"{PROJECT}/locations/europe-west1/queues/backstop"
 
 LOOK_COUNT_MAX = 1000
 """Polls of one test: far more than any chain takes, so a chain that doesn't end is seen."""
@@ -68,7 +66,7 @@ class World:
         self.now = START
         self.spanner = SpannerState(databases=databases, strict=True, default_plan=plan)
         self.tasks = TasksState()
-        self.tasks.apply(self.now, CreateQueue(_LOCATION, Queue(_QUEUE)))
+        self.tasks.apply(self.now, wire.UpdateQueueRequest(queue={"name": _QUEUE}))
         self.pubsub = PubSubState()
         for topic in (COMMANDS, FOLLOW_UPS, RESULTS):
             self.pubsub.apply(self.now, CreateTopic(Topic(topic)))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.tasks.model import HttpRequest, Queue, Settings, Task
-from spanner_backup_emulator.tasks.requests import CreateQueue, CreateTask, DeleteTask, GetTask, RunTask
+from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.model import Settings
 from spanner_backup_emulator.tasks.state import State
 
 if TYPE_CHECKING:
     from spanner_backup_emulator.tasks.model import Dispatch
+    from spanner_backup_emulator.tasks.wire import Message
 
 LOCATION = "projects/p/locations/l"
 QUEUE = f"{LOCATION}/queues/q"
@@ -21,19 +22,24 @@ NAME = f"{QUEUE}/tasks/a"
 NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
-POST = HttpRequest("http://127.0.0.1:1/x", {"Content-Type": "application/json"}, b"{}")
+POST = {"url": "http://127.0.0.1:1/x", "headers": {"Content-Type": "application/json"}, "body": b"{}"}
 
 
-def make_state(queue: Queue | None = None, settings: Settings | None = None) -> State:
+def make_state(settings: Settings | None = None, **queue: Any) -> State:  # noqa: ANN401 - fields of a message
     """A state with one queue."""
     state = State(settings)
-    state.apply(NOW, CreateQueue(LOCATION, queue or Queue(QUEUE)))
+    state.apply(NOW, wire.CreateQueueRequest(parent=LOCATION, queue={"name": QUEUE, **queue}))
     return state
 
 
-def create(state: State, now: datetime = NOW, name: str = NAME, due: datetime | None = None) -> Task:
+def creation(name: str = NAME, **task: Any) -> Message:  # noqa: ANN401 - fields of a message
+    """What makes a task in that queue."""
+    return wire.CreateTaskRequest(parent=QUEUE, task={"name": name, "http_request": POST, **task})
+
+
+def create(state: State, now: datetime = NOW, name: str = NAME, due: datetime | None = None) -> Message:
     """A task in that queue."""
-    return state.apply(now, CreateTask(QUEUE, POST, name, due))
+    return state.apply(now, creation(name, schedule_time=due or now))
 
 
 def only(dispatches: list[Dispatch]) -> Dispatch:
@@ -42,13 +48,26 @@ def only(dispatches: list[Dispatch]) -> Dispatch:
     return dispatch
 
 
+def send_next(state: State) -> Dispatch:
+    """The one dispatch that is next, when it is due."""
+    at = state.next_event_at()
+    assert at is not None
+    return only(state.advance(at))
+
+
 def finish(state: State, now: datetime, status: int = 200) -> None:
     """Sends what is due and answers it at once."""
     for dispatch in state.advance(now):
         state.dispatched(now, dispatch, status)
 
 
-def refusal(state: State, now: datetime, request: CreateTask | GetTask | RunTask | CreateQueue | DeleteTask) -> Code:
+def finish_all(state: State, status: int) -> None:
+    """Does so until nothing is left to be sent."""
+    while (at := state.next_event_at()) is not None:
+        finish(state, at, status)
+
+
+def refusal(state: State, now: datetime, request: Message) -> Code:
     """The code that a request is refused with."""
     with pytest.raises(ApiError) as caught:
         state.apply(now, request)

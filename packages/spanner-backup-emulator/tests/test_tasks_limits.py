@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC
 
 import pytest
-from tasks_world import DAY, NAME, NOW, QUEUE, SECOND, create, make_state, only
+from tasks_world import DAY, NAME, NOW, POST, QUEUE, SECOND, create, creation, finish_all, make_state, only, refusal
 
-from spanner_backup_emulator.tasks.model import Queue, QueueState, RateLimits, Settings
-from spanner_backup_emulator.tasks.requests import GetQueue, PauseQueue, PurgeQueue, ResumeQueue
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.tasks.state import State
-
-
-def dispatch_times_s(state: State) -> list[float]:
-    """When the tasks go out, each answered at once."""
-    times_s, now = [], NOW
-    while (at := state.next_event_at()) is not None:
-        now = max(now, at)
-        for dispatch in state.advance(now):
-            times_s.append((dispatch.time - NOW).total_seconds())
-            state.dispatched(now, dispatch, 200)
-    return times_s
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.model import Settings
 
 
 @pytest.mark.parametrize(
@@ -31,26 +18,27 @@ def dispatch_times_s(state: State) -> list[float]:
 )
 def test_a_burst_goes_at_once_and_the_rest_at_the_rate(due_s: list[int], sent_s: list[float]) -> None:
     """Three tokens, then one every half second, exactly; after a long rest there are just three again."""
-    state = make_state(Queue(QUEUE, RateLimits(max_dispatches_per_second=2)), Settings(max_burst_size=3))
+    state = make_state(Settings(max_burst_size=3), rate_limits={"max_dispatches_per_second": 2})
     for delay_s in due_s:
         create(state, name="", due=NOW + delay_s * SECOND)
 
-    assert dispatch_times_s(state) == sent_s
+    finish_all(state, 200)
+    assert [(outcome.dispatch_time - NOW).total_seconds() for outcome in state.history] == sent_s
 
 
 def test_the_service_chooses_the_burst_size() -> None:
     """Slow queues have 10 tokens, the fastest 100, as the service's own queues show."""
     sizes = []
     for rate in (0.25, 1, 50, 500):
-        state = make_state(Queue(QUEUE, RateLimits(max_dispatches_per_second=rate, max_burst_size=7)))
-        sizes.append(state.apply(NOW, GetQueue(QUEUE)).rate_limits.max_burst_size)
+        state = make_state(rate_limits={"max_dispatches_per_second": rate, "max_burst_size": 7})
+        sizes.append(state.apply(NOW, wire.GetQueueRequest(name=QUEUE)).rate_limits.max_burst_size)
 
     assert sizes == [10, 10, 50, 100]
 
 
 def test_a_rate_close_to_zero_is_no_error() -> None:
     """A token that comes in after longer than a task lives doesn't overflow anything."""
-    state = make_state(Queue(QUEUE, RateLimits(max_dispatches_per_second=1e-300)), Settings(max_burst_size=1))
+    state = make_state(Settings(max_burst_size=1), rate_limits={"max_dispatches_per_second": 1e-300})
     for _ in range(2):
         create(state, name="")
 
@@ -60,7 +48,7 @@ def test_a_rate_close_to_zero_is_no_error() -> None:
 
 def test_no_more_tasks_are_on_their_way_than_allowed() -> None:
     """The third task waits for an answer to one of the two before it."""
-    state = make_state(Queue(QUEUE, RateLimits(max_concurrent_dispatches=2)))
+    state = make_state(rate_limits={"max_concurrent_dispatches": 2})
     for _ in range(3):
         create(state, name="")
     first, _ = state.advance(NOW)
@@ -74,12 +62,13 @@ def test_no_more_tasks_are_on_their_way_than_allowed() -> None:
 def test_a_paused_queue_takes_tasks_and_sends_none() -> None:
     """Tasks wait until the queue is resumed, and go out then."""
     state = make_state()
-    assert state.apply(NOW, PauseQueue(QUEUE)).state is QueueState.PAUSED
+    paused = state.apply(NOW, wire.PauseQueueRequest(name=QUEUE))
     create(state)
 
     assert state.next_event_at() is None
     assert state.advance(NOW + SECOND) == []
-    assert state.apply(NOW + SECOND, ResumeQueue(QUEUE)).state is QueueState.RUNNING
+    assert state.apply(NOW + SECOND, wire.ResumeQueueRequest(name=QUEUE)).state == wire.Queue.RUNNING
+    assert paused.state == wire.Queue.PAUSED
     assert only(state.advance(NOW + SECOND)).task.name == NAME
 
 
@@ -90,9 +79,18 @@ def test_a_purge_deletes_all_tasks_and_is_remembered() -> None:
     dispatch = only(state.advance(NOW))
     create(state, name="", due=NOW + SECOND)
 
-    assert state.apply(NOW + SECOND, PurgeQueue(QUEUE)).purge_time == NOW + SECOND
+    assert state.apply(NOW + SECOND, wire.PurgeQueueRequest(name=QUEUE)).purge_time.ToDatetime(UTC) == NOW + SECOND
     assert state.advance(NOW + SECOND) == []
     state.dispatched(NOW + SECOND, dispatch, 500)
     assert state.pending() == ()
     assert state.in_flight_count() == 0
-    assert create(state, NOW + SECOND, name="").queue == QUEUE
+    assert create(state, NOW + SECOND, name="").name.startswith(QUEUE)
+
+
+def test_a_task_is_measured_as_it_is_stored() -> None:
+    """The bytes of Google's own message count, of which this one has 167 besides its body; one more is too many."""
+    state = make_state()
+    post = {**POST, "body": bytes(1_048_569 - 167)}
+
+    assert refusal(state, NOW, creation(http_request={**post, "url": f"{POST['url']}x"})) is Code.INVALID_ARGUMENT
+    assert state.apply(NOW, creation(http_request=post)).name == NAME

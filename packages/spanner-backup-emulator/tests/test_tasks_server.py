@@ -154,20 +154,17 @@ def test_a_task_goes_out_when_it_is_due(emulator: TasksEmulator, client: Client,
 
 
 def test_what_is_created_is_what_is_shown(client: Client, receiver: Receiver) -> None:
-    """Every field comes back; the body only in the full view, the times as the service cuts them."""
+    """The body comes back in the full view only, the times as the service cuts them."""
     due = datetime.now(UTC) + timedelta(hours=1)
-    sent = task(receiver, schedule_time=due, dispatch_deadline=timedelta(seconds=20), retry_config={"max_attempts": 3})
-    sent.http_request.oauth_token = {"service_account_email": "a@p.iam", "scope": "s"}
+    sent = task(receiver, schedule_time=due)
     created = client.create_task(request={"parent": QUEUE, "task": sent, "response_view": FULL})
     basic = client.get_task(name=NAME)
 
     assert (created.name, created.view, basic.view) == (NAME, FULL, tasks_v2.Task.View.BASIC)
     assert created.schedule_time == due
     assert created.create_time.microsecond == 0
-    assert created.dispatch_deadline == timedelta(seconds=20)
-    assert created.retry_config.max_attempts == 3
+    assert created.dispatch_deadline == timedelta(minutes=10)
     assert created.http_request.http_method == tasks_v2.HttpMethod.POST
-    assert created.http_request.oauth_token == sent.http_request.oauth_token
     assert (created.http_request.body, basic.http_request.body) == (b'{"messages": []}', b"")
     assert dict(basic.http_request.headers)["User-Agent"] == "Google-Cloud-Tasks"
     (listed,) = client.list_tasks(request={"parent": QUEUE, "response_view": FULL})
@@ -254,13 +251,13 @@ def test_a_paused_queue_sends_when_it_is_resumed(emulator: TasksEmulator, client
 
 def test_queues_are_managed_through_the_client(client: Client) -> None:
     """Create, get, list, update, delete, with the service's defaults for what is not said."""
-    made = client.create_queue(parent=LOCATION, queue={"name": f"{LOCATION}/queues/b"})
+    logs = {"sampling_ratio": 0.5}
+    queue = {"name": f"{LOCATION}/queues/b", "stackdriver_logging_config": logs}
+    made = client.create_queue(parent=LOCATION, queue=queue)
     assert (made.rate_limits.max_dispatches_per_second, made.rate_limits.max_burst_size) == (500, 100)
     assert (made.retry_config.max_attempts, made.retry_config.max_doublings) == (100, 16)
-    assert (made.retry_config.min_backoff, made.retry_config.max_backoff) == (
-        timedelta(milliseconds=100),
-        timedelta(hours=1),
-    )
+    backoffs = made.retry_config.min_backoff, made.retry_config.max_backoff
+    assert backoffs == (timedelta(milliseconds=100), timedelta(hours=1))
     assert "max_retry_duration" not in made.retry_config
     changed = client.update_queue(
         queue={"name": made.name, "rate_limits": {"max_dispatches_per_second": 5}},
@@ -268,10 +265,9 @@ def test_queues_are_managed_through_the_client(client: Client) -> None:
     )
     assert changed.rate_limits.max_dispatches_per_second == 5
     assert client.get_queue(name=made.name) == changed
-    assert [queue.name for queue in client.list_queues(request={"parent": LOCATION, "page_size": 1})] == [
-        made.name,
-        QUEUE,
-    ]
+    assert changed.stackdriver_logging_config.sampling_ratio == 0.5
+    listed = client.list_queues(request={"parent": LOCATION, "page_size": 1})
+    assert [queue.name for queue in listed] == [made.name, QUEUE]
     client.delete_queue(name=made.name)
 
     with pytest.raises(exceptions.NotFound):

@@ -8,31 +8,21 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.auth import jwt
-from test_tasks_server import QUEUE, WAIT_S, Receiver, connect, receiver
+from test_tasks_server import QUEUE, WAIT_S, Receiver, connect, emulator, receiver
 
 from spanner_backup_emulator.tasks.server import TasksEmulator
 from spanner_backup_emulator.tokens import ISSUER, KEYS_PATH, SCOPE_DEFAULT
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ["receiver"]
+__all__ = ["emulator", "receiver"]
 
 EMAIL = "worker@p.iam.gserviceaccount.com"
-
-
-@pytest.fixture
-def emulator() -> Iterator[TasksEmulator]:
-    """A running emulator with one queue."""
-    with TasksEmulator(queues=[QUEUE]) as emulator:
-        yield emulator
 
 
 def _sent(emulator: TasksEmulator, receiver: Receiver, **request: Any) -> dict[str, str]:  # noqa: ANN401 - fields

@@ -23,13 +23,9 @@ def main() -> int:
     parser.add_argument("--auto-create-queues", action="store_true", help="make any queue that a task is created in")
     arguments = options_of(parser, "CLOUD_TASKS_EMULATOR_OPTIONS")
     hold_stop_signals()
+    settings = Settings(auto_create_queues=arguments.auto_create_queues)
     try:
-        emulator = TasksEmulator(
-            arguments.port,
-            arguments.queue,
-            settings=Settings(auto_create_queues=arguments.auto_create_queues),
-            host=arguments.host,
-        )
+        emulator = TasksEmulator(arguments.port, arguments.queue, settings=settings, host=arguments.host)
     except ApiError as error:
         parser.error(error.message)
     with emulator:

@@ -1,4 +1,4 @@
-"""What CreateTask, CreateQueue and UpdateQueue refuse before they look at anything that is kept.
+"""What CreateTask, CreateQueue and UpdateQueue refuse, whatever else is kept.
 
 The texts are recorded (see the package) unless a line says otherwise.
 """
@@ -10,16 +10,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.tasks import names
+from spanner_backup_emulator.tasks import names, wire
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
-    from spanner_backup_emulator.tasks.model import HttpRequest, RateLimits, RetryConfig
-    from spanner_backup_emulator.tasks.requests import CreateTask
+    from spanner_backup_emulator.tasks.wire import Message
 
 SCHEDULE_AHEAD_MAX = timedelta(hours=720)
 """30 days, recorded."""
+
+FOR_AUTHORIZED = "for request with HttpRequest.authorization_header"
+TOO_FAR = "is too far in the future. Schedule time must be no more than 720h in the future."
+"""After the time, which the service writes in Pacific time."""
 
 DISPATCH_DEADLINE_MIN = timedelta(seconds=15)
 DISPATCH_DEADLINE_MAX = timedelta(minutes=30)
@@ -41,7 +45,7 @@ CONCURRENCY_MAX = 5000
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#httprequest, documented."""
 
-ATTEMPTS_UNLIMITED = -1
+UNSUPPORTED_QUEUE_FIELDS = ("app_engine_routing_override", "http_target")
 
 _ON_THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])([:/?#]|$)")
 
@@ -53,98 +57,76 @@ def _refuse(*rules: tuple[bool, str]) -> None:
             raise ApiError(Code.INVALID_ARGUMENT, message)
 
 
-def check_create_task(now: datetime, request: CreateTask) -> HttpRequest:
-    """Refuses a task that no queue could take.
-
-    Returns:
-        Its HTTP request.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT.
-    """
+def check_create_task(request: Message, due: datetime, now: datetime) -> None:
+    """Refuses a task that no queue could take."""
+    task = request.task
+    if task.HasField("app_engine_http_request"):
+        raise ApiError(Code.UNIMPLEMENTED, "This emulator has no App Engine targets.")
     names.check_queue(request.parent)
-    if request.name:
-        queue = names.queue_of(request.name)
+    if task.name:
+        queue = names.queue_of(task.name)
         message = f"The queue name from request ('{request.parent}') must be the same as the queue name in "
         _refuse((queue != request.parent, f"{message}the named task ('{queue}')."))
-    if request.http_request is None:
-        # Inferred; of v2beta3, whose field is called payload_type, the like is seen in
-        # https://github.com/GoogleCloudPlatform/python-docs-samples/issues/2140 .
-        raise ApiError(Code.INVALID_ARGUMENT, "Task.message_type is not set.")
-    _check_http_request(request.http_request)
-    deadline = request.dispatch_deadline
-    refused = deadline is not None and not DISPATCH_DEADLINE_MIN <= deadline <= DISPATCH_DEADLINE_MAX
-    _refuse((refused, "Task.dispatchDeadline must be between [15s, 30m]."))
-    due = request.schedule_time
-    if due is not None and due - now > SCHEDULE_AHEAD_MAX:
-        # The service writes the time in Pacific time.
-        raise ApiError(
-            Code.INVALID_ARGUMENT,
-            f"The Task.scheduleTime, {due.isoformat()}, is too far in the future. Schedule time must be no more "
-            "than 720h in the future.",
-        )
-    if request.retry_config is not None:
-        check_retry_config(request.retry_config)
-    _refuse((_task_bytes(request, request.http_request) > TASK_BYTES_MAX, "Task size too large"))
-    return request.http_request
+    # Inferred; of v2beta3, whose field is called payload_type, the like is seen in
+    # https://github.com/GoogleCloudPlatform/python-docs-samples/issues/2140 .
+    _refuse((not task.HasField("http_request"), "Task.message_type is not set."))
+    _check_http_request(task.http_request)
+    deadline = task.dispatch_deadline.ToTimedelta() if task.HasField("dispatch_deadline") else DISPATCH_DEADLINE_MIN
+    in_range = DISPATCH_DEADLINE_MIN <= deadline <= DISPATCH_DEADLINE_MAX
+    _refuse(
+        (not in_range, "Task.dispatchDeadline must be between [15s, 30m]."),
+        (due - now > SCHEDULE_AHEAD_MAX, f"The Task.scheduleTime, {due.isoformat()}, {TOO_FAR}"),
+    )
 
 
-def _check_http_request(request: HttpRequest) -> None:
+def _check_http_request(request: Message) -> None:
     """Refuses a URL or headers that can't be; the texts about a length, the body and the headers are inferred.
 
     The refusal of a token is seen in https://github.com/googleapis/nodejs-tasks/issues/353 . Emulators speak plain
     HTTP, so this one lets a token go to this machine, which can't be mistaken for one of Google's.
     """
     url = request.url
-    open_token = request.token is not None and not url.startswith("https://") and not _ON_THIS_MACHINE.match(url)
+    takes_body = wire.METHODS.get(request.http_method, "POST") in METHODS_WITH_BODY
+    has_token = request.WhichOneof("authorization_header") is not None
+    is_open = not url.startswith("https://") and not _ON_THIS_MACHINE.match(url)
+    headers_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in request.headers.items())
     _refuse(
         (not url, "HttpRequest.url is required."),
         (not url.startswith(("http://", "https://")), "HttpTarget.url must start with 'http://' or 'https://'."),
         (len(url) > URL_LENGTH_MAX, f"HttpRequest.url must be no more than {URL_LENGTH_MAX} characters."),
-        (
-            bool(request.body) and request.method not in METHODS_WITH_BODY,
-            "HttpRequest.body is only allowed for POST, PUT and PATCH.",
-        ),
-        (open_token, "HttpRequest.url must start with 'https://' for request with HttpRequest.authorization_header"),
-        (_headers_bytes(request) >= HEADERS_BYTES_MAX, "The size of HttpRequest.headers must be less than 80KB."),
+        (bool(request.body) and not takes_body, "HttpRequest.body is only allowed for POST, PUT and PATCH."),
+        (is_open and has_token, f"HttpRequest.url must start with 'https://' {FOR_AUTHORIZED}"),
+        (headers_bytes >= HEADERS_BYTES_MAX, "The size of HttpRequest.headers must be less than 80KB."),
     )
 
 
-def _headers_bytes(request: HttpRequest) -> int:
-    return sum(len(name.encode()) + len(value.encode()) for name, value in request.headers.items())
+def check_supported(queue: Message, paths: Iterable[str] = ()) -> None:
+    """Refuses what this emulator's queues don't have."""
+    for path in (*paths, *(name for name in UNSUPPORTED_QUEUE_FIELDS if queue.HasField(name))):
+        if path.partition(".")[0] in UNSUPPORTED_QUEUE_FIELDS:
+            raise ApiError(Code.UNIMPLEMENTED, f"This emulator has no Queue.{path}.")
 
 
-def _task_bytes(request: CreateTask, http_request: HttpRequest) -> int:
-    """The size that counts, without the few bytes per field that the service's own encoding adds."""
-    return len(request.name) + len(http_request.url.encode()) + _headers_bytes(http_request) + len(http_request.body)
-
-
-def check_rate_limits(limits: RateLimits) -> None:
-    """Refuses rate limits out of range; zero can't come in by the wire, where it means the default.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT.
-    """
-    rate, concurrent = limits.max_dispatches_per_second, limits.max_concurrent_dispatches
+def check_queue(queue: Message) -> None:
+    """Refuses a name that is none, and settings out of range; zero can't come in, as it means the default."""
+    names.check_queue(queue.name)
+    rate, concurrent = queue.rate_limits.max_dispatches_per_second, queue.rate_limits.max_concurrent_dispatches
     _refuse(
         (not rate > 0, "RateLimits.maxDispatchesPerSecond cannot be negative."),
         (rate > RATE_MAX, "RateLimits.maxDispatchesPerSecond must be less than or equal to 500."),
         (concurrent < 1, "RateLimits.maxConcurrentDispatches cannot be negative."),
         (concurrent > CONCURRENCY_MAX, "RateLimits.maxConcurrentDispatches must be less than or equal to 5000."),
     )
+    check_retry_config(queue.retry_config)
 
 
-def check_retry_config(config: RetryConfig) -> None:
-    """Refuses retry settings out of range; the text about the duration is inferred.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT.
-    """
-    none, least, most = timedelta(), config.min_backoff, config.max_backoff
+def check_retry_config(config: Message) -> None:
+    """Refuses retry settings out of range; the text about the duration is inferred."""
+    none, least, most = timedelta(), config.min_backoff.ToTimedelta(), config.max_backoff.ToTimedelta()
     _refuse(
-        (config.max_attempts < ATTEMPTS_UNLIMITED, "RetryConfig.maxAttempts must be greater or equal to -1."),
+        (config.max_attempts < -1, "RetryConfig.maxAttempts must be greater or equal to -1."),
         (config.max_doublings < 0, "RetryConfig.maxDoublings cannot be negative."),
         (least < none, "RetryConfig.minBackoff cannot be negative."),
         (most < least, "RetryConfig.minBackoff must be less than or equal to RetryConfig.maxBackoff."),
-        (config.max_retry_duration < none, "RetryConfig.maxRetryDuration cannot be negative."),
+        (config.max_retry_duration.ToTimedelta() < none, "RetryConfig.maxRetryDuration cannot be negative."),
     )

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import heapq
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.tasks.model import QueueState
-from spanner_backup_emulator.tasks.pacing import TokenBucket
+from spanner_backup_emulator.tasks import pacing, wire
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from spanner_backup_emulator.tasks.model import Queue, Task
+    from spanner_backup_emulator.tasks.wire import Message
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A task that has not ended, and what Google's message doesn't say about it.
+
+    Attributes:
+        lane: Its queue.
+        task: Google's Task, in the full view.
+        sequence: Its place in the order of creation, unique for good; a name may be used again.
+        expires: When it is too old.
+        due: When its next attempt is to be made; None while one is on its way.
+        execution_count: Attempts answered with anything but 5xx.
+        status: The last attempt's HTTP status; None while that has no answer.
+    """
+
+    lane: Lane
+    task: Message
+    sequence: int
+    expires: datetime
+    due: datetime | None = None
+    execution_count: int = 0
+    status: int | None = None
 
 
 class Lane:
@@ -21,85 +44,84 @@ class Lane:
     on its way, or is due at another time by now; so nothing is ever searched for in the heap.
 
     Attributes:
-        queue: As its owner sees it.
-        tasks: By name, in the order of creation.
+        queue: Google's Queue.
+        jobs: Its tasks by name, in the order of creation.
         in_flight: The numbers of the dispatches that have no outcome yet.
+        forced: What RunTask lets go at once, and since when.
     """
 
-    def __init__(self, now: datetime, queue: Queue) -> None:
-        self.tasks: dict[str, Task] = {}
+    def __init__(self, now: datetime, queue: Message) -> None:
+        self.jobs: dict[str, Job] = {}
         self.in_flight: set[int] = set()
         self._due: list[tuple[datetime, int, str]] = []
-        self._forced: list[tuple[datetime, int, str]] = []
+        self.forced: list[tuple[datetime, Job]] = []
         self.queue = queue
-        limits = queue.rate_limits
-        self._bucket = TokenBucket.full(now, limits.max_dispatches_per_second, limits.max_burst_size)
+        self._bucket = pacing.TokenBucket(now, queue.rate_limits)
 
-    def configure(self, now: datetime, queue: Queue) -> None:
+    def configure(self, now: datetime, queue: Message) -> None:
         """Takes new settings; a new rate starts with a full bucket."""
-        limits = queue.rate_limits
-        if limits != self.queue.rate_limits:
-            self._bucket = TokenBucket.full(now, limits.max_dispatches_per_second, limits.max_burst_size)
+        if queue.rate_limits != self.queue.rate_limits:
+            self._bucket = pacing.TokenBucket(now, queue.rate_limits)
         self.queue = queue
 
-    def put(self, task: Task) -> None:
-        """Keeps a task that waits for its schedule time; one of that name is replaced, in its place."""
-        self.tasks[task.name] = task
-        heapq.heappush(self._due, (task.schedule_time, task.sequence, task.name))
+    def change(self, field: str, value: object) -> Message:
+        """Sets one field of the queue, and gives the queue."""
+        self.queue = wire.copied(self.queue)
+        setattr(self.queue, field, value)
+        return self.queue
 
-    def force(self, now: datetime, task: Task) -> None:
-        """Lets a task go at once."""
-        self._forced.append((now, task.sequence, task.name))
+    def put(self, job: Job, due: datetime) -> None:
+        """Keeps a task that waits for its time."""
+        job.due = due
+        self.jobs[job.task.name] = job
+        heapq.heappush(self._due, (due, job.sequence, job.task.name))
 
-    def clear(self) -> tuple[Task, ...]:
-        """Drops all tasks; what is on its way stays on its way.
-
-        Returns:
-            What was dropped.
-        """
-        dropped = tuple(self.tasks.values())
-        self.tasks.clear()
+    def clear(self) -> list[str]:
+        """Drops all tasks, and gives their names; what is on its way stays on its way."""
+        dropped = list(self.jobs)
+        self.jobs.clear()
         self._due.clear()
-        self._forced.clear()
+        self.forced.clear()
         return dropped
 
     def next_at(self) -> datetime | None:
         """The earliest time at which something may go, as things stand; it may have passed."""
-        if self._forced:
-            return self._forced[0][0]
-        if self.queue.state is QueueState.PAUSED or not self._has_room() or self._first() is None:
+        if self.forced:
+            return self.forced[0][0]
+        if not self._may_go() or self._first() is None:
             return None
         return max(self._due[0][0], self._bucket.ready_at)
 
-    def take_forced(self) -> Task | None:
+    def take_forced(self) -> Job | None:
         """The next task that RunTask lets go, whatever the state and the limits; it costs no token (inferred)."""
-        while self._forced:
-            _, sequence, name = self._forced.pop(0)
-            task = self.tasks.get(name)
-            if task is not None and task.sequence == sequence:
-                return task
+        while self.forced:
+            _, job = self.forced.pop(0)
+            if self.jobs.get(job.task.name) is job:
+                return job
         return None
 
-    def take_due(self, now: datetime) -> Task | None:
+    def take_due(self, now: datetime) -> Job | None:
         """The next task that is due and may go; it has taken its token."""
-        if self.queue.state is QueueState.PAUSED or not self._has_room() or self._bucket.ready_at > now:
+        if not self._may_go() or self._bucket.ready_at > now:
             return None
-        task = self._first()
-        if task is None or task.schedule_time > now:
+        job = self._first()
+        if job is None or self._due[0][0] > now:
             return None
         heapq.heappop(self._due)
-        self._bucket = self._bucket.take(now)
-        return task
+        self._bucket.take(now)
+        return job
 
-    def _has_room(self) -> bool:
-        return len(self.in_flight) < self.queue.rate_limits.max_concurrent_dispatches
+    def _may_go(self) -> bool:
+        queue = self.queue
+        paused = queue.state == wire.Queue.PAUSED
+        return not paused and len(self.in_flight) < queue.rate_limits.max_concurrent_dispatches
 
-    def _first(self) -> Task | None:
+    def _first(self) -> Job | None:
         """The task that is due first; entries that no longer hold are dropped."""
         while self._due:
-            schedule_time, sequence, name = self._due[0]
-            task = self.tasks.get(name)
-            if task is not None and task.sequence == sequence and task.waiting and task.schedule_time == schedule_time:
-                return task
+            due, sequence, name = self._due[0]
+            job = self.jobs.get(name)
+            if job is not None and job.sequence == sequence and job.due == due:
+                return job
             heapq.heappop(self._due)
         return None

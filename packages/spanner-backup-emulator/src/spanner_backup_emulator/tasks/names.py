@@ -12,58 +12,38 @@ from spanner_backup_emulator.errors import ApiError, Code
 
 _LOCATION = r"projects/[A-Za-z0-9:.\-]+/locations/[A-Za-z0-9\-]+"
 _QUEUE = rf"{_LOCATION}/queues/[A-Za-z0-9\-]{{1,100}}"
-_LOCATION_NAME = re.compile(_LOCATION)
-_QUEUE_NAME = re.compile(_QUEUE)
-_TASK_NAME = re.compile(rf"({_QUEUE})/tasks/([^/]*)")
-_TASK_ID = re.compile(r"[A-Za-z0-9_\-]{1,500}")
+_LOCATION_NAME, _QUEUE_NAME = re.compile(_LOCATION), re.compile(_QUEUE)
+_TASK_NAME, _TASK_ID = re.compile(rf"({_QUEUE})/tasks/([^/]*)"), re.compile(r"[A-Za-z0-9_\-]{1,500}")
+
+_QUEUE_FORM = "projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>"
+
+
+def _match(pattern: re.Pattern[str], name: str, refusal: str) -> re.Match[str]:
+    match = pattern.fullmatch(name)
+    if match is None:
+        raise ApiError(Code.INVALID_ARGUMENT, refusal)
+    return match
 
 
 def check_location(name: str) -> None:
-    """Refuses what is not a location's name.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT.
-    """
-    if not _LOCATION_NAME.fullmatch(name):
-        raise ApiError(Code.INVALID_ARGUMENT, "Invalid resource field value in the request.")
+    """Refuses what is not a location's name."""
+    _match(_LOCATION_NAME, name, "Invalid resource field value in the request.")
 
 
 def check_queue(name: str) -> None:
-    """Refuses what is not a queue's name.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT.
-    """
-    if not _QUEUE_NAME.fullmatch(name):
-        raise ApiError(
-            Code.INVALID_ARGUMENT,
-            'Queue name must be formatted: "projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>".',
-        )
+    """Refuses what is not a queue's name."""
+    _match(_QUEUE_NAME, name, f'Queue name must be formatted: "{_QUEUE_FORM}".')
 
 
 def queue_of(task_name: str) -> str:
-    """The queue's name within a task's name.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT, where it is not a task's name.
-    """
-    match = _TASK_NAME.fullmatch(task_name)
-    if match is None:
-        raise ApiError(
-            Code.INVALID_ARGUMENT,
-            'Task name must be formatted: "projects/<PROJECT_ID>/locations/<LOCATION_ID>/queues/<QUEUE_ID>'
-            '/tasks/<TASK_ID>".',
-        )
-    queue, task_id = match.groups()
-    if not _TASK_ID.fullmatch(task_id):
-        raise ApiError(
-            Code.INVALID_ARGUMENT,
-            f'Task ID "{task_id}" can contain only letters ([A-Za-z]), numbers ([0-9]), hyphens (-), '
-            "or underscores (_). Task ID must between 1 and 500 characters.",
-        )
+    """The queue's name within a task's name, or the refusal of what is none."""
+    queue, task_id = _match(
+        _TASK_NAME, task_name, f'Task name must be formatted: "{_QUEUE_FORM}/tasks/<TASK_ID>".'
+    ).groups()
+    _match(
+        _TASK_ID,
+        task_id,
+        f'Task ID "{task_id}" can contain only letters ([A-Za-z]), numbers ([0-9]), hyphens (-), '
+        "or underscores (_). Task ID must between 1 and 500 characters.",
+    )
     return str(queue)
-
-
-def short(name: str) -> str:
-    """The last part of a name, which is what the dispatch headers carry."""
-    return name.rpartition("/")[2]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from google.cloud.tasks_v2 import types
+
+from spanner_backup_emulator import rpc
 from spanner_backup_emulator.dispatch import NO_CONNECTION, Dispatcher, is_sendable
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.front import Front
 from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
-from spanner_backup_emulator.tasks import model, service, statuses
-from spanner_backup_emulator.tasks.requests import UpdateQueue
+from spanner_backup_emulator.tasks import attempts, wire
 from spanner_backup_emulator.tasks.state import State
 from spanner_backup_emulator.tokens import Signer
 from spanner_backup_emulator.web import WebServer
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     import grpc
 
     from spanner_backup_emulator.faults import Faults
+    from spanner_backup_emulator.tasks.model import Dispatch, Outcome, Settings
+    from spanner_backup_emulator.tasks.wire import Message
+
+SERVICE = "google.cloud.tasks.v2.CloudTasks"
 
 DISPATCH = "Dispatch"
 """What faults call the sending of a task: `before`, it is never sent; `after`, its answer is lost."""
@@ -58,26 +64,23 @@ class TasksEmulator:
         queues: Iterable[str] = (),
         clock: Callable[[], datetime] = wall_clock,
         faults: Faults | None = None,
-        settings: model.Settings | None = None,
+        settings: Settings | None = None,
         host: str = HOST,
     ) -> None:
         """Prepares the emulator.
 
         Args:
             port: Where to listen, 0 for any free port.
-            queues: Full names of queues that are there from the start.
+            queues: Full names of queues that are there from the start; an ApiError if one is no name.
             clock: Where `now` comes from.
             faults: What to inject.
             settings: What to choose about the service.
             host: The address to listen on.
-
-        Raises:
-            ApiError: A queue's name is not one.
         """
         self.state = State(settings)
         self.endpoint = Endpoint(clock, faults)
         for name in queues:
-            self.state.apply(clock(), UpdateQueue(model.Queue(name)))
+            self.state.apply(clock(), wire.UpdateQueueRequest(queue={"name": name}))
         self._host, self._port = host, port
         self._changed = threading.Condition(self.endpoint.lock)
         self._closing = False
@@ -91,9 +94,7 @@ class TasksEmulator:
         """Starts serving and dispatching."""
         self._front = Front(self._port, self._host)
         self._port = self._front.port
-        self._server, grpc_port = start_grpc(
-            partial(service.register, endpoint=self.endpoint, state=self.state, changed=self._changed.notify_all), 0
-        )
+        self._server, grpc_port = start_grpc(self._register, 0)
         self._web = WebServer(self._signer.answer)
         self._front.start(grpc_port, self._web.server_port)
         self._timer.start()
@@ -133,34 +134,38 @@ class TasksEmulator:
         with self._changed:
             return self.state.forget_name(task_name)
 
-    def pending(self) -> tuple[model.Task, ...]:
-        """The tasks that have not ended."""
+    def pending(self) -> tuple[Any, ...]:
+        """The tasks that have not ended, as the client library shows them."""
         with self._changed:
-            return self.state.pending()
+            return tuple(types.Task.wrap(task) for task in self.state.pending())
 
-    def created(self) -> tuple[model.Task, ...]:
-        """Every task as it was created, oldest first."""
+    def created(self) -> tuple[Any, ...]:
+        """Every task as it was created, oldest first, as the client library shows it."""
         with self._changed:
-            return tuple(self.state.created)
+            return tuple(types.Task.wrap(task) for task in self.state.created)
 
-    def outcomes(self) -> tuple[model.Outcome, ...]:
+    def outcomes(self) -> tuple[Outcome, ...]:
         """How every dispatch ended, in the order of the answers."""
         with self._changed:
             return tuple(self.state.history)
 
     def wait_until_idle(self, timeout_s: float) -> bool:
-        """Waits until every task has ended and every answer is in.
-
-        Args:
-            timeout_s: How long at most, by the real clock.
-
-        Returns:
-            Whether it came to that.
-        """
+        """Waits, so long at most, until every task has ended and every answer is in; whether it came to that."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: not self.state.pending() and not self.state.in_flight_count(), timeout_s
-            )
+            return self._changed.wait_for(lambda: not (self.state.pending() or self.state.in_flight_count()), timeout_s)
+
+    def _register(self, server: grpc.Server) -> None:
+        """Adds the service; the client library ships no servicer classes, so the handlers are made of its messages."""
+        methods = {
+            kind.DESCRIPTOR.name.removesuffix("Request"): rpc.Method(kind, lambda given: given, lambda _, made: made)
+            for kind in self.state.methods
+        }
+        rpc.register(server, SERVICE, methods, self.endpoint, self._apply, _resource)
+
+    def _apply(self, now: datetime, request: Message) -> Message:
+        answer = self.state.apply(now, request)
+        self._changed.notify_all()
+        return answer
 
     def _dispatch_when_due(self) -> None:
         """Sends what is due, then sleeps until the next task is, or until something changes."""
@@ -168,49 +173,46 @@ class TasksEmulator:
             while not self._closing:
                 for dispatch in self.state.advance(self.endpoint.clock()):
                     self._send(dispatch)
-                self._changed.wait(self._sleep_s())
+                due = self.state.next_event_at()
+                left_s = None if due is None else (due - self.endpoint.clock()).total_seconds()
+                self._changed.wait(None if left_s is None else min(max(left_s, 0), self._check_s))
 
-    def _sleep_s(self) -> float | None:
-        """How long nothing will be due; None for until something changes."""
-        due = self.state.next_event_at()
-        if due is None:
-            return None
-        return min(max((due - self.endpoint.clock()).total_seconds(), 0), self._check_s)
-
-    def _send(self, dispatch: model.Dispatch) -> None:
+    def _send(self, dispatch: Dispatch) -> None:
         """Hands a dispatch to the pool; with the lock held."""
-        task = dispatch.task
-        url = task.http_request.url
+        task, request = dispatch.task, dispatch.task.http_request
         try:
             self.faults.check(DISPATCH, "before", task.name)
         except ApiError as fault:
-            self._record(dispatch, statuses.to_http(fault.code))
+            self._record(dispatch, attempts.http_status(fault.code))
             return
-        if not is_sendable(url):
-            logger.warning("%s is not sent: emulators send plain HTTP only, not to %s", task.name, url)
+        if not is_sendable(request.url):
+            logger.warning("%s is not sent: emulators send plain HTTP only, not to %s", task.name, request.url)
             self._record(dispatch, NO_CONNECTION)
             return
         self._dispatcher.submit(
-            url,
-            dispatch.headers | self._authorization(task.http_request),
-            task.http_request.body,
-            task.dispatch_deadline.total_seconds(),
+            request.url,
+            dispatch.headers | self._authorization(request),
+            request.body,
+            task.dispatch_deadline.ToTimedelta().total_seconds(),
             partial(self._answered, dispatch),
-            task.http_request.method,
+            wire.METHODS[request.http_method],
         )
 
-    def _authorization(self, request: model.HttpRequest) -> dict[str, str]:
+    def _authorization(self, request: Message) -> dict[str, str]:
         """The header that proves who sends; it takes the place of one that the task itself has."""
         now = self.endpoint.clock()
-        match request.token:
-            case model.OidcToken(email, audience):
-                return {"Authorization": self._signer.identity(now, email, audience or request.url)}
-            case model.OAuthToken(email, scope):
-                return {"Authorization": self._signer.access(now, email, scope)}
+        match request.WhichOneof("authorization_header"):
+            case "oidc_token":
+                token = request.oidc_token
+                signed = self._signer.identity(now, token.service_account_email, token.audience or request.url)
+            case "oauth_token":
+                token = request.oauth_token
+                signed = self._signer.access(now, token.service_account_email, token.scope)
             case _:
                 return {}
+        return {"Authorization": signed}
 
-    def _answered(self, dispatch: model.Dispatch, status: int) -> None:
+    def _answered(self, dispatch: Dispatch, status: int) -> None:
         """Takes note of an answer, in a thread of the pool; what was cut off by closing is not one."""
         with self._changed:
             if self._closing:
@@ -218,9 +220,15 @@ class TasksEmulator:
             try:
                 self.faults.check(DISPATCH, "after", dispatch.task.name)
             except ApiError as fault:
-                status = statuses.to_http(fault.code)
+                status = attempts.http_status(fault.code)
             self._record(dispatch, status)
 
-    def _record(self, dispatch: model.Dispatch, status: int) -> None:
+    def _record(self, dispatch: Dispatch, status: int) -> None:
         self.state.dispatched(self.endpoint.clock(), dispatch, status)
         self._changed.notify_all()
+
+
+def _resource(_: rpc.Method, request: Message) -> str:
+    """The name that a fault is matched with: the task's or the queue's, else the parent's."""
+    inner = getattr(request, "task", None) or getattr(request, "queue", None) or request
+    return str(getattr(inner, "name", "") or getattr(request, "parent", ""))

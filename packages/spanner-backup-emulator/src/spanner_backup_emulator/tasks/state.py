@@ -6,7 +6,7 @@ Rules of this file:
 - A task lives in its lane (lane.py) until it ends; then only its name is left, as a tombstone with a time.
 - A dispatch is handed out by `advance` and comes back through `dispatched`. In between its task may be deleted,
   purged, run again, or replaced by another of the same name: the outcome then counts for what is on its way
-  and for the history, and for nothing else. Which task it was is told by its sequence, never by its name.
+  and for the history, and for nothing else. Which task it was is told by its job, never by its name.
 - The first 2xx ends a task. A failure schedules the next attempt only if it is the latest attempt's and
   nothing has scheduled one yet; so a task that was sent twice is still retried once.
 
@@ -17,52 +17,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.tasks import checks, headers, names, pacing
-from spanner_backup_emulator.tasks.model import (
-    DISPATCH_DEADLINE_DEFAULT,
-    NO_ANSWER,
-    RETENTION,
-    Attempt,
-    Dispatch,
-    Outcome,
-    QueueState,
-    Settings,
-    Task,
-)
-from spanner_backup_emulator.tasks.paging import cut, drop_past
-from spanner_backup_emulator.tasks.queues import NO_ENTITY, Queues
-from spanner_backup_emulator.tasks.requests import (
-    AboutQueue,
-    AboutTask,
-    CreateQueue,
-    CreateTask,
-    DeleteQueue,
-    DeleteTask,
-    GetQueue,
-    GetTask,
-    ListQueues,
-    ListTasks,
-    PauseQueue,
-    PurgeQueue,
-    QueuePage,
-    Removal,
-    Request,
-    Response,
-    ResumeQueue,
-    RunTask,
-    TaskPage,
-    UpdateQueue,
-)
+from spanner_backup_emulator.tasks import attempts, checks, names, pacing, wire
+from spanner_backup_emulator.tasks.lane import Job
+from spanner_backup_emulator.tasks.model import NO_ANSWER, RETENTION, Dispatch, Outcome, Settings
+from spanner_backup_emulator.tasks.queues import NO_ENTITY, RETRY_CONFIG, Queues, cut, drop_past
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from spanner_backup_emulator.tasks.lane import Lane
-    from spanner_backup_emulator.tasks.model import Queue
+    from spanner_backup_emulator.tasks.wire import Message
+
+OUTPUT_ONLY = ("dispatch_count", "response_count", "first_attempt", "last_attempt", "view")
+DISPATCH_DEADLINE_DEFAULT_S = 600
+"""Of a task: https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#task, documented."""
 
 TASK_PAGE_SIZE_MAX = 1000
 """https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#listtasksrequest, documented."""
@@ -75,7 +46,6 @@ TASK_ENDED = (
     "The task no longer exists, though a task with this name existed recently. "
     "The task either successfully completed or was deleted."
 )
-TASK_EXISTS = "Requested entity already exists"
 
 # Seen in https://github.com/stackkit/laravel-google-cloud-tasks-queue/issues/104 .
 TASK_EXISTED = (
@@ -90,86 +60,44 @@ class State:
 
     Attributes:
         settings: What was chosen about the service.
+        methods: What can be asked: how each of Google's requests is answered, by its class.
         created: Every task as it was created, oldest first.
         history: How every dispatch ended, in the order of the answers.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self.created: deque[Task] = deque(maxlen=HISTORY_LENGTH_MAX)
+        self.created: deque[Message] = deque(maxlen=HISTORY_LENGTH_MAX)
         self.history: deque[Outcome] = deque(maxlen=HISTORY_LENGTH_MAX)
         self._queues = Queues(self.settings)
         self._tombstones: dict[str, datetime] = {}
         self._sequence = 0
         self._number = 0
         self._twice = 0
+        self.methods: dict[Message, Callable[[datetime, Message], Message]] = {
+            wire.CreateTaskRequest: self._create_task,
+            wire.GetTaskRequest: lambda _, request: _seen(self._find(request.name).task, request),
+            wire.RunTaskRequest: self._run_task,
+            wire.DeleteTaskRequest: self._delete_task,
+            wire.ListTasksRequest: self._list_tasks,
+            wire.CreateQueueRequest: self._queues.create,
+            wire.UpdateQueueRequest: self._queues.update,
+            wire.GetQueueRequest: lambda _, request: self._queues.lane(request.name).queue,
+            wire.ListQueuesRequest: self._queues.list,
+            wire.DeleteQueueRequest: self._delete_queue,
+            wire.PauseQueueRequest: lambda _, request: self._queues.lane(request.name).change(
+                "state", wire.Queue.PAUSED
+            ),
+            wire.ResumeQueueRequest: lambda _, request: self._queues.lane(request.name).change(
+                "state", wire.Queue.RUNNING
+            ),
+            wire.PurgeQueueRequest: self._purge_queue,
+        }
 
-    # What a client can do.
-
-    @overload
-    def apply(self, now: datetime, request: AboutTask) -> Task: ...
-    @overload
-    def apply(self, now: datetime, request: AboutQueue) -> Queue: ...
-    @overload
-    def apply(self, now: datetime, request: ListTasks) -> TaskPage: ...
-    @overload
-    def apply(self, now: datetime, request: ListQueues) -> QueuePage: ...
-    @overload
-    def apply(self, now: datetime, request: Removal) -> None: ...
-
-    def apply(self, now: datetime, request: Request) -> Response:
-        """Answers one call.
-
-        Args:
-            now: The time of the call.
-            request: What is asked.
-
-        Returns:
-            The answer.
-
-        Raises:
-            ApiError: The refusal.
-        """
+    def apply(self, now: datetime, request: Message) -> Message:
+        """Answers one of Google's requests with Google's answer, which isn't to be changed, or with an ApiError."""
         self._expire(now)
-        match request:
-            case CreateTask() | GetTask() | RunTask() | DeleteTask() | ListTasks():
-                return self._apply_to_task(now, request)
-            case _:
-                return self._apply_to_queue(now, request)
-
-    def _apply_to_task(self, now: datetime, request: AboutTask | DeleteTask | ListTasks) -> Task | TaskPage | None:
-        match request:
-            case CreateTask():
-                return self._create_task(now, request)
-            case ListTasks():
-                return self._list_tasks(request)
-            case GetTask(name):
-                return self._find(name)[1]
-            case RunTask(name):
-                lane, task = self._find(name)
-                lane.force(now, task)
-                return task
-            case _:
-                self._end(now, *self._find(request.name))
-                return None
-
-    def _apply_to_queue(
-        self, now: datetime, request: AboutQueue | DeleteQueue | ListQueues
-    ) -> Queue | QueuePage | None:
-        match request:
-            case CreateQueue():
-                return self._queues.create(now, request)
-            case UpdateQueue():
-                return self._queues.update(now, request)
-            case ListQueues():
-                return self._queues.list(request)
-            case GetQueue(name):
-                return self._queues.lane(name).queue
-            case PauseQueue(name) | ResumeQueue(name):
-                paused = isinstance(request, PauseQueue)
-                return self._queues.set_state(name, QueueState.PAUSED if paused else QueueState.RUNNING)
-            case _:
-                return self._empty_queue(now, request)
+        return self.methods[type(request)](now, request)
 
     # What the dispatcher does.
 
@@ -177,41 +105,28 @@ class State:
         """Hands out what is to be sent now; each of them must come back through `dispatched`."""
         self._expire(now)
         dispatches: list[Dispatch] = []
-        for lane in self._queues:
-            while (task := lane.take_forced()) is not None:
-                dispatches += self._send(now, lane, task, forced=True)
-            while (task := lane.take_due(now)) is not None:
-                dispatches += self._send(now, lane, task, forced=False)
+        for lane in self._queues.lanes.values():
+            while (job := lane.take_forced()) is not None:
+                dispatches += self._send(now, job, forced=True)
+            while (job := lane.take_due(now)) is not None:
+                dispatches += self._send(now, job, forced=False)
         return dispatches
 
     def dispatched(self, now: datetime, dispatch: Dispatch, status: int) -> None:
-        """Takes note of a dispatch's outcome.
-
-        Args:
-            now: When it was known.
-            dispatch: What was sent.
-            status: The HTTP status, or `NO_ANSWER`.
-        """
-        sent = dispatch.task
-        self.history.append(Outcome(sent.name, dispatch.attempt, dispatch.time, now, status))
-        lane = self._queues.get(sent.queue)
-        if lane is None:
-            return
-        lane.in_flight.discard(dispatch.number)
-        task = lane.tasks.get(sent.name)
-        if task is None or task.sequence != sent.sequence:
+        """Takes note of a dispatch's outcome: the HTTP status, or `NO_ANSWER`."""
+        job, name = dispatch.job, dispatch.task.name
+        self.history.append(Outcome(name, dispatch.attempt, dispatch.time, now, status))
+        job.lane.in_flight.discard(dispatch.number)
+        if job.lane.jobs.get(name) is not job:
             return
         if 200 <= status < 300:
-            self._end(now, lane, task)
+            self._end(now, job)
         else:
-            self._fail(now, lane, _with_answer(task, dispatch, now, status), dispatch)
+            self._fail(now, dispatch, status)
 
     def next_event_at(self) -> datetime | None:
-        """The earliest time at which `advance` has something to hand out, as things stand; it may have passed.
-
-        None means: not before something else happens (a call, or an outcome).
-        """
-        times = [at for lane in self._queues if (at := lane.next_at()) is not None]
+        """When `advance` has something to hand out, as things stand; None is not before a call, or an outcome."""
+        times = [at for lane in self._queues.lanes.values() if (at := lane.next_at()) is not None]
         return min(times, default=None)
 
     # What the author of a test can do and see.
@@ -221,135 +136,167 @@ class State:
         self._twice += count
 
     def forget_name(self, task_name: str) -> bool:
-        """Frees the name of a task that has ended, as the service may do well before 24 hours have passed.
-
-        Returns:
-            Whether the name was taken by a task that has ended.
-        """
+        """Frees the name of a task that has ended, as the service may before its time; whether there was one."""
         return self._tombstones.pop(task_name, None) is not None
 
-    def pending(self) -> tuple[Task, ...]:
+    def pending(self) -> tuple[Message, ...]:
         """The tasks that have not ended, by queue, in the order of creation."""
-        return tuple(task for lane in self._queues for task in lane.tasks.values())
+        return tuple(job.task for lane in self._queues.lanes.values() for job in lane.jobs.values())
 
     def in_flight_count(self) -> int:
         """How many dispatches have no outcome yet."""
-        return sum(len(lane.in_flight) for lane in self._queues)
+        return sum(len(lane.in_flight) for lane in self._queues.lanes.values())
 
     # Tasks.
 
-    def _create_task(self, now: datetime, request: CreateTask) -> Task:
-        http_request = checks.check_create_task(now, request)
-        if self.settings.auto_create_queues:
-            self._queues.create_default(now, request.parent)
+    def _create_task(self, now: datetime, request: Message) -> Message:
+        given = request.task
+        due = max(wire.time_of(given.schedule_time), now) if given.HasField("schedule_time") else now
+        checks.check_create_task(request, due, now)
+        task = _stored(given, due, now)
+        if self.settings.auto_create_queues and request.parent not in self._queues.lanes:
+            self._queues.update(now, wire.UpdateQueueRequest(queue=wire.Queue(name=request.parent)))
         lane = self._queues.lane(request.parent)
         self._sequence += 1
-        name = request.name or f"{request.parent}/tasks/{_generated_id(request.parent, self._sequence)}"
-        if name in lane.tasks:
-            raise ApiError(Code.ALREADY_EXISTS, TASK_EXISTS)
-        if name in self._tombstones:
+        task.name = task.name or f"{request.parent}/tasks/{_generated_id(request.parent, self._sequence)}"
+        if task.ByteSize() > checks.TASK_BYTES_MAX:
+            raise ApiError(Code.INVALID_ARGUMENT, "Task size too large")
+        if task.name in lane.jobs:
+            raise ApiError(Code.ALREADY_EXISTS, "Requested entity already exists")  # Recorded.
+        if task.name in self._tombstones:
             raise ApiError(Code.ALREADY_EXISTS, TASK_EXISTED)
-        task = Task(
-            name=name,
-            queue=request.parent,
-            sequence=self._sequence,
-            http_request=replace(http_request, headers=headers.stored(http_request.headers)),
-            schedule_time=max(request.schedule_time or now, now),
-            create_time=now.replace(microsecond=0),  # Shown to the second.
-            dispatch_deadline=request.dispatch_deadline or DISPATCH_DEADLINE_DEFAULT,
-            retry_config=request.retry_config,
-        )
-        lane.put(task)
+        task.view = wire.Task.FULL
+        lane.put(Job(lane, task, self._sequence, now.replace(microsecond=0) + RETENTION), due)
         self.created.append(task)
-        return task
+        return _seen(task, request)
 
-    def _list_tasks(self, request: ListTasks) -> TaskPage:
+    def _run_task(self, now: datetime, request: Message) -> Message:
+        job = self._find(request.name)
+        job.lane.forced.append((now, job))
+        return _seen(job.task, request)
+
+    def _delete_task(self, now: datetime, request: Message) -> Message:
+        self._end(now, self._find(request.name))
+        return wire.Empty()
+
+    def _list_tasks(self, _: datetime, request: Message) -> Message:
         names.check_queue(request.parent)
-        after = request.page_token or "0"
-        if not after.isdecimal():
+        if not (request.page_token or "0").isdecimal():
             raise ApiError(Code.INVALID_ARGUMENT, "Invalid page token.")  # Inferred.
-        left = [task for task in self._queues.lane(request.parent).tasks.values() if task.sequence > int(after)]
+        after = int(request.page_token or 0)
+        left = [job for job in self._queues.lane(request.parent).jobs.values() if job.sequence > after]
         page, more = cut(left, request.page_size, TASK_PAGE_SIZE_MAX)
-        return TaskPage(page, str(page[-1].sequence) if more else "")
+        tasks = [_seen(job.task, request) for job in page]
+        return wire.ListTasksResponse(tasks=tasks, next_page_token=str(page[-1].sequence) if more else "")
 
-    def _find(self, name: str) -> tuple[Lane, Task]:
+    def _find(self, name: str) -> Job:
         """The task of that name, or the refusal."""
-        lane = self._queues.get(names.queue_of(name))
-        task = lane.tasks.get(name) if lane is not None else None
-        if lane is None or task is None:
+        lane = self._queues.lanes.get(names.queue_of(name))
+        job = lane.jobs.get(name) if lane is not None else None
+        if job is None:
             raise ApiError(Code.NOT_FOUND, TASK_ENDED if name in self._tombstones else NO_ENTITY)
-        return lane, task
+        return job
 
-    def _send(self, now: datetime, lane: Lane, task: Task, *, forced: bool) -> list[Dispatch]:
+    def _send(self, now: datetime, job: Job, *, forced: bool) -> list[Dispatch]:
         """Begins an attempt; a duplicate is the same attempt under another number."""
-        wire = headers.on_wire(task)
-        attempt = Attempt(task.schedule_time, now)
-        first = task.first_attempt or attempt
-        task = replace(
-            task, waiting=False, dispatch_count=task.dispatch_count + 1, first_attempt=first, last_attempt=attempt
-        )
-        lane.tasks[task.name] = task
+        sent = attempts.headers(job)
+        task = wire.copied(job.task)
+        task.dispatch_count += 1
+        task.last_attempt.CopyFrom(wire.Attempt(schedule_time=task.schedule_time))
+        wire.set_time(task.last_attempt.dispatch_time, now)
+        if task.dispatch_count == 1:
+            task.first_attempt.dispatch_time.CopyFrom(task.last_attempt.dispatch_time)
+        job.task, job.due, job.status = task, None, None
         copies = 2 if self._twice else 1
         self._twice -= copies - 1
         numbers = range(self._number + 1, self._number + 1 + copies)
         self._number += copies
-        lane.in_flight.update(numbers)
-        return [
-            Dispatch(number, task, task.dispatch_count, now, first.dispatch_time, wire, forced) for number in numbers
-        ]
+        job.lane.in_flight.update(numbers)
+        return [Dispatch(number, job, task, task.dispatch_count, now, sent, forced) for number in numbers]
 
-    def _fail(self, now: datetime, lane: Lane, task: Task, dispatch: Dispatch) -> None:
-        """Schedules the next attempt, or ends the task; see the rules at the top for outcomes that do neither."""
-        lane.tasks[task.name] = task
-        if task.waiting or dispatch.attempt != task.dispatch_count:
+    def _fail(self, now: datetime, dispatch: Dispatch, status: int) -> None:
+        """Schedules the next attempt, or ends the task; see the rules at the top for outcomes that do neither.
+
+        5xx doesn't count as executed (documented):
+        https://firebase.google.com/docs/reference/functions/firebase-functions.tasks.taskcontext
+        """
+        job, answered = dispatch.job, status != NO_ANSWER
+        job.status = status
+        job.execution_count += answered and status < 500
+        job.task = task = wire.copied(job.task)
+        task.response_count += answered
+        task.last_attempt.CopyFrom(dispatch.task.last_attempt)
+        wire.set_time(task.last_attempt.response_time, now)
+        task.last_attempt.response_status.CopyFrom(attempts.response_status(status))
+        if job.due is not None or dispatch.attempt != task.dispatch_count:
             return
-        config = task.retry_config or lane.queue.retry_config
-        if pacing.exhausted(config, task.dispatch_count, now - dispatch.begun):
-            self._end(now, lane, task)
+        config = task.retry_config if task.HasField("retry_config") else job.lane.queue.retry_config
+        if pacing.exhausted(config, dispatch.attempt, now - wire.time_of(task.first_attempt.dispatch_time)):
+            self._end(now, job)
             return
         since = dispatch.time if dispatch.forced else now  # After RunTask it counts from that call.
-        due = since + pacing.backoff(config, task.dispatch_count)
-        lane.put(replace(task, waiting=True, schedule_time=due))
+        due = since + pacing.backoff(config, dispatch.attempt)
+        wire.set_time(task.schedule_time, due)
+        job.lane.put(job, due)
 
-    def _end(self, now: datetime, lane: Lane, task: Task) -> None:
-        del lane.tasks[task.name]
-        self._bury(now, task.name)
+    def _end(self, now: datetime, job: Job) -> None:
+        del job.lane.jobs[job.task.name]
+        self._bury(now, (job.task.name,))
 
-    def _bury(self, now: datetime, task_name: str) -> None:
-        self._tombstones[task_name] = now + self.settings.tombstone_period
+    def _bury(self, now: datetime, task_names: Iterable[str]) -> None:
+        """Keeps names taken; those of a purged or deleted queue's tasks too (inferred)."""
+        self._tombstones |= dict.fromkeys(task_names, now + self.settings.tombstone_period)
 
     def _expire(self, now: datetime) -> None:
         """Drops tombstones and tasks whose time is over; the oldest come first in each."""
-        self._queues.expire(now)
+        drop_past(self._queues.tombstones, now)
         drop_past(self._tombstones, now)
-        for lane in self._queues:
-            while (oldest := next(iter(lane.tasks.values()), None)) and oldest.create_time + RETENTION <= now:
-                self._end(now, lane, oldest)
+        for lane in self._queues.lanes.values():
+            while (oldest := next(iter(lane.jobs.values()), None)) and oldest.expires <= now:
+                self._end(now, oldest)
 
-    def _empty_queue(self, now: datetime, request: PurgeQueue | DeleteQueue) -> Queue | None:
-        """Purges or deletes a queue; its tasks' names stay taken, like those of deleted tasks (inferred)."""
-        queue, dropped = (
-            self._queues.purge(now, request.name)
-            if isinstance(request, PurgeQueue)
-            else (None, self._queues.delete(now, request.name))
-        )
-        for task in dropped:
-            self._bury(now, task.name)
-        return queue
+    # Queues.
+
+    def _purge_queue(self, now: datetime, request: Message) -> Message:
+        """Drops a queue's tasks; unlike the service, which may take a minute, at once."""
+        lane = self._queues.lane(request.name)
+        self._bury(now, lane.clear())
+        return lane.change("purge_time", now)
+
+    def _delete_queue(self, now: datetime, request: Message) -> Message:
+        self._bury(now, self._queues.delete(now, request.name).clear())
+        return wire.Empty()
 
 
-def _with_answer(task: Task, dispatch: Dispatch, now: datetime, status: int) -> Task:
-    """The task with a failed attempt's answer; 5xx doesn't count as executed.
+def _stored(given: Message, due: datetime, now: datetime) -> Message:
+    """A task as the service keeps it, but for the name that it may have to be given."""
+    task = wire.copied(given)
+    for name in OUTPUT_ONLY:
+        task.ClearField(name)
+    wire.set_time(task.schedule_time, due)
+    wire.set_time(task.create_time, now.replace(microsecond=0))  # Shown to the second.
+    if not given.HasField("dispatch_deadline"):
+        task.dispatch_deadline.seconds = DISPATCH_DEADLINE_DEFAULT_S
+    if given.HasField("retry_config"):
+        task.retry_config.CopyFrom(wire.filled(given.retry_config, RETRY_CONFIG))
+        checks.check_retry_config(task.retry_config)
+    request = task.http_request
+    if request.http_method not in wire.METHODS:
+        request.http_method = "POST"  # Documented of one that is unspecified.
+    for name in [name for name in request.headers if name.lower() == "user-agent"]:
+        del request.headers[name]
+    request.headers["User-Agent"] = attempts.USER_AGENT
+    return task
 
-    https://firebase.google.com/docs/reference/functions/firebase-functions.tasks.taskcontext, documented.
-    """
-    attempt = Attempt(dispatch.task.schedule_time, dispatch.time, now, status)
-    return replace(
-        task,
-        response_count=task.response_count + (status != NO_ANSWER),
-        execution_count=task.execution_count + (status != NO_ANSWER and status < 500),
-        last_attempt=attempt,
-    )
+
+def _seen(task: Message, request: Message) -> Message:
+    """The task in the view that is asked for; the body is only in the full one."""
+    if request.response_view == wire.Task.FULL:
+        return task
+    shown = wire.copied(task)
+    shown.http_request.ClearField("body")
+    shown.view = wire.Task.BASIC
+    return shown
 
 
 def _generated_id(queue_name: str, sequence: int) -> str:
