@@ -142,12 +142,22 @@ CASES = {
             GOOD_ONE, start(600), cancel(601, database=ORDERS), plans=(SHORT, HOURLY), faults=Faults(pubsub_skew_s=-3.0)
         ),
         "STARTED CANCEL_REQUESTED CANCELLED CANCELLED",
-        "a cancel finds nothing that started since by any clock",
+        "a cancel finds nothing that began since by any clock",
     ),
     "a cancel that comes a second time stops nothing that began after it": Case(
         story(cancel(60, database=ORDERS), create(65), plans=(LOST,), at={(COMMAND, 0, 0, 0): "duplicate"}, seed=2),
         "NOTHING_TO_CANCEL REJECTED",
-        "a command that comes late stops what began after it",
+        "a late command stops what began after it",
+    ),
+    "a cancel that comes late leaves alone what somebody began after it and cancelled in vain": Case(
+        story(
+            late(cancel(1, database=ORDERS), 9 * MINUTE_S),
+            create(5),
+            Person(15, "cancel", "orders", "nightly"),
+            plans=(LOST,),
+        ),
+        "REJECTED",
+        "somebody's cancel lifts the doubt",
     ),
     "a cancel that comes a second time leaves the next backup alone": Case(
         story(
@@ -165,7 +175,7 @@ CASES = {
     "a cancel in the same millisecond as its start finds it": Case(
         story(start(), cancel(1.160778, database=ORDERS)),
         "STARTED CANCEL_REQUESTED CANCELLED CANCELLED",
-        "a cancel finds nothing that started since by any clock",
+        "a cancel finds nothing that began since by any clock",
     ),
     "a cancel finds the operation that it names, although a faster clock stamped it": Case(
         story(create(1, "by-hand"), cancel(3), faults=Faults(pubsub_skew_s=-5.0)),

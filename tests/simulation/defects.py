@@ -150,8 +150,8 @@ def _believing(parse: Any_) -> Any_:
 def _late(meant: Any_) -> Any_:
     """A cancel by database may be late by the grace."""
 
-    def chosen(command: Cancel, listing: Listing, choice: Choice, published: datetime) -> object:
-        return meant(command, listing, choice, published) or choice.late
+    def chosen(command: Cancel, listing: Listing, choice: Choice, *more: Any_) -> object:
+        return meant(command, listing, choice, *more) or choice.late
 
     return chosen
 
@@ -247,14 +247,10 @@ SEAMS = (
     ),
     _swap("a start takes any backup of its name for its own", "backstop.selection:is_marked", _answers(value=True)),
     _swap("a start doesn't look for what it has started before", "backstop.start:_own", _answers(value=None)),
-    _swap(
-        "a command that comes late stops what began after it", "backstop.selection:is_in_doubt", _answers(value=False)
-    ),
+    _swap("a late command stops what began after it", "backstop.selection:is_in_doubt", _answers(value=False)),
     _swap("a doubled cancel goes on to the next backup", "backstop.selection:_may_be_stopped", _answers(value=False)),
     _swap("a refusal to cancel is an error", "backstop.execute:TOO_LATE", lambda was: {**was, Action.CANCEL: ()}),
-    _swap(
-        "a cancel finds nothing that started since by any clock", "backstop.selection:CLOCK_MARGIN", lambda _: NO_TIME
-    ),
+    _swap("a cancel finds nothing that began since by any clock", "backstop.selection:CLOCK_MARGIN", lambda _: NO_TIME),
     _swap("a derived name is looked for with the time in it", "backstop.selection:derived_attempt", _whole_name),
     _swap("a chain's names leave the topic out", "backstop.followups:identity", _trigger(topic="")),
     _swap("a chain's names leave the command's message id out", "backstop.followups:identity", _trigger(message_id="")),
@@ -326,9 +322,7 @@ SEAMS = (
     _swap(
         "a dry run of a start starts",
         "backstop.start:_rehearse",
-        lambda _: (
-            lambda command, _database, _backup, context: start.start(structs.replace(command, dry_run=False), context)
-        ),
+        lambda _: lambda command, _1, _2, context: start.start(structs.replace(command, dry_run=False), context),
     ),
     Defect(
         "a cancel means what ended long ago, and deletes it",
@@ -393,6 +387,11 @@ _ALL = (*CELLS, *(_guard(guard) for guard in GUARDS), *SEAMS)
 
 ONLY_IN_CASES = (
     _swap("what a start of many carries has no bound", "backstop.start:_reason_bytes", _answers(value=10_000)),
+    _swap(
+        "somebody's cancel lifts the doubt",
+        "backstop.selection:is_in_doubt",
+        lambda was: lambda operation, published: was(operation, published) and operation.cancel_time is None,
+    ),
     *(one for one in _ALL if any(word in one.title for word in (*RARE, "nobody knows", "goes on to the next"))),
 )
 """Each is found by a history that is written down, as it takes what random ones hardly have."""

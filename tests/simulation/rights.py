@@ -40,6 +40,7 @@ def only_what_was_unwanted(facts: Facts) -> Iterator[str]:
 
 def only_what_was_meant(facts: Facts) -> Iterator[str]:
     """Every delete, cancel and shortened expiry of the function's is one that its command entitles to."""
+    yield from _too_young(facts)
     for attempt, call in _deleted(facts):
         assert attempt.gone_at is not None
         command = facts.commands.get(facts.command_behind(call))
@@ -52,8 +53,6 @@ def only_what_was_meant(facts: Facts) -> Iterator[str]:
         command = facts.commands.get(facts.command_behind(canceller))
         if command is None or not entitlement.may_cancel(command, attempt, at, facts):
             yield f"{attempt.operation} ({attempt.maker}, since {attempt.start}) was cancelled{_for(command)}"
-        elif entitlement.is_younger(command, attempt, _taken_up_at(command, attempt, canceller, facts), facts):
-            yield f"{attempt.operation} began at {attempt.start}, and was cancelled{_for(command)} of {command.asked}"
     for attempt, expiry_call, at in facts.expiries:
         if expiry_call is None:
             continue
@@ -64,11 +63,22 @@ def only_what_was_meant(facts: Facts) -> Iterator[str]:
             yield f"the expiry of {attempt.backup} of {attempt.start} was changed{_for(command)}"
 
 
-def _taken_up_at(command: Command, attempt: Attempt, canceller: Call, facts: Facts) -> datetime:
+def _too_young(facts: Facts) -> Iterator[str]:
+    """What was stopped or deleted on behalf of a command that was older, and that came too late to mean it."""
+    stopped = [(one, one.canceller, "cancelled") for one in facts.attempts.values()]
+    for attempt, call, what in (*stopped, *((one, call, "deleted") for one, call in _deleted(facts))):
+        command = facts.commands.get(facts.command_behind(call)) if call is not None else None
+        if call is not None and command is not None and call.method in {"CancelOperation", "DeleteBackup"}:
+            taken_up_at = _taken_up_at(command, attempt, call, facts)
+            if entitlement.is_younger(command, attempt, taken_up_at, facts):
+                yield f"{attempt.operation} began at {attempt.start}, and was {what}{_for(command)} of {command.asked}"
+
+
+def _taken_up_at(command: Command, attempt: Attempt, call: Call, facts: Facts) -> datetime:
     """When the delivery began that was the first to deal with an operation on behalf of a command."""
     about = f"poll {attempt.operation}"
     polls = [one.task.delivery for one in facts.follow_ups if (one.command, one.about) == (command.id, about)]
-    return min(facts.record.deliveries[number].begin for number in (*polls, canceller.delivery))
+    return min(facts.record.deliveries[number].begin for number in (*polls, call.delivery))
 
 
 def every_deletion_is_logged(facts: Facts) -> Iterator[str]:
