@@ -94,6 +94,7 @@ what_is_fixed_is_as_it_was_decided
   a message is retried at once | pubsub.tf | "«10s→0s»"
   subscriptions expire | pubsub.tf | ttl = "«→2678400s»"
   tasks give up | queue.tf | max_attempts  = «-1→3»
+  the internet may call the function | function.tf | «ALLOW_INTERNAL_ONLY→ALLOW_ALL»
   the wrong function is started | function.tf | «on_message→main»
   a destroy switches APIs off for everybody | main.tf | disable_on_destroy = «false→true»
 only_the_listed_grants_are_made
@@ -104,15 +105,11 @@ only_the_listed_grants_are_made
   an instance's grant is missing | spanner.tf | local.«instances→_whole_instances»⏎
   naming databases changes nothing | spanner.tf | «if instance.databases == null →»}
   another project's instance is looked for at home | spanner.tf | «coalesce(instance.project, →(»var.project_id)
-no_condition_is_wider_than_it_says
   the build reads every bucket | source.tf |
       buckets/«gcf-v2-sources-${data.google_project.project.number}-${var.region}→»\
-nobody_but_the_tasks_account_publishes_follow_ups
   the function publishes follow-ups itself | pubsub.tf | google_service_account.«tasks→runtime»
   publishers of commands may publish follow-ups | pubsub.tf |
       «commands→follow_ups».name⏎  role    = "roles/pubsub.publisher"⏎  member  = each
-the_public_is_let_in_nowhere
-  the internet may call the function | function.tf | «ALLOW_INTERNAL_ONLY→ALLOW_ALL»
   everybody may invoke the function | function.tf | «google_service_account.push.member→"allUsers"»
 every_push_names_its_topic_to_the_function
   the topic is not in the path | pubsub.tf | uri}/«${each.value}→»
