@@ -80,7 +80,8 @@ alerts_watch_this_deployments_own_resources
   attempts that fail are signs of life | alerts.tf | «_attempts_good→_attempts}{»}[70m]
 each_schedule_that_runs_is_missed_when_it_stops
   a missing backup is looked for by another name | alerts-missing.tf | /[^A-Za-z0-9]/", "«_→-»
-  failed backups count as backups | alerts-missing.tf | COMPLETED|«COMPLETED_DESPITE_CANCEL|COMPLETED_KEPT→FAILED»
+  cancelled backups count as backups | alerts-missing.tf | outcome=«\"→~\"COMPLETED_DESPITE_CANCEL|»COMPLETED
+  a backup that was not found counts as one | alerts-missing.tf | COMPLETED\"«,severity=\"INFO\"→»
   another schedule's backup counts as a schedule's | alerts-missing.tf | «schedule=\"${key}\",→»
   a schedule is looked for by its job's name | alerts-missing.tf | schedule=\"«→${var.prefix}-start-»${key}
   any database's backup is a schedule's | alerts-missing.tf | «schedule.database→".*"» :

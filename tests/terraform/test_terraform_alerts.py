@@ -142,9 +142,10 @@ def _not_begun(schedule: str, day: float) -> Breakage:
     return Breakage(Broken("begin", schedule, day=day), f"{schedule}: {NOT_BEGUN}", since, 2 * HOUR + LATE)
 
 
-def _not_done(schedule: str, database: str, day: float, within_h: float) -> Breakage:
-    since = (*(("last", OUTCOMES, "COMPLETED") if day else ("first", OUTCOMES, "STARTED")), schedule, f"/{database}")
-    broken = Broken("end", schedule, database, day)
+def _not_done(schedule: str, database: str, day: float, within_h: float, told: str = "") -> Breakage:
+    which = ("last", OUTCOMES, "COMPLETED", "INFO") if day else ("first", OUTCOMES, "STARTED")
+    since = (*which, schedule, f"/{database}")
+    broken = Broken("end", schedule, database, day, told)
     return Breakage(broken, f"{schedule}: {NOT_DONE}", since, within_h * HOUR + LATE)
 
 
@@ -161,6 +162,10 @@ BREAKAGES: Mapping[str, Breakage] = {
     "the commands of one of two jobs of a database are lost": _not_begun("keepsake", 20),
     "one database of many gets no backup, though another schedule makes one": _not_done("nightly", "orders-eu", 20, 30),
     "a weekly backup fails, though there is one every night": _not_done("keepsake", "orders-eu", 20, 174),
+    "a cancel deletes what the start's own outcome calls complete": _not_done(
+        "nightly", "orders-eu", 20, 30, "COMPLETED_DESPITE_CANCEL"
+    ),
+    "somebody deletes what completed before it is looked at": _not_done("nightly", "orders-eu", 20, 30, "COMPLETED"),
     "a new database never gets one": _not_done("nightly", "orders-new", 0, 6),
     "a weekly database fails beside nightly ones": _not_done("weekly", "archive", 20, 174),
     "the database of workdays fails": _not_done("workdays", "reports", 23, 78),
