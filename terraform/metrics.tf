@@ -70,7 +70,7 @@ resource "google_logging_metric" "looks" {
 
     labels {
       key         = "state"
-      description = "RUNNING, CANCELLING, SUCCEEDED, CANCELLED, FAILED or GONE."
+      description = "RUNNING, CANCELLING, COMPLETE, CANCELLED, FAILED and so on."
     }
   }
 

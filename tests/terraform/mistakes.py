@@ -70,6 +70,7 @@ each_deletion_is_told_to_those_who_asked_for_it
       ? var.deletion_channels : var.«notification→deletion»_channels
 counters_match_every_value_that_they_count
   schedules are looked for under another name | metrics.tf | \"^${var.prefix}-«start→run»-([a-z
+  a label names a state that isn't | metrics.tf | RUNNING, CANCELLING, «COMPLETE→SUCCEEDED»
   outcomes with an underscore aren't counted | metrics.tf | outcome=~\"^[A-Z«_→»]+$
 every_alert_exists_and_says_what_to_do
   an alert is lost | alerts.tf | for name, alert in «local._query_alerts→{}»

@@ -178,14 +178,16 @@ def each_deletion_is_told_to_those_who_asked_for_it(plan: Plan, _: str) -> None:
 
 @fact
 def counters_match_every_value_that_they_count(plan: Plan, _: str) -> None:
-    """The counters' patterns match each outcome, state and schedule, and not a field that is empty."""
+    """The counters' patterns match each outcome, state and schedule, and not a field that is empty; a label names no other."""
     for name, field, values in (("outcomes", "outcome", Outcome), ("looks", "state", State)):
         metric = plan.one("google_logging_metric", name)
         (pattern,) = re.findall(rf'jsonPayload\.{field}=~"([^"]+)"', metric["filter"])
         assert all(re.search(pattern, value) for value in values)
         assert not re.search(pattern, "")
         assert metric["label_extractors"][field] == f"EXTRACT(jsonPayload.{field})"
-        assert {label["key"] for label in metric["metric_descriptor.0"]["labels"]} == set(metric["label_extractors"])
+        said = {label["key"]: label["description"] for label in metric["metric_descriptor.0"]["labels"]}
+        assert set(said) == set(metric["label_extractors"])
+        assert set(re.findall(r"\b[A-Z_]{3,}\b", said[field])) <= {*values}, said[field]
     schedule = plan.one("google_logging_metric", "outcomes")["label_extractors.schedule"]
     for job in plan.all(JOB):
         assert extracted(schedule, payload(job)) == (job.index if job.name == "start" else "")
