@@ -106,15 +106,11 @@ def the_function_keeps_within_its_quotas(plan: Plan, _: str) -> None:
 @fact
 def the_function_is_told_its_own_topics_and_queue(plan: Plan, _: str) -> None:
     """Each name in the environment is the name of the resource that is meant."""
-    assert (
-        environment_of(plan).items()
-        >= {
-            "BACKSTOP_FOLLOW_UPS_TOPIC": plan.one("google_pubsub_topic", "follow_ups")["id"],
-            "BACKSTOP_RESULTS_TOPIC": plan.one("google_pubsub_topic", "results")["id"],
-            "BACKSTOP_TASKS_QUEUE": plan.one(QUEUE)["id"],
-            "BACKSTOP_TASKS_SERVICE_ACCOUNT": plan.one("google_service_account", "tasks")["email"],
-        }.items()
-    )
+    environment, topics = environment_of(plan), {it.name: it["id"] for it in plan.all("google_pubsub_topic")}
+    assert environment["BACKSTOP_FOLLOW_UPS_TOPIC"] == topics["follow_ups"]
+    assert environment["BACKSTOP_RESULTS_TOPIC"] == topics["results"]
+    assert environment["BACKSTOP_TASKS_QUEUE"] == plan.one(QUEUE)["id"]
+    assert environment["BACKSTOP_TASKS_SERVICE_ACCOUNT"] == plan.one("google_service_account", "tasks")["email"]
 
 
 @fact

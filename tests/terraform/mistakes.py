@@ -64,7 +64,9 @@ filters_read_what_the_log_has_of_this_deployment
   filters match every function | metrics.tf | «"resource.labels.service_name=\"${var.prefix}\"",→»
 filters_look_for_outcomes_that_exist
   an alert waits for an outcome that isn't | alerts.tf | «DELETE_BLOCKED→BLOCKED»
-  what gave up alarms nobody | alerts.tf | «"GAVE_UP", →»
+  what gave up alarms nobody | alerts.tf | «jsonPayload.outcome=\"GAVE_UP\" OR →»
+  what is kept where nobody may delete alarms only as a warning | alerts.tf in switched | «var.allow_delete→true» ? "(
+  who isn't let in alarms nobody | alerts.tf | PERMISSION_DENIED«|UNAUTHENTICATED→»
 each_deletion_is_told_to_those_who_asked_for_it
   alarms go where deletions are told | alerts.tf in switched |
       ? var.deletion_channels : var.«notification→deletion»_channels
@@ -73,6 +75,7 @@ counters_match_every_value_that_they_count
   a label names a state that isn't | metrics.tf | RUNNING, CANCELLING, «COMPLETE→SUCCEEDED»
   outcomes with an underscore aren't counted | metrics.tf | outcome=~\"^[A-Z«_→»]+$
 every_alert_exists_and_says_what_to_do
+  somebody is woken each hour | alerts.tf | period   = «local._once_a_day→"3600s"»
   an alert is lost | alerts.tf | for name, alert in «local._query_alerts→{}»
   an alert has no runbook | alerts.tf | ${each.key}.md", local.runbook_names)«→ == "" ? "" : "See the log."»
 alerts_watch_this_deployments_own_resources

@@ -74,9 +74,8 @@ SCHEDULES: Mapping[str, Schedule] = {
 class Broken(NamedTuple):
     """What breaks on a day, for a schedule and a database or for all.
 
-    Its job doesn't run (`turn`), its command comes to nothing (`begin`), a backup that began never completes (`end`) and
-    nobody says so, or a warning of that outcome does (`told`), Pub/Sub refuses what tasks publish (`refused`), or the queue is paused
-    (`paused`).
+    Its job doesn't run (`turn`), its command comes to nothing (`begin`), a backup that began never completes (`end`),
+    and at most a warning is `told`, Pub/Sub refuses what tasks publish (`refused`), or the queue is paused (`paused`).
     """
 
     what: str = ""

@@ -69,13 +69,6 @@ def alarm(query: Query, duration_s: float, begin: float, end: float) -> float | 
     return None
 
 
-def test_each_kind_of_missing_backup_is_asked_for_each_schedule(conditions: Mapping[str, Condition]) -> None:
-    """Three conditions for each schedule, and two for the queue."""
-    expected = {f"{name}: {title}" for name in SCHEDULES for title in (NOT_RUN, NOT_BEGUN, NOT_DONE)}
-
-    assert set(conditions) == expected | {"queue-stalled", "tasks-failing"}
-
-
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_quiet_quarter_has_no_alarm(conditions: Mapping[str, Condition], seed: int) -> None:
     """Summer time, databases that come and go, hiccups of Pub/Sub, slow backups after quick ones: all silent."""
@@ -221,13 +214,11 @@ def test_the_page_states_the_times() -> None:
     assert allowed is not None
 
     assert set(re.findall(r'"([a-z-]+)"', allowed[1])) | {"deletion"} <= set(table)
-    for name, stated in {
-        "tasks-failing": "25 min",
-        "queue-stalled": "2 h 35 min",
-        "dead-letters": "10 min",
-        "oldest-message": "25 min",
-        "queue-growing": "25 min",
-    }.items():
-        assert table[name].startswith(stated), name
+    assert {name for name in table if table[name].startswith("25 min")} == {
+        "tasks-failing",
+        "oldest-message",
+        "queue-growing",
+    }
+    assert (table["queue-stalled"], table["dead-letters"]) == ("2 h 35 min", "10 min")
     assert "2 h 20 min" in table["no-backup"]
     assert "6 h 20 min" in table["no-backup"]
