@@ -150,7 +150,9 @@ locals {
   )
   _no_condition = { duration = null, extract = null, log = null, metric = null, period = "300s", query = null, resource = null, threshold = null }
 
-  runbook_names = {
+  # Several runbooks come to a follow-up that is lost, and say the same of it.
+  runbook_names = merge(local._runbook_names, { lost = trimspace(templatefile("${path.module}/runbooks/lost-follow-ups.md", local._runbook_names)) })
+  _runbook_names = {
     dead_letters     = google_pubsub_subscription.dead_letters.name
     function         = var.prefix
     project          = var.project_id
