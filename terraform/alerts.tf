@@ -81,7 +81,7 @@ locals {
   # Not an alarm but a notice, for those who want to hear of each deletion on a channel of its own.
   _deletion_notice = length(var.deletion_channels) == 0 ? {} : {
     deletion = {
-      title    = "A backup was deleted"
+      title    = "A backup that was to be stopped is gone"
       severity = "WARNING"
       log      = "${local.log_lines} AND jsonPayload.outcome=\"COMPLETED_THEN_DELETED\""
       extract  = local._outcome_extractors
