@@ -157,10 +157,8 @@ def filters_read_what_the_log_has_of_this_deployment(plan: Plan, _: str) -> None
 def filters_look_for_outcomes_that_exist(plan: Plan, subject: str) -> None:
     """Each outcome that an alert looks for is one that the function can report, and the right one."""
     stays = {Outcome.DELETE_BLOCKED, Outcome.COMPLETED_KEPT}
-    assert {
-        name: set(re.findall(r'outcome="([A-Z_]+)"', found["conditions.condition_matched_log.filter"]))
-        for name, found in log_alerts(plan).items()
-    } == {
+    filters = {it: found["conditions.condition_matched_log.filter"] for it, found in log_alerts(plan).items()}
+    assert {name: set(re.findall(r'outcome="([A-Z_]+)"', text)) for name, text in filters.items()} == {
         "backup-failed": {Outcome.FAILED},
         "command-rejected": {Outcome.REJECTED},
         "delete-blocked": stays | {Outcome.GAVE_UP, Outcome.GONE},
@@ -172,9 +170,8 @@ def filters_look_for_outcomes_that_exist(plan: Plan, subject: str) -> None:
     }
     # Where deleting is switched off, everything that is kept is somebody's to delete, whatever its severity.
     for name in ("delete-blocked", "left-behind"):
-        text = log_alerts(plan)[name]["conditions.condition_matched_log.filter"]
-        assert ("severity>=WARNING" in text) is (subject != "switched")
-    (codes,) = re.findall(r"\^\((.+)\)\$", log_alerts(plan)["right-missing"]["conditions.condition_matched_log.filter"])
+        assert ("severity>=WARNING" in filters[name]) is (subject != "switched")
+    (codes,) = re.findall(r"\^\((.+)\)\$", filters["right-missing"])
     assert set(codes.split("|")) == ROLE_MISSING
 
 
