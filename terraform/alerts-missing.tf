@@ -57,8 +57,9 @@ locals {
   }
   _runs  = { for key in keys(local._watched) : key => "${local._promql.runs}{monitored_resource=\"cloud_scheduler_job\",job_id=\"${google_cloud_scheduler_job.start[key].name}\"}" }
   _begun = { for key, of in local._of_schedule : key => "${local._promql.outcomes}{${of},outcome=\"STARTED\"}" }
-  # Whatever became of the wish, the backup is there.
-  _there = { for key, of in local._of_schedule : key => "${local._promql.outcomes}{${of},outcome=~\"COMPLETED|COMPLETED_DESPITE_CANCEL|COMPLETED_KEPT\"}" }
+  # A COMPLETED that is a warning says that the backup was not found. A start says COMPLETED_DESPITE_CANCEL before the cancel
+  # deletes its backup, and COMPLETED_KEPT may be said of another backup of the same name.
+  _there = { for key, of in local._of_schedule : key => "${local._promql.outcomes}{${of},outcome=\"COMPLETED\",severity=\"INFO\"}" }
 
   no_backup_queries = {
     for key in keys(local._watched) : key => {

@@ -5,8 +5,17 @@
 locals {
   _push_subscriptions = join(", ", [for subscription in google_pubsub_subscription.push : "\"${subscription.name}\""])
 
-  # With deleting switched off, what is kept is somebody's to delete by hand.
-  _blocked = concat(["DELETE_BLOCKED", "GAVE_UP", "GONE"], var.allow_delete ? [] : ["COMPLETED_KEPT"])
+  # What was to be stopped and stays. It is no warning where the command says if_created: keep; with deleting switched off,
+  # whatever is kept is somebody's to delete by hand.
+  _kept  = var.allow_delete ? "(jsonPayload.outcome=\"COMPLETED_KEPT\" AND severity>=WARNING)" : "jsonPayload.outcome=\"COMPLETED_KEPT\""
+  _stays = "jsonPayload.outcome=\"DELETE_BLOCKED\" OR ${local._kept}"
+  # A sweep tells it again each hour, for as long as Spanner knows the operation.
+  _by_sweep = "jsonPayload.trigger.action=\"sweep\""
+
+  # How often people are notified of what the log repeats until they act: oftener, and it uses up what Google sends of one
+  # policy, a notification in 5 minutes and 20 in a day. (That a day may be asked for is inferred.)
+  # https://docs.cloud.google.com/monitoring/alerts/log-based-incidents (documented: the limits)
+  _once_a_day = "86400s"
 
   _outcome_extractors = {
     backup    = "EXTRACT(jsonPayload.backup)"
@@ -33,8 +42,17 @@ locals {
     delete-blocked = {
       title    = "A backup that nobody wants may still be there"
       severity = "ERROR"
-      log      = "${local.log_lines} AND (${join(" OR ", [for outcome in local._blocked : "jsonPayload.outcome=\"${outcome}\""])})"
+      log      = "${local.log_lines} AND (jsonPayload.outcome=\"GAVE_UP\" OR jsonPayload.outcome=\"GONE\" OR (NOT ${local._by_sweep} AND (${local._stays})))"
       extract  = local._outcome_extractors
+    }
+    # Whoever follows a backup that somebody else cancelled is told COMPLETED_DESPITE_CANCEL, too, but the cancel may still
+    # delete it. If it doesn't, the next sweep finds the backup.
+    left-behind = {
+      title    = "A sweep found a backup that was to be stopped"
+      severity = "ERROR"
+      log      = "${local.log_lines} AND ${local._by_sweep} AND (jsonPayload.outcome=\"COMPLETED_DESPITE_CANCEL\" OR ${local._stays})"
+      extract  = local._outcome_extractors
+      period   = local._once_a_day
     }
     # A start of many is told as STARTED if anything was started; what was left out makes the line a warning.
     not-started = {
@@ -42,6 +60,14 @@ locals {
       severity = "ERROR"
       log      = "${local.log_lines} AND jsonPayload.outcome=\"STARTED\" AND severity>=WARNING"
       extract  = local._outcome_extractors
+    }
+    # What is tried again, as the right may come back. A command that is REJECTED for it is command-rejected's.
+    right-missing = {
+      title    = "Google refuses the function a right"
+      severity = "CRITICAL"
+      log      = "${local.log_lines} AND jsonPayload.error.code=~\"^(PERMISSION_DENIED|UNAUTHENTICATED)$\" AND NOT jsonPayload.outcome:* AND NOT jsonPayload.outcomes=\"REJECTED\""
+      extract  = { message = "EXTRACT(jsonPayload.error.message)" }
+      period   = local._once_a_day
     }
     # https://docs.cloud.google.com/scheduler/docs/logging
     scheduler-failed = {
@@ -55,7 +81,7 @@ locals {
   # Not an alarm but a notice, for those who want to hear of each deletion on a channel of its own.
   _deletion_notice = length(var.deletion_channels) == 0 ? {} : {
     deletion = {
-      title    = "A backup was deleted"
+      title    = "A backup that was to be stopped is gone"
       severity = "WARNING"
       log      = "${local.log_lines} AND jsonPayload.outcome=\"COMPLETED_THEN_DELETED\""
       extract  = local._outcome_extractors
@@ -122,9 +148,11 @@ locals {
     { for name, alert in local._metric_alerts : name => merge(local._no_condition, alert) },
     { for name, alert in local._query_alerts : name => merge(local._no_condition, alert) },
   )
-  _no_condition = { duration = null, extract = null, log = null, metric = null, query = null, resource = null, threshold = null }
+  _no_condition = { duration = null, extract = null, log = null, metric = null, period = "300s", query = null, resource = null, threshold = null }
 
-  runbook_names = {
+  # Several runbooks come to a follow-up that is lost, and say the same of it.
+  runbook_names = merge(local._runbook_names, { lost = trimspace(templatefile("${path.module}/runbooks/lost-follow-ups.md", local._runbook_names)) })
+  _runbook_names = {
     dead_letters     = google_pubsub_subscription.dead_letters.name
     function         = var.prefix
     project          = var.project_id
@@ -202,7 +230,7 @@ resource "google_monitoring_alert_policy" "alert" {
 
     # Required for alerts on log lines, and refused for others.
     dynamic "notification_rate_limit" {
-      for_each = each.value.log != null ? ["300s"] : []
+      for_each = each.value.log != null ? [each.value.period] : []
 
       content {
         period = notification_rate_limit.value

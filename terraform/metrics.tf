@@ -12,7 +12,7 @@ locals {
 resource "google_logging_metric" "outcomes" {
   project     = var.project_id
   name        = "${var.prefix}/outcomes"
-  description = "How commands and backups ended, by outcome, database and schedule."
+  description = "How commands and backups ended, by outcome, severity, database and schedule."
   filter      = "${local.log_lines} AND jsonPayload.outcome=~\"^[A-Z_]+$\""
 
   label_extractors = {
@@ -20,6 +20,8 @@ resource "google_logging_metric" "outcomes" {
     outcome  = "EXTRACT(jsonPayload.outcome)"
     # What a schedule's job asked for says so; what people ask for has no such label, whatever they say.
     schedule = "REGEXP_EXTRACT(jsonPayload.requested_by, \"^${var.prefix}-start-([a-z0-9-]+)$\")"
+    # A field of the log's own. https://docs.cloud.google.com/logging/docs/logs-based-metrics/labels (documented)
+    severity = "EXTRACT(severity)"
   }
 
   metric_descriptor {
@@ -40,6 +42,11 @@ resource "google_logging_metric" "outcomes" {
     labels {
       key         = "schedule"
       description = "The schedule that asked for it, as its command says; empty where none did."
+    }
+
+    labels {
+      key         = "severity"
+      description = "INFO, WARNING or ERROR: a COMPLETED that is a WARNING was not found."
     }
   }
 
@@ -63,7 +70,7 @@ resource "google_logging_metric" "looks" {
 
     labels {
       key         = "state"
-      description = "RUNNING, CANCELLING, SUCCEEDED, CANCELLED, FAILED or GONE."
+      description = "RUNNING, CANCELLING, COMPLETE, CANCELLED, FAILED and so on."
     }
   }
 

@@ -24,10 +24,10 @@ variable "alerts" {
 
   validation {
     condition = length(setsubtract(var.alerts.disabled, [
-      "backup-failed", "command-rejected", "dead-letters", "delete-blocked", "no-backup", "not-started", "oldest-message",
-      "queue-growing", "queue-stalled", "scheduler-failed", "tasks-failing",
+      "backup-failed", "command-rejected", "dead-letters", "delete-blocked", "left-behind", "no-backup", "not-started",
+      "oldest-message", "queue-growing", "queue-stalled", "right-missing", "scheduler-failed", "tasks-failing",
     ])) == 0
-    error_message = "alerts.disabled may name backup-failed, command-rejected, dead-letters, delete-blocked, no-backup, not-started, oldest-message, queue-growing, queue-stalled, scheduler-failed and tasks-failing."
+    error_message = "alerts.disabled may name backup-failed, command-rejected, dead-letters, delete-blocked, left-behind, no-backup, not-started, oldest-message, queue-growing, queue-stalled, right-missing, scheduler-failed and tasks-failing."
   }
 
   validation {

@@ -36,7 +36,7 @@ END_S_MAX = 5 * 3600.0
 
 PULL_PAUSE_S = 5.0
 
-ALARMING = ("FAILED", "REJECTED", "DELETE_BLOCKED", "GAVE_UP", "GONE")
+ALARMING = ("FAILED", "REJECTED", "COMPLETED_KEPT", "DELETE_BLOCKED", "GAVE_UP", "GONE")
 """Outcomes that an alert of the module tells of."""
 
 Data = dict[str, object]

@@ -64,14 +64,18 @@ filters_read_what_the_log_has_of_this_deployment
   filters match every function | metrics.tf | «"resource.labels.service_name=\"${var.prefix}\"",→»
 filters_look_for_outcomes_that_exist
   an alert waits for an outcome that isn't | alerts.tf | «DELETE_BLOCKED→BLOCKED»
-  what gave up alarms nobody | alerts.tf | «"GAVE_UP", →»
+  what gave up alarms nobody | alerts.tf | «jsonPayload.outcome=\"GAVE_UP\" OR →»
+  what is kept where nobody may delete alarms only as a warning | alerts.tf in switched | «var.allow_delete→true» ? "(
+  who isn't let in alarms nobody | alerts.tf | PERMISSION_DENIED«|UNAUTHENTICATED→»
 each_deletion_is_told_to_those_who_asked_for_it
   alarms go where deletions are told | alerts.tf in switched |
       ? var.deletion_channels : var.«notification→deletion»_channels
 counters_match_every_value_that_they_count
   schedules are looked for under another name | metrics.tf | \"^${var.prefix}-«start→run»-([a-z
+  a label names a state that isn't | metrics.tf | RUNNING, CANCELLING, «COMPLETE→SUCCEEDED»
   outcomes with an underscore aren't counted | metrics.tf | outcome=~\"^[A-Z«_→»]+$
 every_alert_exists_and_says_what_to_do
+  somebody is woken each hour | alerts.tf | period   = «local._once_a_day→"3600s"»
   an alert is lost | alerts.tf | for name, alert in «local._query_alerts→{}»
   an alert has no runbook | alerts.tf | ${each.key}.md", local.runbook_names)«→ == "" ? "" : "See the log."»
 alerts_watch_this_deployments_own_resources
@@ -80,7 +84,8 @@ alerts_watch_this_deployments_own_resources
   attempts that fail are signs of life | alerts.tf | «_attempts_good→_attempts}{»}[70m]
 each_schedule_that_runs_is_missed_when_it_stops
   a missing backup is looked for by another name | alerts-missing.tf | /[^A-Za-z0-9]/", "«_→-»
-  failed backups count as backups | alerts-missing.tf | COMPLETED|«COMPLETED_DESPITE_CANCEL|COMPLETED_KEPT→FAILED»
+  cancelled backups count as backups | alerts-missing.tf | outcome=«\"→~\"COMPLETED_DESPITE_CANCEL|»COMPLETED
+  a backup that was not found counts as one | alerts-missing.tf | COMPLETED\"«,severity=\"INFO\"→»
   another schedule's backup counts as a schedule's | alerts-missing.tf | «schedule=\"${key}\",→»
   a schedule is looked for by its job's name | alerts-missing.tf | schedule=\"«→${var.prefix}-start-»${key}
   any database's backup is a schedule's | alerts-missing.tf | «schedule.database→".*"» :
@@ -94,6 +99,7 @@ what_is_fixed_is_as_it_was_decided
   a message is retried at once | pubsub.tf | "«10s→0s»"
   subscriptions expire | pubsub.tf | ttl = "«→2678400s»"
   tasks give up | queue.tf | max_attempts  = «-1→3»
+  the internet may call the function | function.tf | «ALLOW_INTERNAL_ONLY→ALLOW_ALL»
   the wrong function is started | function.tf | «on_message→main»
   a destroy switches APIs off for everybody | main.tf | disable_on_destroy = «false→true»
 only_the_listed_grants_are_made
@@ -104,15 +110,11 @@ only_the_listed_grants_are_made
   an instance's grant is missing | spanner.tf | local.«instances→_whole_instances»⏎
   naming databases changes nothing | spanner.tf | «if instance.databases == null →»}
   another project's instance is looked for at home | spanner.tf | «coalesce(instance.project, →(»var.project_id)
-no_condition_is_wider_than_it_says
   the build reads every bucket | source.tf |
       buckets/«gcf-v2-sources-${data.google_project.project.number}-${var.region}→»\
-nobody_but_the_tasks_account_publishes_follow_ups
   the function publishes follow-ups itself | pubsub.tf | google_service_account.«tasks→runtime»
   publishers of commands may publish follow-ups | pubsub.tf |
       «commands→follow_ups».name⏎  role    = "roles/pubsub.publisher"⏎  member  = each
-the_public_is_let_in_nowhere
-  the internet may call the function | function.tf | «ALLOW_INTERNAL_ONLY→ALLOW_ALL»
   everybody may invoke the function | function.tf | «google_service_account.push.member→"allUsers"»
 every_push_names_its_topic_to_the_function
   the topic is not in the path | pubsub.tf | uri}/«${each.value}→»

@@ -74,14 +74,15 @@ SCHEDULES: Mapping[str, Schedule] = {
 class Broken(NamedTuple):
     """What breaks on a day, for a schedule and a database or for all.
 
-    Its job doesn't run (`turn`), its command comes to nothing (`begin`), a backup that began never completes and nobody
-    says so (`end`), Pub/Sub refuses what tasks publish (`refused`), or the queue is paused (`paused`).
+    Its job doesn't run (`turn`), its command comes to nothing (`begin`), a backup that began never completes (`end`),
+    and at most a warning is `told`, Pub/Sub refuses what tasks publish (`refused`), or the queue is paused (`paused`).
     """
 
     what: str = ""
     schedule: str = ""
     database: str = ""
     day: float = 0
+    told: str = ""
 
     def hits(self, what: str, at: float, schedule: str = "", database: str = "") -> bool:
         """Whether this is broken at that time."""
@@ -94,7 +95,7 @@ class Quarter:
 
     def __init__(self, broken: Broken, seed: int = 1) -> None:
         self._broken, self._chance = broken, random.Random(seed)
-        self._outcomes: dict[tuple[str, str, str], list[float]] = {}
+        self._outcomes: dict[tuple[str, ...], list[float]] = {}
         self._attempts: dict[str, list[float]] = {"200": [], "503": [], "403": []}
         self._runs: dict[str, list[float]] = {}
         self._waiting: list[tuple[float, int]] = []
@@ -108,7 +109,7 @@ class Quarter:
                     self._turn(name, turn)
         changes = sorted(self._waiting)
         job, function = {"monitored_resource": "cloud_scheduler_job"}, {"monitored_resource": "cloud_run_revision"}
-        names = ("schedule", "database", "outcome")
+        names = ("schedule", "database", "outcome", "severity")
         return {
             OUTCOMES: [
                 counter({**function, **dict(zip(names, labels, strict=True))}, sorted(at))
@@ -126,11 +127,12 @@ class Quarter:
             begin = turn + self._chance.uniform(5, 90)
             # Spanner: 1 to 4 hours, after up to half an hour of queueing; small ones are quicker.
             end = begin + self._chance.uniform(0.4, 4.5) * HOUR
-            told = f"{INSTANCE}/databases/{database}"
-            self._outcomes.setdefault((schedule, told, "STARTED"), []).append(begin)
+            about = (schedule, f"{INSTANCE}/databases/{database}")
+            self._outcomes.setdefault((*about, "STARTED", "INFO"), []).append(begin)
             self._looks(begin, end)
-            if not self._broken.hits("end", turn, schedule, database):
-                self._outcomes.setdefault((schedule, told, "COMPLETED"), []).append(end)
+            is_broken = self._broken.hits("end", turn, schedule, database)
+            told = (self._broken.told, "WARNING") if is_broken else ("COMPLETED", "INFO")
+            self._outcomes.setdefault((*about, *told), []).append(end)
 
     def _looks(self, begin: float, end: float) -> None:
         at = begin

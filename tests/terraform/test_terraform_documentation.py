@@ -44,6 +44,16 @@ def test_what_means_nothing_as_null_may_not_be_null() -> None:
         assert ("nullable" in entry.arguments) == (entry.arguments.get("default") != "null"), entry.name
 
 
+@pytest.mark.parametrize("alert", ["dead-letters", "queue-stalled", "tasks-failing"])
+def test_a_lost_follow_up_is_mended_as_the_promises_say(fleet: Plan, alert: str) -> None:
+    """A bare `follow` would keep what was to be stopped: each runbook has the words of docs/reliability.md."""
+    runbook = fleet.by_index("google_monitoring_alert_policy", "alert")[alert]["documentation.content"]
+    page = (REPOSITORY / "docs" / "reliability.md").read_text()
+    (words,) = re.findall(r"^\| somebody purged the queue \| no outcome \| (.+) \|$", page, re.MULTILINE)
+
+    assert words in re.sub(r"\s+", " ", runbook)
+
+
 def test_a_release_archive_is_what_the_module_would_build(fleet: Plan, tmp_path: Path) -> None:
     """The same files, and the same bytes each time."""
     written, again = release_archive.write(tmp_path / "one"), release_archive.write(tmp_path / "two")

@@ -15,7 +15,7 @@ from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, encode_follo
 from tests.terraform.grants import grants
 from tests.terraform.plans import Plan
 from tests.terraform.subjects import PROJECT
-from tests.terraform.watching import FUNCTION, environment_of
+from tests.terraform.watching import environment_of
 from tests.unit.handlers_world import START, World
 
 TEAMS = {"payments": "ledger", "shop": "orders"}
@@ -58,6 +58,7 @@ def test_a_team_is_granted_nothing_that_is_the_others(team: Team, other: Team) -
 
     assert not [it for it in team.grants if other.name in it.who or other.name in it.on or other.instance in it.on]
     assert not {it.who for it in team.grants} & {it.who for it in other.grants if "agent" not in it.who}
+    assert team.publishers("commands") == {f"group:{team.name}@example.com", "Scheduler's agent"}
     assert not ours & theirs
 
 
@@ -99,14 +100,3 @@ def test_a_team_can_not_forge_a_follow_up_for_the_other(team: Team, other: Team)
     assert world.calls["GetOperation"] == 0
     assert environment_of(other.plan)["BACKSTOP_FOLLOW_UPS_TOPIC"] not in team.topics.values()
     assert other.publishers("follow-ups") == {f"{other.name}-tasks"}
-
-
-def test_a_teams_outcomes_name_its_own_topic(team: Team) -> None:
-    """Everything tells which topic its command came from, and only the team's publishers may publish there."""
-    world, topic = team.world(team.database), team.topics["commands"]
-
-    world.deliver(Delivery(b'{"action": "start", "database": "%s"}' % team.database.encode(), {}, "17", START, topic))
-
-    assert [result["trigger"]["topic"] for result in world.results] == [topic]
-    assert team.plan.one(FUNCTION)["name"] == team.name
-    assert team.publishers("commands") == {f"group:{team.name}@example.com", "Scheduler's agent"}
