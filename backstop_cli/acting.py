@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from backstop.durations import Duration
 from backstop_cli import output
 from backstop_cli.errors import CliError, Exit
 from backstop_cli.naming import Target, short
 from backstop_cli.publishing import Request, Waiting, run, waitable
 from backstop_cli.session import DURATION, Session, common, complete
-from backstop_cli.spanner import Operation
+from backstop_cli.spanner import Operation, strays
 from backstop_cli.waiting import begun_since
 
 GRACE = timedelta(minutes=10)
@@ -24,6 +25,7 @@ GRACE = timedelta(minutes=10)
 _KINDS = ("database", "backup", "operation")
 _KEEP = "Keep the backup if it completes before it can be stopped."
 _SCHEDULED = "Also what native backup schedules made; the deployment must allow it."
+_YES = "Don't look and ask first."
 _DRY_RUN = "Ask Backstop what it would do, which it tells as an outcome."
 
 
@@ -64,7 +66,7 @@ def start(
         named = f"{target.instance}/backups/{more['backup_id'] or ''}"
         find = partial(begun_since, session.spanner, target.name, named)
         return run(session, Request({**fields, "database": target.name}, "start", target.id, find), waiting)
-    if not databases and not session.instance_flag:
+    if not databases and "instance" not in session.flags:
         hint = "Type its name, or --instance I for all of an instance's, or --databases 'orders*' for some of them."
         raise CliError("Start a backup of which database?", hint)
     instance = session.settings.instance
@@ -76,7 +78,7 @@ def start(
 @_target_argument(*_KINDS)
 @click.option("--keep", is_flag=True, help=_KEEP)
 @click.option("--include-scheduled", is_flag=True, help=_SCHEDULED)
-@click.option("--yes", "-y", is_flag=True, help="Don't look and ask first.")
+@click.option("--yes", "-y", is_flag=True, help=_YES)
 @click.option("--dry-run", is_flag=True, help=_DRY_RUN)
 @common
 @waitable
@@ -88,8 +90,7 @@ def cancel(session: Session, target: str, *, yes: bool, waiting: Waiting, **more
     found = session.resolve(target, *_KINDS)
     keep = bool(more["keep"])
     if not (yes or more["dry_run"]):
-        if not sys.stdin.isatty():
-            raise CliError("cancel asks first, and there is no terminal to answer on.", "Add --yes.")
+        _can_ask("cancel")
         if not _shown(session, found, keep=keep, scheduled=bool(more["include_scheduled"])):
             return Exit.NOTHING
         if not click.confirm("Stop it?", err=True):
@@ -119,12 +120,23 @@ def follow(session: Session, target: str, *, waiting: Waiting, **more: Any) -> i
 @click.option("--cancel-after", type=DURATION, help="Stop what has run longer than this.")
 @click.option("--delete", is_flag=True, help="Delete what completed although it was cancelled. [default: keep]")
 @click.option("--include-scheduled", is_flag=True, help=_SCHEDULED)
+@click.option("--yes", "-y", is_flag=True, help=_YES)
 @click.option("--dry-run", is_flag=True, help=_DRY_RUN)
 @common
 @waitable
-def sweep(session: Session, instance_id: str | None, *, delete: bool, waiting: Waiting, **more: Any) -> int:
-    """Look after everything in an instance that slipped through."""
+def sweep(session: Session, instance_id: str | None, *, delete: bool, yes: bool, waiting: Waiting, **more: Any) -> int:
+    """Look after everything in an instance that slipped through.
+
+    If it is to stop or to delete, shows first what, and asks.
+    """
     instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
+    limit = more["cancel_after"]
+    if (delete or limit) and not (yes or more["dry_run"]):
+        _can_ask("sweep")
+        if not _swept(session, instance, delete=delete, limit=limit, scheduled=bool(more["include_scheduled"])):
+            return Exit.AS_WISHED
+        if not click.confirm(f"Sweep {short(instance)}?", err=True):
+            return Exit.USAGE
     fields = {"action": "sweep", "instance": instance, "if_created": "delete" if delete else None, **_asked(more)}
     return run(session, Request(fields, "sweep", short(instance)), waiting)
 
@@ -149,6 +161,32 @@ def _newest(session: Session, target: Target) -> Callable[[datetime], Callable[[
         return next(iter(attempts(session, target)), None)
 
     return lambda _: find
+
+
+def _can_ask(command: str) -> None:
+    if not sys.stdin.isatty():
+        raise CliError(f"{command} asks first, and there is no terminal to answer on.", "Add --yes.")
+
+
+def _swept(session: Session, instance: str, *, delete: bool, limit: str | None, scheduled: bool) -> bool:
+    """Shows what a sweep would stop or delete, as Spanner says now; False if that is nothing."""
+    now, operations = datetime.now(UTC), session.spanner.operations(instance)
+    left = strays(operations, session.spanner.suspects(instance, operations)) if delete else []
+    mine = [one for one in left if scheduled or not one["scheduled"]]
+    rows = [(short(one["backup"]), "complete", output.ago(one["completed"], now), "is deleted") for one in mine]
+    if limit:
+        since = now - Duration.parse(limit)
+        late = [one for one in operations if one.state == "RUNNING" and one.started and one.started <= since]
+        rows += [(short(one.backup), f"{one.percent}%", output.ago(one.started, now), "is stopped") for one in late]
+    console = output.err()
+    if len(mine) < len(left):
+        console.print(f"{len(left) - len(mine)} that schedules made stay without --include-scheduled.")
+    if rows:
+        console.print(f"In {instance}:", soft_wrap=True)
+        console.print(output.table(("BACKUP", ">DONE", "SINCE", ""), rows))
+    else:
+        console.print(f"In {instance} nothing is to be stopped or deleted. Nothing was published.", soft_wrap=True)
+    return bool(rows)
 
 
 def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> bool:

@@ -9,10 +9,9 @@ from typing import Any
 import click
 
 from backstop_cli import output
-from backstop_cli.looking import strays
 from backstop_cli.naming import short
 from backstop_cli.session import Session, common
-from backstop_cli.spanner import Backup, Operation
+from backstop_cli.spanner import Backup, Operation, strays
 
 LATELY = timedelta(days=7)
 """As far back as Spanner lists operations."""
@@ -48,7 +47,8 @@ def audit(session: Session, instance_id: str | None) -> None:
         if row["double_cover"]:
             console.print(f"{name} is backed up by a native schedule and by commands, on the same days.")
     if document["freeable_bytes"]:
-        console.print("What was cancelled and is there all the same: backstop sweep --delete")
+        sweep = session.advice("sweep", session.spelled(instance), "--delete")
+        console.print(f"What was cancelled and is there all the same: {sweep}", soft_wrap=True)
 
 
 def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:

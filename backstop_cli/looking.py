@@ -14,10 +14,7 @@ from backstop_cli.errors import CliError
 from backstop_cli.followups import FollowUp
 from backstop_cli.naming import Target, instance_of, short, shortened
 from backstop_cli.session import Session, common, complete
-from backstop_cli.spanner import Backup, Operation
-
-FEW = 5
-"""A second's worth of Spanner's quota."""
+from backstop_cli.spanner import Backup, Operation, strays
 
 FRESH = timedelta(minutes=5)
 """A backup that began so lately may have a start whose follow-up is only now being made."""
@@ -31,7 +28,7 @@ def status(session: Session, instance_id: str | None) -> None:
     instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
     now = datetime.now(UTC)
     operations = session.spanner.operations(instance)
-    backups = _suspects(session, instance, operations)
+    backups = session.spanner.suspects(instance, operations)
     waiting, trouble = session.follow_ups()
     document = state_of_things(instance, operations, backups, waiting, now)
     if trouble:
@@ -39,15 +36,7 @@ def status(session: Session, instance_id: str | None) -> None:
     if session.form != "table":
         output.emit(document, session.form)
     else:
-        _print_status(document, now)
-
-
-def _suspects(session: Session, instance: str, operations: Iterable[Operation]) -> list[Backup]:
-    """The backups that may be strays: read one by one where they are few, as a list may have many pages."""
-    names = [one.backup for one in operations if one.cancelled and one.made]
-    if len(names) > FEW:
-        return session.spanner.backups(instance)
-    return [found for name in names if (found := session.spanner.backup(name)) is not None]
+        _print_status(session, document, now)
 
 
 def state_of_things(
@@ -115,29 +104,7 @@ def follower_document(mine: Sequence[FollowUp]) -> dict[str, Any]:
     }
 
 
-def strays(operations: Iterable[Operation], backups: Iterable[Backup]) -> list[dict[str, Any]]:
-    """The backups that are there although somebody asked for them to be stopped before they were complete."""
-    ready = {(one.name, one.created): one for one in backups if one.state == "READY"}
-    found = []
-    for one in operations:
-        backup = ready.get((one.backup, one.made))
-        if backup is not None and one.cancelled and one.ended and one.cancelled <= one.ended:
-            found.append(
-                {
-                    "backup": one.backup,
-                    "database": one.database,
-                    "operation": one.name,
-                    "cancel_requested": one.cancelled,
-                    "completed": one.ended,
-                    "expires": backup.expires,
-                    "freeable_bytes": backup.freeable_bytes,
-                    "scheduled": bool(backup.schedules),
-                }
-            )
-    return found
-
-
-def _print_status(document: dict[str, Any], now: datetime) -> None:
+def _print_status(session: Session, document: dict[str, Any], now: datetime) -> None:
     console = output.out()
     rows = []
     for one in document["running"]:
@@ -153,9 +120,8 @@ def _print_status(document: dict[str, Any], now: datetime) -> None:
         console.print(f"Nothing runs in {short(document['instance'])}.")
     for one in document["running"]:
         if document["unfollowed"] and not one["followers"] and not one["fresh"]:
-            console.print(
-                f"Nobody follows backups/{short(one['backup'])}: backstop follow backups/{short(one['backup'])}"
-            )
+            name = session.spelled(one["backup"])
+            console.print(f"Nobody follows {name}: {session.advice('follow', name)}", soft_wrap=True)
     for one in document["waiting"]:
         what = "A start of many" if one["kind"] == "fan-out" else f"A {one['action']} that could not be carried out yet"
         due = output.ago(one["due"], now)
@@ -166,7 +132,8 @@ def _print_status(document: dict[str, Any], now: datetime) -> None:
             f"backups/{short(one['backup'])} is there although it was cancelled: complete {since}, frees {frees}."
         )
     if document["strays"]:
-        console.print("To delete such backups: backstop sweep --delete")
+        sweep = session.advice("sweep", session.spelled(document["instance"]), "--delete")
+        console.print(f"To delete such backups: {sweep}", soft_wrap=True)
 
 
 @click.command()
@@ -213,7 +180,7 @@ def describe(session: Session, target: str, log: str | None) -> None:
     if session.form != "table":
         output.emit(document, session.form)
     else:
-        _print_description(document, waiting is not None, now)
+        _print_description(session, document, waiting is not None, now)
 
 
 def _attempt(one: Operation, waiting: Sequence[FollowUp] | None) -> dict[str, Any]:
@@ -222,7 +189,12 @@ def _attempt(one: Operation, waiting: Sequence[FollowUp] | None) -> dict[str, An
     return {**_operation_document(one), **ended, **follower_document(mine)}
 
 
-def _print_description(document: dict[str, Any], queue_is_known: bool, now: datetime) -> None:  # noqa: FBT001 private
+def _print_description(
+    session: Session,
+    document: dict[str, Any],
+    queue_is_known: bool,  # noqa: FBT001 private
+    now: datetime,
+) -> None:
     there = document["state"] is not None
     rows = [("Backup", short(document["backup"])), ("Instance", instance_of(document["backup"]))]
     rows += [("Database", short(document["database"])), ("State", document["state"] or "there is no such backup")]
@@ -238,7 +210,8 @@ def _print_description(document: dict[str, Any], queue_is_known: bool, now: date
     console = output.out()
     console.print(output.table(("", ""), rows))
     if document["outcomes"] is None:
-        console.print(f"For its outcomes: backstop why backups/{short(document['backup'])}", soft_wrap=True)
+        why = session.advice("why", session.spelled(document["backup"]))
+        console.print(f"For its outcomes: {why}", soft_wrap=True)
     for one in document["outcomes"] or ():
         console.print(one["time"][:19] or "-", output.outcome(one["outcome"]), shortened(one["message"]))
 

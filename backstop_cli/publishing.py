@@ -157,12 +157,11 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
 
 def how_to_go_on(session: Session, wait: Wait) -> str:
     """What to type to see the end all the same."""
-    watch = f"To go on watching: backstop watch --command {wait.message_id}"
+    watch = f"To go on watching: {session.advice('watch', '--command', wait.message_id)}"
     if not wait.operation:
         return watch
-    backup = wait.operation.partition("/operations/")[0]
-    name = naming.shortened(backup) if session.settings["instance"] else backup
-    return f"{watch}\nTo see how it stands: backstop describe {name}"
+    name = session.spelled(wait.operation.partition("/operations/")[0])
+    return f"{watch}\nTo see how it stands: {session.advice('describe', name)}"
 
 
 @dataclass

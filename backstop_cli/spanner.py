@@ -12,6 +12,9 @@ from backstop_cli.clients import Pace, client
 PAGE_SIZE = 1000
 """10,000 operations are 10 calls, two seconds of the quota."""
 
+FEW = 5
+"""A second's worth of Spanner's quota."""
+
 _CREATES = "metadata.@type:type.googleapis.com/google.spanner.admin.database.v1.CreateBackupMetadata"
 
 
@@ -57,6 +60,28 @@ class Backup:
     encryption: str  # How it is encrypted.
 
 
+def strays(operations: Iterable[Operation], backups: Iterable[Backup]) -> list[dict[str, Any]]:
+    """The backups that are there although somebody asked for them to be stopped before they were complete."""
+    ready = {(one.name, one.created): one for one in backups if one.state == "READY"}
+    found = []
+    for one in operations:
+        backup = ready.get((one.backup, one.made))
+        if backup is not None and one.cancelled and one.ended and one.cancelled <= one.ended:
+            found.append(
+                {
+                    "backup": one.backup,
+                    "database": one.database,
+                    "operation": one.name,
+                    "cancel_requested": one.cancelled,
+                    "completed": one.ended,
+                    "expires": backup.expires,
+                    "freeable_bytes": backup.freeable_bytes,
+                    "scheduled": bool(backup.schedules),
+                }
+            )
+    return found
+
+
 class Spanner:
     """The admin API, for one run of a command."""
 
@@ -64,22 +89,28 @@ class Spanner:
         self._client = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
         self._pace = Pace()
 
-    def operations(self, instance: str, *, running: bool = False) -> list[Operation]:
-        """The attempts of the last 7 days, newest start first; only those that run, where the list may be filtered."""
+    def operations(self, instance: str) -> list[Operation]:
+        """The attempts of the last 7 days, newest start first."""
         from google.api_core.exceptions import InvalidArgument
 
-        text = f"({_CREATES}) AND (done:false)" if running else f"({_CREATES})"
         try:
-            listed = self._list("backup_operations", "operations", instance, text)
+            listed = self._list("backup_operations", "operations", instance, f"({_CREATES})")
         except InvalidArgument:  # Filters on metadata have been broken before, and save bandwidth only.
             listed = self._list("backup_operations", "operations", instance, "")
         found = [operation for one in listed if (operation := _operation(one)) is not None]
         found.sort(key=lambda one: one.started.timestamp() if one.started else 0.0, reverse=True)
-        return [one for one in found if not (running and one.done)]
+        return found
 
     def backups(self, instance: str) -> list[Backup]:
         """The instance's backups."""
         return [_backup(one) for one in self._list("backups", "backups", instance, "")]
+
+    def suspects(self, instance: str, operations: Iterable[Operation]) -> list[Backup]:
+        """The backups that may be strays: read one by one where they are few, as a list may have many pages."""
+        names = [one.backup for one in operations if one.cancelled and one.made]
+        if len(names) > FEW:
+            return self.backups(instance)
+        return [found for name in names if (found := self.backup(name)) is not None]
 
     def databases(self, instance: str) -> list[str]:
         """The full names of the instance's databases, in order."""

@@ -175,14 +175,17 @@ def test_a_wait_that_takes_too_long_ends_with_17_and_says_how_to_go_on(cli: Cli,
     assert cli("watch", "--command", message_id, "--timeout", "30s").code == Exit.CANCELLED
 
 
-def test_a_cancel_without_a_terminal_asks_for_yes(cli: Cli, place: Place) -> None:
+@pytest.mark.parametrize("command", [("cancel", "quick"), ("sweep", "--delete"), ("sweep", "--cancel-after", "6h")])
+def test_what_would_stop_or_delete_asks_for_yes_without_a_terminal(
+    cli: Cli, place: Place, command: tuple[str, ...]
+) -> None:
     """It can't ask, and so doesn't act."""
     place.database("quick")
-    typed = cli("cancel", "quick")
+    typed = cli(*command)
 
     assert (typed.code, typed.err) == (
         Exit.USAGE,
-        "Error: cancel asks first, and there is no terminal to answer on.\nAdd --yes.\n",
+        f"Error: {command[0]} asks first, and there is no terminal to answer on.\nAdd --yes.\n",
     )
     assert place.commands() == []
 
@@ -191,7 +194,7 @@ def test_a_sweep_deletes_what_was_cancelled_and_is_there(cli: Cli, place: Place)
     """It tells what it deleted, and is over when it tells no more."""
     backup = begin(cli, place, "stubborn", "stray")
     cli("cancel", "stray", "--keep", "--yes", "--wait")
-    typed = cli("sweep", "--delete", "--wait", "--format", "yaml")
+    typed = cli("sweep", "--delete", "--yes", "--wait", "--format", "yaml")
 
     assert typed.code == Exit.AS_WISHED
     assert "outcome: COMPLETED_THEN_DELETED" in typed.out
@@ -201,7 +204,7 @@ def test_a_sweep_deletes_what_was_cancelled_and_is_there(cli: Cli, place: Place)
 def test_a_sweep_that_finds_nothing_is_over_at_once(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it tells then is its last word."""
     monkeypatch.setattr("backstop_cli.waiting.QUIET_S", 1e6)
-    typed = cli("sweep", place.instance, "--cancel-after", "6h", "--wait")
+    typed = cli("sweep", place.instance, "--cancel-after", "6h", "--yes", "--wait")
 
     assert (typed.code, "NOTHING_TO_CANCEL" in typed.out) == (Exit.AS_WISHED, True)
 

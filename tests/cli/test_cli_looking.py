@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,15 @@ import yaml
 
 from backstop_cli.clients import client
 from backstop_cli.errors import Exit
+from backstop_cli.naming import short
+from backstop_cli.spanner import Spanner
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.cli.terminal import is_golden
 from tests.cli.test_cli_acting import begin
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     import pytest
@@ -30,8 +34,29 @@ def by_hand(place: Place, database: str, backup_id: str, duration: timedelta | N
     if duration:
         place.stack.spanner.queue_plans(database, Plan(duration))
     backup: Any = {"database": database, "expire_time": wall_clock() + timedelta(days=6, hours=1)}
-    spanner.create_backup(parent=place.instance, backup_id=backup_id, backup=backup)
-    return f"{place.instance}/backups/{backup_id}"
+    instance = database.partition("/databases/")[0]
+    spanner.create_backup(parent=instance, backup_id=backup_id, backup=backup)
+    return f"{instance}/backups/{backup_id}"
+
+
+def stray(place: Place, database: str, backup_id: str, schedule: str = "") -> str:
+    """Leaves a backup that somebody cancelled past Backstop and that completed all the same; returns its name."""
+    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
+    place.stack.spanner.queue_plans(database, Plan(timedelta(seconds=1), cancel_duration=None))
+    backup = f"{database.partition('/databases/')[0]}/backups/{backup_id}"
+    if schedule:
+        place.stack.spanner.start_scheduled_backup(database, f"{database}/backupSchedules/{schedule}", backup_id)
+    else:
+        by_hand(place, database, backup_id)
+    (operation,) = (one for one in Spanner().operations(backup.partition("/backups/")[0]) if one.backup == backup)
+    spanner.cancel_operation({"name": operation.name})
+    wait_until(lambda: (found := Spanner().backup(backup)) is not None and found.state == "READY")
+    return backup
+
+
+def advised(out: str) -> list[list[str]]:
+    """The commands that a text advises, each as it would be pasted."""
+    return [shlex.split(line.partition("backstop ")[2]) for line in out.splitlines() if "backstop " in line]
 
 
 def test_status_of_an_idle_instance_says_so(cli: Cli, place: Place) -> None:
@@ -88,7 +113,28 @@ def test_status_names_what_was_cancelled_and_is_there(cli: Cli, place: Place) ->
 
     assert "backups/stray is there although it was cancelled" in typed.out
     assert "frees 5.0 GB" in typed.out
-    assert "backstop sweep --delete" in typed.out
+    assert advised(typed.out) == [["sweep", short(place.instance), "--delete"]]
+
+
+def test_advice_that_is_pasted_acts_where_the_command_had_looked(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it swept the instance of the settings, and deleted what somebody had kept there."""
+    monkeypatch.setattr("backstop_cli.looking.FRESH", timedelta(0))
+    other = f"{place.instance}-b"
+    for instance in (place.instance, other):
+        place.stack.spanner.add_database(f"{instance}/databases/orders")
+    precious = stray(place, f"{place.instance}/databases/orders", "precious")
+    left = stray(place, f"{other}/databases/orders", "stray")
+    hand = by_hand(place, f"{other}/databases/orders", "hand", duration=timedelta(hours=1))
+
+    for command in (("status", other), ("status", "--instance", short(other)), ("audit", other)):
+        *follows, sweep = advised(cli(*command).out)
+        assert sweep[0] == "sweep"
+        assert all(cli(*follow, "--dry-run", "--wait").code == Exit.AS_WISHED for follow in follows)
+    assert advised(cli("describe", hand).out) == [["why", hand]]
+    assert cli(*sweep, "--yes", "--wait").code == Exit.AS_WISHED
+    assert (Spanner().backup(left), Spanner().backup(precious) is None) == (None, False)
 
 
 def test_describe_tells_all_of_a_backup(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +202,7 @@ def test_audit_counts_what_covers_each_database(cli: Cli, place: Place) -> None:
     typed = cli("audit")
 
     assert typed.code == Exit.AS_WISHED
-    assert is_golden("audit", typed.out)
+    assert is_golden("audit", typed.out.replace(short(place.instance), "I"))
     document = json.loads(cli("audit", place.instance, "--format", "json").out)
     rows = {row["database"].rpartition("/")[2]: row for row in document["databases"]}
     assert (rows["quick"]["scheduled"], rows["quick"]["on_demand"], rows["failing"]["failed"]) == (1, 1, 1)

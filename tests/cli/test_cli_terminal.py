@@ -11,6 +11,7 @@ import pytest
 from backstop_cli.errors import Exit
 from tests.cli.terminal import at_a_terminal, begin, interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin as begin_backup
+from tests.cli.test_cli_looking import by_hand, stray
 from tests.cli.test_cli_watching import subscriptions
 from tests.waiting import wait_until
 
@@ -66,6 +67,24 @@ def test_a_cancel_that_is_thought_better_of_publishes_nothing(cli: Cli, place: P
 
     assert typed.code == Exit.USAGE
     assert [command["action"] for command in place.commands()] == ["start"]
+
+
+def test_a_sweep_at_a_terminal_shows_what_it_would_stop_or_delete_and_asks(place: Place) -> None:
+    """Where, which backups, and what is to become of them; with the answer no it publishes nothing."""
+    database = place.database("slow")
+    stray(place, database, "left")
+    stray(place, place.database("quick"), "of-a-schedule", "daily")
+    by_hand(place, database, "endless")
+    typed = at_a_terminal(place.environ, "sweep", "--delete", "--cancel-after", "0s", answer="n\n")
+
+    assert typed.code == Exit.USAGE
+    assert f"In {place.instance}:" in typed.out.replace("\r\n", "\n")
+    assert re.search(r"left +complete +\d+s ago +is deleted", typed.out)
+    assert re.search(r"endless +\d+% +\d+s ago +is stopped", typed.out)
+    assert "1 that schedules made stay without --include-scheduled." in typed.out
+    assert place.commands() == []
+    typed = at_a_terminal(place.environ, "sweep", f"{place.instance}-b", "--delete")
+    assert (typed.code, "Nothing was published." in typed.out) == (Exit.AS_WISHED, True)
 
 
 def test_a_cancel_of_what_does_not_run_is_not_even_asked_about(cli: Cli, place: Place) -> None:
