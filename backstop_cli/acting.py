@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,11 +14,13 @@ import click
 from backstop.durations import Duration
 from backstop_cli import output
 from backstop_cli.errors import CliError, Exit
-from backstop_cli.naming import Target, short
+from backstop_cli.naming import Target, instance_of, short
 from backstop_cli.publishing import Request, Waiting, run, waitable
 from backstop_cli.session import DURATION, Session, common, complete
 from backstop_cli.spanner import Operation, strays
-from backstop_cli.waiting import begun_since
+
+CLOCK_MARGIN = timedelta(seconds=10)
+"""Between Google's clock and this machine's."""
 
 GRACE = timedelta(minutes=10)
 """So long after its end a backup is still deleted by a cancel that names it."""
@@ -63,8 +66,7 @@ def start(
         if databases:
             raise CliError(f"--databases goes without a DATABASE; found both {database!r} and {databases[0]!r}.")
         target = session.resolve(database, "database")
-        named = f"{target.instance}/backups/{more['backup_id'] or ''}"
-        find = partial(begun_since, session.spanner, target.name, named)
+        find = partial(_begun, session, target.name, more["backup_id"])
         return run(session, Request({**fields, "database": target.name}, "start", target.id, find), waiting)
     if not databases and "instance" not in session.flags:
         hint = "Type its name, or --instance I for all of an instance's, or --databases 'orders*' for some of them."
@@ -96,7 +98,8 @@ def cancel(session: Session, target: str, *, yes: bool, waiting: Waiting, **more
         if not click.confirm("Stop it?", err=True):
             return Exit.USAGE
     fields = {"action": "cancel", found.kind: found.name, **_asked(more)}
-    request = Request(fields, "cancel --keep" if keep else "cancel", found.id, _newest(session, found))
+    find = partial(_ran, session, found, bool(more["include_scheduled"]))
+    request = Request(fields, "cancel --keep" if keep else "cancel", found.id, find)
     return run(session, request, waiting)
 
 
@@ -112,7 +115,7 @@ def follow(session: Session, target: str, *, waiting: Waiting, **more: Any) -> i
     """Have the end of a backup reported that somebody else started."""
     found = session.resolve(target, *_KINDS)
     fields = {"action": "follow", found.kind: found.name, **_asked(more)}
-    return run(session, Request(fields, "follow", found.id, _newest(session, found)), waiting)
+    return run(session, Request(fields, "follow", found.id, partial(_newest, session, found)), waiting)
 
 
 @click.command()
@@ -156,11 +159,50 @@ def attempts(session: Session, target: Target) -> list[Operation]:
     return [one for one in operations if target.name in (one.database, one.backup)]
 
 
-def _newest(session: Session, target: Target) -> Callable[[datetime], Callable[[], Operation | None]]:
-    def find() -> Operation | None:
-        return next(iter(attempts(session, target)), None)
+def _begun(
+    session: Session, database: str, backup_id: str | None, published: datetime, message_id: str
+) -> list[Operation]:
+    """What a start began, which tells it apart by the backup's id: that of a message ends with a digest of it."""
+    topic = session.settings.commands_topic
+    digits = hashlib.sha256(f"{topic}\n{message_id}".encode()).hexdigest()[:8]
+    mine = [one for one in session.spanner.operations(instance_of(database)) if one.database == database]
+    mine = [one for one in mine if one.started and one.started >= published - CLOCK_MARGIN]
+    named = [one for one in mine if short(one.backup) == backup_id or not backup_id]
+    return [one for one in named if backup_id or one.backup.endswith(f"-{digits}")][:1]
 
-    return lambda _: find
+
+def _ran(
+    session: Session,
+    target: Target,
+    scheduled: bool,  # noqa: FBT001 private
+    published: datetime,
+    _: str,
+) -> list[Operation]:
+    """What a cancel means: what ran when it was published, or else what ended so little before that it still does."""
+    known = _known_at(session, target, published)
+    ran = [one for one in known if not one.done or (one.ended and one.ended > published)]
+    if target.kind != "operation" and not scheduled:
+        ran = [one for one in ran if not _is_scheduled(session, one)]
+    if target.kind == "database":
+        since = published - CLOCK_MARGIN
+        before = [one for one in known if one.cancelled and one.ended and since <= one.cancelled <= one.ended]
+    else:
+        before = [one for one in known if one.ended and one.ended >= published - GRACE]
+    return ran or before[:1]
+
+
+def _newest(session: Session, target: Target, published: datetime, _: str) -> list[Operation]:
+    """What a follow means: the newest that had begun."""
+    return _known_at(session, target, published)[:1]
+
+
+def _known_at(session: Session, target: Target, published: datetime) -> list[Operation]:
+    return [one for one in attempts(session, target) if one.started and one.started <= published + CLOCK_MARGIN]
+
+
+def _is_scheduled(session: Session, operation: Operation) -> bool:
+    backup = session.spanner.backup(operation.backup)
+    return backup is not None and bool(backup.schedules)
 
 
 def _can_ask(command: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 import click
@@ -23,9 +24,6 @@ from backstop_cli.settings import CLAIM_LENGTH_MAX
 from backstop_cli.spanner import Operation
 from backstop_cli.waiting import LOOK_S, Reading, Source, Wait, until_over
 
-CLOCK_MARGIN = timedelta(seconds=10)
-"""Between Google's clock and this machine's."""
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -34,9 +32,8 @@ class Request:
     fields: dict[str, Any]  # Its fields; those that are None, False or empty are left out.
     wish: str  # What the exit code is judged by.
     about: str  # What it is about, for people.
-    find: Callable[[datetime], Callable[[], Operation | None]] | None = (
-        None  # How to find the operation, from a time on.
-    )
+    # How to find the operations that it may mean, by when it was published, and its message.
+    find: Callable[[datetime, str], Sequence[Operation]] | None = None
 
     @property
     def action(self) -> str:
@@ -121,11 +118,10 @@ def _source(session: Session) -> Iterator[Source | None]:
 
 
 def _reading(session: Session, request: Request, message_id: str, published: datetime) -> Source:
-    if request.find is None:
+    if request.find is None or request.fields.get("dry_run"):
         hint = f"It was published as message {message_id}, and goes on. Name a results topic, or leave out --wait."
         raise CliError(f"Without a results topic the end of this {request.wish} can't be seen.", hint)
-    find = request.find(published - CLOCK_MARGIN)
-    return Reading(session.spanner, message_id, find, unwanted=request.wish == "cancel")
+    return Reading(session.spanner, message_id, partial(request.find, published, message_id), request.wish)
 
 
 def _follow(session: Session, request: Request, waiting: Waiting, document: dict[str, Any], source: Source) -> int:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 
 from backstop_cli.errors import ON_THE_WAY, Exit, exit_of
 from backstop_cli.messages import Event
-from backstop_cli.naming import instance_of
 from backstop_cli.spanner import Operation, Spanner
 
 QUIET_S = 5.0
@@ -19,8 +17,15 @@ QUIET_S = 5.0
 LOOK_S = 2.0
 """Between two looks at what is waited for: a tenth of Spanner's quota, and live enough for a bar."""
 
-APPEARS_S_MAX = 120.0
-"""By then an operation has begun that is ever going to, unless Backstop is behind."""
+ABSENT: Mapping[str, tuple[float, str, str]] = {
+    "start": (120.0, "GAVE_UP", "No such backup has begun; the log says why."),
+    "follow": (10.0, "REJECTED", "There is nothing to be followed."),
+    "cancel": (10.0, "NOTHING_TO_CANCEL", "Nothing ran that it could have stopped."),
+}
+"""After how many seconds without an operation a command has come to what, by the first word of its wish.
+
+By then one has begun that is ever going to, unless Backstop is behind; and one that ran is in Spanner's list.
+"""
 
 
 class Source(Protocol):
@@ -97,11 +102,9 @@ def until_over(wait: Wait, source: Source, seconds: float, show: Callable[[Event
 class Reading:
     """Outcomes as Spanner lets them be guessed, where none are told."""
 
-    def __init__(
-        self, spanner: Spanner, message_id: str, find: Callable[[], Operation | None], *, unwanted: bool
-    ) -> None:
-        """Takes how to find the operation, which may begin later, and whether its backup is to be deleted."""
-        self._spanner, self._message_id, self._find, self._unwanted = spanner, message_id, find, unwanted
+    def __init__(self, spanner: Spanner, message_id: str, find: Callable[[], Sequence[Operation]], wish: str) -> None:
+        """Takes how to find the operations that the command may mean, and what it is judged by."""
+        self._spanner, self._message_id, self._find, self._wish = spanner, message_id, find, wish
         self._operation: Operation | None = None
         self._begun_s = time.monotonic()
 
@@ -109,22 +112,30 @@ class Reading:
         """Looks once; takes as long as it was told to, or longer."""
         time.sleep(max(seconds, LOOK_S))
         if self._operation is None:
-            self._operation = self._find()
-            if self._operation is None and time.monotonic() - self._begun_s > APPEARS_S_MAX:
-                return self._event("GAVE_UP", "No such backup has begun; the log says why.")
-            return self._event("STARTED", f"{self._operation.backup} is being made.") if self._operation else None
+            return self._look_for_it()
         operation = self._spanner.operation(self._operation.name)
         if operation is None:
             return self._event("GONE", "Spanner doesn't know the operation any more.")
         self._operation = operation
         return self._ended(operation) if operation.done else None
 
+    def _look_for_it(self) -> Event | None:
+        found = self._find()
+        if len(found) > 1:
+            names = ", ".join(one.name for one in found)
+            return self._event("REJECTED", f"Any of these may be meant: {names}. Name the operation.")
+        if found:
+            (self._operation,) = found
+            return None if found[0].done else self._event("STARTED", f"{found[0].backup} is being made.")
+        seconds, outcome, detail = ABSENT[self._wish.split()[0]]
+        return self._event(outcome, detail) if time.monotonic() - self._begun_s > seconds else None
+
     def _ended(self, operation: Operation) -> Event | None:
         if operation.state == "CANCELLED":
             return self._event("CANCELLED", "The backup was cancelled.")
         if operation.state == "FAILED":
             return self._event("FAILED", operation.error)
-        if not self._unwanted:
+        if self._wish != "cancel":
             word = "COMPLETED_DESPITE_CANCEL" if operation.cancelled else "COMPLETED"
             return self._event(word, f"{operation.backup} is complete.")
         found = self._spanner.backup(operation.backup)
@@ -138,16 +149,3 @@ class Reading:
         if about is not None:
             data |= {"operation": about.name, "backup": about.backup, "database": about.database}
         return Event(f"{self._message_id} {outcome}", "", data)
-
-
-def begun_since(spanner: Spanner, database: str, backup: str, since: datetime) -> Callable[[], Operation | None]:
-    """How to find the operation that began after a time, of a database's backup whose full name begins with a text."""
-    instance = instance_of(database)
-
-    def find() -> Operation | None:
-        found = [
-            one for one in spanner.operations(instance) if one.database == database and one.backup.startswith(backup)
-        ]
-        return next((one for one in found if one.started and one.started >= since), None)
-
-    return find

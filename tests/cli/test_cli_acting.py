@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from backstop_cli.clients import client
 from backstop_cli.errors import Exit
+from backstop_cli.spanner import Spanner
+from backstop_cli.waiting import ABSENT
 from tests.cli.terminal import is_golden, normal
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
+
     from tests.cli.conftest import Cli, Place
 
 
@@ -21,6 +28,14 @@ def begin(cli: Cli, place: Place, database: str, backup_id: str, *more: str) -> 
     backup = f"{place.instance}/backups/{backup_id}"
     place.stack.wait_for(lambda events: [one for one in events if one.data.get("backup") == backup])
     return backup
+
+
+def cancel(backup: str) -> None:
+    """Cancels a backup past Backstop, as a person in the console does, and waits until its operation has ended."""
+    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
+    (name,) = (one.name for one in Spanner().operations(backup.partition("/backups/")[0]) if one.backup == backup)
+    spanner.cancel_operation({"name": name})
+    wait_until(lambda: (found := Spanner().operation(name)) is not None and found.done)
 
 
 def test_a_start_that_is_waited_for_ends_with_its_backup(cli: Cli, place: Place) -> None:
@@ -233,13 +248,41 @@ def test_without_a_results_topic_the_end_is_read_in_spanner(
     assert (typed.code, "COMPLETED_THEN_DELETED" in typed.out) == (Exit.DELETED, True)
 
 
-def test_without_a_results_topic_the_end_of_many_is_not_promised(
+def test_without_a_results_topic_a_cancel_does_not_take_an_older_end_for_its_own(
     cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are started all the same, and the command says that it can't see how they end."""
+    """Once it said CANCELLED of yesterday's, and ended with 0, where Backstop found nothing to cancel."""
+    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "")
+    monkeypatch.setattr("backstop_cli.acting.CLOCK_MARGIN", timedelta(0))
+    monkeypatch.setitem(cast("dict[str, object]", ABSENT), "cancel", (0.0, *ABSENT["cancel"][1:]))
+    backup = begin(cli, place, "slow", "yesterdays")
+    cancel(backup)
+    typed = cli("cancel", "slow", "--yes", "--wait", "--timeout", "20s")
+
+    assert (typed.code, "NOTHING_TO_CANCEL" in typed.out) == (Exit.NOTHING, True)
+
+
+def test_without_a_results_topic_a_cancel_leaves_a_schedule_s_backup_out(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it waited for the end of the newest, whoever had made it."""
+    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "")
+    begin(cli, place, "slow", "mine")
+    database = f"{place.instance}/databases/slow"
+    place.stack.spanner.start_scheduled_backup(database, f"{database}/backupSchedules/daily", "scheduled")
+    typed = cli("cancel", "slow", "--yes", "--wait", "--timeout", "30s")
+
+    assert (typed.code, "CANCELLED" in typed.out) == (Exit.AS_WISHED, True)
+
+
+@pytest.mark.parametrize("command", [("start", "quick"), ("start", "--databases", "quick")])
+def test_without_a_results_topic_the_end_of_many_is_not_promised_nor_that_of_a_dry_run(
+    cli: Cli, place: Place, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are published all the same, and the command says that it can't see how they end."""
     monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "")
     place.database("quick")
-    typed = cli("start", "--databases", "quick", "--wait")
+    typed = cli(*command, "--dry-run", "--wait")
 
     assert typed.code == Exit.USAGE
     assert "It was published as message" in normal(typed.err)

@@ -18,8 +18,7 @@ from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.cli.terminal import is_golden
-from tests.cli.test_cli_acting import begin
-from tests.waiting import wait_until
+from tests.cli.test_cli_acting import begin, cancel
 
 if TYPE_CHECKING:
     import pytest
@@ -41,16 +40,13 @@ def by_hand(place: Place, database: str, backup_id: str, duration: timedelta | N
 
 def stray(place: Place, database: str, backup_id: str, schedule: str = "") -> str:
     """Leaves a backup that somebody cancelled past Backstop and that completed all the same; returns its name."""
-    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
     place.stack.spanner.queue_plans(database, Plan(timedelta(seconds=1), cancel_duration=None))
     backup = f"{database.partition('/databases/')[0]}/backups/{backup_id}"
     if schedule:
         place.stack.spanner.start_scheduled_backup(database, f"{database}/backupSchedules/{schedule}", backup_id)
     else:
         by_hand(place, database, backup_id)
-    (operation,) = (one for one in Spanner().operations(backup.partition("/backups/")[0]) if one.backup == backup)
-    spanner.cancel_operation({"name": operation.name})
-    wait_until(lambda: (found := Spanner().backup(backup)) is not None and found.state == "READY")
+    cancel(backup)
     return backup
 
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 from google.api_core.exceptions import RetryError, ServiceUnavailable
@@ -18,8 +19,8 @@ from backstop_cli.app import cli
 from backstop_cli.auditing import coverage
 from backstop_cli.errors import MEANINGS, OUTCOMES, Exit
 from backstop_cli.messages import Event
-from backstop_cli.spanner import Backup
-from backstop_cli.waiting import Wait, until_over
+from backstop_cli.spanner import Backup, Operation, Spanner
+from backstop_cli.waiting import Reading, Wait, until_over
 from tests.cli.terminal import ROOT
 from tools import release_archive
 
@@ -127,6 +128,18 @@ def test_waiting_outlives_a_connection_that_is_lost() -> None:
 
     assert until_over(wait, Broken(), 60, lambda _: None)
     assert wait.exit_code("start", detailed=False) == Exit.AS_WISHED
+
+
+def test_without_outcomes_a_command_that_may_mean_two_is_one_that_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the newest one's end was told as the command's own."""
+    monkeypatch.setattr("backstop_cli.waiting.LOOK_S", 0.0)
+    two = [
+        Operation(name, "b", "d", NOW, 0, None, None, done=False, error="", code=0, made=None) for name in ("o1", "o2")
+    ]
+    event = Reading(cast("Spanner", None), "7", lambda: two, "cancel").next(0)
+
+    assert event is not None
+    assert (event.outcome, "o1, o2" in event.data["detail"]) == ("REJECTED", True)
 
 
 @pytest.mark.parametrize(("days", "double"), [(0, False), (1, False), (2, True), (6, True)])
