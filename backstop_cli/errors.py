@@ -33,7 +33,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.CANCELLED: "the backup was cancelled: there is none, and nothing is billed",
     Exit.DELETED: "the cancel came too late, and the backup was deleted; a day of it is billed",
     Exit.KEPT: "the cancel came too late, and the backup stays",
-    Exit.FAILED: "Spanner failed, or no longer knows the operation",
+    Exit.FAILED: "there is no backup: Spanner failed, or no longer knows the operation or what it made",
     Exit.GAVE_UP: "Backstop gave up; somebody has to look",
     Exit.REFUSED: "Backstop refused the command",
     Exit.NOTHING: "nothing ran that could be cancelled",
@@ -68,16 +68,19 @@ _WISHED: Mapping[str, frozenset[Exit]] = {
 """What each command is for, beside the backup that a start and a follow wait for."""
 
 
-def exit_of(outcome: str, wish: str, *, detailed: bool) -> Exit:
+def exit_of(outcome: str, severity: str, wish: str, *, detailed: bool) -> Exit:
     """What an outcome means to the shell.
 
     Args:
         outcome: A command's last word.
+        severity: The outcome's own; empty if it is the usual one.
         wish: What was asked for: `start`, `follow`, `cancel`, `cancel --keep` or `sweep`.
         detailed: Whether an ending that was wished for keeps a code of its own.
     """
     if outcome in ON_THE_WAY:
         return Exit.AS_WISHED
+    if outcome == "COMPLETED" and severity:  # The backup was complete, and isn't there.
+        return Exit.FAILED
     code = OUTCOMES.get(outcome, Exit.GAVE_UP)
     return Exit.AS_WISHED if not detailed and code in _WISHED.get(wish, ()) else code
 

@@ -76,7 +76,8 @@ class Wait:
 
     def exit_code(self, wish: str, *, detailed: bool) -> Exit:
         """The worst of the ends."""
-        codes = [exit_of(event.outcome, wish, detailed=detailed) for event in self.ends()]
+        ends = [(event.outcome, str(event.data.get("severity", ""))) for event in self.ends()]
+        codes = [exit_of(outcome, severity, wish, detailed=detailed) for outcome, severity in ends]
         partly = any(event.data.get("databases", {}).get("not_started") for event in self.ends())
         return max([*codes, Exit.REFUSED if partly else Exit.AS_WISHED])
 
@@ -135,17 +136,25 @@ class Reading:
             return self._event("CANCELLED", "The backup was cancelled.")
         if operation.state == "FAILED":
             return self._event("FAILED", operation.error)
+        found = self._spanner.backup(operation.backup)
+        there = found is not None and found.created == operation.made
         if self._wish != "cancel":
             word = "COMPLETED_DESPITE_CANCEL" if operation.cancelled else "COMPLETED"
-            return self._event(word, f"{operation.backup} is complete.")
-        found = self._spanner.backup(operation.backup)
-        if found is None or found.created != operation.made:
+            if there:
+                return self._event(word, f"{operation.backup} is complete.")
+            return self._event(word, f"{operation.backup} was complete, and is not there any more.", severity="WARNING")
+        if not there:
             return self._event("COMPLETED_THEN_DELETED", f"{operation.backup} was complete, and has been deleted.")
         return None  # It is to be deleted, which takes Backstop's next look.
 
-    def _event(self, outcome: str, detail: str) -> Event:
+    def _event(self, outcome: str, detail: str, **more: str) -> Event:
         about = self._operation
-        data: dict[str, object] = {"outcome": outcome, "detail": detail, "trigger": {"message_id": self._message_id}}
+        data: dict[str, object] = {
+            "outcome": outcome,
+            "detail": detail,
+            "trigger": {"message_id": self._message_id},
+            **more,
+        }
         if about is not None:
             data |= {"operation": about.name, "backup": about.backup, "database": about.database}
         return Event(f"{self._message_id} {outcome}", "", data)

@@ -12,6 +12,8 @@ from backstop_cli.clients import client
 from backstop_cli.errors import Exit
 from backstop_cli.spanner import Spanner
 from backstop_cli.waiting import ABSENT
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
 from tests.cli.terminal import is_golden, normal
 from tests.waiting import wait_until
 
@@ -149,6 +151,23 @@ def test_a_backup_that_fails_ends_with_13(cli: Cli, place: Place) -> None:
 
     assert typed.code == Exit.FAILED
     assert "The disk is on fire." in " ".join(typed.out.split())
+
+
+@pytest.mark.parametrize("topic", ["backstop-results", ""])
+def test_a_start_whose_backup_is_gone_at_its_end_does_not_end_with_0(
+    cli: Cli, place: Place, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a pipeline went on without a backup: a clean-up had deleted it before Backstop looked."""
+    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", topic)
+    fault = Fault("GetBackup", Code.NOT_FOUND, times=None, resource=place.instance)
+    place.database("quick")
+    with place.stack.spanner.lock:
+        place.stack.spanner.faults.plan(fault)
+    typed = cli("start", "quick", "--backup-id", "before-migration", "--wait", "--timeout", "60s")
+    with place.stack.spanner.lock:
+        place.stack.spanner.faults.clear()
+
+    assert (typed.code, "COMPLETED" in typed.out) == (Exit.FAILED, True)
 
 
 def test_a_chain_that_gives_up_ends_with_14(cli: Cli, place: Place) -> None:
