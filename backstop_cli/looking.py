@@ -118,10 +118,8 @@ def _print_status(session: Session, document: dict[str, Any], now: datetime) -> 
         console.print(output.table(("BACKUP", ">DONE", "SINCE", "NEXT LOOK", "GIVES UP", "ON BEHALF OF"), rows))
     else:
         console.print(f"Nothing runs in {short(document['instance'])}.")
-    for one in document["running"]:
-        if document["unfollowed"] and not one["followers"] and not one["fresh"]:
-            name = session.spelled(one["backup"])
-            console.print(f"Nobody follows {name}: {session.advice('follow', name)}", soft_wrap=True)
+    if document["unfollowed"]:
+        _print_unfollowed(session, [one for one in document["running"] if not one["followers"] and not one["fresh"]])
     for one in document["waiting"]:
         what = "A start of many" if one["kind"] == "fan-out" else f"A {one['action']} that could not be carried out yet"
         due = output.ago(one["due"], now)
@@ -134,6 +132,19 @@ def _print_status(session: Session, document: dict[str, Any], now: datetime) -> 
     if document["strays"]:
         sweep = session.advice("sweep", session.spelled(document["instance"]), "--delete")
         console.print(f"To delete such backups: {sweep}", soft_wrap=True)
+
+
+def _print_unfollowed(session: Session, unfollowed: Sequence[dict[str, Any]]) -> None:
+    """What to type for each: a follow wants the backup, and so would keep one that is being cancelled."""
+    console, limits = output.out(), False
+    for one in unfollowed:
+        name, cancelling = session.spelled(one["backup"]), one["state"] == "CANCELLING"
+        limits = limits or not cancelling
+        what = f"{name}, which is being cancelled" if cancelling else name
+        advice = session.advice("cancel" if cancelling else "follow", name)
+        console.print(f"Nobody follows {what}: {advice}", soft_wrap=True)
+    if limits:
+        console.print("If its start had a limit, add --cancel-after: nobody knows it now.")
 
 
 @click.command()

@@ -32,11 +32,17 @@ def begin(cli: Cli, place: Place, database: str, backup_id: str, *more: str) -> 
     return backup
 
 
-def cancel(backup: str) -> None:
-    """Cancels a backup past Backstop, as a person in the console does, and waits until its operation has ended."""
+def begin_cancel(backup: str) -> str:
+    """Cancels a backup past Backstop, as a person in the console does, and returns the operation's name."""
     spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
     (name,) = (one.name for one in Spanner().operations(backup.partition("/backups/")[0]) if one.backup == backup)
     spanner.cancel_operation({"name": name})
+    return name
+
+
+def cancel(backup: str) -> None:
+    """The same, and waits until the operation has ended."""
+    name = begin_cancel(backup)
     wait_until(lambda: (found := Spanner().operation(name)) is not None and found.done)
 
 

@@ -18,7 +18,7 @@ from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.cli.terminal import is_golden
-from tests.cli.test_cli_acting import begin, cancel
+from tests.cli.test_cli_acting import begin, begin_cancel, cancel
 
 if TYPE_CHECKING:
     import pytest
@@ -86,6 +86,22 @@ def test_status_as_a_document_says_who_follows_what(cli: Cli, place: Place) -> N
     assert (followed["requested_by"], followed["reason"]) == ("anna@example.com", "nightly")
     assert followed["next_look"] < followed["gives_up"]
     assert yaml.safe_load(cli("status", "--format", "yaml").out)["unfollowed"] == [hand]
+
+
+def test_status_advises_to_cancel_what_is_being_cancelled_and_nobody_follows(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it advised to follow it, which keeps it; and a follow doesn't know a limit that was lost."""
+    monkeypatch.setattr("backstop_cli.looking.FRESH", timedelta(0))
+    operations = {}
+    for name in ("slow-wanted", "slow-wrong"):
+        place.stack.spanner.queue_plans(place.database(name), Plan(timedelta(hours=1), cancel_duration=None))
+        operations[name] = by_hand(place, f"{place.instance}/databases/{name}", name)
+    begin_cancel(operations["slow-wrong"])
+    typed = cli("status")
+
+    assert sorted(advised(typed.out)) == [["cancel", "backups/slow-wrong"], ["follow", "backups/slow-wanted"]]
+    assert "add --cancel-after" in typed.out
 
 
 def test_status_without_the_queue_says_what_it_does_not_know(cli: Cli, place: Place) -> None:
