@@ -143,6 +143,8 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
         events = [event.data for event in wait.told]
         last = wait.told[-1].outcome if wait.told else None
         output.emit({**document, "events": events, "outcome": last, "exit_code": int(code)}, session.form)
+    if any(event.outcome == "DELETE_BLOCKED" for event in wait.told) and request.wish == "sweep":
+        output.err().print("Nobody tries again by itself. Sweep again once the restore or the copy is over.")
     if code in {Exit.TIMED_OUT, Exit.INTERRUPTED, Exit.GOOGLE}:
         why = f"Waited {waiting.timeout}" if code == Exit.TIMED_OUT else "Stopped waiting"
         output.err().print(

@@ -14,6 +14,7 @@ from backstop_cli.spanner import Spanner
 from backstop_cli.waiting import ABSENT
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.cli.terminal import is_golden, normal
 from tests.waiting import wait_until
 
@@ -239,6 +240,19 @@ def test_a_sweep_deletes_what_was_cancelled_and_is_there(cli: Cli, place: Place)
     assert typed.code == Exit.AS_WISHED
     assert "outcome: COMPLETED_THEN_DELETED" in typed.out
     assert cli("describe", backup, "--format", "json").out.count('"state": null') == 1
+
+
+def test_a_sweep_that_may_not_delete_yet_does_not_end_with_0(cli: Cli, place: Place) -> None:
+    """Once it did, though a sweep starts no chain that would try again."""
+    database, instance = place.database("quick"), place.instance
+    place.stack.spanner.queue_plans(database, Plan(timedelta(seconds=1), cancel_duration=None))
+    backup = begin(cli, place, "quick", "held")
+    cancel(backup)
+    place.stack.spanner.begin_restore(backup, f"{instance}/databases/restored", timedelta(minutes=1))
+    typed = cli("sweep", "--delete", "--yes", "--wait")
+
+    assert (typed.code, "DELETE_BLOCKED" in typed.out) == (Exit.BLOCKED, True)
+    assert "Sweep again once the restore or the copy is over." in typed.err
 
 
 def test_a_sweep_that_finds_nothing_is_over_at_once(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
