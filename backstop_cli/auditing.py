@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from backstop_cli import output
+from backstop_cli.looking import how_to_delete
 from backstop_cli.naming import short
 from backstop_cli.session import Session, common
 from backstop_cli.spanner import Backup, Operation, strays
@@ -31,8 +32,13 @@ def audit(session: Session, instance_id: str | None) -> None:
     instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
     now = datetime.now(UTC)
     spanner = session.spanner
-    databases = spanner.databases(instance)
-    rows = coverage(databases, spanner.operations(instance), spanner.backups(instance), now)
+    databases, operations, backups = (
+        spanner.databases(instance),
+        spanner.operations(instance),
+        spanner.backups(instance),
+    )
+    left = strays(operations, backups)
+    rows = coverage(databases, operations, backups, left, now)
     document = {"instance": instance, "databases": rows, "freeable_bytes": sum(row["freeable_bytes"] for row in rows)}
     if session.form != "table":
         output.emit(document, session.form)
@@ -46,9 +52,8 @@ def audit(session: Session, instance_id: str | None) -> None:
             console.print(f"{name} has no complete backup.")
         if row["double_cover"]:
             console.print(f"{name} is backed up by a native schedule and by commands, on the same days.")
-    if document["freeable_bytes"]:
-        sweep = session.advice("sweep", session.spelled(instance), "--delete")
-        console.print(f"What was cancelled and is there all the same: {sweep}", soft_wrap=True)
+    for line in how_to_delete(session, instance, [one["scheduled"] for one in left]):
+        console.print(line, soft_wrap=True)
 
 
 def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
@@ -62,10 +67,13 @@ def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
 
 
 def coverage(
-    databases: Iterable[str], operations: Sequence[Operation], backups: Sequence[Backup], now: datetime
+    databases: Iterable[str],
+    operations: Sequence[Operation],
+    backups: Sequence[Backup],
+    left: Iterable[dict[str, Any]],
+    now: datetime,
 ) -> list[dict[str, Any]]:
     """What `audit` shows, a row for each database, those too that are gone and have backups left."""
-    left = strays(operations, backups)
     names = sorted({*databases, *(one.database for one in backups), *(one.database for one in operations)})
     mine: dict[str, tuple[list[Operation], list[Backup], list[dict[str, Any]]]] = {name: ([], [], []) for name in names}
     for operation in operations:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +32,7 @@ def status(session: Session, instance_id: str | None) -> None:
     backups = session.spanner.suspects(instance, operations)
     waiting, trouble = session.follow_ups()
     document = state_of_things(instance, operations, backups, waiting, now)
+    document["copies"] = [asdict(one) for one in session.spanner.copies(instance)]
     if trouble:
         output.err().print(f"Who follows what is unknown: {trouble}", soft_wrap=True)
     if session.form != "table":
@@ -60,20 +62,21 @@ def state_of_things(
         mine = [follow_up for follow_up in waiting or () if follow_up.operation == one.name]
         fresh = one.started is not None and now - one.started < FRESH
         running.append({**_operation_document(one), **follower_document(mine), "fresh": fresh})
-    others = [one for one in waiting or () if not one.operation and instance_of(one.about) == instance]
+    names = {one["operation"] for one in running}
+    others = [one for one in waiting or () if one.operation not in names and instance_of(one.about) == instance]
     return {
         "instance": instance,
         "running": running,
         "unfollowed": None if waiting is None else [one["backup"] for one in running if not one["followers"]],
         "waiting": [
-            {
-                name: getattr(one, name)
-                for name in ("kind", "action", "about", "due", "message_id", "requested_by", "reason")
-            }
+            {name: getattr(one, name) for name in ("kind", "action", "about", "due", "gives_up", "blocked", *_CLAIMS)}
             for one in others
         ],
         "strays": strays(operations, backups),
     }
+
+
+_CLAIMS = ("message_id", "requested_by", "reason")
 
 
 def _operation_document(one: Operation) -> dict[str, Any]:
@@ -95,6 +98,7 @@ def follower_document(mine: Sequence[FollowUp]) -> dict[str, Any]:
     return {
         "followers": len(mine),
         "next_look": first,
+        "stops": min((one.stops for one in mine if one.stops), default=None),
         "gives_up": max((one.gives_up for one in mine if one.gives_up), default=None),
         "intent": speaker.intent if speaker else None,
         "action": speaker.action if speaker else None,
@@ -106,32 +110,59 @@ def follower_document(mine: Sequence[FollowUp]) -> dict[str, Any]:
 
 def _print_status(session: Session, document: dict[str, Any], now: datetime) -> None:
     console = output.out()
-    rows = []
-    for one in document["running"]:
-        stopping = " stopping" if one["state"] == "CANCELLING" else ""
-        nobody = "?" if document["unfollowed"] is None else "nobody"
-        said = output.behalf(one["action"], one["requested_by"], one["reason"])
-        behalf = (said or "somebody") if one["followers"] else nobody
-        times = [output.ago(one[name], now) for name in ("started", "next_look", "gives_up")]
-        rows.append((short(one["backup"]), f"{one['percent']}%{stopping}", *times, behalf))
+    nobody = "?" if document["unfollowed"] is None else "no task waits"
+    rows = [_running_row(one, nobody, now) for one in document["running"]]
     if rows:
         console.print(output.table(("BACKUP", ">DONE", "SINCE", "NEXT LOOK", "GIVES UP", "ON BEHALF OF"), rows))
-    else:
+    elif not document["copies"]:
         console.print(f"Nothing runs in {short(document['instance'])}.")
+    for one in document["copies"]:
+        about = f"{session.spelled(one['backup'])}, a copy of {session.spelled(one['source'])}"
+        since = output.ago(one["started"], now)
+        console.print(f"{about}, is at {one['percent']}%, begun {since}. Backstop leaves it alone.", soft_wrap=True)
     if document["unfollowed"]:
         _print_unfollowed(session, [one for one in document["running"] if not one["followers"] and not one["fresh"]])
     for one in document["waiting"]:
-        what = "A start of many" if one["kind"] == "fan-out" else f"A {one['action']} that could not be carried out yet"
-        due = output.ago(one["due"], now)
-        console.print(f"{what} waits, and goes on {due}: {shortened(one['about'])}", soft_wrap=True)
+        console.print(_waits(session, one, now), soft_wrap=True)
     for one in document["strays"]:
         since, frees = output.ago(one["completed"], now), output.size(one["freeable_bytes"])
-        console.print(
-            f"backups/{short(one['backup'])} is there although it was cancelled: complete {since}, frees {frees}."
-        )
-    if document["strays"]:
-        sweep = session.advice("sweep", session.spelled(document["instance"]), "--delete")
-        console.print(f"To delete such backups: {sweep}", soft_wrap=True)
+        name = session.spelled(one["backup"])
+        console.print(f"{name} is there although it was cancelled: complete {since}, frees {frees}.", soft_wrap=True)
+    for line in how_to_delete(session, document["instance"], [one["scheduled"] for one in document["strays"]]):
+        console.print(line, soft_wrap=True)
+
+
+def _running_row(one: dict[str, Any], nobody: str, now: datetime) -> tuple[str, ...]:
+    stopping = " stopping" if one["state"] == "CANCELLING" else ""
+    said = output.behalf(one["action"], one["requested_by"], one["reason"]) or "somebody"
+    times = [output.ago(one[name], now) for name in ("started", "next_look", "gives_up")]
+    if one["stops"] and not stopping:
+        times[-1] = f"stops {output.ago(one['stops'], now) if one['stops'] > now else 'now'}"
+    return short(one["backup"]), f"{one['percent']}%{stopping}", *times, said if one["followers"] else nobody
+
+
+def _waits(session: Session, one: dict[str, Any], now: datetime) -> str:
+    """What a follow-up waits for that is about nothing that runs."""
+    if one["kind"] != "poll":
+        what = "A start of many" if one["kind"] == "fan-out" else f"A {one['action']} that could not be carried out yet"
+        return f"{what} waits, and goes on {output.ago(one['due'], now)}: {shortened(one['about'])}"
+    name = session.spelled(one["about"].partition("/operations/")[0])
+    behalf = output.behalf(one["action"], one["requested_by"], one["reason"]) or "somebody"
+    due, gives_up = (output.ago(one[key], now) for key in ("due", "gives_up"))
+    what = "is to be deleted, but a restore or a copy needs it" if one["blocked"] else "doesn't run any more"
+    return f"{name} {what}: next look {due}, gives up {gives_up}, for {behalf}."
+
+
+def how_to_delete(session: Session, instance: str, scheduled: Sequence[bool]) -> list[str]:
+    """What to type to be rid of strays, of which a schedule may have made some."""
+    sweep = ("sweep", session.spelled(instance), "--delete")
+    lines = []
+    if not all(scheduled):
+        lines.append(f"To delete what was cancelled and is there: {session.advice(*sweep)}")
+    if any(scheduled):
+        what = "To delete what schedules made, too, if the deployment allows it"
+        lines.append(f"{what}: {session.advice(*sweep, '--include-scheduled')}")
+    return lines
 
 
 def _print_unfollowed(session: Session, unfollowed: Sequence[dict[str, Any]]) -> None:
@@ -142,7 +173,9 @@ def _print_unfollowed(session: Session, unfollowed: Sequence[dict[str, Any]]) ->
         limits = limits or not cancelling
         what = f"{name}, which is being cancelled" if cancelling else name
         advice = session.advice("cancel" if cancelling else "follow", name)
-        console.print(f"Nobody follows {what}: {advice}", soft_wrap=True)
+        console.print(f"No task waits for {what}: {advice}", soft_wrap=True)
+    if unfollowed:
+        console.print("Unless a message waits in Pub/Sub, nobody follows what no task waits for.")
     if limits:
         console.print("If its start had a limit, add --cancel-after: nobody knows it now.")
 
@@ -242,7 +275,9 @@ def _attempt_rows(one: dict[str, Any], queue_is_known: bool, now: datetime) -> l
     if one["followers"]:
         said = output.behalf(one["action"], one["requested_by"], one["reason"]) or "somebody"
         rows += [("  followed for", said), ("  next look", output.moment(one["next_look"], now))]
+        if one["stops"] and not one["ended"]:
+            rows.append(("  stops", output.moment(one["stops"], now)))
         rows.append(("  gives up", output.moment(one["gives_up"], now)))
-    elif queue_is_known:
-        rows.append(("  followed for", "nobody"))
+    elif queue_is_known and not one["ended"]:
+        rows.append(("  followed for", "no task waits"))
     return rows

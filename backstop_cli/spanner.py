@@ -15,7 +15,7 @@ PAGE_SIZE = 1000
 FEW = 5
 """A second's worth of Spanner's quota."""
 
-_CREATES = "metadata.@type:type.googleapis.com/google.spanner.admin.database.v1.CreateBackupMetadata"
+_TYPE = "metadata.@type:type.googleapis.com/google.spanner.admin.database.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,17 @@ class Operation:
         if not self.done:
             return "CANCELLING" if self.cancelled else "RUNNING"
         return {0: "SUCCEEDED", 1: "CANCELLED"}.get(self.code, "FAILED")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a backup that is being made; Backstop leaves them alone."""
+
+    backup: str  # The backup that it makes.
+    source: str  # The backup that it copies.
+    operation: str  # The operation's full name.
+    started: datetime | None  # When Spanner began.
+    percent: int  # How far it is.
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +102,23 @@ class Spanner:
 
     def operations(self, instance: str) -> list[Operation]:
         """The attempts of the last 7 days, newest start first."""
-        from google.api_core.exceptions import InvalidArgument
-
-        try:
-            listed = self._list("backup_operations", "operations", instance, f"({_CREATES})")
-        except InvalidArgument:  # Filters on metadata have been broken before, and save bandwidth only.
-            listed = self._list("backup_operations", "operations", instance, "")
+        listed = self._operations(instance, f"({_TYPE}.CreateBackupMetadata)")
         found = [operation for one in listed if (operation := _operation(one)) is not None]
         found.sort(key=lambda one: one.started.timestamp() if one.started else 0.0, reverse=True)
         return found
+
+    def copies(self, instance: str) -> list[Copy]:
+        """The copies that are being made."""
+        listed = self._operations(instance, f"({_TYPE}.CopyBackupMetadata) AND (done:false)")
+        return [copy for one in listed if not one.done and (copy := _copy(one)) is not None]
+
+    def _operations(self, instance: str, text: str) -> list[Any]:
+        from google.api_core.exceptions import InvalidArgument
+
+        try:
+            return self._list("backup_operations", "operations", instance, text)
+        except InvalidArgument:  # Filters on metadata have been broken before, and save bandwidth only.
+            return self._list("backup_operations", "operations", instance, "")
 
     def backups(self, instance: str) -> list[Backup]:
         """The instance's backups."""
@@ -174,6 +193,16 @@ def _operation(proto: Any) -> Operation | None:
         code=proto.error.code if failed else 0,
         made=made,
     )
+
+
+def _copy(proto: Any) -> Copy | None:
+    from google.cloud.spanner_admin_database_v1 import types
+
+    metadata = types.CopyBackupMetadata.pb()()
+    if not proto.metadata.Unpack(metadata):
+        return None
+    started, percent = _time(metadata.progress, "start_time"), metadata.progress.progress_percent
+    return Copy(metadata.name, metadata.source_backup, proto.name, started, percent)
 
 
 def _backup(proto: Any) -> Backup:

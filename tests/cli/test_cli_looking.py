@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import yaml
 
 from backstop_cli.clients import client
 from backstop_cli.errors import Exit
+from backstop_cli.followups import read
 from backstop_cli.naming import short
 from backstop_cli.spanner import Spanner
 from spanner_backup_emulator.errors import Code
@@ -19,12 +21,16 @@ from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.cli.terminal import is_golden
 from tests.cli.test_cli_acting import begin, begin_cancel, cancel
+from tests.cli.test_cli_parts import TRIGGER, task
 
 if TYPE_CHECKING:
     import pytest
     from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
     from tests.cli.conftest import Cli, Place
+
+
+CHAIN = {"kind": "poll", "trigger": TRIGGER, "step": 1, "give_up_at": "2026-11-29T11:00:00Z"}
 
 
 def by_hand(place: Place, database: str, backup_id: str, duration: timedelta | None = None) -> str:
@@ -79,7 +85,7 @@ def test_status_as_a_document_says_who_follows_what(cli: Cli, place: Place) -> N
     hand = by_hand(place, place.database("quick"), "mine", duration=timedelta(hours=1))
     document = json.loads(cli("status", "--format", "json").out)
 
-    assert sorted(document) == ["instance", "running", "strays", "unfollowed", "waiting"]
+    assert sorted(document) == ["copies", "instance", "running", "strays", "unfollowed", "waiting"]
     assert document["unfollowed"] == [hand]
     (followed,) = (one for one in document["running"] if one["backup"] == backup)
     assert (followed["followers"], followed["intent"], followed["action"]) == (1, "KEEP", "start")
@@ -104,6 +110,30 @@ def test_status_advises_to_cancel_what_is_being_cancelled_and_nobody_follows(
     assert "add --cancel-after" in typed.out
 
 
+def test_status_tells_of_limits_of_what_may_not_be_deleted_yet_and_of_copies(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it said of the last two that nothing runs, and of the first only when Backstop gives up, days later."""
+    backup, other = stray(place, place.database("slow"), "held"), f"{place.instance}-b"
+    limited = by_hand(place, f"{place.instance}/databases/slow", "limited", duration=timedelta(hours=1))
+    place.stack.spanner.begin_copy(backup, f"{other}/backups/copied", timedelta(hours=1))
+    (one,) = (one.name for one in Spanner().operations(place.instance) if one.backup == limited)
+    limit = (wall_clock() + timedelta(hours=3, minutes=1)).isoformat()
+    waiting = [
+        read(task({**CHAIN, "operation": one, "intent": "KEEP", "unwanted_from": limit})),
+        read(task({**CHAIN, "operation": f"{backup}/operations/o", "intent": "CANCEL", "told": ["DELETE_BLOCKED"]})),
+    ]
+    monkeypatch.setattr("backstop_cli.session.Session.follow_ups", lambda _: (waiting, ""))
+
+    out = cli("status").out
+    assert "stops in 3h" in out
+    assert "backups/held is to be deleted, but a restore or a copy needs it: next look " in out
+    assert re.search(r"stops +20\d\d-.* in 3h", cli("describe", "limited").out)
+    assert cli("status", other).out.startswith(f"{other}/backups/copied, a copy of backups/held, is at ")
+    (copy,) = json.loads(cli("status", other, "--format", "json").out)["copies"]
+    assert copy["source"] == backup
+
+
 def test_status_without_the_queue_says_what_it_does_not_know(cli: Cli, place: Place) -> None:
     """Spanner's part is shown all the same."""
     begin(cli, place, "slow", "unknown")
@@ -126,6 +156,16 @@ def test_status_names_what_was_cancelled_and_is_there(cli: Cli, place: Place) ->
     assert "backups/stray is there although it was cancelled" in typed.out
     assert "frees 5.0 GB" in typed.out
     assert advised(typed.out) == [["sweep", short(place.instance), "--delete"]]
+
+
+def test_status_and_audit_advise_what_deletes_a_schedule_s_stray(cli: Cli, place: Place) -> None:
+    """Once their advice left it where it was."""
+    backup = stray(place, place.database("quick"), "of-a-schedule", "daily")
+    sweep = ["sweep", short(place.instance), "--delete", "--include-scheduled"]
+
+    assert (advised(cli("status").out), advised(cli("audit").out)) == ([sweep], [sweep])
+    assert cli(*sweep, "--yes", "--wait").code == Exit.AS_WISHED
+    assert Spanner().backup(backup) is None
 
 
 def test_advice_that_is_pasted_acts_where_the_command_had_looked(
