@@ -93,9 +93,10 @@ def cancel(session: Session, target: str, *, yes: bool, waiting: Waiting, **more
     keep = bool(more["keep"])
     if not (yes or more["dry_run"]):
         _can_ask("cancel")
-        if not _shown(session, found, keep=keep, scheduled=bool(more["include_scheduled"])):
+        question = _shown(session, found, keep=keep, scheduled=bool(more["include_scheduled"]))
+        if not question:
             return Exit.NOTHING
-        if not click.confirm("Stop it?", err=True):
+        if not click.confirm(question, err=True):
             return Exit.USAGE
     fields = {"action": "cancel", found.kind: found.name, **_asked(more)}
     find = partial(_ran, session, found, bool(more["include_scheduled"]))
@@ -231,26 +232,31 @@ def _swept(session: Session, instance: str, *, delete: bool, limit: str | None, 
     return bool(rows)
 
 
-def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> bool:
-    """Shows what a cancel would stop, as Spanner says now; False if that is nothing."""
+def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> str:
+    """Shows what a cancel would stop or delete, as Spanner says now; returns the question, empty if it is nothing."""
     now = datetime.now(UTC)
     operations = attempts(session, target)
-    named = [one for one in operations if target.kind != "database" and one.ended and now - one.ended <= GRACE]
-    meant = [one for one in operations if not one.done] or [one for one in named if one.state == "SUCCEEDED"]
+    running = [one for one in operations if not one.done]
+    late = [one for one in operations if one.ended and now - one.ended <= GRACE and one.state == "SUCCEEDED"]
+    meant = running or (late if target.kind != "database" and not keep else [])
+    backups = {one.name: session.spanner.backup(one.backup) for one in meant}
+    meant = [one for one in meant if not one.done or ((there := backups[one.name]) and there.created == one.made)]
     console = output.err()
     if not meant:
         last = operations[0] if operations else None
         ended = f"; {short(last.backup)} ended {output.ago(last.ended, now)} ({last.state})" if last else ""
         console.print(f"Nothing of {target.id} runs{ended}. Nothing was published.", soft_wrap=True)
-        return False
+        return ""
     rows = []
     for one in meant:
-        backup = session.spanner.backup(one.backup)
+        backup = backups[one.name]
         by = f"schedule {short(backup.schedules[0])}" if backup and backup.schedules else "a command, or a person"
         rows.append((short(one.backup), one.state, f"{one.percent}%", output.ago(one.started, now), by))
         if backup and backup.schedules and not scheduled:
             console.print(f"{short(one.backup)} was made by a schedule: refused without --include-scheduled.")
     console.print(output.table(("BACKUP", "STATE", ">DONE", "SINCE", "MADE BY"), rows))
+    if not running:
+        return "It is complete. Delete it?"
     ends = "stays" if keep else "is deleted"
     console.print(f"If it is complete before it can be stopped, the backup {ends}.")
-    return True
+    return "Stop it?"

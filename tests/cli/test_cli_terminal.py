@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backstop_cli.clients import client
 from backstop_cli.errors import Exit
 from tests.cli.terminal import at_a_terminal, begin, interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin as begin_backup
@@ -16,6 +17,8 @@ from tests.cli.test_cli_watching import subscriptions
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
+
     from tests.cli.conftest import Cli, Place
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
@@ -88,14 +91,27 @@ def test_a_sweep_at_a_terminal_shows_what_it_would_stop_or_delete_and_asks(place
 
 
 def test_a_cancel_of_what_does_not_run_is_not_even_asked_about(cli: Cli, place: Place) -> None:
-    """It says what ended last; a backup that has just ended, and is named, could still be deleted."""
+    """It says what ended last."""
     place.database("quick")
     assert cli("start", "quick", "--backup-id", "ended", "--wait").code == Exit.AS_WISHED
     typed = at_a_terminal(place.environ, "cancel", "quick")
 
     assert typed.code == Exit.NOTHING
     assert re.search(r"Nothing of quick runs; ended ended \ds ago \(SUCCEEDED\)\. Nothing was published\.", typed.out)
-    assert "SUCCEEDED" in at_a_terminal(place.environ, "cancel", "ended", answer="n\n").out
+    assert [command["action"] for command in place.commands()] == ["start"]
+
+
+def test_a_cancel_of_what_is_complete_asks_whether_to_delete_it(cli: Cli, place: Place) -> None:
+    """Once it asked whether to stop it, and deleted it; with `--keep`, or when it is gone, there is nothing to ask."""
+    place.database("quick")
+    assert cli("start", "quick", "--backup-id", "ended", "--wait").code == Exit.AS_WISHED
+    typed = at_a_terminal(place.environ, "cancel", "ended", answer="n\n")
+
+    assert (typed.code, "It is complete. Delete it?" in typed.out, "Stop it?" in typed.out) == (Exit.USAGE, True, False)
+    assert at_a_terminal(place.environ, "cancel", "ended", "--keep").code == Exit.NOTHING
+    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
+    spanner.delete_backup(name=f"{place.instance}/backups/ended")
+    assert at_a_terminal(place.environ, "cancel", "backups/ended").code == Exit.NOTHING
     assert [command["action"] for command in place.commands()] == ["start"]
 
 
