@@ -112,6 +112,9 @@ class Subscription:
         while not self._stop.is_set():
             try:
                 answer = self._client.pull(request=request, timeout=PULL_S_MAX, retry=None)
+                # First taken: if the acknowledgement fails, they come again, and what was seen is passed over.
+                for one in answer.received_messages:
+                    self._take(one.message)
                 ids = [one.ack_id for one in answer.received_messages]
                 if ids:
                     self._client.acknowledge(subscription=self.name, ack_ids=ids, timeout=PULL_S_MAX)
@@ -122,9 +125,6 @@ class Subscription:
                 return
             except exceptions.GoogleAPICallError:
                 self._stop.wait(PAUSE_S)
-                continue
-            for one in answer.received_messages:
-                self._take(one.message)
 
     def _take(self, message: Any) -> None:
         """Passes on what is an outcome and is new."""
@@ -134,7 +134,7 @@ class Subscription:
             data = json.loads(message.data)
         except ValueError:
             return
-        if not isinstance(data, dict) or "outcome" not in data:
+        if not isinstance(data, dict) or "outcome" not in data or not isinstance(data.get("trigger", {}), dict):
             return
         event = Event(event_id, attributes.get("ce-time", ""), data)
         # Two commands may tell the same end of one operation: to each it is its own.

@@ -18,7 +18,7 @@ from backstop_cli import history
 from backstop_cli.errors import Exit
 from backstop_cli.messages import Subscription, publish
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.faults import Fault, Trouble
+from spanner_backup_emulator.faults import Fault, Trouble, When
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.serving import start_grpc
 from tests.cli.terminal import begin as begin_process
@@ -103,11 +103,24 @@ def test_a_connection_that_is_lost_is_taken_up_again(pubsub_emulator: PubSubEmul
     assert pubsub_emulator.faults.injected["Pull", trouble, "before"] == 2
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_acknowledgement_that_fails_loses_no_outcome(pubsub_emulator: PubSubEmulator, when: When) -> None:
+    """Once the outcomes of its pull were thrown away, and Pub/Sub, which had heard it, didn't send them again."""
+    topic = pubsub_emulator.create_topic("projects/p/topics/results")
+    pubsub_emulator.faults.plan(Fault("Acknowledge", Code.DEADLINE_EXCEEDED, when))
+    with Subscription(topic) as source:
+        publish(topic, {"outcome": "COMPLETED", "trigger": {"message_id": "1"}})
+        event = source.next(30)
+
+    assert event is not None
+    assert event.outcome == "COMPLETED"
+
+
 def test_what_is_no_outcome_is_passed_over(pubsub_emulator: PubSubEmulator) -> None:
     """Whatever else is published to the topic."""
     topic = pubsub_emulator.create_topic("projects/p/topics/results")
     with Subscription(topic) as source:
-        for document in ("text", {"other": 1}, {"outcome": "FAILED"}):
+        for document in ("text", {"other": 1}, {"outcome": "GONE", "trigger": 7}, {"outcome": "FAILED"}):
             publish(topic, document)
         event = source.next(30)
         assert source.next(0.5) is None
