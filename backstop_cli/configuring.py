@@ -9,7 +9,7 @@ import click
 
 from backstop_cli import output
 from backstop_cli.clients import call, client
-from backstop_cli.errors import CliError, Exit
+from backstop_cli.errors import CliError, Exit, words
 from backstop_cli.session import Session, common
 from backstop_cli.settings import VARIABLES
 
@@ -46,15 +46,15 @@ def _setting(session: Session, name: str) -> dict[str, str]:
 
 def _check(session: Session, what: str, check: Callable[[Session], str]) -> dict[str, Any]:
     """One check: what it is about, how it went, and what it is needed for where it went wrong."""
-    from google.api_core.exceptions import GoogleAPICallError
+    from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
 
     try:
         return {"what": what, "ok": True, "detail": check(session)}
     except CliError as error:
         detail = " ".join(error.message.split())
-    except GoogleAPICallError as error:
-        detail = f"{type(error).__name__}: {error.message}"
+    except GoogleAPIError as error:
+        detail = ": ".join(words(error))
     except GoogleAuthError as error:
         detail = f"{str(error).rstrip('.')}. Log in with: gcloud auth application-default login."
     return {"what": what, "ok": False, "detail": f"{detail} Needed for: {NEEDED_FOR[what]}."}

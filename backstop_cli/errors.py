@@ -95,6 +95,13 @@ class CliError(click.ClickException):
         self.exit = exit_code
 
 
+def words(error: Exception) -> tuple[str, str]:
+    """The name and the text of an error of Google's clients."""
+    # What was repeated until the time was up says more than that it was.
+    error = getattr(error, "cause", None) or error
+    return type(error).__name__, str(getattr(error, "message", "") or error)
+
+
 def did_you_mean(text: str, known: Iterable[str]) -> str:
     """A question that names what comes closest to a text; empty if nothing does."""
     names = sorted(known)

@@ -88,9 +88,9 @@ class Subscription:
         """Removes what is its own; where that fails, it expires."""
         self._stop.set()
         if self._own:
-            from google.api_core.exceptions import GoogleAPICallError
+            from google.api_core.exceptions import GoogleAPIError
 
-            with contextlib.suppress(GoogleAPICallError):
+            with contextlib.suppress(GoogleAPIError):
                 call(self._client.delete_subscription, {"subscription": self.name}, seconds=5)
 
     def next(self, seconds: float) -> Event | None:
@@ -123,7 +123,7 @@ class Subscription:
             except for_good as error:
                 self._events.put(error)
                 return
-            except exceptions.GoogleAPICallError:
+            except exceptions.GoogleAPIError:
                 self._stop.wait(PAUSE_S)
 
     def _take(self, message: Any) -> None:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from backstop.durations import Duration
 from backstop_cli import naming, output
-from backstop_cli.errors import CliError, Exit
+from backstop_cli.errors import CliError, Exit, words
 from backstop_cli.messages import Event, Subscription, publish
 from backstop_cli.naming import short
 from backstop_cli.session import DURATION, F, Session
@@ -125,7 +125,7 @@ def _reading(session: Session, request: Request, message_id: str, published: dat
 
 
 def _follow(session: Session, request: Request, waiting: Waiting, document: dict[str, Any], source: Source) -> int:
-    from google.api_core.exceptions import GoogleAPICallError
+    from google.api_core.exceptions import GoogleAPIError
 
     wait = Wait(request.action, str(document["message_id"]), request.many)
     seconds = Duration.parse(waiting.timeout).total_seconds()
@@ -136,8 +136,8 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
         code = wait.exit_code(request.wish, detailed=waiting.detailed) if over else Exit.TIMED_OUT
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
-    except GoogleAPICallError as error:
-        output.err().print(f"The end can't be seen: {error.message}", soft_wrap=True)
+    except GoogleAPIError as error:
+        output.err().print(f"The end can't be seen: {words(error)[1]}", soft_wrap=True)
         code = Exit.GOOGLE
     if session.form != "table":
         events = [event.data for event in wait.told]
@@ -195,11 +195,11 @@ class Picture:
             self._look(self._progress)
 
     def _look(self, progress: Progress) -> None:
-        from google.api_core.exceptions import GoogleAPICallError
+        from google.api_core.exceptions import GoogleAPIError
 
         if not self.wait.operation:
             return
-        with contextlib.suppress(GoogleAPICallError):  # The bar is only for show.
+        with contextlib.suppress(GoogleAPIError):  # The bar is only for show.
             operation = self.session.spanner.operation(self.wait.operation)
             if operation is not None:
                 about = f"{short(operation.database)} {operation.state.lower()}"

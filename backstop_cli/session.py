@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from backstop.durations import Duration
 from backstop_cli import followups, naming
-from backstop_cli.errors import CliError
+from backstop_cli.errors import CliError, words
 from backstop_cli.followups import FollowUp
 from backstop_cli.naming import Target
 from backstop_cli.settings import Settings, resolve
@@ -59,14 +59,14 @@ class Session:
 
     def follow_ups(self) -> tuple[list[FollowUp] | None, str]:
         """What waits in the queue; where it can't be read, None and why."""
-        from google.api_core.exceptions import GoogleAPICallError
+        from google.api_core.exceptions import GoogleAPIError
 
         try:
             return followups.waiting(self.settings.queue), ""
         except click.ClickException as error:
             return None, error.message.partition("\n")[0]
-        except GoogleAPICallError as error:
-            return None, f"{self.settings.queue} can't be read: {error.message}"
+        except GoogleAPIError as error:
+            return None, f"{self.settings.queue} can't be read: {words(error)[1]}"
 
 
 def common(command: F) -> F:

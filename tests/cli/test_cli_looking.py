@@ -147,6 +147,23 @@ def test_status_without_the_queue_says_what_it_does_not_know(cli: Cli, place: Pl
     assert "nowhere can't be read" in typed.err
 
 
+def test_status_and_describe_do_without_a_queue_that_is_away(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once they showed nothing at all, as a call that is repeated in vain ends with an error of another kind."""
+    by_hand(place, place.database("slow"), "running")
+    monkeypatch.setattr("backstop_cli.clients.CALL_S_MAX", 2.0)
+    with place.stack.tasks.endpoint.lock:
+        place.stack.tasks.endpoint.faults.plan(Fault("ListTasks", Code.UNAVAILABLE, times=None, message="no route"))
+    shown = [cli("status"), cli("describe", "running")]
+    with place.stack.tasks.endpoint.lock:
+        place.stack.tasks.endpoint.faults.clear()
+
+    for typed in shown:
+        assert (typed.code, "running" in typed.out) == (Exit.AS_WISHED, True)
+        assert "can't be read: no route" in " ".join(typed.err.split())
+
+
 def test_status_names_what_was_cancelled_and_is_there(cli: Cli, place: Place) -> None:
     """And what to type to be rid of it."""
     begin(cli, place, "stubborn", "stray")

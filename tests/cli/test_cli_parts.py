@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 from google.api_core.exceptions import RetryError, ServiceUnavailable
@@ -19,6 +20,7 @@ from backstop_cli.app import cli
 from backstop_cli.auditing import coverage
 from backstop_cli.errors import MEANINGS, OUTCOMES, Exit
 from backstop_cli.messages import Event
+from backstop_cli.publishing import Picture
 from backstop_cli.spanner import Backup, Operation, Spanner
 from backstop_cli.waiting import Reading, Wait, until_over
 from tests.cli.terminal import ROOT
@@ -128,6 +130,18 @@ def test_waiting_outlives_a_connection_that_is_lost() -> None:
 
     assert until_over(wait, Broken(), 60, lambda _: None)
     assert wait.exit_code("start", detailed=False) == Exit.AS_WISHED
+
+
+def test_waiting_outlives_a_bar_that_can_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once Spanner had only to be away for ten seconds, and a wait at a terminal was over."""
+    away = Mock(operation=Mock(side_effect=RetryError("lost", None)))  # type: ignore[no-untyped-call]
+    wait = Wait("start", "7")
+    wait.take(Event("1", "", {"outcome": "STARTED", "operation": "o", "trigger": {"message_id": "7"}}))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Picture(Mock(form="table", spanner=away), wait) as picture:
+        picture.show(None)
+
+    away.operation.assert_called_once_with("o")
 
 
 def test_without_outcomes_a_command_that_may_mean_two_is_one_that_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
