@@ -22,6 +22,7 @@ from spanner_backup_emulator.spanner.plans import Plan
 from tests.cli.terminal import is_golden
 from tests.cli.test_cli_acting import begin, begin_cancel, cancel
 from tests.cli.test_cli_parts import TRIGGER, task
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     import pytest
@@ -276,6 +277,27 @@ def test_audit_counts_what_covers_each_database(cli: Cli, place: Place) -> None:
     rows = {row["database"].rpartition("/")[2]: row for row in document["databases"]}
     assert (rows["quick"]["scheduled"], rows["quick"]["on_demand"], rows["failing"]["failed"]) == (1, 1, 1)
     assert (rows["stubborn"]["strays"], document["freeable_bytes"]) == (1, 5_000_000_000)
+
+
+def test_audit_tells_the_age_of_the_data_whose_it_is_and_what_was_dropped(cli: Cli, place: Place) -> None:
+    """Once a copy was as young as the copying, of a database that seemed to be here, and what is gone had no backup."""
+    other, orders = f"{place.instance}-b", place.database("quick")
+    backup = by_hand(place, orders, "old", duration=timedelta(seconds=1))
+    wait_until(lambda: (found := Spanner().backup(backup)) is not None and found.state == "READY")
+    place.stack.spanner.begin_copy(backup, f"{other}/backups/copied", timedelta(seconds=1))
+    wait_until(lambda: (found := Spanner().backup(f"{other}/backups/copied")) is not None and found.state == "READY")
+    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
+    spanner.delete_backup(name=backup)
+    spanner.drop_database(database=orders)
+
+    (row,) = json.loads(cli("audit", other, "--format", "json").out)["databases"]
+    copied = Spanner().backup(f"{other}/backups/copied")
+    assert copied is not None
+    assert copied.version_time is not None
+    assert (row["database"], row["newest"]) == (orders, copied.version_time.isoformat().replace("+00:00", "Z"))
+    assert row["newest"] < str(copied.created).replace(" ", "T")
+    assert f"\n{short(place.instance)}/quick  " in cli("audit", other).out
+    assert "no complete backup" not in cli("audit").out
 
 
 def test_config_shows_each_setting_and_where_it_came_from(cli: Cli, place: Place) -> None:
