@@ -48,7 +48,7 @@ def audit(session: Session, instance_id: str | None) -> None:
     console.print(output.table(headings, (_row(row, instance, now) for row in rows)))
     for row in rows:
         name = _name(row["database"], instance)
-        if row["newest"] is None and row["there"]:
+        if row["newest"] is None and row["here"]:
             console.print(f"{name} has no complete backup.")
         if row["double_cover"]:
             console.print(f"{name} is backed up by a native schedule and by commands, on the same days.")
@@ -91,7 +91,7 @@ def coverage(
         mine[backup.database][1].append(backup)
     for stray in left:
         mine[stray["database"]][2].append(stray)
-    return [{**_coverage(name, *found, now), "there": name in known} for name, found in mine.items()]
+    return [{**_coverage(name, *found, now), "here": name in known} for name, found in mine.items()]
 
 
 def _coverage(

@@ -57,7 +57,7 @@ def of_backup(backup: str, log: str, project: str, days: int) -> list[Entry]:
         project: Whose log.
         days: How far back Cloud Logging is read.
     """
-    entries = _read_lines(log) if log else _from_cloud(project, backup, days)
+    entries = _read_lines(log) if log else from_cloud(_cloud(), project, backup, days)
     return [one for one in entries if one.is_about(backup) and not _only_looked(one.fields)]
 
 
@@ -99,13 +99,18 @@ def _entry(document: dict[str, Any]) -> Entry:
     return Entry(str(time), str(document.get("severity", "")), fields)
 
 
-def _from_cloud(project: str, backup: str, days: int) -> Iterator[Entry]:
+def _cloud() -> Any:
     try:
         from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
     except ImportError as error:
         hint = "Install google-cloud-logging, or give a file of log lines with --log (`-` for standard input)."
         raise CliError("Reading Cloud Logging takes a package that isn't installed.", hint, Exit.USAGE) from error
-    return from_cloud(LoggingServiceV2Client(), project, backup, days)
+    return LoggingServiceV2Client()
+
+
+def probe(project: str) -> None:
+    """Reads one entry of Cloud Logging: who lacks the permission is refused."""
+    call(_cloud().list_log_entries, {"resource_names": [f"projects/{project}"], "page_size": 1})
 
 
 def from_cloud(logging: Any, project: str, backup: str, days: int) -> Iterator[Entry]:

@@ -144,6 +144,15 @@ class Spanner:
         found = self._get("get_backup", name)
         return _backup(type(found).pb(found)) if found is not None else None
 
+    def probe(self, what: str, get: str, instance: str) -> str:
+        """Lists one of an instance's backups or operations and reads it again: who lacks a permission is refused."""
+        page = self._call(f"list_{what}", {"parent": instance, "page_size": 1})
+        one = next(iter(getattr(page, what.rpartition("_")[2])), None)
+        if one is None:
+            return "can be listed; there is none to be read"
+        self._get(get, one.name)
+        return "can be listed and read"
+
     def _get(self, what: str, name: str) -> Any:
         from google.api_core.exceptions import NotFound
 

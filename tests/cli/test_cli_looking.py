@@ -8,6 +8,7 @@ import shlex
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 
 from backstop_cli.clients import client
@@ -25,7 +26,6 @@ from tests.cli.test_cli_parts import TRIGGER, task
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    import pytest
     from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
     from tests.cli.conftest import Cli, Place
@@ -311,7 +311,7 @@ def test_config_shows_each_setting_and_where_it_came_from(cli: Cli, place: Place
     assert "--location" in shown
     assert "default" in shown
     document = json.loads(cli("config", "--format", "json").out)
-    assert [check["ok"] for check in document["checks"]] == [True] * 4
+    assert [check["ok"] for check in document["checks"]] == [True] * 7
     assert {one["name"]: one["source"] for one in document["settings"]}["queue"] == "BACKSTOP_TASKS_QUEUE"
 
 
@@ -325,6 +325,31 @@ def test_config_says_what_is_missing_and_what_it_is_needed_for(cli: Cli, place: 
     assert {what for what, check in checks.items() if not check["ok"]} == {"commands topic", "queue"}
     assert checks["commands topic"]["detail"].startswith("NotFound: Resource not found (resource=gone).")
     assert checks["commands topic"]["detail"].endswith("Needed for: start, cancel, follow, sweep.")
+
+
+@pytest.mark.parametrize("method", ["ListBackupOperations", "GetOperation", "ListBackups", "GetBackup"])
+def test_config_finds_each_permission_that_reading_spanner_takes(cli: Cli, place: Place, method: str) -> None:
+    """Once it said ok of an instance of which nothing could be read but its databases."""
+    by_hand(place, place.database("slow"), "one")
+    with place.stack.spanner.lock:
+        place.stack.spanner.faults.plan(Fault(method, Code.PERMISSION_DENIED, message="no", resource=place.instance))
+    checks = {check["what"]: check for check in json.loads(cli("config", "--format", "json").out)["checks"]}
+
+    (what,) = (what for what, check in checks.items() if not check["ok"])
+    assert what == ("backup operations" if "Operation" in method else "backups")
+    assert checks[what]["detail"].startswith("PermissionDenied: no Needed for: status, describe, audit")
+
+
+def test_config_finds_that_no_subscription_can_be_made_and_no_log_read(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which watching and `why` take."""
+    monkeypatch.setenv("BACKSTOP_LOG", "/no/such/log")
+    assert place.stack.pubsub is not None
+    place.stack.pubsub.faults.plan(Fault("CreateSubscription", Code.PERMISSION_DENIED))
+    checks = json.loads(cli("config", "--format", "json").out)["checks"]
+
+    assert [check["what"] for check in checks if not check["ok"]] == ["results topic", "log"]
 
 
 def test_what_google_refuses_ends_with_1_and_google_s_words(cli: Cli, place: Place) -> None:
