@@ -37,7 +37,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.FAILED: "there is no backup: Spanner failed, or no longer knows the operation or what it made",
     Exit.GAVE_UP: "Backstop gave up; somebody has to look",
     Exit.REFUSED: "Backstop refused the command",
-    Exit.NOTHING: "nothing ran that could be cancelled",
+    Exit.NOTHING: "nothing ran that could be cancelled or watched",
     Exit.TIMED_OUT: "the time to wait is up; the backup goes on",
     Exit.BLOCKED: "a sweep could not delete a backup, as a restore or a copy needs it; sweep again once that is over",
     Exit.INTERRUPTED: "Ctrl-C; the backup goes on",

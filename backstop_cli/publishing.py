@@ -41,6 +41,12 @@ class Request:
         return str(self.fields["action"])
 
     @property
+    def target(self) -> str:
+        """The full name of what it is about."""
+        kinds = ("operation", "backup", "database", "instance")
+        return str(next(name for kind in kinds if (name := self.fields.get(kind))))
+
+    @property
     def many(self) -> bool:
         """Whether it starts many backups."""
         return self.action == "start" and "instance" in self.fields and not self.fields.get("dry_run")
@@ -147,19 +153,22 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
         output.err().print("Nobody tries again by itself. Sweep again once the restore or the copy is over.")
     if code in {Exit.TIMED_OUT, Exit.INTERRUPTED, Exit.GOOGLE}:
         why = f"Waited {waiting.timeout}" if code == Exit.TIMED_OUT else "Stopped waiting"
-        output.err().print(
-            f"{why}; the {request.action} goes on without this command.\n{how_to_go_on(session, wait)}", soft_wrap=True
-        )
+        said = f"{why}; the {request.action} goes on without this command."
+        output.err().print(f"{said}\n{how_to_go_on(session, request, wait)}", soft_wrap=True)
     return code
 
 
-def how_to_go_on(session: Session, wait: Wait) -> str:
+def how_to_go_on(session: Session, request: Request, wait: Wait) -> str:
     """What to type to see the end all the same."""
-    watch = f"To go on watching: {session.advice('watch', '--command', wait.message_id)}"
-    if not wait.operation:
-        return watch
-    name = session.spelled(wait.operation.partition("/operations/")[0])
-    return f"{watch}\nTo see how it stands: {session.advice('describe', name)}"
+    backup = (wait.operation or request.target).partition("/operations/")[0]
+    if "/backups/" in backup and not wait.many:
+        look = session.advice("describe", session.spelled(backup))
+    else:
+        look = session.advice("status", session.spelled(naming.instance_of(backup)))
+    lines = [f"To see how it stands: {look}"]
+    if session.settings.results_topic:
+        lines.append(f"To go on watching: {session.advice('watch', '--command', wait.message_id)}")
+    return "\n".join(lines)
 
 
 @dataclass

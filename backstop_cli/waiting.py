@@ -61,7 +61,7 @@ class Wait:
 
     def ends(self) -> list[Event]:
         """The command's last words, when it is over: one, or one for each backup of many."""
-        last = [event for event in self.told if event.outcome not in ON_THE_WAY]
+        last = self.last_words()
         if self.action == "sweep":
             final = [one for one in last if one.outcome in {"NOTHING_TO_CANCEL", "REJECTED", "GAVE_UP"}]
             return final or (self.told if self.told and time.monotonic() - self._last_s > QUIET_S else [])
@@ -74,11 +74,16 @@ class Wait:
                 return [event, *last] if started <= ended else []
         return [one for one in last if not one.data.get("operation")]
 
+    def last_words(self) -> list[Event]:
+        """The last words so far, of the command or of one of its backups."""
+        return [event for event in self.told if event.outcome not in ON_THE_WAY]
+
     def exit_code(self, wish: str, *, detailed: bool) -> Exit:
-        """The worst of the ends."""
-        ends = [(event.outcome, str(event.data.get("severity", ""))) for event in self.ends()]
+        """The worst of the ends, or of the last words of a command whose beginning was not seen."""
+        last = self.ends() or self.last_words()
+        ends = [(event.outcome, str(event.data.get("severity", ""))) for event in last]
         codes = [exit_of(outcome, severity, wish, detailed=detailed) for outcome, severity in ends]
-        partly = any(event.data.get("databases", {}).get("not_started") for event in self.ends())
+        partly = any(event.data.get("databases", {}).get("not_started") for event in last)
         return max([*codes, Exit.REFUSED if partly else Exit.AS_WISHED])
 
 

@@ -6,8 +6,9 @@ import io
 import json
 import queue
 import threading
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import grpc
 import pytest
@@ -16,7 +17,8 @@ from google.cloud.logging_v2.types import ListLogEntriesRequest, ListLogEntriesR
 
 from backstop_cli import history
 from backstop_cli.errors import Exit
-from backstop_cli.messages import Subscription, publish
+from backstop_cli.followups import FollowUp, read
+from backstop_cli.messages import Event, Subscription, publish
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault, Trouble, When
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
@@ -24,6 +26,8 @@ from spanner_backup_emulator.serving import start_grpc
 from tests.cli.terminal import begin as begin_process
 from tests.cli.terminal import interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin
+from tests.cli.test_cli_looking import CHAIN
+from tests.cli.test_cli_parts import task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +83,58 @@ def test_watch_takes_a_subscription_that_exists_and_leaves_it(cli: Cli, place: P
 
     assert (typed.code, "COMPLETED" in typed.out) == (Exit.AS_WISHED, True)
     assert place.stack.subscriber.get_subscription(subscription=name).name == name
+
+
+class Told:
+    """A subscription that tells some events, one at each call."""
+
+    def __init__(self, *events: Event) -> None:
+        self.left = list(events)
+
+    def __enter__(self) -> Self:
+        """Tells from now on."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves nothing behind."""
+
+    def next(self, seconds: float) -> Event | None:
+        """The next of them."""
+        time.sleep(min(seconds, 0.01))
+        return self.left.pop(0) if self.left else None
+
+
+def test_watch_of_a_command_ends_when_nothing_of_it_waits_any_more(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once that of a start of many ended at the first backup's end, if it had begun later, and with 0."""
+    trigger = {"message_id": "7", "action": "start"}
+    ends = [Event(one, "", {"outcome": one, "operation": one, "trigger": trigger}) for one in ("COMPLETED", "FAILED")]
+    waiting, source = [[read(task({**CHAIN, "operation": "o"}))]] * 3, Told(ends[0])
+
+    def look(_: object) -> tuple[list[FollowUp | None], str]:
+        if len(waiting) == 1:
+            source.left.append(ends[1])
+        return waiting.pop() if waiting else [], ""
+
+    monkeypatch.setattr("backstop_cli.watching.Subscription", lambda *_: source)
+    monkeypatch.setattr("backstop_cli.session.Session.follow_ups", look)
+    monkeypatch.setattr("backstop_cli.watching.LOOK_S", 0.05)
+    monkeypatch.setattr("backstop_cli.watching.OVER_S", 1.0)
+    typed = cli("watch", "--command", "7", "--timeout", "60s")
+
+    assert (typed.code, "COMPLETED" in typed.out, "FAILED" in typed.out) == (Exit.FAILED, True, True)
+    del place
+
+
+def test_watch_of_a_command_that_is_over_says_so(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it waited for ever."""
+    place.database("quick")
+    message_id = json.loads(cli("start", "quick", "--wait", "--format", "json").out)["message_id"]
+    monkeypatch.setattr("backstop_cli.watching.OVER_S", 3.0)
+    typed = cli("watch", "--command", message_id, "--timeout", "60s")
+
+    assert (typed.code, "backstop status" in typed.err) == (Exit.NOTHING, True)
 
 
 def test_watch_without_a_results_topic_says_what_to_do(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
