@@ -199,10 +199,10 @@ def describe(session: Session, target: str, log: str | None) -> None:
     now = datetime.now(UTC)
     waiting, trouble = session.follow_ups()
     source = log or session.settings["log"]
-    entries = (
-        history.of_backup(name, "" if source == "cloud" else source, session.settings.project, 7) if source else None
-    )
-    told = [one.document() for one in entries if one.fields.get("outcome")] if entries is not None else None
+    told = None
+    if source:
+        entries, _ = history.of_backup(name, "" if source == "cloud" else source, session.settings.project, 7)
+        told = [one.document() for one in entries if one.fields.get("outcome")]
     document = {
         "backup": name,
         "state": backup.state if backup else None,

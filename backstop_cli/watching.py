@@ -116,12 +116,14 @@ def why(session: Session, backup: str, log: str | None, days: int) -> int:
     """Show a backup's history from the function's log, newest last: who asked for what, why, and what came of it."""
     name = _backup_name(session, backup)
     source = log or session.settings["log"]
-    entries = history.of_backup(name, "" if source == "cloud" else source, session.settings.project, days)
+    entries, cut = history.of_backup(name, "" if source == "cloud" else source, session.settings.project, days)
     documents = [one.document() for one in entries]
     if session.form != "table":
-        output.emit({"backup": name, "history": documents}, session.form)
+        output.emit({"backup": name, "cut": cut, "history": documents}, session.form)
         return Exit.AS_WISHED
     console = output.out()
+    if cut:
+        output.err().print(f"These are the newest of more lines than the {history.ENTRIES_MAX} that are read.")
     for one in documents:
         behalf = output.behalf(one["action"], one["requested_by"], one["reason"])
         word = output.outcome(one["outcome"]) if one["outcome"] else one["severity"]

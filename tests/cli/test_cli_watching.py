@@ -236,7 +236,7 @@ def test_why_reads_what_gcloud_prints() -> None:
 
 @pytest.fixture
 def logging() -> Iterator[tuple[LoggingServiceV2Client, queue.Queue[str]]]:
-    """Cloud Logging with two entries, for Google's own client, and the filters that it is asked with."""
+    """Cloud Logging with two entries, the newest first, for Google's own client, and the filters it is asked with."""
     filters: queue.Queue[str] = queue.Queue()
     lock = threading.Lock()
 
@@ -244,7 +244,9 @@ def logging() -> Iterator[tuple[LoggingServiceV2Client, queue.Queue[str]]]:
         with lock:
             filters.put(request.filter)
         payload = {"backup": "projects/p/instances/i/backups/b", "message": "Deletes it.", "requested_by": "anna"}
-        entry = LogEntry(json_payload=payload, severity="NOTICE", timestamp="2026-01-02T03:04:05Z")
+        assert request.order_by == "timestamp desc"
+        time = "2026-01-02T03:04:04Z" if request.page_token else "2026-01-02T03:04:05Z"
+        entry = LogEntry(json_payload=payload, severity="NOTICE", timestamp=time)
         return ListLogEntriesResponse(entries=[entry], next_page_token="" if request.page_token else "more")
 
     handler = grpc.unary_unary_rpc_method_handler(
@@ -264,9 +266,26 @@ def test_why_reads_cloud_logging_page_by_page(logging: tuple[LoggingServiceV2Cli
     """With Google's own client, for what names the backup or an operation that makes it."""
     client, filters = logging
     backup = "projects/p/instances/i/backups/b"
-    entries = list(history.from_cloud(client, "p", backup, days=7))
+    entries, cut = history.from_cloud(client, "p", backup, days=7)
 
-    assert [(one.severity, one.time) for one in entries] == [("NOTICE", "2026-01-02T03:04:05.000000Z")] * 2
+    assert not cut
+    assert [(one.severity, one.time) for one in entries] == [
+        ("NOTICE", f"2026-01-02T03:04:{second}.000000Z") for second in ("04", "05")
+    ]
     assert all(one.is_about(backup) for one in entries)
     assert entries[0].document()["requested_by"] == "anna"
-    assert f'jsonPayload.operation:"{backup}/operations/"' in filters.get()
+    assert f'jsonPayload.operation:"{backup}/operations/"' in (text := filters.get())
+    assert "(NOT jsonPayload.duration_ms:* OR jsonPayload.error:*)" in text
+
+
+def test_why_keeps_the_newest_lines_and_says_that_it_cut(
+    logging: tuple[LoggingServiceV2Client, queue.Queue[str]], cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it kept the oldest, and of a name that is used every night never came to what was asked for."""
+    monkeypatch.setattr(history, "_cloud", lambda: logging[0])
+    monkeypatch.setattr(history, "ENTRIES_MAX", 1)
+    typed = cli("why", "projects/p/instances/i/backups/b", "--log", "cloud")
+
+    assert typed.out.startswith("2026-01-02 03:04:05 ")
+    assert "more lines than the 1 that are read" in typed.err
+    del place
