@@ -28,9 +28,9 @@ def status(session: Session, instance_id: str | None) -> None:
     """Show what runs, who follows it, and what lies around that nobody follows."""
     instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
     now = datetime.now(UTC)
+    waiting, trouble = session.follow_ups()  # First: a task of what began since would seem to be of what has ended.
     operations = session.spanner.operations(instance)
     backups = session.spanner.suspects(instance, operations)
-    waiting, trouble = session.follow_ups()
     document = state_of_things(instance, operations, backups, waiting, now)
     document["copies"] = [asdict(one) for one in session.spanner.copies(instance)]
     if trouble:

@@ -13,8 +13,11 @@ from unittest.mock import Mock
 import pytest
 from google.api_core.exceptions import RetryError, ServiceUnavailable
 from google.cloud import tasks_v2
+from msgspec import to_builtins
 
-from backstop.events import ON_THE_WAY, Outcome
+from backstop.events import ON_THE_WAY, Outcome, Trigger
+from backstop.followups import Intent, Poll
+from backstop.names import OperationName
 from backstop_cli import errors, followups, output
 from backstop_cli.app import cli
 from backstop_cli.auditing import coverage
@@ -47,6 +50,26 @@ def test_a_follow_up_of_either_version_is_read(kind: str) -> None:
     assert found is not None
     assert (found.kind, found.operation, found.step, found.message_id) == ("poll", "o", 3, "7")
     assert (found.due, found.gives_up) == (NOW, datetime(2026, 11, 29, 11, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("intent", "stops"), [(Intent.KEEP, NOW), (Intent.CANCEL, None)])
+def test_a_follow_up_says_when_it_stops_the_backup_and_what_it_waits_for(
+    intent: Intent, stops: datetime | None
+) -> None:
+    """As the function writes them; a cancel has no limit, as it stops it at once."""
+    poll = Poll(
+        trigger=Trigger(message_id="7", publish_time=NOW),
+        step=1,
+        operation=OperationName("projects/p/instances/i/backups/b/operations/o"),
+        intent=intent,
+        give_up_at=NOW,
+        unwanted_from=NOW,
+        told=(Outcome.DELETE_BLOCKED,),
+    )
+    found = followups.read(task(to_builtins(poll, enc_hook=str)))
+
+    assert found is not None
+    assert (found.stops, found.blocked) == (stops, True)
 
 
 def test_a_command_that_waits_says_on_whose_behalf() -> None:
