@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,13 +11,16 @@ from typing import Any
 
 import click
 
+from backstop.durations import Duration
 from backstop_cli import output
 from backstop_cli.errors import CliError, Exit
-from backstop_cli.naming import Target, short
+from backstop_cli.naming import Target, instance_of, short
 from backstop_cli.publishing import Request, Waiting, run, waitable
 from backstop_cli.session import DURATION, Session, common, complete
-from backstop_cli.spanner import Operation
-from backstop_cli.waiting import begun_since
+from backstop_cli.spanner import Operation, strays
+
+CLOCK_MARGIN = timedelta(seconds=10)
+"""Between Google's clock and this machine's."""
 
 GRACE = timedelta(minutes=10)
 """So long after its end a backup is still deleted by a cancel that names it."""
@@ -24,6 +28,7 @@ GRACE = timedelta(minutes=10)
 _KINDS = ("database", "backup", "operation")
 _KEEP = "Keep the backup if it completes before it can be stopped."
 _SCHEDULED = "Also what native backup schedules made; the deployment must allow it."
+_YES = "Don't look and ask first."
 _DRY_RUN = "Ask Backstop what it would do, which it tells as an outcome."
 
 
@@ -61,10 +66,9 @@ def start(
         if databases:
             raise CliError(f"--databases goes without a DATABASE; found both {database!r} and {databases[0]!r}.")
         target = session.resolve(database, "database")
-        named = f"{target.instance}/backups/{more['backup_id'] or ''}"
-        find = partial(begun_since, session.spanner, target.name, named)
+        find = partial(_begun, session, target.name, more["backup_id"])
         return run(session, Request({**fields, "database": target.name}, "start", target.id, find), waiting)
-    if not databases and not session.instance_flag:
+    if not databases and "instance" not in session.flags:
         hint = "Type its name, or --instance I for all of an instance's, or --databases 'orders*' for some of them."
         raise CliError("Start a backup of which database?", hint)
     instance = session.settings.instance
@@ -76,7 +80,7 @@ def start(
 @_target_argument(*_KINDS)
 @click.option("--keep", is_flag=True, help=_KEEP)
 @click.option("--include-scheduled", is_flag=True, help=_SCHEDULED)
-@click.option("--yes", "-y", is_flag=True, help="Don't look and ask first.")
+@click.option("--yes", "-y", is_flag=True, help=_YES)
 @click.option("--dry-run", is_flag=True, help=_DRY_RUN)
 @common
 @waitable
@@ -88,14 +92,15 @@ def cancel(session: Session, target: str, *, yes: bool, waiting: Waiting, **more
     found = session.resolve(target, *_KINDS)
     keep = bool(more["keep"])
     if not (yes or more["dry_run"]):
-        if not sys.stdin.isatty():
-            raise CliError("cancel asks first, and there is no terminal to answer on.", "Add --yes.")
-        if not _shown(session, found, keep=keep, scheduled=bool(more["include_scheduled"])):
+        _can_ask("cancel")
+        question = _shown(session, found, keep=keep, scheduled=bool(more["include_scheduled"]))
+        if not question:
             return Exit.NOTHING
-        if not click.confirm("Stop it?", err=True):
+        if not click.confirm(question, err=True):
             return Exit.USAGE
     fields = {"action": "cancel", found.kind: found.name, **_asked(more)}
-    request = Request(fields, "cancel --keep" if keep else "cancel", found.id, _newest(session, found))
+    find = partial(_ran, session, found, bool(more["include_scheduled"]))
+    request = Request(fields, "cancel --keep" if keep else "cancel", found.id, find)
     return run(session, request, waiting)
 
 
@@ -111,7 +116,7 @@ def follow(session: Session, target: str, *, waiting: Waiting, **more: Any) -> i
     """Have the end of a backup reported that somebody else started."""
     found = session.resolve(target, *_KINDS)
     fields = {"action": "follow", found.kind: found.name, **_asked(more)}
-    return run(session, Request(fields, "follow", found.id, _newest(session, found)), waiting)
+    return run(session, Request(fields, "follow", found.id, partial(_newest, session, found)), waiting)
 
 
 @click.command()
@@ -119,12 +124,23 @@ def follow(session: Session, target: str, *, waiting: Waiting, **more: Any) -> i
 @click.option("--cancel-after", type=DURATION, help="Stop what has run longer than this.")
 @click.option("--delete", is_flag=True, help="Delete what completed although it was cancelled. [default: keep]")
 @click.option("--include-scheduled", is_flag=True, help=_SCHEDULED)
+@click.option("--yes", "-y", is_flag=True, help=_YES)
 @click.option("--dry-run", is_flag=True, help=_DRY_RUN)
 @common
 @waitable
-def sweep(session: Session, instance_id: str | None, *, delete: bool, waiting: Waiting, **more: Any) -> int:
-    """Look after everything in an instance that slipped through."""
+def sweep(session: Session, instance_id: str | None, *, delete: bool, yes: bool, waiting: Waiting, **more: Any) -> int:
+    """Look after everything in an instance that slipped through.
+
+    If it is to stop or to delete, shows first what, and asks.
+    """
     instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
+    limit = more["cancel_after"]
+    if (delete or limit) and not (yes or more["dry_run"]):
+        _can_ask("sweep")
+        if not _swept(session, instance, delete=delete, limit=limit, scheduled=bool(more["include_scheduled"])):
+            return Exit.AS_WISHED
+        if not click.confirm(f"Sweep {short(instance)}?", err=True):
+            return Exit.USAGE
     fields = {"action": "sweep", "instance": instance, "if_created": "delete" if delete else None, **_asked(more)}
     return run(session, Request(fields, "sweep", short(instance)), waiting)
 
@@ -144,33 +160,103 @@ def attempts(session: Session, target: Target) -> list[Operation]:
     return [one for one in operations if target.name in (one.database, one.backup)]
 
 
-def _newest(session: Session, target: Target) -> Callable[[datetime], Callable[[], Operation | None]]:
-    def find() -> Operation | None:
-        return next(iter(attempts(session, target)), None)
+def _begun(
+    session: Session, database: str, backup_id: str | None, published: datetime, message_id: str
+) -> list[Operation]:
+    """What a start began, which tells it apart by the backup's id: that of a message ends with a digest of it."""
+    topic = session.settings.commands_topic
+    digits = hashlib.sha256(f"{topic}\n{message_id}".encode()).hexdigest()[:8]
+    mine = [one for one in session.spanner.operations(instance_of(database)) if one.database == database]
+    mine = [one for one in mine if one.started and one.started >= published - CLOCK_MARGIN]
+    named = [one for one in mine if short(one.backup) == backup_id or not backup_id]
+    return [one for one in named if backup_id or one.backup.endswith(f"-{digits}")][:1]
 
-    return lambda _: find
+
+def _ran(
+    session: Session,
+    target: Target,
+    scheduled: bool,  # noqa: FBT001 private
+    published: datetime,
+    _: str,
+) -> list[Operation]:
+    """What a cancel means: what ran when it was published, or else what ended so little before that it still does."""
+    known = _known_at(session, target, published)
+    ran = [one for one in known if not one.done or (one.ended and one.ended > published)]
+    if target.kind != "operation" and not scheduled:
+        ran = [one for one in ran if not _is_scheduled(session, one)]
+    if target.kind == "database":
+        since = published - CLOCK_MARGIN
+        before = [one for one in known if one.cancelled and one.ended and since <= one.cancelled <= one.ended]
+    else:
+        before = [one for one in known if one.ended and one.ended >= published - GRACE]
+    return ran or before[:1]
 
 
-def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> bool:
-    """Shows what a cancel would stop, as Spanner says now; False if that is nothing."""
+def _newest(session: Session, target: Target, published: datetime, _: str) -> list[Operation]:
+    """What a follow means: the newest that had begun."""
+    return _known_at(session, target, published)[:1]
+
+
+def _known_at(session: Session, target: Target, published: datetime) -> list[Operation]:
+    return [one for one in attempts(session, target) if one.started and one.started <= published + CLOCK_MARGIN]
+
+
+def _is_scheduled(session: Session, operation: Operation) -> bool:
+    backup = session.spanner.backup(operation.backup)
+    return backup is not None and bool(backup.schedules)
+
+
+def _can_ask(command: str) -> None:
+    if not sys.stdin.isatty():
+        raise CliError(f"{command} asks first, and there is no terminal to answer on.", "Add --yes.")
+
+
+def _swept(session: Session, instance: str, *, delete: bool, limit: str | None, scheduled: bool) -> bool:
+    """Shows what a sweep would stop or delete, as Spanner says now; False if that is nothing."""
+    now, operations = datetime.now(UTC), session.spanner.operations(instance)
+    left = strays(operations, session.spanner.suspects(instance, operations)) if delete else []
+    mine = [one for one in left if scheduled or not one["scheduled"]]
+    rows = [(short(one["backup"]), "complete", output.ago(one["completed"], now), "is deleted") for one in mine]
+    if limit:
+        since = now - Duration.parse(limit)
+        late = [one for one in operations if one.state == "RUNNING" and one.started and one.started <= since]
+        rows += [(short(one.backup), f"{one.percent}%", output.ago(one.started, now), "is stopped") for one in late]
+    console = output.err()
+    if len(mine) < len(left):
+        console.print(f"{len(left) - len(mine)} that schedules made stay without --include-scheduled.")
+    if rows:
+        console.print(f"In {instance}:", soft_wrap=True)
+        console.print(output.table(("BACKUP", ">DONE", "SINCE", ""), rows))
+    else:
+        console.print(f"In {instance} nothing is to be stopped or deleted. Nothing was published.", soft_wrap=True)
+    return bool(rows)
+
+
+def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> str:
+    """Shows what a cancel would stop or delete, as Spanner says now; returns the question, empty if it is nothing."""
     now = datetime.now(UTC)
     operations = attempts(session, target)
-    named = [one for one in operations if target.kind != "database" and one.ended and now - one.ended <= GRACE]
-    meant = [one for one in operations if not one.done] or [one for one in named if one.state == "SUCCEEDED"]
+    running = [one for one in operations if not one.done]
+    late = [one for one in operations if one.ended and now - one.ended <= GRACE and one.state == "SUCCEEDED"]
+    meant = running or (late if target.kind != "database" and not keep else [])
+    backups = {one.name: session.spanner.backup(one.backup) for one in meant}
+    meant = [one for one in meant if not one.done or ((there := backups[one.name]) and there.created == one.made)]
     console = output.err()
     if not meant:
         last = operations[0] if operations else None
         ended = f"; {short(last.backup)} ended {output.ago(last.ended, now)} ({last.state})" if last else ""
         console.print(f"Nothing of {target.id} runs{ended}. Nothing was published.", soft_wrap=True)
-        return False
+        return ""
     rows = []
     for one in meant:
-        backup = session.spanner.backup(one.backup)
+        backup = backups[one.name]
         by = f"schedule {short(backup.schedules[0])}" if backup and backup.schedules else "a command, or a person"
         rows.append((short(one.backup), one.state, f"{one.percent}%", output.ago(one.started, now), by))
         if backup and backup.schedules and not scheduled:
             console.print(f"{short(one.backup)} was made by a schedule: refused without --include-scheduled.")
     console.print(output.table(("BACKUP", "STATE", ">DONE", "SINCE", "MADE BY"), rows))
+    if not running:
+        return "It is complete. Delete it?"
     ends = "stays" if keep else "is deleted"
     console.print(f"If it is complete before it can be stopped, the backup {ends}.")
-    return True
+    return "Stop it?"

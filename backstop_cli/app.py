@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from backstop_cli import acting, auditing, configuring, emulating, looking, watching
-from backstop_cli.errors import CliError, Exit, did_you_mean
+from backstop_cli.errors import CliError, Exit, did_you_mean, words
 
 
 class Commands(click.Group):
@@ -76,11 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def google_said(error: Exception) -> str:
     """What an error of Google's clients says, and what helps against it."""
-    error = (
-        getattr(error, "cause", None) or error
-    )  # What was repeated until the time was up says more than that it was.
-    text = str(getattr(error, "message", "") or error)
-    name = type(error).__name__
+    name, text = words(error)
     hints = {
         "DefaultCredentialsError": "Log in with: gcloud auth application-default login",
         "RefreshError": "Log in again with: gcloud auth application-default login",

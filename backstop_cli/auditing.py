@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from backstop_cli import output
-from backstop_cli.looking import strays
-from backstop_cli.naming import short
+from backstop_cli.looking import how_to_delete
+from backstop_cli.naming import instance_of, short
 from backstop_cli.session import Session, common
-from backstop_cli.spanner import Backup, Operation
+from backstop_cli.spanner import Backup, Operation, strays
 
 LATELY = timedelta(days=7)
 """As far back as Spanner lists operations."""
@@ -32,29 +32,42 @@ def audit(session: Session, instance_id: str | None) -> None:
     instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
     now = datetime.now(UTC)
     spanner = session.spanner
-    databases = spanner.databases(instance)
-    rows = coverage(databases, spanner.operations(instance), spanner.backups(instance), now)
+    databases, operations, backups = (
+        spanner.databases(instance),
+        spanner.operations(instance),
+        spanner.backups(instance),
+    )
+    left = strays(operations, backups)
+    rows = coverage(databases, operations, backups, left, now)
     document = {"instance": instance, "databases": rows, "freeable_bytes": sum(row["freeable_bytes"] for row in rows)}
     if session.form != "table":
         output.emit(document, session.form)
         return
     console = output.out()
     headings = ("DATABASE", "NEWEST", ">RUN", ">FAILED", ">EXPIRING", ">SCHEDULED", ">ASKED", ">STRAYS", ">FREES")
-    console.print(output.table(headings, (_row(row, now) for row in rows)))
+    console.print(output.table(headings, (_row(row, instance, now) for row in rows)))
     for row in rows:
-        name = short(row["database"])
-        if row["newest"] is None:
+        name = _name(row["database"], instance)
+        if row["newest"] is None and row["here"]:
             console.print(f"{name} has no complete backup.")
         if row["double_cover"]:
             console.print(f"{name} is backed up by a native schedule and by commands, on the same days.")
-    if document["freeable_bytes"]:
-        console.print("What was cancelled and is there all the same: backstop sweep --delete")
+    for line in how_to_delete(session, instance, [one["scheduled"] for one in left]):
+        console.print(line, soft_wrap=True)
 
 
-def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
+def _name(database: str, instance: str) -> str:
+    """A database's id; with its instance's, or the full name, if it is elsewhere and its backup was copied here."""
+    other = instance_of(database)
+    if other == instance:
+        return short(database)
+    return f"{short(other)}/{short(database)}" if other.split("/")[1] == instance.split("/")[1] else database
+
+
+def _row(row: dict[str, Any], instance: str, now: datetime) -> tuple[str, ...]:
     counts = (row[name] for name in ("running", "failed", "expiring", "scheduled", "on_demand", "strays"))
     return (
-        short(row["database"]),
+        _name(row["database"], instance),
         output.ago(row["newest"], now),
         *map(str, counts),
         output.size(row["freeable_bytes"]),
@@ -62,11 +75,15 @@ def _row(row: dict[str, Any], now: datetime) -> tuple[str, ...]:
 
 
 def coverage(
-    databases: Iterable[str], operations: Sequence[Operation], backups: Sequence[Backup], now: datetime
+    databases: Iterable[str],
+    operations: Sequence[Operation],
+    backups: Sequence[Backup],
+    left: Iterable[dict[str, Any]],
+    now: datetime,
 ) -> list[dict[str, Any]]:
     """What `audit` shows, a row for each database, those too that are gone and have backups left."""
-    left = strays(operations, backups)
-    names = sorted({*databases, *(one.database for one in backups), *(one.database for one in operations)})
+    known = set(databases)
+    names = sorted({*known, *(one.database for one in backups), *(one.database for one in operations)})
     mine: dict[str, tuple[list[Operation], list[Backup], list[dict[str, Any]]]] = {name: ([], [], []) for name in names}
     for operation in operations:
         mine[operation.database][0].append(operation)
@@ -74,14 +91,15 @@ def coverage(
         mine[backup.database][1].append(backup)
     for stray in left:
         mine[stray["database"]][2].append(stray)
-    return [_coverage(name, *found, now) for name, found in mine.items()]
+    return [{**_coverage(name, *found, now), "here": name in known} for name, found in mine.items()]
 
 
 def _coverage(
     name: str, operations: Sequence[Operation], backups: Sequence[Backup], left: Sequence[dict[str, Any]], now: datetime
 ) -> dict[str, Any]:
     ready = [one for one in backups if one.state == "READY" and one.created is not None]
-    newest = max((one.created for one in ready if one.created), default=None)
+    # A copy was created when it was copied, and its data is as old as those of its source.
+    newest = max((time for one in ready if (time := one.version_time or one.created)), default=None)
     scheduled, asked = [one for one in ready if one.schedules], [one for one in ready if not one.schedules]
     both = _days(scheduled, now) & _days(asked, now)
     return {

@@ -33,11 +33,12 @@ def client(module: str, kind: str, service: str) -> Any:
     return made(client_options={"api_endpoint": endpoint} if endpoint else None)
 
 
-def call(method: Callable[..., Any], request: object, seconds: float = CALL_S_MAX) -> Any:
+def call(method: Callable[..., Any], request: object, seconds: float | None = None) -> Any:
     """Makes a call that may be repeated: all but its time and what passes by itself is the caller's to judge."""
     from google.api_core import exceptions
     from google.api_core.retry import Retry, if_exception_type
 
+    seconds = seconds or CALL_S_MAX
     passing = if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted)
     return method(request=request, retry=Retry(predicate=passing, initial=0.2, timeout=seconds), timeout=seconds)
 

@@ -23,6 +23,7 @@ class Exit(enum.IntEnum):
     REFUSED = 15
     NOTHING = 16
     TIMED_OUT = 17
+    BLOCKED = 18
     INTERRUPTED = 130
 
 
@@ -33,11 +34,12 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.CANCELLED: "the backup was cancelled: there is none, and nothing is billed",
     Exit.DELETED: "the cancel came too late, and the backup was deleted; a day of it is billed",
     Exit.KEPT: "the cancel came too late, and the backup stays",
-    Exit.FAILED: "Spanner failed, or no longer knows the operation",
+    Exit.FAILED: "there is no backup: Spanner failed, or no longer knows the operation or what it made",
     Exit.GAVE_UP: "Backstop gave up; somebody has to look",
     Exit.REFUSED: "Backstop refused the command",
-    Exit.NOTHING: "nothing ran that could be cancelled",
+    Exit.NOTHING: "nothing ran that could be cancelled or watched",
     Exit.TIMED_OUT: "the time to wait is up; the backup goes on",
+    Exit.BLOCKED: "a sweep could not delete a backup, as a restore or a copy needs it; sweep again once that is over",
     Exit.INTERRUPTED: "Ctrl-C; the backup goes on",
 }
 """The table of exit codes; the page of the command has the same."""
@@ -68,16 +70,19 @@ _WISHED: Mapping[str, frozenset[Exit]] = {
 """What each command is for, beside the backup that a start and a follow wait for."""
 
 
-def exit_of(outcome: str, wish: str, *, detailed: bool) -> Exit:
+def exit_of(outcome: str, severity: str, wish: str, *, detailed: bool) -> Exit:
     """What an outcome means to the shell.
 
     Args:
         outcome: A command's last word.
+        severity: The outcome's own; empty if it is the usual one.
         wish: What was asked for: `start`, `follow`, `cancel`, `cancel --keep` or `sweep`.
         detailed: Whether an ending that was wished for keeps a code of its own.
     """
-    if outcome in ON_THE_WAY:
-        return Exit.AS_WISHED
+    if outcome in ON_THE_WAY:  # A sweep starts no chain, so nobody tries again.
+        return Exit.BLOCKED if outcome == "DELETE_BLOCKED" and wish == "sweep" else Exit.AS_WISHED
+    if outcome == "COMPLETED" and severity:  # The backup was complete, and isn't there.
+        return Exit.FAILED
     code = OUTCOMES.get(outcome, Exit.GAVE_UP)
     return Exit.AS_WISHED if not detailed and code in _WISHED.get(wish, ()) else code
 
@@ -88,6 +93,13 @@ class CliError(click.ClickException):
     def __init__(self, message: str, hint: str = "", exit_code: Exit = Exit.USAGE) -> None:
         super().__init__(message if not hint else f"{message}\n{hint}")
         self.exit = exit_code
+
+
+def words(error: Exception) -> tuple[str, str]:
+    """The name and the text of an error of Google's clients."""
+    # What was repeated until the time was up says more than that it was.
+    error = getattr(error, "cause", None) or error
+    return type(error).__name__, str(getattr(error, "message", "") or error)
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:

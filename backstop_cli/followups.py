@@ -29,6 +29,8 @@ class FollowUp:
     due: datetime | None  # When it will come.
     gives_up: datetime | None  # When the chain ends.
     intent: str  # KEEP or CANCEL.
+    stops: datetime | None  # When the command wants it stopped if it still runs: its limit.
+    blocked: bool  # Whether it has told that the backup can't be deleted yet.
     step: int  # How many there were before.
     action: str  # What the command asks for.
     message_id: str  # The command's message.
@@ -55,7 +57,7 @@ def read(task: Any) -> FollowUp | None:
         (message,) = json.loads(task.http_request.body)["messages"]
         document = json.loads(base64.b64decode(message["data"]))
         trigger, command = document["trigger"], document.get("command", {})
-        due = task.schedule_time
+        due, limit = task.schedule_time, document.get("unwanted_from")
         return FollowUp(
             kind="poll" if document["kind"] == "look" else document["kind"],
             operation=document.get("operation", ""),
@@ -63,6 +65,8 @@ def read(task: Any) -> FollowUp | None:
             due=due.replace(tzinfo=UTC) if due and not due.tzinfo else due,
             gives_up=datetime.fromisoformat(given) if (given := document.get("give_up_at")) else None,
             intent=document.get("intent", ""),
+            stops=datetime.fromisoformat(limit) if limit and document.get("intent") == "KEEP" else None,
+            blocked="DELETE_BLOCKED" in document.get("told", ()),
             step=document["step"],
             action=trigger.get("action") or command.get("action", ""),
             message_id=trigger["message_id"],

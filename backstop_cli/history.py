@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from backstop_cli.clients import call
 from backstop_cli.errors import CliError, Exit
 
 ENTRIES_MAX = 1000
-"""More than a chain of three days can write about one backup."""
+"""More than chains of three days write about one backup, polls left out; but a name may be used every night."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Entry:
         }
 
 
-def of_backup(backup: str, log: str, project: str, days: int) -> list[Entry]:
+def of_backup(backup: str, log: str, project: str, days: int) -> tuple[list[Entry], bool]:
     """What the log says of a backup, newest last; the lines of deliveries that only looked left out.
 
     Args:
@@ -56,9 +57,12 @@ def of_backup(backup: str, log: str, project: str, days: int) -> list[Entry]:
         log: A file of log lines, `-` for standard input, or empty for Cloud Logging.
         project: Whose log.
         days: How far back Cloud Logging is read.
+
+    Returns:
+        The entries, and whether there are older ones.
     """
-    entries = _read_lines(log) if log else _from_cloud(project, backup, days)
-    return [one for one in entries if one.is_about(backup) and not _only_looked(one.fields)]
+    entries, cut = (list(_read_lines(log)), False) if log else from_cloud(_cloud(), project, backup, days)
+    return [one for one in entries if one.is_about(backup) and not _only_looked(one.fields)], cut
 
 
 def _only_looked(fields: dict[str, Any]) -> bool:
@@ -99,34 +103,41 @@ def _entry(document: dict[str, Any]) -> Entry:
     return Entry(str(time), str(document.get("severity", "")), fields)
 
 
-def _from_cloud(project: str, backup: str, days: int) -> Iterator[Entry]:
+def _cloud() -> Any:
     try:
         from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
     except ImportError as error:
         hint = "Install google-cloud-logging, or give a file of log lines with --log (`-` for standard input)."
         raise CliError("Reading Cloud Logging takes a package that isn't installed.", hint, Exit.USAGE) from error
-    return from_cloud(LoggingServiceV2Client(), project, backup, days)
+    return LoggingServiceV2Client()
 
 
-def from_cloud(logging: Any, project: str, backup: str, days: int) -> Iterator[Entry]:
-    """Reads Cloud Logging, oldest first."""
-    from google.logging.type.log_severity_pb2 import LogSeverity
+def probe(project: str) -> None:
+    """Reads one entry of Cloud Logging: who lacks the permission is refused."""
+    call(_cloud().list_log_entries, {"resource_names": [f"projects/{project}"], "page_size": 1})
 
+
+def from_cloud(logging: Any, project: str, backup: str, days: int) -> tuple[list[Entry], bool]:
+    """Reads the newest entries of Cloud Logging, oldest first, and whether there are older ones."""
     since = datetime.now(UTC) - timedelta(days=days)
     about = f'jsonPayload.backup="{backup}" OR jsonPayload.operation:"{backup}/operations/"'
+    # As in `_only_looked`. https://cloud.google.com/logging/docs/view/logging-query-language (documented: `:*` and NOT)
+    says = "NOT jsonPayload.duration_ms:* OR jsonPayload.error:*"
     request = {
         "resource_names": [f"projects/{project}"],
-        "filter": f'timestamp>="{since:%Y-%m-%dT%H:%M:%SZ}" AND ({about})',
-        "order_by": "timestamp asc",
+        "filter": f'timestamp>="{since:%Y-%m-%dT%H:%M:%SZ}" AND ({about}) AND ({says})',
+        "order_by": "timestamp desc",
         "page_size": ENTRIES_MAX,
     }
-    page = call(logging.list_log_entries, request)
-    for _, one in zip(range(ENTRIES_MAX), page, strict=False):
-        proto = type(one).pb(one)
-        fields = _plain(proto.json_payload)
-        yield Entry(
-            f"{proto.timestamp.ToDatetime(UTC):%Y-%m-%dT%H:%M:%S.%fZ}", LogSeverity.Name(proto.severity), fields
-        )
+    found = list(itertools.islice(call(logging.list_log_entries, request), ENTRIES_MAX + 1))
+    return [_from_proto(type(one).pb(one)) for one in reversed(found[:ENTRIES_MAX])], len(found) > ENTRIES_MAX
+
+
+def _from_proto(proto: Any) -> Entry:
+    from google.logging.type.log_severity_pb2 import LogSeverity
+
+    time = f"{proto.timestamp.ToDatetime(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return Entry(time, LogSeverity.Name(proto.severity), _plain(proto.json_payload))
 
 
 def _plain(payload: Any) -> dict[str, Any]:

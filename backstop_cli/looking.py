@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +15,7 @@ from backstop_cli.errors import CliError
 from backstop_cli.followups import FollowUp
 from backstop_cli.naming import Target, instance_of, short, shortened
 from backstop_cli.session import Session, common, complete
-from backstop_cli.spanner import Backup, Operation
-
-FEW = 5
-"""A second's worth of Spanner's quota."""
+from backstop_cli.spanner import Backup, Operation, strays
 
 FRESH = timedelta(minutes=5)
 """A backup that began so lately may have a start whose follow-up is only now being made."""
@@ -30,24 +28,17 @@ def status(session: Session, instance_id: str | None) -> None:
     """Show what runs, who follows it, and what lies around that nobody follows."""
     instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
     now = datetime.now(UTC)
+    waiting, trouble = session.follow_ups()  # First: a task of what began since would seem to be of what has ended.
     operations = session.spanner.operations(instance)
-    backups = _suspects(session, instance, operations)
-    waiting, trouble = session.follow_ups()
+    backups = session.spanner.suspects(instance, operations)
     document = state_of_things(instance, operations, backups, waiting, now)
+    document["copies"] = [asdict(one) for one in session.spanner.copies(instance)]
     if trouble:
         output.err().print(f"Who follows what is unknown: {trouble}", soft_wrap=True)
     if session.form != "table":
         output.emit(document, session.form)
     else:
-        _print_status(document, now)
-
-
-def _suspects(session: Session, instance: str, operations: Iterable[Operation]) -> list[Backup]:
-    """The backups that may be strays: read one by one where they are few, as a list may have many pages."""
-    names = [one.backup for one in operations if one.cancelled and one.made]
-    if len(names) > FEW:
-        return session.spanner.backups(instance)
-    return [found for name in names if (found := session.spanner.backup(name)) is not None]
+        _print_status(session, document, now)
 
 
 def state_of_things(
@@ -71,20 +62,21 @@ def state_of_things(
         mine = [follow_up for follow_up in waiting or () if follow_up.operation == one.name]
         fresh = one.started is not None and now - one.started < FRESH
         running.append({**_operation_document(one), **follower_document(mine), "fresh": fresh})
-    others = [one for one in waiting or () if not one.operation and instance_of(one.about) == instance]
+    names = {one["operation"] for one in running}
+    others = [one for one in waiting or () if one.operation not in names and instance_of(one.about) == instance]
     return {
         "instance": instance,
         "running": running,
         "unfollowed": None if waiting is None else [one["backup"] for one in running if not one["followers"]],
         "waiting": [
-            {
-                name: getattr(one, name)
-                for name in ("kind", "action", "about", "due", "message_id", "requested_by", "reason")
-            }
+            {name: getattr(one, name) for name in ("kind", "action", "about", "due", "gives_up", "blocked", *_CLAIMS)}
             for one in others
         ],
         "strays": strays(operations, backups),
     }
+
+
+_CLAIMS = ("message_id", "requested_by", "reason")
 
 
 def _operation_document(one: Operation) -> dict[str, Any]:
@@ -106,6 +98,7 @@ def follower_document(mine: Sequence[FollowUp]) -> dict[str, Any]:
     return {
         "followers": len(mine),
         "next_look": first,
+        "stops": min((one.stops for one in mine if one.stops), default=None),
         "gives_up": max((one.gives_up for one in mine if one.gives_up), default=None),
         "intent": speaker.intent if speaker else None,
         "action": speaker.action if speaker else None,
@@ -115,58 +108,76 @@ def follower_document(mine: Sequence[FollowUp]) -> dict[str, Any]:
     }
 
 
-def strays(operations: Iterable[Operation], backups: Iterable[Backup]) -> list[dict[str, Any]]:
-    """The backups that are there although somebody asked for them to be stopped before they were complete."""
-    ready = {(one.name, one.created): one for one in backups if one.state == "READY"}
-    found = []
-    for one in operations:
-        backup = ready.get((one.backup, one.made))
-        if backup is not None and one.cancelled and one.ended and one.cancelled <= one.ended:
-            found.append(
-                {
-                    "backup": one.backup,
-                    "database": one.database,
-                    "operation": one.name,
-                    "cancel_requested": one.cancelled,
-                    "completed": one.ended,
-                    "expires": backup.expires,
-                    "freeable_bytes": backup.freeable_bytes,
-                    "scheduled": bool(backup.schedules),
-                }
-            )
-    return found
-
-
-def _print_status(document: dict[str, Any], now: datetime) -> None:
+def _print_status(session: Session, document: dict[str, Any], now: datetime) -> None:
     console = output.out()
-    rows = []
-    for one in document["running"]:
-        stopping = " stopping" if one["state"] == "CANCELLING" else ""
-        nobody = "?" if document["unfollowed"] is None else "nobody"
-        said = output.behalf(one["action"], one["requested_by"], one["reason"])
-        behalf = (said or "somebody") if one["followers"] else nobody
-        times = [output.ago(one[name], now) for name in ("started", "next_look", "gives_up")]
-        rows.append((short(one["backup"]), f"{one['percent']}%{stopping}", *times, behalf))
+    nobody = "?" if document["unfollowed"] is None else "no task waits"
+    rows = [_running_row(one, nobody, now) for one in document["running"]]
     if rows:
         console.print(output.table(("BACKUP", ">DONE", "SINCE", "NEXT LOOK", "GIVES UP", "ON BEHALF OF"), rows))
-    else:
+    elif not document["copies"]:
         console.print(f"Nothing runs in {short(document['instance'])}.")
-    for one in document["running"]:
-        if document["unfollowed"] and not one["followers"] and not one["fresh"]:
-            console.print(
-                f"Nobody follows backups/{short(one['backup'])}: backstop follow backups/{short(one['backup'])}"
-            )
+    for one in document["copies"]:
+        about = f"{session.spelled(one['backup'])}, a copy of {session.spelled(one['source'])}"
+        since = output.ago(one["started"], now)
+        console.print(f"{about}, is at {one['percent']}%, begun {since}. Backstop leaves it alone.", soft_wrap=True)
+    if document["unfollowed"]:
+        _print_unfollowed(session, [one for one in document["running"] if not one["followers"] and not one["fresh"]])
     for one in document["waiting"]:
-        what = "A start of many" if one["kind"] == "fan-out" else f"A {one['action']} that could not be carried out yet"
-        due = output.ago(one["due"], now)
-        console.print(f"{what} waits, and goes on {due}: {shortened(one['about'])}", soft_wrap=True)
+        console.print(_waits(session, one, now), soft_wrap=True)
     for one in document["strays"]:
         since, frees = output.ago(one["completed"], now), output.size(one["freeable_bytes"])
-        console.print(
-            f"backups/{short(one['backup'])} is there although it was cancelled: complete {since}, frees {frees}."
-        )
-    if document["strays"]:
-        console.print("To delete such backups: backstop sweep --delete")
+        name = session.spelled(one["backup"])
+        console.print(f"{name} is there although it was cancelled: complete {since}, frees {frees}.", soft_wrap=True)
+    for line in how_to_delete(session, document["instance"], [one["scheduled"] for one in document["strays"]]):
+        console.print(line, soft_wrap=True)
+
+
+def _running_row(one: dict[str, Any], nobody: str, now: datetime) -> tuple[str, ...]:
+    stopping = " stopping" if one["state"] == "CANCELLING" else ""
+    said = output.behalf(one["action"], one["requested_by"], one["reason"]) or "somebody"
+    times = [output.ago(one[name], now) for name in ("started", "next_look", "gives_up")]
+    if one["stops"] and not stopping:
+        times[-1] = f"stops {output.ago(one['stops'], now) if one['stops'] > now else 'now'}"
+    return short(one["backup"]), f"{one['percent']}%{stopping}", *times, said if one["followers"] else nobody
+
+
+def _waits(session: Session, one: dict[str, Any], now: datetime) -> str:
+    """What a follow-up waits for that is about nothing that runs."""
+    if one["kind"] != "poll":
+        what = "A start of many" if one["kind"] == "fan-out" else f"A {one['action']} that could not be carried out yet"
+        return f"{what} waits, and goes on {output.ago(one['due'], now)}: {shortened(one['about'])}"
+    name = session.spelled(one["about"].partition("/operations/")[0])
+    behalf = output.behalf(one["action"], one["requested_by"], one["reason"]) or "somebody"
+    due, gives_up = (output.ago(one[key], now) for key in ("due", "gives_up"))
+    what = "is to be deleted, but a restore or a copy needs it" if one["blocked"] else "doesn't run any more"
+    return f"{name} {what}: next look {due}, gives up {gives_up}, for {behalf}."
+
+
+def how_to_delete(session: Session, instance: str, scheduled: Sequence[bool]) -> list[str]:
+    """What to type to be rid of strays, of which a schedule may have made some."""
+    sweep = ("sweep", session.spelled(instance), "--delete")
+    lines = []
+    if not all(scheduled):
+        lines.append(f"To delete what was cancelled and is there: {session.advice(*sweep)}")
+    if any(scheduled):
+        what = "To delete what schedules made, too, if the deployment allows it"
+        lines.append(f"{what}: {session.advice(*sweep, '--include-scheduled')}")
+    return lines
+
+
+def _print_unfollowed(session: Session, unfollowed: Sequence[dict[str, Any]]) -> None:
+    """What to type for each: a follow wants the backup, and so would keep one that is being cancelled."""
+    console, limits = output.out(), False
+    for one in unfollowed:
+        name, cancelling = session.spelled(one["backup"]), one["state"] == "CANCELLING"
+        limits = limits or not cancelling
+        what = f"{name}, which is being cancelled" if cancelling else name
+        advice = session.advice("cancel" if cancelling else "follow", name)
+        console.print(f"No task waits for {what}: {advice}", soft_wrap=True)
+    if unfollowed:
+        console.print("Unless a message waits in Pub/Sub, nobody follows what no task waits for.")
+    if limits:
+        console.print("If its start had a limit, add --cancel-after: nobody knows it now.")
 
 
 @click.command()
@@ -188,10 +199,10 @@ def describe(session: Session, target: str, log: str | None) -> None:
     now = datetime.now(UTC)
     waiting, trouble = session.follow_ups()
     source = log or session.settings["log"]
-    entries = (
-        history.of_backup(name, "" if source == "cloud" else source, session.settings.project, 7) if source else None
-    )
-    told = [one.document() for one in entries if one.fields.get("outcome")] if entries is not None else None
+    told = None
+    if source:
+        entries, _ = history.of_backup(name, "" if source == "cloud" else source, session.settings.project, 7)
+        told = [one.document() for one in entries if one.fields.get("outcome")]
     document = {
         "backup": name,
         "state": backup.state if backup else None,
@@ -213,7 +224,7 @@ def describe(session: Session, target: str, log: str | None) -> None:
     if session.form != "table":
         output.emit(document, session.form)
     else:
-        _print_description(document, waiting is not None, now)
+        _print_description(session, document, waiting is not None, now)
 
 
 def _attempt(one: Operation, waiting: Sequence[FollowUp] | None) -> dict[str, Any]:
@@ -222,7 +233,12 @@ def _attempt(one: Operation, waiting: Sequence[FollowUp] | None) -> dict[str, An
     return {**_operation_document(one), **ended, **follower_document(mine)}
 
 
-def _print_description(document: dict[str, Any], queue_is_known: bool, now: datetime) -> None:  # noqa: FBT001 private
+def _print_description(
+    session: Session,
+    document: dict[str, Any],
+    queue_is_known: bool,  # noqa: FBT001 private
+    now: datetime,
+) -> None:
     there = document["state"] is not None
     rows = [("Backup", short(document["backup"])), ("Instance", instance_of(document["backup"]))]
     rows += [("Database", short(document["database"])), ("State", document["state"] or "there is no such backup")]
@@ -238,7 +254,8 @@ def _print_description(document: dict[str, Any], queue_is_known: bool, now: date
     console = output.out()
     console.print(output.table(("", ""), rows))
     if document["outcomes"] is None:
-        console.print(f"For its outcomes: backstop why backups/{short(document['backup'])}", soft_wrap=True)
+        why = session.advice("why", session.spelled(document["backup"]))
+        console.print(f"For its outcomes: {why}", soft_wrap=True)
     for one in document["outcomes"] or ():
         console.print(one["time"][:19] or "-", output.outcome(one["outcome"]), shortened(one["message"]))
 
@@ -258,7 +275,9 @@ def _attempt_rows(one: dict[str, Any], queue_is_known: bool, now: datetime) -> l
     if one["followers"]:
         said = output.behalf(one["action"], one["requested_by"], one["reason"]) or "somebody"
         rows += [("  followed for", said), ("  next look", output.moment(one["next_look"], now))]
+        if one["stops"] and not one["ended"]:
+            rows.append(("  stops", output.moment(one["stops"], now)))
         rows.append(("  gives up", output.moment(one["gives_up"], now)))
-    elif queue_is_known:
-        rows.append(("  followed for", "nobody"))
+    elif queue_is_known and not one["ended"]:
+        rows.append(("  followed for", "no task waits"))
     return rows

@@ -88,9 +88,9 @@ class Subscription:
         """Removes what is its own; where that fails, it expires."""
         self._stop.set()
         if self._own:
-            from google.api_core.exceptions import GoogleAPICallError
+            from google.api_core.exceptions import GoogleAPIError
 
-            with contextlib.suppress(GoogleAPICallError):
+            with contextlib.suppress(GoogleAPIError):
                 call(self._client.delete_subscription, {"subscription": self.name}, seconds=5)
 
     def next(self, seconds: float) -> Event | None:
@@ -112,6 +112,9 @@ class Subscription:
         while not self._stop.is_set():
             try:
                 answer = self._client.pull(request=request, timeout=PULL_S_MAX, retry=None)
+                # First taken: if the acknowledgement fails, they come again, and what was seen is passed over.
+                for one in answer.received_messages:
+                    self._take(one.message)
                 ids = [one.ack_id for one in answer.received_messages]
                 if ids:
                     self._client.acknowledge(subscription=self.name, ack_ids=ids, timeout=PULL_S_MAX)
@@ -120,11 +123,8 @@ class Subscription:
             except for_good as error:
                 self._events.put(error)
                 return
-            except exceptions.GoogleAPICallError:
+            except exceptions.GoogleAPIError:
                 self._stop.wait(PAUSE_S)
-                continue
-            for one in answer.received_messages:
-                self._take(one.message)
 
     def _take(self, message: Any) -> None:
         """Passes on what is an outcome and is new."""
@@ -134,7 +134,7 @@ class Subscription:
             data = json.loads(message.data)
         except ValueError:
             return
-        if not isinstance(data, dict) or "outcome" not in data:
+        if not isinstance(data, dict) or "outcome" not in data or not isinstance(data.get("trigger", {}), dict):
             return
         event = Event(event_id, attributes.get("ce-time", ""), data)
         # Two commands may tell the same end of one operation: to each it is its own.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 import click
@@ -15,16 +16,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from backstop.durations import Duration
 from backstop_cli import naming, output
-from backstop_cli.errors import CliError, Exit
+from backstop_cli.errors import CliError, Exit, words
 from backstop_cli.messages import Event, Subscription, publish
 from backstop_cli.naming import short
 from backstop_cli.session import DURATION, F, Session
 from backstop_cli.settings import CLAIM_LENGTH_MAX
 from backstop_cli.spanner import Operation
 from backstop_cli.waiting import LOOK_S, Reading, Source, Wait, until_over
-
-CLOCK_MARGIN = timedelta(seconds=10)
-"""Between Google's clock and this machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +32,19 @@ class Request:
     fields: dict[str, Any]  # Its fields; those that are None, False or empty are left out.
     wish: str  # What the exit code is judged by.
     about: str  # What it is about, for people.
-    find: Callable[[datetime], Callable[[], Operation | None]] | None = (
-        None  # How to find the operation, from a time on.
-    )
+    # How to find the operations that it may mean, by when it was published, and its message.
+    find: Callable[[datetime, str], Sequence[Operation]] | None = None
 
     @property
     def action(self) -> str:
         """What it asks for."""
         return str(self.fields["action"])
+
+    @property
+    def target(self) -> str:
+        """The full name of what it is about."""
+        kinds = ("operation", "backup", "database", "instance")
+        return str(next(name for kind in kinds if (name := self.fields.get(kind))))
 
     @property
     def many(self) -> bool:
@@ -121,15 +124,14 @@ def _source(session: Session) -> Iterator[Source | None]:
 
 
 def _reading(session: Session, request: Request, message_id: str, published: datetime) -> Source:
-    if request.find is None:
+    if request.find is None or request.fields.get("dry_run"):
         hint = f"It was published as message {message_id}, and goes on. Name a results topic, or leave out --wait."
         raise CliError(f"Without a results topic the end of this {request.wish} can't be seen.", hint)
-    find = request.find(published - CLOCK_MARGIN)
-    return Reading(session.spanner, message_id, find, unwanted=request.wish == "cancel")
+    return Reading(session.spanner, message_id, partial(request.find, published, message_id), request.wish)
 
 
 def _follow(session: Session, request: Request, waiting: Waiting, document: dict[str, Any], source: Source) -> int:
-    from google.api_core.exceptions import GoogleAPICallError
+    from google.api_core.exceptions import GoogleAPIError
 
     wait = Wait(request.action, str(document["message_id"]), request.many)
     seconds = Duration.parse(waiting.timeout).total_seconds()
@@ -140,29 +142,33 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
         code = wait.exit_code(request.wish, detailed=waiting.detailed) if over else Exit.TIMED_OUT
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
-    except GoogleAPICallError as error:
-        output.err().print(f"The end can't be seen: {error.message}", soft_wrap=True)
+    except GoogleAPIError as error:
+        output.err().print(f"The end can't be seen: {words(error)[1]}", soft_wrap=True)
         code = Exit.GOOGLE
     if session.form != "table":
         events = [event.data for event in wait.told]
         last = wait.told[-1].outcome if wait.told else None
         output.emit({**document, "events": events, "outcome": last, "exit_code": int(code)}, session.form)
+    if any(event.outcome == "DELETE_BLOCKED" for event in wait.told) and request.wish == "sweep":
+        output.err().print("Nobody tries again by itself. Sweep again once the restore or the copy is over.")
     if code in {Exit.TIMED_OUT, Exit.INTERRUPTED, Exit.GOOGLE}:
         why = f"Waited {waiting.timeout}" if code == Exit.TIMED_OUT else "Stopped waiting"
-        output.err().print(
-            f"{why}; the {request.action} goes on without this command.\n{how_to_go_on(session, wait)}", soft_wrap=True
-        )
+        said = f"{why}; the {request.action} goes on without this command."
+        output.err().print(f"{said}\n{how_to_go_on(session, request, wait)}", soft_wrap=True)
     return code
 
 
-def how_to_go_on(session: Session, wait: Wait) -> str:
+def how_to_go_on(session: Session, request: Request, wait: Wait) -> str:
     """What to type to see the end all the same."""
-    watch = f"To go on watching: backstop watch --command {wait.message_id}"
-    if not wait.operation:
-        return watch
-    backup = wait.operation.partition("/operations/")[0]
-    name = naming.shortened(backup) if session.settings["instance"] else backup
-    return f"{watch}\nTo see how it stands: backstop describe {name}"
+    backup = (wait.operation or request.target).partition("/operations/")[0]
+    if "/backups/" in backup and not wait.many:
+        look = session.advice("describe", session.spelled(backup))
+    else:
+        look = session.advice("status", session.spelled(naming.instance_of(backup)))
+    lines = [f"To see how it stands: {look}"]
+    if session.settings.results_topic:
+        lines.append(f"To go on watching: {session.advice('watch', '--command', wait.message_id)}")
+    return "\n".join(lines)
 
 
 @dataclass
@@ -198,11 +204,11 @@ class Picture:
             self._look(self._progress)
 
     def _look(self, progress: Progress) -> None:
-        from google.api_core.exceptions import GoogleAPICallError
+        from google.api_core.exceptions import GoogleAPIError
 
         if not self.wait.operation:
             return
-        with contextlib.suppress(GoogleAPICallError):  # The bar is only for show.
+        with contextlib.suppress(GoogleAPIError):  # The bar is only for show.
             operation = self.session.spanner.operation(self.wait.operation)
             if operation is not None:
                 about = f"{short(operation.database)} {operation.state.lower()}"

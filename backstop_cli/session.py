@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from backstop.durations import Duration
 from backstop_cli import followups, naming
+from backstop_cli.errors import CliError, words
 from backstop_cli.followups import FollowUp
 from backstop_cli.naming import Target
 from backstop_cli.settings import Settings, resolve
@@ -26,9 +28,9 @@ FLAGS = ("project", "instance", "location", "commands_topic", "results_topic", "
 class Session:
     """One run of a command."""
 
-    def __init__(self, settings: Settings, form: str, instance_flag: str = "") -> None:
-        """Takes the settings, the format, and the instance if the command line names one."""
-        self.settings, self.form, self.instance_flag = settings, form, instance_flag
+    def __init__(self, settings: Settings, form: str, flags: Mapping[str, str]) -> None:
+        """Takes the settings, the format, and those settings that the command line has."""
+        self.settings, self.form, self.flags = settings, form, flags
 
     @functools.cached_property
     def spanner(self) -> Spanner:
@@ -39,16 +41,32 @@ class Session:
         """Finds what a short name means."""
         return naming.resolve(text, kinds, self.settings, self.spanner)
 
+    def spelled(self, name: str) -> str:
+        """The shortest text that means an instance, or what is in one, with the settings of this command."""
+        instance, settings = naming.instance_of(name), self.settings
+        id_ = naming.short(instance)
+        try:
+            if name == instance:
+                return id_ if settings.instance_named(id_) == instance else name
+            return name.removeprefix(f"{instance}/") if settings.instance == instance else name
+        except CliError:  # The setting isn't there, or is wrong: only the full name is certain.
+            return name
+
+    def advice(self, *words: str) -> str:
+        """A command to be pasted: with the flags of this one, as without them it may mean another instance."""
+        flags = (part for name, value in self.flags.items() for part in (f"--{name.replace('_', '-')}", value))
+        return shlex.join(("backstop", *words, *flags))
+
     def follow_ups(self) -> tuple[list[FollowUp] | None, str]:
         """What waits in the queue; where it can't be read, None and why."""
-        from google.api_core.exceptions import GoogleAPICallError
+        from google.api_core.exceptions import GoogleAPIError
 
         try:
             return followups.waiting(self.settings.queue), ""
         except click.ClickException as error:
             return None, error.message.partition("\n")[0]
-        except GoogleAPICallError as error:
-            return None, f"{self.settings.queue} can't be read: {error.message}"
+        except GoogleAPIError as error:
+            return None, f"{self.settings.queue} can't be read: {words(error)[1]}"
 
 
 def common(command: F) -> F:
@@ -59,7 +77,8 @@ def common(command: F) -> F:
         flags = {name: given.pop(name) for name in FLAGS}
         flags["requested_by"] = given.pop("requested_by", None)
         settings = resolve(flags, os.environ)
-        return command(Session(settings, given.pop("form"), flags["instance"] or ""), **given)
+        typed = {name: value for name in FLAGS if (value := flags[name])}
+        return command(Session(settings, given.pop("form"), typed), **given)
 
     options = [
         click.option("--project", metavar="P", help="The project, where the target doesn't name it."),

@@ -12,7 +12,10 @@ from backstop_cli.clients import Pace, client
 PAGE_SIZE = 1000
 """10,000 operations are 10 calls, two seconds of the quota."""
 
-_CREATES = "metadata.@type:type.googleapis.com/google.spanner.admin.database.v1.CreateBackupMetadata"
+FEW = 5
+"""A second's worth of Spanner's quota."""
+
+_TYPE = "metadata.@type:type.googleapis.com/google.spanner.admin.database.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,17 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a backup that is being made; Backstop leaves them alone."""
+
+    backup: str  # The backup that it makes.
+    source: str  # The backup that it copies.
+    operation: str  # The operation's full name.
+    started: datetime | None  # When Spanner began.
+    percent: int  # How far it is.
+
+
+@dataclass(frozen=True, slots=True)
 class Backup:
     """One backup as Spanner has it now."""
 
@@ -57,6 +71,28 @@ class Backup:
     encryption: str  # How it is encrypted.
 
 
+def strays(operations: Iterable[Operation], backups: Iterable[Backup]) -> list[dict[str, Any]]:
+    """The backups that are there although somebody asked for them to be stopped before they were complete."""
+    ready = {(one.name, one.created): one for one in backups if one.state == "READY"}
+    found = []
+    for one in operations:
+        backup = ready.get((one.backup, one.made))
+        if backup is not None and one.cancelled and one.ended and one.cancelled <= one.ended:
+            found.append(
+                {
+                    "backup": one.backup,
+                    "database": one.database,
+                    "operation": one.name,
+                    "cancel_requested": one.cancelled,
+                    "completed": one.ended,
+                    "expires": backup.expires,
+                    "freeable_bytes": backup.freeable_bytes,
+                    "scheduled": bool(backup.schedules),
+                }
+            )
+    return found
+
+
 class Spanner:
     """The admin API, for one run of a command."""
 
@@ -64,22 +100,36 @@ class Spanner:
         self._client = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
         self._pace = Pace()
 
-    def operations(self, instance: str, *, running: bool = False) -> list[Operation]:
-        """The attempts of the last 7 days, newest start first; only those that run, where the list may be filtered."""
-        from google.api_core.exceptions import InvalidArgument
-
-        text = f"({_CREATES}) AND (done:false)" if running else f"({_CREATES})"
-        try:
-            listed = self._list("backup_operations", "operations", instance, text)
-        except InvalidArgument:  # Filters on metadata have been broken before, and save bandwidth only.
-            listed = self._list("backup_operations", "operations", instance, "")
+    def operations(self, instance: str) -> list[Operation]:
+        """The attempts of the last 7 days, newest start first."""
+        listed = self._operations(instance, f"({_TYPE}.CreateBackupMetadata)")
         found = [operation for one in listed if (operation := _operation(one)) is not None]
         found.sort(key=lambda one: one.started.timestamp() if one.started else 0.0, reverse=True)
-        return [one for one in found if not (running and one.done)]
+        return found
+
+    def copies(self, instance: str) -> list[Copy]:
+        """The copies that are being made."""
+        listed = self._operations(instance, f"({_TYPE}.CopyBackupMetadata) AND (done:false)")
+        return [copy for one in listed if not one.done and (copy := _copy(one)) is not None]
+
+    def _operations(self, instance: str, text: str) -> list[Any]:
+        from google.api_core.exceptions import InvalidArgument
+
+        try:
+            return self._list("backup_operations", "operations", instance, text)
+        except InvalidArgument:  # Filters on metadata have been broken before, and save bandwidth only.
+            return self._list("backup_operations", "operations", instance, "")
 
     def backups(self, instance: str) -> list[Backup]:
         """The instance's backups."""
         return [_backup(one) for one in self._list("backups", "backups", instance, "")]
+
+    def suspects(self, instance: str, operations: Iterable[Operation]) -> list[Backup]:
+        """The backups that may be strays: read one by one where they are few, as a list may have many pages."""
+        names = [one.backup for one in operations if one.cancelled and one.made]
+        if len(names) > FEW:
+            return self.backups(instance)
+        return [found for name in names if (found := self.backup(name)) is not None]
 
     def databases(self, instance: str) -> list[str]:
         """The full names of the instance's databases, in order."""
@@ -93,6 +143,15 @@ class Spanner:
         """One backup; None if there is none of that name."""
         found = self._get("get_backup", name)
         return _backup(type(found).pb(found)) if found is not None else None
+
+    def probe(self, what: str, get: str, instance: str) -> str:
+        """Lists one of an instance's backups or operations and reads it again: who lacks a permission is refused."""
+        page = self._call(f"list_{what}", {"parent": instance, "page_size": 1})
+        one = next(iter(getattr(page, what.rpartition("_")[2])), None)
+        if one is None:
+            return "can be listed; there is none to be read"
+        self._get(get, one.name)
+        return "can be listed and read"
 
     def _get(self, what: str, name: str) -> Any:
         from google.api_core.exceptions import NotFound
@@ -143,6 +202,16 @@ def _operation(proto: Any) -> Operation | None:
         code=proto.error.code if failed else 0,
         made=made,
     )
+
+
+def _copy(proto: Any) -> Copy | None:
+    from google.cloud.spanner_admin_database_v1 import types
+
+    metadata = types.CopyBackupMetadata.pb()()
+    if not proto.metadata.Unpack(metadata):
+        return None
+    started, percent = _time(metadata.progress, "start_time"), metadata.progress.progress_percent
+    return Copy(metadata.name, metadata.source_backup, proto.name, started, percent)
 
 
 def _backup(proto: Any) -> Backup:

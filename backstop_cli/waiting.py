@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 
 from backstop_cli.errors import ON_THE_WAY, Exit, exit_of
 from backstop_cli.messages import Event
-from backstop_cli.naming import instance_of
 from backstop_cli.spanner import Operation, Spanner
 
 QUIET_S = 5.0
@@ -19,8 +17,15 @@ QUIET_S = 5.0
 LOOK_S = 2.0
 """Between two looks at what is waited for: a tenth of Spanner's quota, and live enough for a bar."""
 
-APPEARS_S_MAX = 120.0
-"""By then an operation has begun that is ever going to, unless Backstop is behind."""
+ABSENT: Mapping[str, tuple[float, str, str]] = {
+    "start": (120.0, "GAVE_UP", "No such backup has begun; the log says why."),
+    "follow": (10.0, "REJECTED", "There is nothing to be followed."),
+    "cancel": (10.0, "NOTHING_TO_CANCEL", "Nothing ran that it could have stopped."),
+}
+"""After how many seconds without an operation a command has come to what, by the first word of its wish.
+
+By then one has begun that is ever going to, unless Backstop is behind; and one that ran is in Spanner's list.
+"""
 
 
 class Source(Protocol):
@@ -56,7 +61,7 @@ class Wait:
 
     def ends(self) -> list[Event]:
         """The command's last words, when it is over: one, or one for each backup of many."""
-        last = [event for event in self.told if event.outcome not in ON_THE_WAY]
+        last = self.last_words()
         if self.action == "sweep":
             final = [one for one in last if one.outcome in {"NOTHING_TO_CANCEL", "REJECTED", "GAVE_UP"}]
             return final or (self.told if self.told and time.monotonic() - self._last_s > QUIET_S else [])
@@ -69,10 +74,16 @@ class Wait:
                 return [event, *last] if started <= ended else []
         return [one for one in last if not one.data.get("operation")]
 
+    def last_words(self) -> list[Event]:
+        """The last words so far, of the command or of one of its backups."""
+        return [event for event in self.told if event.outcome not in ON_THE_WAY]
+
     def exit_code(self, wish: str, *, detailed: bool) -> Exit:
-        """The worst of the ends."""
-        codes = [exit_of(event.outcome, wish, detailed=detailed) for event in self.ends()]
-        partly = any(event.data.get("databases", {}).get("not_started") for event in self.ends())
+        """The worst of the ends, or of the last words of a command whose beginning was not seen."""
+        last = self.ends() or self.last_words()
+        ends = [(event.outcome, str(event.data.get("severity", ""))) for event in last]
+        codes = [exit_of(outcome, severity, wish, detailed=detailed) for outcome, severity in ends]
+        partly = any(event.data.get("databases", {}).get("not_started") for event in last)
         return max([*codes, Exit.REFUSED if partly else Exit.AS_WISHED])
 
 
@@ -97,11 +108,9 @@ def until_over(wait: Wait, source: Source, seconds: float, show: Callable[[Event
 class Reading:
     """Outcomes as Spanner lets them be guessed, where none are told."""
 
-    def __init__(
-        self, spanner: Spanner, message_id: str, find: Callable[[], Operation | None], *, unwanted: bool
-    ) -> None:
-        """Takes how to find the operation, which may begin later, and whether its backup is to be deleted."""
-        self._spanner, self._message_id, self._find, self._unwanted = spanner, message_id, find, unwanted
+    def __init__(self, spanner: Spanner, message_id: str, find: Callable[[], Sequence[Operation]], wish: str) -> None:
+        """Takes how to find the operations that the command may mean, and what it is judged by."""
+        self._spanner, self._message_id, self._find, self._wish = spanner, message_id, find, wish
         self._operation: Operation | None = None
         self._begun_s = time.monotonic()
 
@@ -109,45 +118,48 @@ class Reading:
         """Looks once; takes as long as it was told to, or longer."""
         time.sleep(max(seconds, LOOK_S))
         if self._operation is None:
-            self._operation = self._find()
-            if self._operation is None and time.monotonic() - self._begun_s > APPEARS_S_MAX:
-                return self._event("GAVE_UP", "No such backup has begun; the log says why.")
-            return self._event("STARTED", f"{self._operation.backup} is being made.") if self._operation else None
+            return self._look_for_it()
         operation = self._spanner.operation(self._operation.name)
         if operation is None:
             return self._event("GONE", "Spanner doesn't know the operation any more.")
         self._operation = operation
         return self._ended(operation) if operation.done else None
 
+    def _look_for_it(self) -> Event | None:
+        found = self._find()
+        if len(found) > 1:
+            names = ", ".join(one.name for one in found)
+            return self._event("REJECTED", f"Any of these may be meant: {names}. Name the operation.")
+        if found:
+            (self._operation,) = found
+            return None if found[0].done else self._event("STARTED", f"{found[0].backup} is being made.")
+        seconds, outcome, detail = ABSENT[self._wish.split()[0]]
+        return self._event(outcome, detail) if time.monotonic() - self._begun_s > seconds else None
+
     def _ended(self, operation: Operation) -> Event | None:
         if operation.state == "CANCELLED":
             return self._event("CANCELLED", "The backup was cancelled.")
         if operation.state == "FAILED":
             return self._event("FAILED", operation.error)
-        if not self._unwanted:
-            word = "COMPLETED_DESPITE_CANCEL" if operation.cancelled else "COMPLETED"
-            return self._event(word, f"{operation.backup} is complete.")
         found = self._spanner.backup(operation.backup)
-        if found is None or found.created != operation.made:
+        there = found is not None and found.created == operation.made
+        if self._wish != "cancel":
+            word = "COMPLETED_DESPITE_CANCEL" if operation.cancelled else "COMPLETED"
+            if there:
+                return self._event(word, f"{operation.backup} is complete.")
+            return self._event(word, f"{operation.backup} was complete, and is not there any more.", severity="WARNING")
+        if not there:
             return self._event("COMPLETED_THEN_DELETED", f"{operation.backup} was complete, and has been deleted.")
         return None  # It is to be deleted, which takes Backstop's next look.
 
-    def _event(self, outcome: str, detail: str) -> Event:
+    def _event(self, outcome: str, detail: str, **more: str) -> Event:
         about = self._operation
-        data: dict[str, object] = {"outcome": outcome, "detail": detail, "trigger": {"message_id": self._message_id}}
+        data: dict[str, object] = {
+            "outcome": outcome,
+            "detail": detail,
+            "trigger": {"message_id": self._message_id},
+            **more,
+        }
         if about is not None:
             data |= {"operation": about.name, "backup": about.backup, "database": about.database}
         return Event(f"{self._message_id} {outcome}", "", data)
-
-
-def begun_since(spanner: Spanner, database: str, backup: str, since: datetime) -> Callable[[], Operation | None]:
-    """How to find the operation that began after a time, of a database's backup whose full name begins with a text."""
-    instance = instance_of(database)
-
-    def find() -> Operation | None:
-        found = [
-            one for one in spanner.operations(instance) if one.database == database and one.backup.startswith(backup)
-        ]
-        return next((one for one in found if one.started and one.started >= since), None)
-
-    return find

@@ -14,6 +14,46 @@ from backstop_cli.naming import short
 from backstop_cli.session import DURATION, Session, common, complete
 from backstop_cli.waiting import Wait
 
+OVER_S = 20.0
+"""A command of which nothing waits or is told for so long is over: between two follow-ups lies one delivery."""
+
+LOOK_S = 2.0
+"""Between two looks at the queue."""
+
+ONE_CHAIN = frozenset({"cancel", "follow"})
+"""What has one end. A start or a sweep may have many, and whoever watches it later wasn't told how many."""
+
+
+class Chains:
+    """What of a command is still to come, as far as the queue says."""
+
+    def __init__(self, session: Session, message_id: str) -> None:
+        """Takes the command's message."""
+        self._session, self._message_id = session, message_id
+        self._alive_s, self._looked_s = time.monotonic(), float("-inf")
+        self._known, self._trouble = False, ""
+
+    def told(self) -> None:
+        """Something has been told of it."""
+        self._alive_s = time.monotonic()
+
+    def are_over(self, wait: Wait) -> bool:
+        """Whether it is over; where the queue can't be read, its first last word counts, and silence says nothing."""
+        if time.monotonic() - self._looked_s > LOOK_S:
+            self._look()
+        if wait.ends() and (wait.many or not self._known or wait.told[-1].data["trigger"].get("action") in ONE_CHAIN):
+            return True
+        return time.monotonic() - self._alive_s > OVER_S
+
+    def _look(self) -> None:
+        waiting, trouble = self._session.follow_ups()
+        self._looked_s, self._known = time.monotonic(), self._known or waiting is not None
+        if waiting is None or any(one.message_id == self._message_id for one in waiting):
+            self._alive_s = self._looked_s
+        if trouble and not self._trouble:
+            output.err().print(f"Whether it is over can't be seen: {trouble}", soft_wrap=True)
+        self._trouble = trouble
+
 
 @click.command()
 @click.option("--subscription", metavar="NAME", help="One that exists; otherwise a temporary one that removes itself.")
@@ -29,20 +69,29 @@ def watch(session: Session, subscription: str | None, message_id: str | None, ti
     name = subscription or ""
     if name and "/" not in name:
         name = f"projects/{topic.split('/')[1]}/subscriptions/{name}"
-    wait = Wait("watch", message_id or "")
+    wait, chains = Wait("watch", message_id or ""), Chains(session, message_id or "")
     end_s = time.monotonic() + Duration.parse(timeout).total_seconds() if timeout else float("inf")
     with Subscription(topic, name) as source:
         output.err().print(f"Watching {topic}. Ctrl-C ends this, and nothing else.", soft_wrap=True)
         try:
-            while time.monotonic() < end_s and not (message_id and wait.ends()):
+            over = False
+            while time.monotonic() < end_s and not over:
                 event = source.next(min(end_s - time.monotonic(), 0.5))
                 if event is not None and (wait.take(event) or not message_id):
                     _show(session, event)
+                    chains.told()
+                over = bool(message_id) and event is None and chains.are_over(wait)
         except KeyboardInterrupt:
             return Exit.INTERRUPTED
-    if message_id and not wait.ends():
+    if not message_id:
+        return Exit.AS_WISHED
+    if not over:
         return Exit.TIMED_OUT
-    return wait.exit_code("watch", detailed=True) if message_id else Exit.AS_WISHED
+    if not wait.last_words():
+        said = "No follow-up of it waits: it is over, or one is in Pub/Sub. To see how things stand"
+        output.err().print(f"{said}: {session.advice('status')}", soft_wrap=True)
+        return Exit.NOTHING
+    return wait.exit_code("watch", detailed=True)
 
 
 def _show(session: Session, event: Event) -> None:
@@ -67,12 +116,14 @@ def why(session: Session, backup: str, log: str | None, days: int) -> int:
     """Show a backup's history from the function's log, newest last: who asked for what, why, and what came of it."""
     name = _backup_name(session, backup)
     source = log or session.settings["log"]
-    entries = history.of_backup(name, "" if source == "cloud" else source, session.settings.project, days)
+    entries, cut = history.of_backup(name, "" if source == "cloud" else source, session.settings.project, days)
     documents = [one.document() for one in entries]
     if session.form != "table":
-        output.emit({"backup": name, "history": documents}, session.form)
+        output.emit({"backup": name, "cut": cut, "history": documents}, session.form)
         return Exit.AS_WISHED
     console = output.out()
+    if cut:
+        output.err().print(f"These are the newest of more lines than the {history.ENTRIES_MAX} that are read.")
     for one in documents:
         behalf = output.behalf(one["action"], one["requested_by"], one["reason"])
         word = output.outcome(one["outcome"]) if one["outcome"] else one["severity"]

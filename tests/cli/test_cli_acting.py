@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from backstop_cli.clients import client
 from backstop_cli.errors import Exit
+from backstop_cli.spanner import Spanner
+from backstop_cli.waiting import ABSENT
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.cli.terminal import is_golden, normal
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
+
     from tests.cli.conftest import Cli, Place
 
 
@@ -21,6 +31,20 @@ def begin(cli: Cli, place: Place, database: str, backup_id: str, *more: str) -> 
     backup = f"{place.instance}/backups/{backup_id}"
     place.stack.wait_for(lambda events: [one for one in events if one.data.get("backup") == backup])
     return backup
+
+
+def begin_cancel(backup: str) -> str:
+    """Cancels a backup past Backstop, as a person in the console does, and returns the operation's name."""
+    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
+    (name,) = (one.name for one in Spanner().operations(backup.partition("/backups/")[0]) if one.backup == backup)
+    spanner.cancel_operation({"name": name})
+    return name
+
+
+def cancel(backup: str) -> None:
+    """The same, and waits until the operation has ended."""
+    name = begin_cancel(backup)
+    wait_until(lambda: (found := Spanner().operation(name)) is not None and found.done)
 
 
 def test_a_start_that_is_waited_for_ends_with_its_backup(cli: Cli, place: Place) -> None:
@@ -136,6 +160,23 @@ def test_a_backup_that_fails_ends_with_13(cli: Cli, place: Place) -> None:
     assert "The disk is on fire." in " ".join(typed.out.split())
 
 
+@pytest.mark.parametrize("topic", ["backstop-results", ""])
+def test_a_start_whose_backup_is_gone_at_its_end_does_not_end_with_0(
+    cli: Cli, place: Place, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a pipeline went on without a backup: a clean-up had deleted it before Backstop looked."""
+    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", topic)
+    fault = Fault("GetBackup", Code.NOT_FOUND, times=None, resource=place.instance)
+    place.database("quick")
+    with place.stack.spanner.lock:
+        place.stack.spanner.faults.plan(fault)
+    typed = cli("start", "quick", "--backup-id", "before-migration", "--wait", "--timeout", "60s")
+    with place.stack.spanner.lock:
+        place.stack.spanner.faults.clear()
+
+    assert (typed.code, "COMPLETED" in typed.out) == (Exit.FAILED, True)
+
+
 def test_a_chain_that_gives_up_ends_with_14(cli: Cli, place: Place) -> None:
     """As here after 12 s."""
     place.database("slow")
@@ -175,14 +216,17 @@ def test_a_wait_that_takes_too_long_ends_with_17_and_says_how_to_go_on(cli: Cli,
     assert cli("watch", "--command", message_id, "--timeout", "30s").code == Exit.CANCELLED
 
 
-def test_a_cancel_without_a_terminal_asks_for_yes(cli: Cli, place: Place) -> None:
+@pytest.mark.parametrize("command", [("cancel", "quick"), ("sweep", "--delete"), ("sweep", "--cancel-after", "6h")])
+def test_what_would_stop_or_delete_asks_for_yes_without_a_terminal(
+    cli: Cli, place: Place, command: tuple[str, ...]
+) -> None:
     """It can't ask, and so doesn't act."""
     place.database("quick")
-    typed = cli("cancel", "quick")
+    typed = cli(*command)
 
     assert (typed.code, typed.err) == (
         Exit.USAGE,
-        "Error: cancel asks first, and there is no terminal to answer on.\nAdd --yes.\n",
+        f"Error: {command[0]} asks first, and there is no terminal to answer on.\nAdd --yes.\n",
     )
     assert place.commands() == []
 
@@ -191,17 +235,30 @@ def test_a_sweep_deletes_what_was_cancelled_and_is_there(cli: Cli, place: Place)
     """It tells what it deleted, and is over when it tells no more."""
     backup = begin(cli, place, "stubborn", "stray")
     cli("cancel", "stray", "--keep", "--yes", "--wait")
-    typed = cli("sweep", "--delete", "--wait", "--format", "yaml")
+    typed = cli("sweep", "--delete", "--yes", "--wait", "--format", "yaml")
 
     assert typed.code == Exit.AS_WISHED
     assert "outcome: COMPLETED_THEN_DELETED" in typed.out
     assert cli("describe", backup, "--format", "json").out.count('"state": null') == 1
 
 
+def test_a_sweep_that_may_not_delete_yet_does_not_end_with_0(cli: Cli, place: Place) -> None:
+    """Once it did, though a sweep starts no chain that would try again."""
+    database, instance = place.database("quick"), place.instance
+    place.stack.spanner.queue_plans(database, Plan(timedelta(seconds=1), cancel_duration=None))
+    backup = begin(cli, place, "quick", "held")
+    cancel(backup)
+    place.stack.spanner.begin_restore(backup, f"{instance}/databases/restored", timedelta(minutes=1))
+    typed = cli("sweep", "--delete", "--yes", "--wait")
+
+    assert (typed.code, "DELETE_BLOCKED" in typed.out) == (Exit.BLOCKED, True)
+    assert "Sweep again once the restore or the copy is over." in typed.err
+
+
 def test_a_sweep_that_finds_nothing_is_over_at_once(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it tells then is its last word."""
     monkeypatch.setattr("backstop_cli.waiting.QUIET_S", 1e6)
-    typed = cli("sweep", place.instance, "--cancel-after", "6h", "--wait")
+    typed = cli("sweep", place.instance, "--cancel-after", "6h", "--yes", "--wait")
 
     assert (typed.code, "NOTHING_TO_CANCEL" in typed.out) == (Exit.AS_WISHED, True)
 
@@ -230,13 +287,41 @@ def test_without_a_results_topic_the_end_is_read_in_spanner(
     assert (typed.code, "COMPLETED_THEN_DELETED" in typed.out) == (Exit.DELETED, True)
 
 
-def test_without_a_results_topic_the_end_of_many_is_not_promised(
+def test_without_a_results_topic_a_cancel_does_not_take_an_older_end_for_its_own(
     cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are started all the same, and the command says that it can't see how they end."""
+    """Once it said CANCELLED of yesterday's, and ended with 0, where Backstop found nothing to cancel."""
+    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "")
+    monkeypatch.setattr("backstop_cli.acting.CLOCK_MARGIN", timedelta(0))
+    monkeypatch.setitem(cast("dict[str, object]", ABSENT), "cancel", (0.0, *ABSENT["cancel"][1:]))
+    backup = begin(cli, place, "slow", "yesterdays")
+    cancel(backup)
+    typed = cli("cancel", "slow", "--yes", "--wait", "--timeout", "20s")
+
+    assert (typed.code, "NOTHING_TO_CANCEL" in typed.out) == (Exit.NOTHING, True)
+
+
+def test_without_a_results_topic_a_cancel_leaves_a_schedule_s_backup_out(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it waited for the end of the newest, whoever had made it."""
+    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "")
+    begin(cli, place, "slow", "mine")
+    database = f"{place.instance}/databases/slow"
+    place.stack.spanner.start_scheduled_backup(database, f"{database}/backupSchedules/daily", "scheduled")
+    typed = cli("cancel", "slow", "--yes", "--wait", "--timeout", "30s")
+
+    assert (typed.code, "CANCELLED" in typed.out) == (Exit.AS_WISHED, True)
+
+
+@pytest.mark.parametrize("command", [("start", "quick"), ("start", "--databases", "quick")])
+def test_without_a_results_topic_the_end_of_many_is_not_promised_nor_that_of_a_dry_run(
+    cli: Cli, place: Place, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are published all the same, and the command says that it can't see how they end."""
     monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", "")
     place.database("quick")
-    typed = cli("start", "--databases", "quick", "--wait")
+    typed = cli(*command, "--dry-run", "--wait")
 
     assert typed.code == Exit.USAGE
     assert "It was published as message" in normal(typed.err)

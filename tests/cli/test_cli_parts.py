@@ -7,19 +7,25 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from typing import cast
+from unittest.mock import Mock
 
 import pytest
 from google.api_core.exceptions import RetryError, ServiceUnavailable
 from google.cloud import tasks_v2
+from msgspec import to_builtins
 
-from backstop.events import ON_THE_WAY, Outcome
+from backstop.events import ON_THE_WAY, Outcome, Trigger
+from backstop.followups import Intent, Poll
+from backstop.names import OperationName
 from backstop_cli import errors, followups, output
 from backstop_cli.app import cli
 from backstop_cli.auditing import coverage
 from backstop_cli.errors import MEANINGS, OUTCOMES, Exit
 from backstop_cli.messages import Event
-from backstop_cli.spanner import Backup
-from backstop_cli.waiting import Wait, until_over
+from backstop_cli.publishing import Picture
+from backstop_cli.spanner import Backup, Operation, Spanner
+from backstop_cli.waiting import Reading, Wait, until_over
 from tests.cli.terminal import ROOT
 from tools import release_archive
 
@@ -44,6 +50,26 @@ def test_a_follow_up_of_either_version_is_read(kind: str) -> None:
     assert found is not None
     assert (found.kind, found.operation, found.step, found.message_id) == ("poll", "o", 3, "7")
     assert (found.due, found.gives_up) == (NOW, datetime(2026, 11, 29, 11, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("intent", "stops"), [(Intent.KEEP, NOW), (Intent.CANCEL, None)])
+def test_a_follow_up_says_when_it_stops_the_backup_and_what_it_waits_for(
+    intent: Intent, stops: datetime | None
+) -> None:
+    """As the function writes them; a cancel has no limit, as it stops it at once."""
+    poll = Poll(
+        trigger=Trigger(message_id="7", publish_time=NOW),
+        step=1,
+        operation=OperationName("projects/p/instances/i/backups/b/operations/o"),
+        intent=intent,
+        give_up_at=NOW,
+        unwanted_from=NOW,
+        told=(Outcome.DELETE_BLOCKED,),
+    )
+    found = followups.read(task(to_builtins(poll, enc_hook=str)))
+
+    assert found is not None
+    assert (found.stops, found.blocked) == (stops, True)
 
 
 def test_a_command_that_waits_says_on_whose_behalf() -> None:
@@ -129,12 +155,36 @@ def test_waiting_outlives_a_connection_that_is_lost() -> None:
     assert wait.exit_code("start", detailed=False) == Exit.AS_WISHED
 
 
+def test_waiting_outlives_a_bar_that_can_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once Spanner had only to be away for ten seconds, and a wait at a terminal was over."""
+    away = Mock(operation=Mock(side_effect=RetryError("lost", None)))  # type: ignore[no-untyped-call]
+    wait = Wait("start", "7")
+    wait.take(Event("1", "", {"outcome": "STARTED", "operation": "o", "trigger": {"message_id": "7"}}))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Picture(Mock(form="table", spanner=away), wait) as picture:
+        picture.show(None)
+
+    away.operation.assert_called_once_with("o")
+
+
+def test_without_outcomes_a_command_that_may_mean_two_is_one_that_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the newest one's end was told as the command's own."""
+    monkeypatch.setattr("backstop_cli.waiting.LOOK_S", 0.0)
+    two = [
+        Operation(name, "b", "d", NOW, 0, None, None, done=False, error="", code=0, made=None) for name in ("o1", "o2")
+    ]
+    event = Reading(cast("Spanner", None), "7", lambda: two, "cancel").next(0)
+
+    assert event is not None
+    assert (event.outcome, "o1, o2" in event.data["detail"]) == ("REJECTED", True)
+
+
 @pytest.mark.parametrize(("days", "double"), [(0, False), (1, False), (2, True), (6, True)])
 def test_a_schedule_beside_nightly_starts_is_double_cover(days: int, double: bool) -> None:  # noqa: FBT001 a parameter
     """On two days or more: once may be a person's choice."""
     scheduled = [backup(NOW - timedelta(days=day), "daily") for day in range(6)]
     asked = [backup(NOW - timedelta(days=day, hours=1)) for day in range(days)]
-    (row,) = coverage([], [], [*scheduled, *asked], NOW)
+    (row,) = coverage([], [], [*scheduled, *asked], [], NOW)
 
     assert (row["double_cover"], row["expiring"], row["scheduled"], row["on_demand"]) == (double, 6 + days, 6, days)
 

@@ -9,6 +9,7 @@ import pytest
 from backstop_cli.app import main
 from backstop_cli.errors import CliError
 from backstop_cli.naming import resolve as find
+from backstop_cli.session import Session
 from backstop_cli.settings import resolve
 
 if TYPE_CHECKING:
@@ -152,6 +153,28 @@ def means(text: str) -> tuple[str, str, int]:
 def test_a_name_with_its_kind_is_taken_as_it_is(text: str, kind: str, name: str) -> None:
     """Spanner isn't asked, so nothing delays a cancel."""
     assert means(text) == (kind, name, 0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "name", "spelled"),
+    [
+        ({}, "projects/p/instances/i/backups/b", "backups/b"),
+        ({}, "projects/p/instances/j/backups/b", "projects/p/instances/j/backups/b"),
+        ({}, "projects/p/instances/i", "i"),
+        ({}, "projects/p/instances/j", "j"),
+        ({}, "projects/q/instances/i", "projects/q/instances/i"),
+        ({"instance": "j"}, "projects/p/instances/j/backups/b", "backups/b --instance j"),
+        ({"instance": "j"}, "projects/p/instances/i/backups/b", "projects/p/instances/i/backups/b --instance j"),
+        ({"project": "q"}, "projects/q/instances/j", "j --project q"),
+        ({"queue": "a b"}, "projects/p/instances/i", "i --queue 'a b'"),
+    ],
+)
+def test_advice_means_the_same_when_it_is_pasted(flags: dict[str, str], name: str, spelled: str) -> None:
+    """Short names only where the settings make them whole, and the flags that made them so."""
+    environ = {"XDG_CONFIG_HOME": "/none", "BACKSTOP_PROJECT": "p", "BACKSTOP_INSTANCE": "i"}
+    session = Session(resolve(flags, environ), "table", flags)
+
+    assert session.advice("describe", session.spelled(name)) == f"backstop describe {spelled}"
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backstop_cli.clients import client
 from backstop_cli.errors import Exit
 from tests.cli.terminal import at_a_terminal, begin, interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin as begin_backup
+from tests.cli.test_cli_looking import by_hand, stray
 from tests.cli.test_cli_watching import subscriptions
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
+
     from tests.cli.conftest import Cli, Place
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
@@ -68,15 +72,46 @@ def test_a_cancel_that_is_thought_better_of_publishes_nothing(cli: Cli, place: P
     assert [command["action"] for command in place.commands()] == ["start"]
 
 
+def test_a_sweep_at_a_terminal_shows_what_it_would_stop_or_delete_and_asks(place: Place) -> None:
+    """Where, which backups, and what is to become of them; with the answer no it publishes nothing."""
+    database = place.database("slow")
+    stray(place, database, "left")
+    stray(place, place.database("quick"), "of-a-schedule", "daily")
+    by_hand(place, database, "endless")
+    typed = at_a_terminal(place.environ, "sweep", "--delete", "--cancel-after", "0s", answer="n\n")
+
+    assert typed.code == Exit.USAGE
+    assert f"In {place.instance}:" in typed.out.replace("\r\n", "\n")
+    assert re.search(r"left +complete +\d+s ago +is deleted", typed.out)
+    assert re.search(r"endless +\d+% +\d+s ago +is stopped", typed.out)
+    assert "1 that schedules made stay without --include-scheduled." in typed.out
+    assert place.commands() == []
+    typed = at_a_terminal(place.environ, "sweep", f"{place.instance}-b", "--delete")
+    assert (typed.code, "Nothing was published." in typed.out) == (Exit.AS_WISHED, True)
+
+
 def test_a_cancel_of_what_does_not_run_is_not_even_asked_about(cli: Cli, place: Place) -> None:
-    """It says what ended last; a backup that has just ended, and is named, could still be deleted."""
+    """It says what ended last."""
     place.database("quick")
     assert cli("start", "quick", "--backup-id", "ended", "--wait").code == Exit.AS_WISHED
     typed = at_a_terminal(place.environ, "cancel", "quick")
 
     assert typed.code == Exit.NOTHING
     assert re.search(r"Nothing of quick runs; ended ended \ds ago \(SUCCEEDED\)\. Nothing was published\.", typed.out)
-    assert "SUCCEEDED" in at_a_terminal(place.environ, "cancel", "ended", answer="n\n").out
+    assert [command["action"] for command in place.commands()] == ["start"]
+
+
+def test_a_cancel_of_what_is_complete_asks_whether_to_delete_it(cli: Cli, place: Place) -> None:
+    """Once it asked whether to stop it, and deleted it; with `--keep`, or when it is gone, there is nothing to ask."""
+    place.database("quick")
+    assert cli("start", "quick", "--backup-id", "ended", "--wait").code == Exit.AS_WISHED
+    typed = at_a_terminal(place.environ, "cancel", "ended", answer="n\n")
+
+    assert (typed.code, "It is complete. Delete it?" in typed.out, "Stop it?" in typed.out) == (Exit.USAGE, True, False)
+    assert at_a_terminal(place.environ, "cancel", "ended", "--keep").code == Exit.NOTHING
+    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
+    spanner.delete_backup(name=f"{place.instance}/backups/ended")
+    assert at_a_terminal(place.environ, "cancel", "backups/ended").code == Exit.NOTHING
     assert [command["action"] for command in place.commands()] == ["start"]
 
 

@@ -6,8 +6,9 @@ import io
 import json
 import queue
 import threading
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import grpc
 import pytest
@@ -16,14 +17,17 @@ from google.cloud.logging_v2.types import ListLogEntriesRequest, ListLogEntriesR
 
 from backstop_cli import history
 from backstop_cli.errors import Exit
-from backstop_cli.messages import Subscription, publish
+from backstop_cli.followups import FollowUp, read
+from backstop_cli.messages import Event, Subscription, publish
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.faults import Fault, Trouble
+from spanner_backup_emulator.faults import Fault, Trouble, When
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.serving import start_grpc
 from tests.cli.terminal import begin as begin_process
 from tests.cli.terminal import interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin
+from tests.cli.test_cli_looking import CHAIN
+from tests.cli.test_cli_parts import task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +85,58 @@ def test_watch_takes_a_subscription_that_exists_and_leaves_it(cli: Cli, place: P
     assert place.stack.subscriber.get_subscription(subscription=name).name == name
 
 
+class Told:
+    """A subscription that tells some events, one at each call."""
+
+    def __init__(self, *events: Event) -> None:
+        self.left = list(events)
+
+    def __enter__(self) -> Self:
+        """Tells from now on."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves nothing behind."""
+
+    def next(self, seconds: float) -> Event | None:
+        """The next of them."""
+        time.sleep(min(seconds, 0.01))
+        return self.left.pop(0) if self.left else None
+
+
+def test_watch_of_a_command_ends_when_nothing_of_it_waits_any_more(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once that of a start of many ended at the first backup's end, if it had begun later, and with 0."""
+    trigger = {"message_id": "7", "action": "start"}
+    ends = [Event(one, "", {"outcome": one, "operation": one, "trigger": trigger}) for one in ("COMPLETED", "FAILED")]
+    waiting, source = [[read(task({**CHAIN, "operation": "o"}))]] * 3, Told(ends[0])
+
+    def look(_: object) -> tuple[list[FollowUp | None], str]:
+        if len(waiting) == 1:
+            source.left.append(ends[1])
+        return waiting.pop() if waiting else [], ""
+
+    monkeypatch.setattr("backstop_cli.watching.Subscription", lambda *_: source)
+    monkeypatch.setattr("backstop_cli.session.Session.follow_ups", look)
+    monkeypatch.setattr("backstop_cli.watching.LOOK_S", 0.05)
+    monkeypatch.setattr("backstop_cli.watching.OVER_S", 1.0)
+    typed = cli("watch", "--command", "7", "--timeout", "60s")
+
+    assert (typed.code, "COMPLETED" in typed.out, "FAILED" in typed.out) == (Exit.FAILED, True, True)
+    del place
+
+
+def test_watch_of_a_command_that_is_over_says_so(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it waited for ever."""
+    place.database("quick")
+    message_id = json.loads(cli("start", "quick", "--wait", "--format", "json").out)["message_id"]
+    monkeypatch.setattr("backstop_cli.watching.OVER_S", 3.0)
+    typed = cli("watch", "--command", message_id, "--timeout", "60s")
+
+    assert (typed.code, "backstop status" in typed.err) == (Exit.NOTHING, True)
+
+
 def test_watch_without_a_results_topic_says_what_to_do(cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is nothing to watch."""
     del place
@@ -103,11 +159,24 @@ def test_a_connection_that_is_lost_is_taken_up_again(pubsub_emulator: PubSubEmul
     assert pubsub_emulator.faults.injected["Pull", trouble, "before"] == 2
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_acknowledgement_that_fails_loses_no_outcome(pubsub_emulator: PubSubEmulator, when: When) -> None:
+    """Once the outcomes of its pull were thrown away, and Pub/Sub, which had heard it, didn't send them again."""
+    topic = pubsub_emulator.create_topic("projects/p/topics/results")
+    pubsub_emulator.faults.plan(Fault("Acknowledge", Code.DEADLINE_EXCEEDED, when))
+    with Subscription(topic) as source:
+        publish(topic, {"outcome": "COMPLETED", "trigger": {"message_id": "1"}})
+        event = source.next(30)
+
+    assert event is not None
+    assert event.outcome == "COMPLETED"
+
+
 def test_what_is_no_outcome_is_passed_over(pubsub_emulator: PubSubEmulator) -> None:
     """Whatever else is published to the topic."""
     topic = pubsub_emulator.create_topic("projects/p/topics/results")
     with Subscription(topic) as source:
-        for document in ("text", {"other": 1}, {"outcome": "FAILED"}):
+        for document in ("text", {"other": 1}, {"outcome": "GONE", "trigger": 7}, {"outcome": "FAILED"}):
             publish(topic, document)
         event = source.next(30)
         assert source.next(0.5) is None
@@ -167,7 +236,7 @@ def test_why_reads_what_gcloud_prints() -> None:
 
 @pytest.fixture
 def logging() -> Iterator[tuple[LoggingServiceV2Client, queue.Queue[str]]]:
-    """Cloud Logging with two entries, for Google's own client, and the filters that it is asked with."""
+    """Cloud Logging with two entries, the newest first, for Google's own client, and the filters it is asked with."""
     filters: queue.Queue[str] = queue.Queue()
     lock = threading.Lock()
 
@@ -175,7 +244,9 @@ def logging() -> Iterator[tuple[LoggingServiceV2Client, queue.Queue[str]]]:
         with lock:
             filters.put(request.filter)
         payload = {"backup": "projects/p/instances/i/backups/b", "message": "Deletes it.", "requested_by": "anna"}
-        entry = LogEntry(json_payload=payload, severity="NOTICE", timestamp="2026-01-02T03:04:05Z")
+        assert request.order_by == "timestamp desc"
+        time = "2026-01-02T03:04:04Z" if request.page_token else "2026-01-02T03:04:05Z"
+        entry = LogEntry(json_payload=payload, severity="NOTICE", timestamp=time)
         return ListLogEntriesResponse(entries=[entry], next_page_token="" if request.page_token else "more")
 
     handler = grpc.unary_unary_rpc_method_handler(
@@ -195,9 +266,26 @@ def test_why_reads_cloud_logging_page_by_page(logging: tuple[LoggingServiceV2Cli
     """With Google's own client, for what names the backup or an operation that makes it."""
     client, filters = logging
     backup = "projects/p/instances/i/backups/b"
-    entries = list(history.from_cloud(client, "p", backup, days=7))
+    entries, cut = history.from_cloud(client, "p", backup, days=7)
 
-    assert [(one.severity, one.time) for one in entries] == [("NOTICE", "2026-01-02T03:04:05.000000Z")] * 2
+    assert not cut
+    assert [(one.severity, one.time) for one in entries] == [
+        ("NOTICE", f"2026-01-02T03:04:{second}.000000Z") for second in ("04", "05")
+    ]
     assert all(one.is_about(backup) for one in entries)
     assert entries[0].document()["requested_by"] == "anna"
-    assert f'jsonPayload.operation:"{backup}/operations/"' in filters.get()
+    assert f'jsonPayload.operation:"{backup}/operations/"' in (text := filters.get())
+    assert "(NOT jsonPayload.duration_ms:* OR jsonPayload.error:*)" in text
+
+
+def test_why_keeps_the_newest_lines_and_says_that_it_cut(
+    logging: tuple[LoggingServiceV2Client, queue.Queue[str]], cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it kept the oldest, and of a name that is used every night never came to what was asked for."""
+    monkeypatch.setattr(history, "_cloud", lambda: logging[0])
+    monkeypatch.setattr(history, "ENTRIES_MAX", 1)
+    typed = cli("why", "projects/p/instances/i/backups/b", "--log", "cloud")
+
+    assert typed.out.startswith("2026-01-02 03:04:05 ")
+    assert "more lines than the 1 that are read" in typed.err
+    del place
