@@ -89,18 +89,20 @@ def cancel(session: Session, target: str, *, yes: bool, waiting: Waiting, **more
 
     Shows first what runs, and asks.
     """
-    found = session.resolve(target, *_KINDS)
+    named = found = session.resolve(target, *_KINDS)
     keep = bool(more["keep"])
     if not (yes or more["dry_run"]):
         _can_ask("cancel")
-        question = _shown(session, found, keep=keep, scheduled=bool(more["include_scheduled"]))
+        question, meant = _shown(session, named, keep=keep, scheduled=bool(more["include_scheduled"]))
         if not question:
             return Exit.NOTHING
         if not click.confirm(question, err=True):
             return Exit.USAGE
+        if len(meant) == 1:  # Another one may run by now, and nobody has said yes to that.
+            found = Target("operation", meant[0].name)
     fields = {"action": "cancel", found.kind: found.name, **_asked(more)}
     find = partial(_ran, session, found, bool(more["include_scheduled"]))
-    request = Request(fields, "cancel --keep" if keep else "cancel", found.id, find)
+    request = Request(fields, "cancel --keep" if keep else "cancel", named.id, find)
     return run(session, request, waiting)
 
 
@@ -232,8 +234,11 @@ def _swept(session: Session, instance: str, *, delete: bool, limit: str | None, 
     return bool(rows)
 
 
-def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> str:
-    """Shows what a cancel would stop or delete, as Spanner says now; returns the question, empty if it is nothing."""
+def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> tuple[str, list[Operation]]:
+    """Shows what a cancel would stop or delete, as Spanner says now.
+
+    Returns the question, empty if it is nothing, and the operations that it may stop.
+    """
     now = datetime.now(UTC)
     operations = attempts(session, target)
     running = [one for one in operations if not one.done]
@@ -246,17 +251,19 @@ def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> 
         last = operations[0] if operations else None
         ended = f"; {short(last.backup)} ended {output.ago(last.ended, now)} ({last.state})" if last else ""
         console.print(f"Nothing of {target.id} runs{ended}. Nothing was published.", soft_wrap=True)
-        return ""
-    rows = []
+        return "", []
+    rows, may_stop = [], []
     for one in meant:
         backup = backups[one.name]
         by = f"schedule {short(backup.schedules[0])}" if backup and backup.schedules else "a command, or a person"
         rows.append((short(one.backup), one.state, f"{one.percent}%", output.ago(one.started, now), by))
-        if backup and backup.schedules and not scheduled:
+        if scheduled or not (backup and backup.schedules):
+            may_stop.append(one)
+        else:
             console.print(f"{short(one.backup)} was made by a schedule: refused without --include-scheduled.")
     console.print(output.table(("BACKUP", "STATE", ">DONE", "SINCE", "MADE BY"), rows))
     if not running:
-        return "It is complete. Delete it?"
+        return "It is complete. Delete it?", may_stop or meant
     ends = "stays" if keep else "is deleted"
     console.print(f"If it is complete before it can be stopped, the backup {ends}.")
-    return "Stop it?"
+    return "Stop it?", may_stop or meant

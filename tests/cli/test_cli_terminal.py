@@ -63,6 +63,19 @@ def test_a_cancel_at_a_terminal_shows_what_it_would_stop_and_asks(cli: Cli, plac
     assert COLOUR.search(typed.out)
 
 
+def test_a_cancel_at_a_terminal_showed_one_operation_and_stopped_what_began_while_it_asked(
+    cli: Cli, place: Place
+) -> None:
+    """What is published names the operation that was shown, whatever runs by then."""
+    begin_backup(cli, place, "slow", "unwanted")
+    typed = at_a_terminal(place.environ, "cancel", "slow", answer="y\n")
+
+    assert "Published cancel of slow" in typed.out
+    published = place.commands()[-1]
+    assert "database" not in published
+    assert published["operation"].startswith(f"{place.instance}/backups/unwanted/operations/")
+
+
 def test_a_cancel_that_is_thought_better_of_publishes_nothing(cli: Cli, place: Place) -> None:
     """The answer no, which is also that of an empty line."""
     begin_backup(cli, place, "slow", "wanted")
