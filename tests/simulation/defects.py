@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from backstop.followups import FollowUp
     from backstop.lifecycle import Guard
     from backstop.selection import Choice
-    from spanner_backup_emulator.spanner import records
+    from spanner_backup_emulator.spanner.messages import Message
     from tests.simulation.planting import Make
 
     Any_ = Callable[..., Any]
@@ -110,8 +110,8 @@ def _unsigned(get_backup: Any_) -> Any_:
 def _unused(backup_of: Any_) -> Any_:
     """A backup doesn't say which copies are being made from it."""
 
-    def unused(record: records.Backup) -> object:
-        return replace(backup_of(record), referenced_by=record.referencing_databases)
+    def unused(described: Message) -> object:
+        return replace(backup_of(described), referenced_by=tuple(described.referencing_databases))
 
     return unused
 

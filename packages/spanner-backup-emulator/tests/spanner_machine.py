@@ -18,8 +18,7 @@ from spanner_world import INSTANCE, START, Clock
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.history import Event, What
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.spanner.plans import Plan, Status
 
 DATABASES = ("orders", "users")
 BACKUP_IDS = ("one", "two")

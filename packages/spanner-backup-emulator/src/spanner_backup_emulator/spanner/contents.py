@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.struct_pb2 import ListValue
 
+    from spanner_backup_emulator.spanner.messages import Message
+
 CELL_COUNT_MAX = 20_000
 """Values in one commit: a quarter of what the service takes, as indexes count too.
 
@@ -70,9 +72,9 @@ class Store:
         self._admin = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
         self._spanner = SpannerClient(transport=SpannerGrpcTransport(channel=channel))
 
-    def database(self, name: str) -> pb.Database:
+    def database(self, name: str) -> Message:
         """The database of that name, or Google's refusal; it doesn't say the dialect (observed on 2026-11-26)."""
-        return self._admin.get_database(name=name, timeout=CALL_S_MAX)
+        return pb.Database.pb(self._admin.get_database(name=name, timeout=CALL_S_MAX))
 
     def dialect(self, database: str) -> pb.DatabaseDialect:
         """In which dialect the database is queried."""

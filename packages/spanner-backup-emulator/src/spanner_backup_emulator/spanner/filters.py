@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -84,12 +84,12 @@ class Field(Generic[T]):
     read: Callable[[T], object]
 
 
-def compile_filter(text: str, fields: Mapping[str, Field[T]]) -> Callable[[T], bool]:
+def compile_filter(text: str, field_of: Callable[[str], Field[T] | None]) -> Callable[[T], bool]:
     """Makes a function out of a filter.
 
     Args:
         text: The filter; blank matches everything.
-        fields: What may be named, by path in lower case.
+        field_of: What a path in lower case names.
 
     Returns:
         Whether an item matches.
@@ -97,16 +97,16 @@ def compile_filter(text: str, fields: Mapping[str, Field[T]]) -> Callable[[T], b
     Raises:
         FilterError: It can't be understood.
     """
-    parser = _Parser(text, fields)
+    parser = _Parser(text, field_of)
     return parser.everything() if text.strip() else lambda _: True
 
 
 class _Parser(Generic[T]):
     """Reads a filter from left to right, one method for each level of precedence."""
 
-    def __init__(self, text: str, fields: Mapping[str, Field[T]]) -> None:
+    def __init__(self, text: str, field_of: Callable[[str], Field[T] | None]) -> None:
         self._text = text
-        self._fields = fields
+        self._field_of = field_of
         self._at = 0
         self._depth = 0
 
@@ -156,7 +156,7 @@ class _Parser(Generic[T]):
         if match is None:
             raise FilterError(f"a field and an operator are expected at character {self._at}")
         path, sign = match.groups()
-        field = self._fields.get(path.casefold())
+        field = self._field_of(path.casefold())
         if field is None:
             raise FilterError(f"unknown field '{path}'")
         value = _VALUE.match(self._text, match.end())

@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING
 from spanner_backup_emulator.spanner.progress import ProgressModel
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.records import Status
+    from spanner_backup_emulator.errors import Code
 
 _SIZE_BYTES = 5_000_000_000
 _NO_TIME = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an operation is to end badly."""
+
+    code: Code
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from spanner_backup_emulator.faults import Faults
     from spanner_backup_emulator.spanner.history import Event
+    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.plans import Plan
-    from spanner_backup_emulator.spanner.records import Operation
 
 
 class SpannerEmulator:
@@ -137,18 +137,18 @@ class SpannerEmulator:
         with self.lock:
             self.state.add_database(name)
 
-    def start_scheduled_backup(self, database: str, schedule: str, backup_id: str) -> Operation:
+    def start_scheduled_backup(self, database: str, schedule: str, backup_id: str) -> Message:
         """See `State.start_scheduled_backup`."""
         with self.lock:
             return self.state.start_scheduled_backup(self._endpoint.clock(), database, schedule, backup_id)
 
-    def begin_restore(self, backup: str, database: str, duration: timedelta) -> Operation:
+    def begin_restore(self, backup: str, database: str, duration: timedelta) -> Message:
         """See `State.begin_restore`; it lasts this long from now."""
         with self.lock:
             now = self._endpoint.clock()
             return self.state.begin_restore(now, backup, database, now + duration)
 
-    def begin_copy(self, source: str, backup: str, duration: timedelta) -> Operation:
+    def begin_copy(self, source: str, backup: str, duration: timedelta) -> Message:
         """See `State.begin_copy`; it lasts this long from now."""
         with self.lock:
             now = self._endpoint.clock()

@@ -1,7 +1,7 @@
 """The emulated service as a pure state: `apply` a call, `advance` to a time, ask when something is next due.
 
 It has no clock, no randomness and no I/O, so the same calls at the same times give the same answers, names
-included. It does not lock. Calls are the classes of `requests.py`, refusals are `ApiError`s from `refusals.py`, and
+included. It does not lock. Calls and answers are Google's messages, refusals are `ApiError`s from `refusals.py`, and
 what happens by itself is explained in `world.py`. The methods that are no RPCs are for test authors: they speak
 test language, and a name that doesn't exist is a KeyError.
 """
@@ -9,31 +9,27 @@ test language, and a name that doesn't exist is a KeyError.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner.databases import Databases
 from spanner_backup_emulator.spanner.history import Event, What
-from spanner_backup_emulator.spanner.methods import ANSWERS, Methods
-from spanner_backup_emulator.spanner.names import instance_of
+from spanner_backup_emulator.spanner.messages import time_of
+from spanner_backup_emulator.spanner.methods import Methods
 from spanner_backup_emulator.spanner.plans import Plan, Plans
-from spanner_backup_emulator.spanner.records import (
-    STANDARD_SQL,
-    Backup,
-    BackupState,
-    Database,
-    DatabaseState,
-    Operation,
-)
-from spanner_backup_emulator.spanner.starts import VERSION_RETENTION, start_backup, start_copy, start_restore
+from spanner_backup_emulator.spanner.rpcs import BY_REQUEST, RPCS
+from spanner_backup_emulator.spanner.rules import instance_of
+from spanner_backup_emulator.spanner.schedules import Schedules
+from spanner_backup_emulator.spanner.starts import start_backup, start_copy, start_restore
 from spanner_backup_emulator.spanner.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from spanner_backup_emulator.spanner import requests as rpc
-
-R = TypeVar("R")
+    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.spanner.work import Resource
 
 _RETENTION = timedelta(days=7)
 _NO_TIME = timedelta(0)
@@ -41,8 +37,6 @@ _NO_TIME = timedelta(0)
 
 class State:
     """Instances with their databases, backups and operations."""
-
-    __slots__ = ("_methods", "_plans", "_world")
 
     def __init__(
         self,
@@ -71,39 +65,44 @@ class State:
         """
         self._world = World(expiry_delay=expiry_delay, id_seed=id_seed)
         self._plans = Plans(default_plan or Plan())
-        self._methods = Methods(
+        self._databases = Databases(self._world, strict=strict)
+        methods = Methods(
             self._world,
             self._plans,
-            strict=strict,
+            self._databases,
             exists_before_pending=exists_before_pending,
             late_cancel_refused=late_cancel_refused,
         )
+        homes = self._databases, methods, Schedules(self._world, self._plans, self._databases)
+        self._answers = {
+            rpc.request: getattr(home, rpc.method) for rpc in RPCS for home in homes if hasattr(home, rpc.method)
+        }
         for name in databases:
             self.add_database(name)
 
-    def apply(self, now: datetime, request: rpc.Request[R]) -> R:
+    def apply(self, now: datetime, request: Message) -> Message:
         """Answers one call.
 
         Args:
             now: Aware. A time before the last one counts as the last one.
-            request: The call.
+            request: Google's message, as `messages.GetBackupRequest(name=…)`.
 
         Returns:
-            The answer, a value that later calls don't change.
+            Google's message, a value that later calls don't change.
 
         Raises:
             ApiError: The service refuses the call.
         """
         world = self._world
         world.advance(now)
-        method = type(request).__name__
+        rpc = BY_REQUEST[type(request)]
         try:
-            response = ANSWERS[type(request)](self._methods, request)
+            answer = self._answers[type(request)](request)
         except ApiError as error:
-            world.record(What.CALLED, request.resource, method, error.code)
+            world.record(What.CALLED, rpc.resource_of(request), rpc.name, error.code)
             raise
-        world.record(What.CALLED, request.resource, method)
-        return cast("R", response)
+        world.record(What.CALLED, rpc.resource_of(request), rpc.name)
+        return answer
 
     def advance(self, now: datetime) -> None:
         """Carries out everything that was due at `now` or before."""
@@ -119,68 +118,33 @@ class State:
         return self._world.history
 
     @property
-    def backups(self) -> Mapping[str, Backup]:
+    def backups(self) -> Mapping[str, Resource]:
         """The backups as of the last call or advance, by name, without a line in the history. It changes while held."""
         return self._world.backups
 
-    @property
-    def instances(self) -> frozenset[str]:
-        """The instances that are known, by name."""
-        return frozenset(self._methods.instances)
-
-    @property
-    def databases(self) -> Mapping[str, Database]:
-        """The databases that are known, by name. It changes while held."""
-        return self._world.databases
-
     # For test authors
 
-    def add_instance(self, name: str) -> None:
-        """Makes an instance known that may have no databases."""
-        self._methods.instances.add(name)
+    def add_database(self, name: str, **fields: object) -> Resource:
+        """Makes a database known, or changes a known one; `fields` are those of Google's message that matter."""
+        return self._databases.add(name, **fields)
 
-    def add_database(
-        self,
-        name: str,
-        *,
-        state: DatabaseState = DatabaseState.READY,
-        create_time: datetime | None = None,
-        version_retention: timedelta = VERSION_RETENTION,
-        dialect: str = STANDARD_SQL,
-    ) -> Database:
-        """Makes a database known, or changes a known one."""
-        self.add_instance(instance_of(name))
-        self._world.databases[name] = made = Database(
-            self._world.next_uid(), name, state, create_time, version_retention, dialect=dialect
-        )
-        return made
-
-    def forget_instance(self, name: str) -> None:
-        """Makes an instance unknown."""
-        self._methods.instances.discard(name)
-
-    def find_database(self, name: str) -> Database | None:
+    def find_database(self, name: str) -> Resource | None:
         """A known database; None for one that nobody made known."""
         return self._world.databases.get(name)
 
-    def find_operation(self, name: str) -> Operation | None:
+    def find_operation(self, name: str) -> Message | None:
         """An operation as of the last call or advance, without a line in the history; None if there is none."""
         work = self._world.works.get(name)
         return None if work is None else work.seen(self._world.now)
 
     def is_being_backed_up(self, database: str) -> bool:
         """Whether an unfinished backup of this database exists, by demand or by schedule."""
-        return any(
-            backup.database == database and backup.state is BackupState.CREATING for backup in self.backups.values()
-        )
+        return self._databases.is_being_backed_up(database)
 
     def forget_database(self, now: datetime, name: str) -> None:
         """Makes a database unknown that was dropped; what optimized it has ended, and its backup is free (inferred)."""
-        for work in list(self._world.works.values()):
-            if work.target == name and work.end_time is None:
-                self.finish(now, work.name)
-        self._methods.schedules.forget(name)
-        self._world.databases.pop(name, None)
+        self.advance(now)
+        self._databases.forget(name)
 
     def set_plan(self, resource: str, plan: Plan) -> None:
         """Decides how operations on a resource go, until another plan is set.
@@ -202,7 +166,7 @@ class State:
 
     def start_scheduled_backup(
         self, now: datetime, database: str, schedule: str, backup_id: str, retention: timedelta = _RETENTION
-    ) -> Operation:
+    ) -> Message:
         """Starts a backup as a backup schedule does, whatever else is pending.
 
         That scheduled ones don't count is documented at https://docs.cloud.google.com/spanner/quotas.
@@ -218,41 +182,41 @@ class State:
             ValueError: The name is taken.
         """
         self.advance(now)
-        name = self._world.databases[database].name
-        if f"{instance_of(name)}/backups/{backup_id}" in self._world.backups:
+        name = f"{instance_of(database)}/backups/{backup_id}"
+        if name in self._world.backups:
             raise ValueError(f"there is already a backup {backup_id}")
         return start_backup(
             self._world,
-            f"{instance_of(name)}/backups/{backup_id}",
             name,
+            database,
             expire_time=self._world.now + retention,
-            plan=self._plans.take(name),
+            plan=self._plans.take(database),
             cause="schedule",
             schedules=(schedule,),
         )
 
-    def begin_restore(self, now: datetime, backup: str, database: str, until: datetime) -> Operation:
+    def begin_restore(self, now: datetime, backup: str, database: str, until: datetime) -> Message:
         """Starts to restore a database from a READY backup, which can't be deleted until then."""
         self.advance(now)
         plan = Plan(duration=max(until - self._world.now, _NO_TIME))
-        self.add_instance(instance_of(database))
+        self._databases.instances.add(instance_of(database))
         return start_restore(self._world, database, self._ready(backup), plan=plan)
 
-    def begin_copy(self, now: datetime, source: str, backup: str, until: datetime) -> Operation:
+    def begin_copy(self, now: datetime, source: str, backup: str, until: datetime) -> Message:
         """Starts to copy a READY backup, which can't be deleted until then."""
         self.advance(now)
         plan = Plan(duration=max(until - self._world.now, _NO_TIME))
         held = self._ready(source)
-        return start_copy(self._world, backup, held, expire_time=held.expire_time, plan=plan, cause="test")
+        expire_time = time_of(held.message.expire_time)
+        return start_copy(self._world, backup, held, expire_time=expire_time, plan=plan, cause="test")
 
     def finish(self, now: datetime, operation: str) -> None:
         """Has an operation's work end now, as if its time were over."""
         self.advance(now)
-        self._world.hasten(self._world.works[operation], self._world.now)
-        self.advance(now)
+        self._world.finish(self._world.works[operation])
 
-    def _ready(self, name: str) -> Backup:
+    def _ready(self, name: str) -> Resource:
         backup = self._world.backups[name]
-        if backup.state is not BackupState.READY:
-            raise ValueError(f"{name} is {backup.state}, and only a READY backup can be restored or copied")
+        if backup.message.state == pb.Backup.CREATING:
+            raise ValueError(f"{name} is CREATING, and only a READY backup can be restored or copied")
         return backup

@@ -1,0 +1,214 @@
+"""Databases, and the instances that hold them, as far as Google's clients and `gcloud` need them.
+
+What is made is there at once, and its operation is done in the answer. Nobody can write to a database, nor reads its
+DDL.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner import refusals, rules
+from spanner_backup_emulator.spanner.agenda import Agenda
+from spanner_backup_emulator.spanner.messages import copied, pack, stamp
+from spanner_backup_emulator.spanner.pages import page_of
+from spanner_backup_emulator.spanner.starts import VERSION_RETENTION
+from spanner_backup_emulator.spanner.work import Resource
+
+if TYPE_CHECKING:
+    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.spanner.world import World
+
+CONFIG_ID = "emulator-config"
+"""The one configuration there is, as in Google's emulator (observed on 2026-11-26)."""
+
+UNITS_PER_NODE = 1000
+"""https://docs.cloud.google.com/spanner/docs/compute-capacity, documented."""
+
+_CREATE = re.compile(r"\s*CREATE\s+DATABASE\s+[`\"]?([^`\"\s;]+)[`\"]?\s*;?\s*", re.IGNORECASE)
+
+
+class Databases:
+    """One method per RPC, with its name.
+
+    Attributes:
+        instances: Those that are known, made or not.
+        operations: Those that made something.
+    """
+
+    def __init__(self, world: World, *, strict: bool) -> None:
+        self._world, self._strict = world, strict
+        self._made: dict[str, Message] = {}
+        self._ddl: dict[str, list[str]] = {}
+        self.instances: set[str] = set()
+        self.operations: dict[str, Message] = {}
+
+    def list_instance_configs(self, request: Message) -> Message:
+        """The one there is."""
+        return pb.ListInstanceConfigsResponse(instance_configs=[_config(request.parent)])
+
+    def get_instance_config(self, request: Message) -> Message:
+        """That one, whatever its name."""
+        return _config(request.name)
+
+    def create_instance(self, request: Message) -> Message:
+        """Makes an instance of what is asked for."""
+        name, now = f"{request.parent}/instances/{request.instance_id}", stamp(self._world.now)
+        rules.check_form("instance name", name)
+        if name in self._made:
+            raise refusals.instance_exists(name)
+        self._made[name] = made = copied(request.instance)
+        made.processing_units = made.processing_units or made.node_count * UNITS_PER_NODE
+        made.node_count = made.processing_units // UNITS_PER_NODE
+        made.name, made.state = name, pb.Instance.READY
+        made.create_time.CopyFrom(now)
+        self.instances.add(name)
+        return self._done(name, pb.CreateInstanceMetadata(instance=made, start_time=now, end_time=now), made)
+
+    def get_instance(self, request: Message) -> Message:
+        """An instance that was made, or of which a database is known."""
+        if request.name not in self.instances:
+            raise refusals.instance_missing(request.name)
+        return self._shown(request.name)
+
+    def list_instances(self, request: Message) -> Message:
+        """Those of a project, by name and on one page."""
+        names = sorted(name for name in self.instances if name.startswith(f"{request.parent}/"))
+        return pb.ListInstancesResponse(instances=map(self._shown, names))
+
+    def delete_instance(self, request: Message) -> Message:
+        """Forgets an instance and its databases, unless it has backups."""
+        inside = f"{request.name}/"
+        if any(backup.startswith(inside) for backup in self._world.backups):
+            raise refusals.instance_has_backups(request.name)
+        for name in [name for name in self._world.databases if name.startswith(inside)]:
+            self.forget(name)
+        self._made.pop(request.name, None)
+        self.instances.discard(request.name)
+        return pb.Empty()
+
+    def create_database(self, request: Message) -> Message:
+        """Makes a database."""
+        found = _CREATE.fullmatch(request.create_statement)
+        if found is None:
+            raise refusals.invalid(f"Invalid CREATE DATABASE statement: {request.create_statement!r}")
+        rules.check_form("instance name", request.parent)
+        rules.check_form("database id", found[1])
+        name = f"{request.parent}/databases/{found[1]}"
+        if name in self._world.databases:
+            raise refusals.database_exists(name)
+        fields = {"database_dialect": request.database_dialect} if request.database_dialect else {}
+        made = self.add(name, create_time=stamp(self._world.now), **fields)
+        self._ddl[name] = list(request.extra_statements)
+        return self._done(name, pb.CreateDatabaseMetadata(database=name), made.message)
+
+    def drop_database(self, request: Message) -> Message:
+        """Forgets a database."""
+        if self.is_being_backed_up(request.database):
+            raise refusals.drop_blocked(request.database)
+        self.forget(request.database)
+        self._ddl.pop(request.database, None)
+        return pb.Empty()
+
+    def get_database(self, request: Message) -> Message:
+        """Reads a database."""
+        rules.check_form("database name", request.name)
+        return copied(self.find(request.name).message)
+
+    def list_databases(self, request: Message) -> Message:
+        """Lists databases, newest first."""
+        self.check_listed(request.parent)
+        prefix = f"{request.parent}/databases/"
+        found = (one for name, one in self._world.databases.items() if name.startswith(prefix))
+        page, token = page_of(sorted(found, key=lambda one: -one.uid), request, prefix)
+        return pb.ListDatabasesResponse(databases=(one.message for one in page), next_page_token=token)
+
+    def get_database_ddl(self, request: Message) -> Message:
+        """The statements as they came; nothing reads them."""
+        return pb.GetDatabaseDdlResponse(statements=self._statements(request.database))
+
+    def update_database_ddl(self, request: Message) -> Message:
+        """Keeps more statements."""
+        self._statements(request.database).extend(request.statements)
+        metadata = pb.UpdateDatabaseDdlMetadata(database=request.database, statements=request.statements)
+        return self._done(request.database, metadata, pb.Empty())
+
+    # What others ask.
+
+    def add(self, name: str, **fields: object) -> Resource:
+        """Makes a database known, or changes a known one; `fields` are those of Google's message that matter."""
+        self.instances.add(rules.instance_of(name))
+        self._world.databases[name] = made = Resource(self._world.next_uid(), _database(name, **fields))
+        return made
+
+    def find(self, name: str) -> Resource:
+        """The database; unless strict, one that nobody declared counts as there and READY."""
+        database = self._world.databases.get(name)
+        if database is not None:
+            return database
+        if self._strict:
+            raise refusals.database_missing(name)
+        return Resource(0, _database(name))
+
+    def remember(self, database: Resource) -> None:
+        """From its first backup on, a database that nobody declared is listed."""
+        if database.uid == 0:
+            self.add(database.message.name)
+
+    def forget(self, name: str) -> None:
+        """Makes a database unknown that was dropped; what optimized it has ended, and its backup is free (inferred)."""
+        held = self._world.databases.get(name)
+        while held is not None and held.work is not None:
+            self._world.finish(held.work)
+        for schedule in self._world.schedules_of(name):
+            Agenda.drop(schedule.due)
+            del self._world.schedules[schedule.message.name]
+        self._world.databases.pop(name, None)
+
+    def is_being_backed_up(self, database: str) -> bool:
+        """Whether an unfinished backup of this database exists, by demand or by schedule."""
+        backups = (backup.message for backup in self._world.backups.values())
+        return any(one.database == database and one.state == pb.Backup.CREATING for one in backups)
+
+    def check_listed(self, parent: str) -> None:
+        """Refuses an instance that can't be, or, if strict, isn't known."""
+        rules.check_form("instance name", parent)
+        self.check_instance(parent)
+
+    def check_instance(self, name: str) -> None:
+        """Refuses, if strict, an instance that isn't known."""
+        if self._strict and name not in self.instances:
+            raise refusals.instance_missing(name)
+
+    def _statements(self, database: str) -> list[str]:
+        if database not in self._world.databases:
+            raise refusals.database_missing(database)
+        return self._ddl.setdefault(database, [])
+
+    def _shown(self, name: str) -> Message:
+        config = _config(name).name
+        return copied(self._made.get(name) or pb.Instance(name=name, config=config, node_count=1, state="READY"))
+
+    def _done(self, target: str, metadata: Message, response: Message) -> Message:
+        made = pb.Operation(name=f"{target}/operations/_auto_op_{len(self.operations) + 1:016}", done=True)
+        pack(made.metadata, metadata)
+        pack(made.response, response)
+        self.operations[made.name] = made
+        return made
+
+
+def _config(name: str) -> Message:
+    """The configuration, of the project that this name begins with."""
+    project = "/".join(name.split("/")[:2])
+    return pb.InstanceConfig(name=f"{project}/instanceConfigs/{CONFIG_ID}", display_name="Emulator Instance Config")
+
+
+def _database(name: str, **fields: object) -> Message:
+    usual = {
+        "state": "READY",
+        "version_retention_period": f"{VERSION_RETENTION.total_seconds():.0f}s",
+        "database_dialect": "GOOGLE_STANDARD_SQL",
+    }
+    return pb.Database(**{"name": name, **usual, **fields})
