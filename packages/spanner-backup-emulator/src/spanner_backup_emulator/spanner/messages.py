@@ -7,6 +7,7 @@ wrapper's is `types.Backup.pb(backup)`. They are made at run time, so the type c
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, TypeAlias
 
 from google.cloud import spanner_admin_database_v1, spanner_admin_instance_v1
@@ -24,10 +25,14 @@ _DAY_S = 86_400
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any class of Google's
     """The class of that name."""
+    return _class_of(name)
+
+
+@cache
+def _class_of(name: str) -> Message:
     for home in _HOMES:
         if (kind := getattr(home, name, None)) is not None:
-            globals()[name] = found = kind.pb() if hasattr(kind, "pb") else kind
-            return found
+            return kind.pb() if hasattr(kind, "pb") else kind
     raise AttributeError(name)
 
 
@@ -46,7 +51,7 @@ def pack(envelope: Message, message: Message) -> None:
 
 def unpacked(envelope: Message) -> Message:
     """The message in an envelope."""
-    return __getattr__(envelope.type_url.rpartition(".")[2]).FromString(envelope.value)
+    return _class_of(envelope.type_url.rpartition(".")[2]).FromString(envelope.value)
 
 
 def stamp(when: datetime) -> timestamp_pb2.Timestamp:
