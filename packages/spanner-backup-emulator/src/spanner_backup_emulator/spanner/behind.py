@@ -133,11 +133,11 @@ class Behind(grpc.ServerInterceptor):
             now = self._endpoint.clock()
             self._state.advance(now)
             for name in list(self._restores):
-                operation = self._state.find_operation(name)
-                if operation is not None and not operation.done:
+                work = self._state.works.get(name)
+                if work is not None and not work.operation.done:
                     continue
                 database, contents = self._restores.pop(name)
-                if operation is None or operation.HasField("error"):
+                if work is None or work.operation.HasField("error"):
                     continue
                 try:
                     self._store.put(database, contents)
@@ -251,7 +251,7 @@ class Behind(grpc.ServerInterceptor):
         return ours
 
     def _GetOperation(self, request: Message, here: Call, there: Call) -> Message:
-        ours = "/backups/" in request.name or self._state.find_operation(request.name) is not None
+        ours = "/backups/" in request.name or request.name in self._state.works
         return here() if ours else there()
 
     _CancelOperation = _ListOperations = _GetOperation
@@ -262,13 +262,13 @@ class Behind(grpc.ServerInterceptor):
     def _know(self, name: str) -> None:
         """Makes Google's database of that name known to the state as well; or raises Google's refusal."""
         theirs = self._store.database(name)
-        if self._state.find_database(name) is None:
+        if name not in self._state.databases:
             dialect = self._store.dialect(name)
             self._state.add_database(name, create_time=theirs.create_time, database_dialect=dialect)
 
     def _add_origin(self, theirs: Message) -> None:
         """Adds to a database of Google's what only we know: where it was restored from, its key, and its state."""
-        ours = self._state.find_database(theirs.name)
+        ours = self._state.databases.get(theirs.name)
         if ours is not None and ours.message.HasField("restore_info"):
             for field in ("restore_info", "encryption_config"):
                 theirs.ClearField(field)

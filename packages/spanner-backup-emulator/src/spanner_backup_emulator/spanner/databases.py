@@ -14,12 +14,14 @@ from spanner_backup_emulator.spanner import refusals, rules
 from spanner_backup_emulator.spanner.agenda import Agenda
 from spanner_backup_emulator.spanner.messages import copied, pack, stamp
 from spanner_backup_emulator.spanner.pages import page_of
-from spanner_backup_emulator.spanner.starts import VERSION_RETENTION
-from spanner_backup_emulator.spanner.work import Resource
+from spanner_backup_emulator.spanner.starts import database_of
+from spanner_backup_emulator.spanner.world import World
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from spanner_backup_emulator.spanner.messages import Message
-    from spanner_backup_emulator.spanner.world import World
+    from spanner_backup_emulator.spanner.work import Resource
 
 CONFIG_ID = "emulator-config"
 """The one configuration there is, as in Google's emulator (observed on 2026-11-26)."""
@@ -30,20 +32,8 @@ UNITS_PER_NODE = 1000
 _CREATE = re.compile(r"\s*CREATE\s+DATABASE\s+[`\"]?([^`\"\s;]+)[`\"]?\s*;?\s*", re.IGNORECASE)
 
 
-class Databases:
-    """One method per RPC, with its name.
-
-    Attributes:
-        instances: Those that are known, made or not.
-        operations: Those that made something.
-    """
-
-    def __init__(self, world: World, *, strict: bool) -> None:
-        self._world, self._strict = world, strict
-        self._made: dict[str, Message] = {}
-        self._ddl: dict[str, list[str]] = {}
-        self.instances: set[str] = set()
-        self.operations: dict[str, Message] = {}
+class Databases(World):
+    """One method per RPC, with its name."""
 
     def list_instance_configs(self, request: Message) -> Message:
         """The one there is."""
@@ -55,22 +45,22 @@ class Databases:
 
     def create_instance(self, request: Message) -> Message:
         """Makes an instance of what is asked for."""
-        name, now = f"{request.parent}/instances/{request.instance_id}", stamp(self._world.now)
+        name, now = f"{request.parent}/instances/{request.instance_id}", stamp(self.now)
         rules.check_form("instance name", name)
-        if name in self._made:
-            raise refusals.instance_exists(name)
-        self._made[name] = made = copied(request.instance)
+        if name in self._made_instances:
+            raise refusals.exists("Instance", name)
+        self._made_instances[name] = made = copied(request.instance)
         made.processing_units = made.processing_units or made.node_count * UNITS_PER_NODE
         made.node_count = made.processing_units // UNITS_PER_NODE
         made.name, made.state = name, pb.Instance.READY
         made.create_time.CopyFrom(now)
         self.instances.add(name)
-        return self._done(name, pb.CreateInstanceMetadata(instance=made, start_time=now, end_time=now), made)
+        return self._done_at_once(name, pb.CreateInstanceMetadata(instance=made, start_time=now, end_time=now), made)
 
     def get_instance(self, request: Message) -> Message:
         """An instance that was made, or of which a database is known."""
         if request.name not in self.instances:
-            raise refusals.instance_missing(request.name)
+            raise refusals.missing("Instance", request.name)
         return self._shown(request.name)
 
     def list_instances(self, request: Message) -> Message:
@@ -81,11 +71,11 @@ class Databases:
     def delete_instance(self, request: Message) -> Message:
         """Forgets an instance and its databases, unless it has backups."""
         inside = f"{request.name}/"
-        if any(backup.startswith(inside) for backup in self._world.backups):
+        if any(backup.startswith(inside) for backup in self.backups):
             raise refusals.instance_has_backups(request.name)
-        for name in [name for name in self._world.databases if name.startswith(inside)]:
-            self.forget(name)
-        self._made.pop(request.name, None)
+        for name in [name for name in self.databases if name.startswith(inside)]:
+            self.forget_database(self.now, name)
+        self._made_instances.pop(request.name, None)
         self.instances.discard(request.name)
         return pb.Empty()
 
@@ -97,31 +87,31 @@ class Databases:
         rules.check_form("instance name", request.parent)
         rules.check_form("database id", found[1])
         name = f"{request.parent}/databases/{found[1]}"
-        if name in self._world.databases:
-            raise refusals.database_exists(name)
+        if name in self.databases:
+            raise refusals.exists("Database", name)
         fields = {"database_dialect": request.database_dialect} if request.database_dialect else {}
-        made = self.add(name, create_time=stamp(self._world.now), **fields)
+        made = self.add_database(name, create_time=stamp(self.now), **fields)
         self._ddl[name] = list(request.extra_statements)
-        return self._done(name, pb.CreateDatabaseMetadata(database=name), made.message)
+        return self._done_at_once(name, pb.CreateDatabaseMetadata(database=name), made.message)
 
     def drop_database(self, request: Message) -> Message:
         """Forgets a database."""
         if self.is_being_backed_up(request.database):
             raise refusals.drop_blocked(request.database)
-        self.forget(request.database)
+        self.forget_database(self.now, request.database)
         self._ddl.pop(request.database, None)
         return pb.Empty()
 
     def get_database(self, request: Message) -> Message:
         """Reads a database."""
         rules.check_form("database name", request.name)
-        return copied(self.find(request.name).message)
+        return copied(self._found_database(request.name))
 
     def list_databases(self, request: Message) -> Message:
         """Lists databases, newest first."""
-        self.check_listed(request.parent)
+        self._check_listed(request.parent)
         prefix = f"{request.parent}/databases/"
-        found = (one for name, one in self._world.databases.items() if name.startswith(prefix))
+        found = (one for name, one in self.databases.items() if name.startswith(prefix))
         page, token = page_of(sorted(found, key=lambda one: -one.uid), request, prefix)
         return pb.ListDatabasesResponse(databases=(one.message for one in page), next_page_token=token)
 
@@ -133,69 +123,62 @@ class Databases:
         """Keeps more statements."""
         self._statements(request.database).extend(request.statements)
         metadata = pb.UpdateDatabaseDdlMetadata(database=request.database, statements=request.statements)
-        return self._done(request.database, metadata, pb.Empty())
+        return self._done_at_once(request.database, metadata, pb.Empty())
 
-    # What others ask.
-
-    def add(self, name: str, **fields: object) -> Resource:
-        """Makes a database known, or changes a known one; `fields` are those of Google's message that matter."""
-        self.instances.add(rules.instance_of(name))
-        self._world.databases[name] = made = Resource(self._world.next_uid(), _database(name, **fields))
-        return made
-
-    def find(self, name: str) -> Resource:
-        """The database; unless strict, one that nobody declared counts as there and READY."""
-        database = self._world.databases.get(name)
-        if database is not None:
-            return database
-        if self._strict:
-            raise refusals.database_missing(name)
-        return Resource(0, _database(name))
-
-    def remember(self, database: Resource) -> None:
-        """From its first backup on, a database that nobody declared is listed."""
-        if database.uid == 0:
-            self.add(database.message.name)
-
-    def forget(self, name: str) -> None:
+    def forget_database(self, now: datetime, name: str) -> None:
         """Makes a database unknown that was dropped; what optimized it has ended, and its backup is free (inferred)."""
-        held = self._world.databases.get(name)
+        self.advance(now)
+        held = self.databases.get(name)
         while held is not None and held.work is not None:
-            self._world.finish(held.work)
-        for schedule in self._world.schedules_of(name):
+            self.end_now(held.work)
+        self.databases.pop(name, None)
+        for schedule in self.schedules_of(name):
             Agenda.drop(schedule.due)
-            del self._world.schedules[schedule.message.name]
-        self._world.databases.pop(name, None)
+            del self.schedules[schedule.message.name]
 
     def is_being_backed_up(self, database: str) -> bool:
         """Whether an unfinished backup of this database exists, by demand or by schedule."""
-        backups = (backup.message for backup in self._world.backups.values())
+        backups = (backup.message for backup in self.backups.values())
         return any(one.database == database and one.state == pb.Backup.CREATING for one in backups)
 
-    def check_listed(self, parent: str) -> None:
-        """Refuses an instance that can't be, or, if strict, isn't known."""
-        rules.check_form("instance name", parent)
-        self.check_instance(parent)
+    def schedules_of(self, database: str) -> list[Resource]:
+        """A database's schedules, newest first."""
+        prefix = f"{database}/backupSchedules/"
+        found = (one for name, one in self.schedules.items() if name.startswith(prefix))
+        return sorted(found, key=lambda one: -one.uid)
 
-    def check_instance(self, name: str) -> None:
-        """Refuses, if strict, an instance that isn't known."""
+    def _found_database(self, name: str, *, remember: bool = False) -> Message:
+        """The database; unless strict, one that nobody declared counts as there, and is listed once remembered."""
+        if name not in self.databases and self._strict:
+            raise refusals.missing("Database", name)
+        if name not in self.databases and not remember:
+            return database_of(name)
+        return (self.databases.get(name) or self.add_database(name)).message
+
+    def _check_listed(self, parent: str) -> None:
+        rules.check_form("instance name", parent)
+        self._check_instance(parent)
+
+    def _check_instance(self, name: str) -> None:
         if self._strict and name not in self.instances:
-            raise refusals.instance_missing(name)
+            raise refusals.missing("Instance", name)
 
     def _statements(self, database: str) -> list[str]:
-        if database not in self._world.databases:
-            raise refusals.database_missing(database)
+        if database not in self.databases:
+            raise refusals.missing("Database", database)
         return self._ddl.setdefault(database, [])
 
     def _shown(self, name: str) -> Message:
         config = _config(name).name
-        return copied(self._made.get(name) or pb.Instance(name=name, config=config, node_count=1, state="READY"))
+        return copied(
+            self._made_instances.get(name) or pb.Instance(name=name, config=config, node_count=1, state="READY")
+        )
 
-    def _done(self, target: str, metadata: Message, response: Message) -> Message:
-        made = pb.Operation(name=f"{target}/operations/_auto_op_{len(self.operations) + 1:016}", done=True)
+    def _done_at_once(self, target: str, metadata: Message, response: Message) -> Message:
+        made = pb.Operation(name=f"{target}/operations/_auto_op_{len(self._done) + 1:016}", done=True)
         pack(made.metadata, metadata)
         pack(made.response, response)
-        self.operations[made.name] = made
+        self._done[made.name] = made
         return made
 
 
@@ -203,12 +186,3 @@ def _config(name: str) -> Message:
     """The configuration, of the project that this name begins with."""
     project = "/".join(name.split("/")[:2])
     return pb.InstanceConfig(name=f"{project}/instanceConfigs/{CONFIG_ID}", display_name="Emulator Instance Config")
-
-
-def _database(name: str, **fields: object) -> Message:
-    usual = {
-        "state": "READY",
-        "version_retention_period": f"{VERSION_RETENTION.total_seconds():.0f}s",
-        "database_dialect": "GOOGLE_STANDARD_SQL",
-    }
-    return pb.Database(**{"name": name, **usual, **fields})

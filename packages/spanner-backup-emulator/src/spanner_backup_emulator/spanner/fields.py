@@ -56,7 +56,7 @@ def _compiled(text: str, field_of: Callable[[str], Field[T] | None]) -> Callable
     try:
         return compile_filter(text, field_of)
     except FilterError as error:
-        raise refusals.bad_filter(text, str(error)) from None
+        raise refusals.invalid(f"Invalid filter '{text}': {error}") from None
 
 
 def _operation_field(path: str) -> Field[Work] | None:

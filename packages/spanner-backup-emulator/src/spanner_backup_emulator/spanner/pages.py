@@ -43,7 +43,7 @@ def page_of(items: Iterable[N], request: Message, scope: str) -> tuple[list[N], 
     if request.page_token:
         number, _, token_mark = request.page_token.partition("-")
         if token_mark != mark or not number.isdecimal():
-            raise refusals.bad_page_token(request.page_token)
+            raise refusals.invalid(f"Invalid page token: {request.page_token}")
         last = int(number)
         rest = (item for item in rest if item.uid < last)
     size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX

@@ -14,7 +14,12 @@ from spanner_backup_emulator.errors import ApiError, Code, ResourceInfo
 if TYPE_CHECKING:
     from datetime import datetime
 
-_DATABASE_PACKAGE = "type.googleapis.com/google.spanner.admin.database.v1."
+_PACKAGES = {
+    "Backup": "type.googleapis.com/google.spanner.admin.database.v1",
+    "Database": "type.googleapis.com/google.spanner.admin.database.v1",
+    "Instance": "type.googleapis.com/google.spanner.admin.instance.v1",
+}
+"""Whose refusals carry a ResourceInfo."""
 
 
 def stamp(when: datetime) -> str:
@@ -27,43 +32,28 @@ def invalid(message: str) -> ApiError:
     return ApiError(Code.INVALID_ARGUMENT, message)
 
 
-def bad_page_token(token: str) -> ApiError:
-    """A page token that no list of this kind gave (inferred)."""
-    return invalid(f"Invalid page token: {token}")
+def missing(kind: str, name: str) -> ApiError:
+    """There is no backup, database, instance, operation or schedule of that name.
 
-
-def bad_filter(text: str, reason: str) -> ApiError:
-    """A filter that can't be understood (inferred)."""
-    return invalid(f"Invalid filter '{text}': {reason}")
-
-
-def backup_missing(name: str) -> ApiError:
-    """No backup of that name.
-
-    The code is observed (https://github.com/googleapis/python-spanner/blob/main/samples/samples/backup_sample.py
-    relies on it); the text is inferred from those of instances and databases.
+    Of databases and instances the text is observed (https://github.com/googleapis/google-cloud-cpp/issues/6020,
+    https://github.com/vdesabou/kafka-docker-playground/issues/8725), of a backup the code
+    (https://github.com/googleapis/python-spanner/blob/main/samples/samples/backup_sample.py); the rest is inferred.
     """
-    info = ResourceInfo(f"{_DATABASE_PACKAGE}Backup", name, "Backup does not exist.")
-    return ApiError(Code.NOT_FOUND, f"Backup not found: {name}", info)
+    return ApiError(Code.NOT_FOUND, f"{kind} not found: {name}", _info(kind, name, "does not exist"))
 
 
-def database_missing(name: str) -> ApiError:
-    """No database of that name (text observed: https://github.com/googleapis/google-cloud-cpp/issues/6020)."""
-    info = ResourceInfo(f"{_DATABASE_PACKAGE}Database", name, "Database does not exist.")
-    return ApiError(Code.NOT_FOUND, f"Database not found: {name}", info)
+def exists(kind: str, name: str) -> ApiError:
+    """The name is taken.
+
+    Of backups text and detail are observed
+    (https://github.com/GoogleCloudPlatform/terraform-google-cloud-spanner/issues/30), the others inferred from that.
+    """
+    return ApiError(Code.ALREADY_EXISTS, f"{kind} already exists: {name}", _info(kind, name, "already exists"))
 
 
-def instance_missing(name: str) -> ApiError:
-    """No instance of that name (observed: https://github.com/vdesabou/kafka-docker-playground/issues/8725)."""
-    info = ResourceInfo(
-        "type.googleapis.com/google.spanner.admin.instance.v1.Instance", name, "Instance does not exist."
-    )
-    return ApiError(Code.NOT_FOUND, f"Instance not found: {name}", info)
-
-
-def instance_exists(name: str) -> ApiError:
-    """The name is taken (inferred from the backups' text)."""
-    return ApiError(Code.ALREADY_EXISTS, f"Instance already exists: {name}")
+def _info(kind: str, name: str, what: str) -> ResourceInfo | None:
+    package = _PACKAGES.get(kind)
+    return ResourceInfo(f"{package}.{kind}", name, f"{kind} {what}.") if package else None
 
 
 def instance_has_backups(name: str) -> ApiError:
@@ -72,26 +62,6 @@ def instance_has_backups(name: str) -> ApiError:
     https://docs.cloud.google.com/spanner/docs/backup
     """
     return ApiError(Code.FAILED_PRECONDITION, f"Cannot delete instance {name} because it contains backups.")
-
-
-def operation_missing(name: str) -> ApiError:
-    """No operation of that name, or no longer (code and text inferred)."""
-    return ApiError(Code.NOT_FOUND, f"Operation not found: {name}")
-
-
-def backup_exists(name: str) -> ApiError:
-    """The name is taken.
-
-    Text and detail observed: https://github.com/GoogleCloudPlatform/terraform-google-cloud-spanner/issues/30.
-    """
-    info = ResourceInfo(f"{_DATABASE_PACKAGE}Backup", name, "Backup already exists.")
-    return ApiError(Code.ALREADY_EXISTS, f"Backup already exists: {name}", info)
-
-
-def database_exists(name: str) -> ApiError:
-    """The name is taken (inferred from the backups' text)."""
-    info = ResourceInfo(f"{_DATABASE_PACKAGE}Database", name, "Database already exists.")
-    return ApiError(Code.ALREADY_EXISTS, f"Database already exists: {name}", info)
 
 
 def too_many_pending(backup: str, database: str) -> ApiError:
@@ -220,21 +190,6 @@ def cancel_too_late(name: str) -> ApiError:
     return ApiError(Code.FAILED_PRECONDITION, f"Operation {name} has already completed.")
 
 
-def schedule_missing(name: str) -> ApiError:
-    """No backup schedule has this name; the words are inferred."""
-    return ApiError(Code.NOT_FOUND, f"Backup schedule not found: {name}")
-
-
-def schedule_exists(name: str) -> ApiError:
-    """A backup schedule has this name; the words are inferred."""
-    return ApiError(Code.ALREADY_EXISTS, f"Backup schedule already exists: {name}")
-
-
 def too_many_schedules(database: str, count: int) -> ApiError:
     """A database may have so many; the code and the words are inferred."""
     return ApiError(Code.RESOURCE_EXHAUSTED, f"{database} already has {count} backup schedules.")
-
-
-def bad_cron(text: str) -> ApiError:
-    """The times of a schedule can't be read; the words are inferred."""
-    return invalid(f"Invalid cron spec: {text!r}")

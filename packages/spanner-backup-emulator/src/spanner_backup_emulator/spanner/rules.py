@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.spanner import refusals
-from spanner_backup_emulator.spanner.messages import time_in, time_of
+from spanner_backup_emulator.spanner.messages import stamp, time_in, time_of
 from spanner_backup_emulator.spanner.planning import parse_duration
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def check_source_database(parent: str, database: str) -> None:
         raise refusals.invalid(f"Database {database} is not in instance {parent}.")
 
 
-def checked_expire_time(name: str, now: datetime, origin: datetime, request: Message) -> datetime:
+def checked_expire_time(name: str, now: datetime, origin: datetime, request: Message) -> Message:
     """Refuses an expire_time that is missing, too close, too far or past, by the server's clock.
 
     Args:
@@ -71,19 +71,19 @@ def checked_expire_time(name: str, now: datetime, origin: datetime, request: Mes
     in_window = expire_time is not None and origin + RETENTION_MIN <= expire_time <= origin + RETENTION_MAX
     if expire_time is None or not in_window or expire_time <= now:
         raise refusals.bad_expire_time(name, origin, expire_time)
-    return expire_time
+    return stamp(expire_time)
 
 
-def check_version_time(name: str, now: datetime, database: Message, version_time: datetime | None) -> None:
+def checked_version_time(name: str, now: datetime, database: Message, request: Message) -> Message:
     """Refuses to back up the future, or a past that the database does not keep or did not have."""
-    if version_time is None:
-        return
+    version_time = time_in(request, "version_time") or now
     if version_time > now:
         raise refusals.version_time_in_future(name)
     if database.HasField("create_time") and version_time < time_of(database.create_time):
         raise refusals.version_time_too_early(name)
     if version_time < now - parse_duration(database.version_retention_period):
         raise refusals.version_time_too_old(name)
+    return stamp(version_time)
 
 
 def check_unused(backup: Message) -> None:

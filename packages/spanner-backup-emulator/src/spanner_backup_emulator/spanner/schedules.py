@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING
 from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner import refusals, rules
 from spanner_backup_emulator.spanner.agenda import Agenda
+from spanner_backup_emulator.spanner.backups import Backups
 from spanner_backup_emulator.spanner.messages import copied, stamp
 from spanner_backup_emulator.spanner.pages import page_of
 from spanner_backup_emulator.spanner.starts import start_backup
 from spanner_backup_emulator.spanner.work import Resource
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.databases import Databases
     from spanner_backup_emulator.spanner.messages import Message
-    from spanner_backup_emulator.spanner.plans import Plans
-    from spanner_backup_emulator.spanner.world import World
 
 SCHEDULES_PER_DATABASE_MAX = 4
 """https://docs.cloud.google.com/spanner/quotas, documented."""
@@ -37,25 +35,22 @@ _STAMP = "-%Y%m%d-%H%M%S"
 _ID_LENGTH_MAX = 60
 
 
-class Schedules:
+class Schedules(Backups):
     """One method per RPC, with its name."""
-
-    def __init__(self, world: World, plans: Plans, databases: Databases) -> None:
-        self._world, self._plans, self._databases = world, plans, databases
 
     def create_backup_schedule(self, request: Message) -> Message:
         """Adds a schedule to a database."""
         database = request.parent
         rules.check_form("database name", database)
-        self._databases.remember(self._databases.find(database))
+        self._found_database(database, remember=True)
         rules.check_form("backup schedule id", request.backup_schedule_id)
         made = copied(request.backup_schedule)
         made.name = f"{database}/backupSchedules/{request.backup_schedule_id}"
-        if made.name in self._world.schedules:
-            raise refusals.schedule_exists(made.name)
-        if len(self._world.schedules_of(database)) >= SCHEDULES_PER_DATABASE_MAX:
+        if made.name in self.schedules:
+            raise refusals.exists("Backup schedule", made.name)
+        if len(self.schedules_of(database)) >= SCHEDULES_PER_DATABASE_MAX:
             raise refusals.too_many_schedules(database, SCHEDULES_PER_DATABASE_MAX)
-        return self._put(Resource(self._world.next_uid(), made))
+        return self._put(Resource(self.next_uid(), made))
 
     def get_backup_schedule(self, request: Message) -> Message:
         """Reads a schedule."""
@@ -73,20 +68,20 @@ class Schedules:
     def delete_backup_schedule(self, request: Message) -> Message:
         """Takes a schedule away; what it has started goes on."""
         Agenda.drop(self._found(request.name).due)
-        del self._world.schedules[request.name]
+        del self.schedules[request.name]
         return pb.Empty()
 
     def list_backup_schedules(self, request: Message) -> Message:
         """Lists a database's schedules, newest first."""
         rules.check_form("database name", request.parent)
-        self._databases.find(request.parent)
-        page, token = page_of(self._world.schedules_of(request.parent), request, request.parent)
+        self._found_database(request.parent)
+        page, token = page_of(self.schedules_of(request.parent), request, request.parent)
         return pb.ListBackupSchedulesResponse(backup_schedules=(one.message for one in page), next_page_token=token)
 
     def _found(self, name: str) -> Resource:
-        if name not in self._world.schedules:
-            raise refusals.schedule_missing(name)
-        return self._world.schedules[name]
+        if name not in self.schedules:
+            raise refusals.missing("Backup schedule", name)
+        return self.schedules[name]
 
     def _put(self, schedule: Resource) -> Message:
         message = schedule.message
@@ -94,32 +89,37 @@ class Schedules:
         if message.WhichOneof("backup_type_spec") is None:
             message.full_backup_spec.SetInParent()
         message.spec.cron_spec.time_zone = "UTC"
-        message.update_time.CopyFrom(stamp(self._world.now))
+        message.update_time.CopyFrom(stamp(self.now))
         before = schedule.due
         self._await(schedule)
         Agenda.drop(before)
-        self._world.schedules[message.name] = schedule
+        self.schedules[message.name] = schedule
         return copied(message)
 
     def _await(self, schedule: Resource) -> None:
-        when = next_time(schedule.message.spec.cron_spec.text, self._world.now)
-        schedule.due = self._world.later(when, partial(self._run, schedule))
+        when = next_time(schedule.message.spec.cron_spec.text, self.now)
+        schedule.due = self.later(when, partial(self._run, schedule))
 
     def _run(self, schedule: Resource) -> None:
-        message, world = schedule.message, self._world
+        message = schedule.message
         database, _, schedule_id = message.name.partition("/backupSchedules/")
-        suffix = world.now.strftime(_STAMP)
-        start_backup(
-            world,
-            f"{rules.instance_of(database)}/backups/{schedule_id[: _ID_LENGTH_MAX - len(suffix)]}{suffix}",
-            database,
-            expire_time=world.now + message.retention_duration.ToTimedelta(),
-            plan=self._plans.take(database),
-            cause="schedule",
-            schedules=(message.name,),
-            encryption=message.encryption_config,
-        )
+        suffix = self.now.strftime(_STAMP)
+        backup_id = f"{schedule_id[: _ID_LENGTH_MAX - len(suffix)]}{suffix}"
+        retention = message.retention_duration.ToTimedelta()
+        self._start_scheduled(database, message.name, backup_id, retention, message.encryption_config)
         self._await(schedule)
+
+    def _start_scheduled(
+        self, database: str, schedule: str, backup_id: str, retention: timedelta, encryption: Message = None
+    ) -> Message:
+        backup = pb.Backup(
+            name=f"{rules.instance_of(database)}/backups/{backup_id}",
+            database=database,
+            expire_time=stamp(self.now + retention),
+            version_time=stamp(self.now),
+            backup_schedules=[schedule],
+        )
+        return start_backup(self, backup, self.take_plan(database), "schedule", encryption)
 
 
 def next_time(cron: str, after: datetime) -> datetime:
@@ -133,7 +133,7 @@ def next_time(cron: str, after: datetime) -> datetime:
     """
     texts = cron.split()
     if len(texts) != len(_FIELDS):
-        raise refusals.bad_cron(cron)
+        raise refusals.invalid(f"Invalid cron spec: {cron!r}")
     minutes, hours, days, months, weekdays = (
         _numbers(cron, text, *field) for text, field in zip(texts, _FIELDS, strict=True)
     )
@@ -150,7 +150,7 @@ def next_time(cron: str, after: datetime) -> datetime:
                 when = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
                 if when > after:
                     return when
-    raise refusals.bad_cron(cron)
+    raise refusals.invalid(f"Invalid cron spec: {cron!r}")
 
 
 def _numbers(cron: str, text: str, low: int, high: int) -> set[int]:
@@ -165,8 +165,8 @@ def _numbers(cron: str, text: str, low: int, high: int) -> set[int]:
                 last = int(end) if dash else high if slash else int(begin)
                 numbers = range(int(begin), last + 1, int(step) if slash else 1)
         except ValueError:
-            raise refusals.bad_cron(cron) from None
+            raise refusals.invalid(f"Invalid cron spec: {cron!r}") from None
         if not numbers or not low <= numbers[0] <= numbers[-1] <= high:
-            raise refusals.bad_cron(cron)
+            raise refusals.invalid(f"Invalid cron spec: {cron!r}")
         found.update(numbers)
     return found

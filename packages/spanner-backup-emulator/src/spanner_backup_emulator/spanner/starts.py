@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.spanner import messages as pb
@@ -15,12 +14,11 @@ from spanner_backup_emulator.spanner.work import Resource, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.world import World
 
-VERSION_RETENTION = timedelta(hours=1)
+VERSION_RETENTION = "3600s"
 """How far back a database keeps its versions: https://docs.cloud.google.com/spanner/docs/pitr, documented."""
 
 _ID_STEP = 0x9E3779B97F4A7C15
@@ -42,49 +40,30 @@ _NOT_COPIED = (
 """What a copy of a backup doesn't have of it."""
 
 
-def start_backup(  # noqa: PLR0913 - each is a field of the backup, and they have no shorter order
-    world: World,
-    name: str,
-    database: str,
-    *,
-    expire_time: datetime,
-    plan: Plan,
-    cause: str,
-    version_time: datetime | None = None,
-    schedules: tuple[str, ...] = (),
-    encryption: Message = None,
-) -> Message:
-    """Starts to back a database up; without schedules it takes the database's one slot.
+def database_of(name: str, **fields: object) -> Message:
+    """A database as it is where nobody says otherwise."""
+    usual = {"state": "READY", "version_retention_period": VERSION_RETENTION, "database_dialect": "GOOGLE_STANDARD_SQL"}
+    return pb.Database(**{"name": name, **usual, **fields})
 
-    That create_time is when the call was received, and that version_time defaults to it, is documented at
+
+def start_backup(world: World, backup: Message, plan: Plan, cause: str, encryption: Message = None) -> Message:
+    """Starts a backup that has its name and times; without schedules it takes the database's one slot.
+
+    That create_time is when the call was received is documented at
     https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups.
     """
-    version = stamp(version_time or world.now)
-    backup = pb.Backup(
-        name=name,
-        database=database,
-        create_time=stamp(world.now),
-        version_time=version,
-        oldest_version_time=version,
-        max_expire_time=stamp(world.now + RETENTION_MAX),
-        backup_schedules=schedules,
-        database_dialect=world.databases[database].message.database_dialect,
-    )
+    backup.create_time.CopyFrom(stamp(world.now))
+    backup.oldest_version_time.CopyFrom(backup.version_time)
+    backup.max_expire_time.CopyFrom(stamp(world.now + RETENTION_MAX))
+    backup.database_dialect = world.databases[backup.database].message.database_dialect
     _encrypt(backup, _keys(encryption))
-    metadata = pb.CreateBackupMetadata(name=name, database=database)
-    slot = "" if schedules else database
-    return _make(world, backup, expire_time, _work(world, metadata, backup, plan, slot=slot), cause)
+    metadata = pb.CreateBackupMetadata(name=backup.name, database=backup.database)
+    slot = "" if backup.backup_schedules else backup.database
+    return _make(world, backup, _work(world, metadata, backup, plan, slot=slot), cause)
 
 
 def start_copy(
-    world: World,
-    name: str,
-    source: Resource,
-    *,
-    expire_time: datetime,
-    plan: Plan,
-    cause: str,
-    encryption: Message = None,
+    world: World, name: str, source: Resource, expire_time: Message, plan: Plan, cause: str, encryption: Message = None
 ) -> Message:
     """Starts to copy a backup, which can't be deleted meanwhile."""
     backup = copied(source.message)
@@ -92,14 +71,15 @@ def start_copy(
         backup.ClearField(field)
     backup.name = name
     backup.create_time.CopyFrom(stamp(world.now))
+    backup.expire_time.CopyFrom(expire_time)
     if keys := _keys(encryption):
         _encrypt(backup, keys)
     world.refer(source, backup=name)
     metadata = pb.CopyBackupMetadata(name=name, source_backup=source.message.name)
-    return _make(world, backup, expire_time, _work(world, metadata, backup, plan, source), cause)
+    return _make(world, backup, _work(world, metadata, backup, plan, source), cause)
 
 
-def start_restore(world: World, name: str, source: Resource, *, plan: Plan, encryption: Message = None) -> Message:
+def start_restore(world: World, name: str, source: Resource, plan: Plan, encryption: Message = None) -> Message:
     """Starts to restore a database from a backup, which can't be deleted meanwhile."""
     backup = source.message
     info = pb.BackupInfo(
@@ -108,11 +88,10 @@ def start_restore(world: World, name: str, source: Resource, *, plan: Plan, encr
         version_time=backup.version_time,
         source_database=backup.database,
     )
-    database = pb.Database(
-        name=name,
+    database = database_of(
+        name,
         state="CREATING",
         create_time=stamp(world.now),
-        version_retention_period=f"{VERSION_RETENTION.total_seconds():.0f}s",
         database_dialect=backup.database_dialect,
         restore_info={"source_type": "BACKUP", "backup_info": info},
     )
@@ -171,9 +150,8 @@ def _work(
     )
 
 
-def _make(world: World, backup: Message, expire_time: datetime, work: Work, cause: str) -> Message:
+def _make(world: World, backup: Message, work: Work, cause: str) -> Message:
     backup.state = pb.Backup.CREATING
-    backup.expire_time.CopyFrom(stamp(expire_time))
     leftover = world.backups.get(backup.name)
     if leftover is not None:
         world.delete(leftover, What.BACKUP_REMOVED, "replaced")

@@ -13,19 +13,14 @@ from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.spanner import messages as pb
-from spanner_backup_emulator.spanner.databases import Databases
-from spanner_backup_emulator.spanner.history import Event, What
-from spanner_backup_emulator.spanner.messages import time_of
-from spanner_backup_emulator.spanner.methods import Methods
-from spanner_backup_emulator.spanner.plans import Plan, Plans
-from spanner_backup_emulator.spanner.rpcs import BY_REQUEST, RPCS
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
 from spanner_backup_emulator.spanner.rules import instance_of
 from spanner_backup_emulator.spanner.schedules import Schedules
-from spanner_backup_emulator.spanner.starts import start_backup, start_copy, start_restore
-from spanner_backup_emulator.spanner.world import World
+from spanner_backup_emulator.spanner.starts import start_copy, start_restore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from spanner_backup_emulator.spanner.messages import Message
@@ -35,50 +30,8 @@ _RETENTION = timedelta(days=7)
 _NO_TIME = timedelta(0)
 
 
-class State:
-    """Instances with their databases, backups and operations."""
-
-    def __init__(
-        self,
-        *,
-        databases: Iterable[str] = (),
-        strict: bool = False,
-        default_plan: Plan | None = None,
-        exists_before_pending: bool = True,
-        late_cancel_refused: bool = False,
-        expiry_delay: timedelta = _NO_TIME,
-        id_seed: int = 0,
-    ) -> None:
-        """Makes a state in which nothing has happened yet.
-
-        Args:
-            databases: Full names of READY databases.
-            strict: Refuse databases and instances that nobody declared; otherwise any database may be backed up.
-            default_plan: For operations on resources that have no plan of their own.
-            exists_before_pending: Which refusal wins when a backup's name is taken and its database is busy:
-                ALREADY_EXISTS, or else FAILED_PRECONDITION. Google documents neither.
-            late_cancel_refused: Whether a cancel of an operation that has ended is refused with FAILED_PRECONDITION,
-                and not accepted without effect. Google documents neither.
-            expiry_delay: How long a backup can still be seen after its expire_time. That there is such a lag is
-                documented at https://docs.cloud.google.com/spanner/docs/backup; its length isn't.
-            id_seed: Another one gives other operation ids.
-        """
-        self._world = World(expiry_delay=expiry_delay, id_seed=id_seed)
-        self._plans = Plans(default_plan or Plan())
-        self._databases = Databases(self._world, strict=strict)
-        methods = Methods(
-            self._world,
-            self._plans,
-            self._databases,
-            exists_before_pending=exists_before_pending,
-            late_cancel_refused=late_cancel_refused,
-        )
-        homes = self._databases, methods, Schedules(self._world, self._plans, self._databases)
-        self._answers = {
-            rpc.request: getattr(home, rpc.method) for rpc in RPCS for home in homes if hasattr(home, rpc.method)
-        }
-        for name in databases:
-            self.add_database(name)
+class State(Schedules):
+    """Instances with their databases, backups, schedules and operations; `World` says what its settings are."""
 
     def apply(self, now: datetime, request: Message) -> Message:
         """Answers one call.
@@ -93,75 +46,19 @@ class State:
         Raises:
             ApiError: The service refuses the call.
         """
-        world = self._world
-        world.advance(now)
+        self.advance(now)
         rpc = BY_REQUEST[type(request)]
         try:
-            answer = self._answers[type(request)](request)
+            answer = getattr(self, rpc.method)(request)
         except ApiError as error:
-            world.record(What.CALLED, rpc.resource_of(request), rpc.name, error.code)
+            self.record(What.CALLED, rpc.resource_of(request), rpc.name, error.code)
             raise
-        world.record(What.CALLED, rpc.resource_of(request), rpc.name)
+        self.record(What.CALLED, rpc.resource_of(request), rpc.name)
         return answer
-
-    def advance(self, now: datetime) -> None:
-        """Carries out everything that was due at `now` or before."""
-        self._world.advance(now)
-
-    def next_event_at(self) -> datetime | None:
-        """When something next changes by itself: an operation ends, something vanishes; None for never."""
-        return self._world.next_event_at()
-
-    @property
-    def history(self) -> Sequence[Event]:
-        """What happened, oldest first; the newest hundred thousand lines. It grows while it is held."""
-        return self._world.history
-
-    @property
-    def backups(self) -> Mapping[str, Resource]:
-        """The backups as of the last call or advance, by name, without a line in the history. It changes while held."""
-        return self._world.backups
-
-    # For test authors
-
-    def add_database(self, name: str, **fields: object) -> Resource:
-        """Makes a database known, or changes a known one; `fields` are those of Google's message that matter."""
-        return self._databases.add(name, **fields)
-
-    def find_database(self, name: str) -> Resource | None:
-        """A known database; None for one that nobody made known."""
-        return self._world.databases.get(name)
-
-    def find_operation(self, name: str) -> Message | None:
-        """An operation as of the last call or advance, without a line in the history; None if there is none."""
-        work = self._world.works.get(name)
-        return None if work is None else work.seen(self._world.now)
-
-    def is_being_backed_up(self, database: str) -> bool:
-        """Whether an unfinished backup of this database exists, by demand or by schedule."""
-        return self._databases.is_being_backed_up(database)
-
-    def forget_database(self, now: datetime, name: str) -> None:
-        """Makes a database unknown that was dropped; what optimized it has ended, and its backup is free (inferred)."""
-        self.advance(now)
-        self._databases.forget(name)
-
-    def set_plan(self, resource: str, plan: Plan) -> None:
-        """Decides how operations on a resource go, until another plan is set.
-
-        Args:
-            resource: A database for its backups; a backup for copies and restores of it.
-            plan: How they go.
-        """
-        self._plans.set(resource, plan)
-
-    def queue_plans(self, resource: str, *plans: Plan) -> None:
-        """Decides how the next operations on a resource go, one plan each; after them `set_plan`'s counts again."""
-        self._plans.queue(resource, *plans)
 
     def plan_of(self, operation: str) -> Plan | None:
         """How an operation goes, for who counts what was asked for; None if the operation is unknown or forgotten."""
-        work = self._world.works.get(operation)
+        work = self.works.get(operation)
         return None if work is None else work.plan
 
     def start_scheduled_backup(
@@ -182,41 +79,32 @@ class State:
             ValueError: The name is taken.
         """
         self.advance(now)
-        name = f"{instance_of(database)}/backups/{backup_id}"
-        if name in self._world.backups:
+        if f"{instance_of(database)}/backups/{backup_id}" in self.backups:
             raise ValueError(f"there is already a backup {backup_id}")
-        return start_backup(
-            self._world,
-            name,
-            database,
-            expire_time=self._world.now + retention,
-            plan=self._plans.take(database),
-            cause="schedule",
-            schedules=(schedule,),
-        )
+        return self._start_scheduled(database, schedule, backup_id, retention)
 
     def begin_restore(self, now: datetime, backup: str, database: str, until: datetime) -> Message:
         """Starts to restore a database from a READY backup, which can't be deleted until then."""
-        self.advance(now)
-        plan = Plan(duration=max(until - self._world.now, _NO_TIME))
-        self._databases.instances.add(instance_of(database))
-        return start_restore(self._world, database, self._ready(backup), plan=plan)
+        plan = self._lasting(now, until)
+        self.instances.add(instance_of(database))
+        return start_restore(self, database, self._ready(backup), plan)
 
     def begin_copy(self, now: datetime, source: str, backup: str, until: datetime) -> Message:
         """Starts to copy a READY backup, which can't be deleted until then."""
-        self.advance(now)
-        plan = Plan(duration=max(until - self._world.now, _NO_TIME))
-        held = self._ready(source)
-        expire_time = time_of(held.message.expire_time)
-        return start_copy(self._world, backup, held, expire_time=expire_time, plan=plan, cause="test")
+        plan, held = self._lasting(now, until), self._ready(source)
+        return start_copy(self, backup, held, held.message.expire_time, plan, "test")
 
     def finish(self, now: datetime, operation: str) -> None:
         """Has an operation's work end now, as if its time were over."""
         self.advance(now)
-        self._world.finish(self._world.works[operation])
+        self.end_now(self.works[operation])
+
+    def _lasting(self, now: datetime, until: datetime) -> Plan:
+        self.advance(now)
+        return Plan(duration=max(until - self.now, _NO_TIME))
 
     def _ready(self, name: str) -> Resource:
-        backup = self._world.backups[name]
+        backup = self.backups[name]
         if backup.message.state == pb.Backup.CREATING:
             raise ValueError(f"{name} is CREATING, and only a READY backup can be restored or copied")
         return backup

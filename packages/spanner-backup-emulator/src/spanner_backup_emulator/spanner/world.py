@@ -31,14 +31,17 @@ from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.agenda import Agenda
 from spanner_backup_emulator.spanner.history import Event, What
 from spanner_backup_emulator.spanner.messages import pack, stamp, time_of
-from spanner_backup_emulator.spanner.plans import Status
-from spanner_backup_emulator.spanner.starts import start_optimization
+from spanner_backup_emulator.spanner.plans import Plan, Status
+from spanner_backup_emulator.spanner.rules import instance_of
+from spanner_backup_emulator.spanner.starts import database_of, start_optimization
+from spanner_backup_emulator.spanner.work import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from spanner_backup_emulator.spanner.agenda import Entry
-    from spanner_backup_emulator.spanner.work import Resource, Work
+    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.spanner.work import Work
 
 OPERATION_KEPT = timedelta(days=7)
 """How long an operation can be read after its end.
@@ -52,36 +55,98 @@ HISTORY_COUNT_MAX = 100_000
 """Lines of the record that are kept, the newest: a test reads all of its own; a command that runs for months stays
 small."""
 
+_NO_TIME = timedelta(0)
 _BEFORE_TIME = datetime.min.replace(tzinfo=UTC)
 _RANK_END, _RANK_STOP, _RANK_REST = range(3)
 
 
 class World:
-    """Backups, databases and operations, and the agenda that moves them.
+    """Backups, databases, schedules and operations, and the agenda that moves them.
 
     Attributes:
         now: The latest time it was told.
+        instances: The names of those that are known.
         backups: By full name; finished or not.
         databases: By full name.
         schedules: By full name.
         works: Operations by full name, oldest first.
         pending: The databases that have an unfinished on-demand backup.
-        history: What happened, oldest first.
+        history: What happened, oldest first; the newest hundred thousand lines.
         id_seed: Where the ids of operations start from.
     """
 
-    def __init__(self, *, expiry_delay: timedelta, id_seed: int) -> None:
+    def __init__(
+        self,
+        *,
+        databases: Iterable[str] = (),
+        strict: bool = False,
+        default_plan: Plan | None = None,
+        exists_before_pending: bool = True,
+        late_cancel_refused: bool = False,
+        expiry_delay: timedelta = _NO_TIME,
+        id_seed: int = 0,
+    ) -> None:
+        """Makes a world in which nothing has happened yet.
+
+        Args:
+            databases: Full names of READY databases.
+            strict: Refuse databases and instances that nobody declared; otherwise any database may be backed up.
+            default_plan: For operations on resources that have no plan of their own.
+            exists_before_pending: Which refusal wins when a backup's name is taken and its database is busy:
+                ALREADY_EXISTS, or else FAILED_PRECONDITION. Google documents neither.
+            late_cancel_refused: Whether a cancel of an operation that has ended is refused with FAILED_PRECONDITION,
+                and not accepted without effect. Google documents neither.
+            expiry_delay: How long a backup can still be seen after its expire_time. That there is such a lag is
+                documented at https://docs.cloud.google.com/spanner/docs/backup; its length isn't.
+            id_seed: Another one gives other operation ids.
+        """
         self.now = _BEFORE_TIME
         self.id_seed = id_seed
+        self.instances: set[str] = set()
         self.backups: dict[str, Resource] = {}
         self.databases: dict[str, Resource] = {}
         self.schedules: dict[str, Resource] = {}
         self.works: dict[str, Work] = {}
         self.pending: set[str] = set()
         self.history: deque[Event] = deque(maxlen=HISTORY_COUNT_MAX)
+        self._made_instances: dict[str, Message] = {}
+        self._ddl: dict[str, list[str]] = {}
+        self._done: dict[str, Message] = {}
         self._agenda = Agenda()
+        self._default_plan = default_plan or Plan()
+        self._plans: dict[str, Plan] = {}
+        self._queued_plans: dict[str, list[Plan]] = {}
+        self._strict = strict
+        self._exists_before_pending = exists_before_pending
+        self._late_cancel_refused = late_cancel_refused
         self._expiry_delay = expiry_delay
         self._uid = 0
+        for name in databases:
+            self.add_database(name)
+
+    def add_database(self, name: str, **fields: object) -> Resource:
+        """Makes a database known, or changes a known one; `fields` are those of Google's message that matter."""
+        self.instances.add(instance_of(name))
+        self.databases[name] = made = Resource(self.next_uid(), database_of(name, **fields))
+        return made
+
+    def set_plan(self, resource: str, plan: Plan) -> None:
+        """Decides how operations on a resource go, until another plan is set.
+
+        Args:
+            resource: A database for its backups; a backup for copies and restores of it.
+            plan: How they go.
+        """
+        self._plans[resource] = plan
+
+    def queue_plans(self, resource: str, *plans: Plan) -> None:
+        """Decides how the next operations on a resource go, one plan each; after them `set_plan`'s counts again."""
+        self._queued_plans.setdefault(resource, []).extend(plans)
+
+    def take_plan(self, resource: str) -> Plan:
+        """The plan of an operation that starts now."""
+        queued = self._queued_plans.get(resource)
+        return queued.pop(0) if queued else self._plans.get(resource, self._default_plan)
 
     def next_uid(self) -> int:
         """A number that was never used here before, larger than all that were."""
@@ -142,17 +207,10 @@ class World:
             work.due_time = due_time
             work.end = self._agenda.add(due_time, _RANK_END, partial(self._end, work))
 
-    def finish(self, work: Work) -> None:
+    def end_now(self, work: Work) -> None:
         """Has the work end now."""
         self.hasten(work, self.now)
         self.advance(self.now)
-
-    def schedules_of(self, database: str) -> list[Resource]:
-        """A database's schedules, newest first."""
-        prefix = f"{database}/backupSchedules/"
-        return sorted(
-            (one for name, one in self.schedules.items() if name.startswith(prefix)), key=lambda one: -one.uid
-        )
 
     def delete(self, backup: Resource, what: What, cause: str) -> None:
         """Takes a backup away, at once; the operation that still makes it is cancelled."""
@@ -165,11 +223,10 @@ class World:
             self._release(work)
             self.stop(work, cause)
 
-    def set_expiry(self, backup: Resource, expire_time: datetime) -> None:
-        """Changes when a finished backup vanishes."""
+    def set_expiry(self, backup: Resource) -> None:
+        """Has a finished backup vanish at its expire_time."""
         Agenda.drop(backup.due)
-        backup.message.expire_time.CopyFrom(stamp(expire_time))
-        due = max(expire_time + self._expiry_delay, self.now)
+        due = max(time_of(backup.message.expire_time) + self._expiry_delay, self.now)
         backup.due = self.later(due, partial(self._expire, backup))
 
     def refer(self, source: Resource, *, database: str = "", backup: str = "") -> None:
@@ -191,7 +248,7 @@ class World:
         work.source = None
         self.note(What.REFERENCE_REMOVED, source, by)
         if source.due is None:
-            self.set_expiry(source, time_of(source.message.expire_time))
+            self.set_expiry(source)
 
     def _end(self, work: Work) -> None:
         """The work has ended by itself."""
@@ -235,7 +292,7 @@ class World:
         pack(work.operation.response, made)
         self._close(work)
         self.note(What.BACKUP_READY, work.made, work.kind, work.name)
-        self.set_expiry(work.made, time_of(made.expire_time))
+        self.set_expiry(work.made)
 
     def _restored(self, work: Work, state: int) -> None:
         """A database can be used, or is optimized."""

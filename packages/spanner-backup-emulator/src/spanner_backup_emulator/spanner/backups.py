@@ -9,93 +9,60 @@ from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.spanner import fields, refusals, rules
 from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner.databases import Databases
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.messages import copied, time_in, time_of
+from spanner_backup_emulator.spanner.messages import copied, time_of
 from spanner_backup_emulator.spanner.pages import page_of
 from spanner_backup_emulator.spanner.starts import start_backup, start_copy, start_restore
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.databases import Databases
     from spanner_backup_emulator.spanner.messages import Message
-    from spanner_backup_emulator.spanner.plans import Plans
     from spanner_backup_emulator.spanner.work import Resource, Work
-    from spanner_backup_emulator.spanner.world import World
 
 
-class Methods:
+class Backups(Databases):
     """One method per RPC, with its name."""
-
-    def __init__(
-        self,
-        world: World,
-        plans: Plans,
-        databases: Databases,
-        *,
-        exists_before_pending: bool,
-        late_cancel_refused: bool,
-    ) -> None:
-        """Takes what exists, how operations go, and how two things are answered that nobody knows of Google's."""
-        self._world, self._plans, self._databases = world, plans, databases
-        self._exists_before_pending = exists_before_pending
-        self._late_cancel_refused = late_cancel_refused
 
     def create_backup(self, request: Message) -> Message:
         """Starts a backup."""
         asked, name = request.backup, self._checked_name(request)
         rules.check_source_database(request.parent, asked.database)
-        self._databases.check_instance(request.parent)
-        database, now = self._databases.find(asked.database), self._world.now
-        expire_time, version_time = rules.checked_expire_time(name, now, now, asked), time_in(asked, "version_time")
-        rules.check_version_time(name, now, database.message, version_time)
-        if database.message.state == pb.Database.CREATING:
-            raise refusals.database_not_ready(asked.database)
-        self._check_free(name, asked.database)
-        self._databases.remember(database)
-        return start_backup(
-            self._world,
-            name,
-            asked.database,
-            expire_time=expire_time,
-            plan=self._plans.take(asked.database),
-            cause="CreateBackup",
-            version_time=version_time,
-            encryption=request.encryption_config,
-        )
+        self._check_instance(request.parent)
+        database = self._found_database(asked.database)
+        expire_time = rules.checked_expire_time(name, self.now, self.now, asked)
+        version_time = rules.checked_version_time(name, self.now, database, asked)
+        if database.state == pb.Database.CREATING:
+            raise refusals.database_not_ready(database.name)
+        self._check_free(name, database.name)
+        self._found_database(database.name, remember=True)
+        backup = pb.Backup(name=name, database=database.name, expire_time=expire_time, version_time=version_time)
+        return start_backup(self, backup, self.take_plan(database.name), "CreateBackup", request.encryption_config)
 
     def copy_backup(self, request: Message) -> Message:
         """Starts a copy."""
         name = self._checked_name(request)
-        self._databases.check_instance(request.parent)
+        self._check_instance(request.parent)
         source = self._backup(request.source_backup)
         if source.message.state == pb.Backup.CREATING:
             raise refusals.source_pending(request.source_backup)
-        origin = time_of(source.message.create_time)
-        expire_time = rules.checked_expire_time(name, self._world.now, origin, request)
+        expire_time = rules.checked_expire_time(name, self.now, time_of(source.message.create_time), request)
         self._check_free(name, "")
-        return start_copy(
-            self._world,
-            name,
-            source,
-            expire_time=expire_time,
-            plan=self._plans.take(request.source_backup),
-            cause="CopyBackup",
-            encryption=request.encryption_config,
-        )
+        plan = self.take_plan(request.source_backup)
+        return start_copy(self, name, source, expire_time, plan, "CopyBackup", request.encryption_config)
 
     def restore_database(self, request: Message) -> Message:
         """Starts a restore."""
         rules.check_form("instance name", request.parent)
         rules.check_form("database id", request.database_id)
-        self._databases.check_instance(request.parent)
+        self._check_instance(request.parent)
         source = self._backup(request.backup)
         if source.message.state == pb.Backup.CREATING:
             raise refusals.backup_pending(request.backup, "restore")
         name = f"{request.parent}/databases/{request.database_id}"
-        if name in self._world.databases:
-            raise refusals.database_exists(name)
-        self._databases.instances.add(request.parent)
-        plan = self._plans.take(request.backup)
-        return start_restore(self._world, name, source, plan=plan, encryption=request.encryption_config)
+        if name in self.databases:
+            raise refusals.exists("Database", name)
+        self.instances.add(request.parent)
+        return start_restore(self, name, source, self.take_plan(request.backup), request.encryption_config)
 
     def get_backup(self, request: Message) -> Message:
         """Reads a backup."""
@@ -114,8 +81,10 @@ class Methods:
         if backup.message.state == pb.Backup.CREATING:
             raise refusals.backup_pending(name, "update")
         origin = time_of(backup.message.create_time)
-        self._world.set_expiry(backup, rules.checked_expire_time(name, self._world.now, origin, request.backup))
-        self._world.note(What.EXPIRY_CHANGED, backup, "UpdateBackup")
+        expire_time = rules.checked_expire_time(name, self.now, origin, request.backup)
+        backup.message.expire_time.CopyFrom(expire_time)
+        self.set_expiry(backup)
+        self.note(What.EXPIRY_CHANGED, backup, "UpdateBackup")
         return copied(backup.message)
 
     def delete_backup(self, request: Message) -> Message:
@@ -125,24 +94,24 @@ class Methods:
         observed in
         https://github.com/googleapis/java-spanner/blob/main/google-cloud-spanner/src/test/java/com/google/cloud/spanner/it/ITBackupTest.java.
         """
-        backup = self._world.backups.get(request.name)
+        backup = self.backups.get(request.name)
         if backup is not None:
             rules.check_unused(backup.message)
-            self._world.delete(backup, What.BACKUP_DELETED, "DeleteBackup")
+            self.delete(backup, What.BACKUP_DELETED, "DeleteBackup")
         return pb.Empty()
 
     def list_backups(self, request: Message) -> Message:
         """Lists backups, newest first."""
-        self._databases.check_listed(request.parent)
+        self._check_listed(request.parent)
         matches = fields.backup_filter(request.filter)
         prefix = f"{request.parent}/backups/"
-        found = (one for name, one in self._world.backups.items() if name.startswith(prefix) and matches(one))
+        found = (one for name, one in self.backups.items() if name.startswith(prefix) and matches(one))
         page, token = page_of(sorted(found, key=lambda one: -one.uid), request, prefix + request.filter)
         return pb.ListBackupsResponse(backups=(one.message for one in page), next_page_token=token)
 
     def get_operation(self, request: Message) -> Message:
         """Reads an operation."""
-        return self._databases.operations.get(request.name) or self._work(request.name).seen(self._world.now)
+        return self._done.get(request.name) or self._work(request.name).seen(self.now)
 
     def cancel_operation(self, request: Message) -> Message:
         """Asks for an operation to be cancelled; one that has ended stays as it is."""
@@ -151,17 +120,17 @@ class Methods:
             raise refusals.cancel_unsupported()
         if self._late_cancel_refused and work.operation.done:
             raise refusals.cancel_too_late(work.name)
-        self._world.stop(work, "CancelOperation")
+        self.stop(work, "CancelOperation")
         return pb.Empty()
 
     def list_backup_operations(self, request: Message) -> Message:
         """Lists the operations that make backups."""
-        self._databases.check_listed(request.parent)
+        self._check_listed(request.parent)
         return self._operations(request, f"{request.parent}/backups/", pb.ListBackupOperationsResponse)
 
     def list_database_operations(self, request: Message) -> Message:
         """Lists the operations that restore databases."""
-        self._databases.check_listed(request.parent)
+        self._check_listed(request.parent)
         return self._operations(request, f"{request.parent}/databases/", pb.ListDatabaseOperationsResponse)
 
     def list_operations(self, request: Message) -> Message:
@@ -170,8 +139,8 @@ class Methods:
         return self._operations(request, prefix, pb.ListOperationsResponse)
 
     def _operations(self, request: Message, prefix: str, response: Message) -> Message:
-        matches, now = fields.operation_filter(request.filter), self._world.now
-        works = [work for work in reversed(self._world.works.values()) if work.name.startswith(prefix)]
+        matches, now = fields.operation_filter(request.filter), self.now
+        works = [work for work in reversed(self.works.values()) if work.name.startswith(prefix)]
         for work in works:
             work.advance(now)
         page, token = page_of(filter(matches, works), request, prefix + request.filter)
@@ -189,23 +158,23 @@ class Methods:
         That a name can be used again at once is observed in
         https://github.com/googleapis/google-cloud-cpp/blob/main/google/cloud/spanner/admin/integration_tests/backup_integration_test.cc.
         """
-        backup = self._world.backups.get(name)
+        backup = self.backups.get(name)
         # What is CREATING and made by no operation is what a cancelled or failed one has not cleaned up yet.
         taken = backup is not None and (backup.work is not None or backup.message.state == pb.Backup.READY)
-        busy = database in self._world.pending
+        busy = database in self.pending
         if taken and (self._exists_before_pending or not busy):
-            raise refusals.backup_exists(name)
+            raise refusals.exists("Backup", name)
         if busy:
             raise refusals.too_many_pending(name, database)
 
     def _backup(self, name: str) -> Resource:
-        backup = self._world.backups.get(name)
+        backup = self.backups.get(name)
         if backup is None:
-            raise refusals.backup_missing(name)
+            raise refusals.missing("Backup", name)
         return backup
 
     def _work(self, name: str) -> Work:
-        work = self._world.works.get(name)
+        work = self.works.get(name)
         if work is None:
-            raise refusals.operation_missing(name)
+            raise refusals.missing("Operation", name)
         return work
