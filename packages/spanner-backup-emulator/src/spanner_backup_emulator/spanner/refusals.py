@@ -6,13 +6,15 @@ the service doing it, "inferred" that nobody says so and a client should not rel
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code, ResourceInfo
+from spanner_backup_emulator.spanner.messages import stamp
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from spanner_backup_emulator.spanner.messages import Message
 
 _PACKAGES = {
     "Backup": "type.googleapis.com/google.spanner.admin.database.v1",
@@ -20,11 +22,6 @@ _PACKAGES = {
     "Instance": "type.googleapis.com/google.spanner.admin.instance.v1",
 }
 """Whose refusals carry a ResourceInfo."""
-
-
-def stamp(when: datetime) -> str:
-    """The time as Google's texts write it, RFC 3339 with as few digits as needed."""
-    return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def invalid(message: str) -> ApiError:
@@ -79,19 +76,20 @@ def too_many_pending(backup: str, database: str) -> ApiError:
     )
 
 
-def bad_expire_time(name: str, create_time: datetime, expire_time: datetime | None) -> ApiError:
+def bad_expire_time(name: str, create_time: datetime, request: Message) -> ApiError:
     """The expire_time is outside the window, for creation and update alike.
 
     Observed: https://github.com/GoogleCloudPlatform/dotnet-docs-samples/issues/1046. What it says of a missing time
     is inferred.
     """
+    given = request.expire_time.ToJsonString() if request.HasField("expire_time") else "missing"
     return ApiError(
         Code.INVALID_ARGUMENT,
         f"Invalid request for backup {name}. `expire_time` is either missing, in the wrong format, or is not within the"
         " minimum and maximum expire times supported. `expire_time` must be a Unix Epoch Time (UTC time since"
         " 1970-01-01 00:00:00) with microseconds granularity, and be at least 6 hours and at most 366 days from the"
         " time the CreateBackup request is processed. The CreateBackup request was processed at `create_time`"
-        f" ({stamp(create_time)}), and the input `expire_time` is {stamp(expire_time) if expire_time else 'missing'}.",
+        f" ({stamp(create_time).ToJsonString()}), and the input `expire_time` is {given}.",
     )
 
 

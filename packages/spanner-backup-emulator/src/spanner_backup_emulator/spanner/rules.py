@@ -70,7 +70,7 @@ def checked_expire_time(name: str, now: datetime, origin: datetime, request: Mes
     expire_time = time_in(request, "expire_time")
     in_window = expire_time is not None and origin + RETENTION_MIN <= expire_time <= origin + RETENTION_MAX
     if expire_time is None or not in_window or expire_time <= now:
-        raise refusals.bad_expire_time(name, origin, expire_time)
+        raise refusals.bad_expire_time(name, origin, request)
     return stamp(expire_time)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -57,41 +58,31 @@ class SpannerEmulator:
             host: The address to listen on.
         """
         self._endpoint = Endpoint(clock, faults)
-        self._host, self._port = host, port
-        self._server: grpc.Server | None = None
+        self._host, self._port, self._rest_port, self._behind = host, port, rest_port, behind
+        self._closing = ExitStack()
         self.state = state or State()
         self.faults = self._endpoint.faults
-        self._behind_address = behind
-        self._behind: Behind | None = None
-        self._rest_port = rest_port
-        self._rest: tuple[WebServer, grpc.Channel] | None = None
 
     def start(self) -> Self:
         """Starts to listen."""
-        if self._behind_address:
-            self._behind = Behind(self._behind_address, self._endpoint, self.state)
-        more = () if self._behind is None else (self._behind,)
-        self._server, self._port = start_grpc(
+        more: tuple[Behind, ...] = ()
+        if self._behind:
+            more = (Behind(self._behind, self._endpoint, self.state),)
+            self._closing.callback(more[0].close)
+        server, self._port = start_grpc(
             lambda server: register(server, self._endpoint, self.state), self._port, interceptors=more, host=self._host
         )
+        self._closing.callback(lambda: server.stop(grace=None).wait())
         if self._rest_port is not None:
-            channel = grpc.insecure_channel(self.address)
-            self._rest = WebServer(partial(answer, channel), self._rest_port, self._host), channel
-            self._rest_port = self._rest[0].server_port
+            channel = self._closing.enter_context(grpc.insecure_channel(self.address))
+            web = WebServer(partial(answer, channel), self._rest_port, self._host)
+            self._closing.callback(web.stop)
+            self._rest_port = web.server_port
         return self
 
     def close(self) -> None:
         """Stops listening and drops the calls under way; doing it twice does no harm."""
-        if self._rest is not None:
-            self._rest[0].stop()
-            self._rest[1].close()
-            self._rest = None
-        if self._server is not None:
-            self._server.stop(grace=None).wait()
-            self._server = None
-        if self._behind is not None:
-            self._behind.close()
-            self._behind = None
+        self._closing.close()
 
     def __enter__(self) -> Self:
         """Starts."""

@@ -59,7 +59,7 @@ def start_backup(world: World, backup: Message, plan: Plan, cause: str, encrypti
     _encrypt(backup, _keys(encryption))
     metadata = pb.CreateBackupMetadata(name=backup.name, database=backup.database)
     slot = "" if backup.backup_schedules else backup.database
-    return _make(world, backup, _work(world, metadata, backup, plan, slot=slot), cause)
+    return _make(world, metadata, backup, plan, cause, slot=slot)
 
 
 def start_copy(
@@ -76,7 +76,7 @@ def start_copy(
         _encrypt(backup, keys)
     world.refer(source, backup=name)
     metadata = pb.CopyBackupMetadata(name=name, source_backup=source.message.name)
-    return _make(world, backup, _work(world, metadata, backup, plan, source), cause)
+    return _make(world, metadata, backup, plan, cause, source)
 
 
 def start_restore(world: World, name: str, source: Resource, plan: Plan, encryption: Message = None) -> Message:
@@ -101,10 +101,8 @@ def start_restore(world: World, name: str, source: Resource, plan: Plan, encrypt
         database.encryption_config.kms_key_names.extend(keys)
     world.refer(source, database=name)
     metadata = pb.RestoreDatabaseMetadata(name=name, source_type="BACKUP", backup_info=info)
-    work = _work(world, metadata, database, plan, source)
-    world.databases[name] = work.made
-    world.begin(work)
-    return work.seen(world.now)
+    made = world.databases[name] = Resource(world.next_uid(), database)
+    return _begin(world, metadata, made, plan, source)
 
 
 def start_optimization(world: World, restore: Work) -> None:
@@ -116,47 +114,40 @@ def start_optimization(world: World, restore: Work) -> None:
     """
     plan = Plan(duration=restore.plan.optimize_duration, progress=restore.plan.progress)
     metadata = pb.OptimizeRestoredDatabaseMetadata(name=restore.metadata.name)
-    work = _work(world, metadata, restore.made, plan, restore.source)
-    restore.metadata.optimize_database_operation_name = work.name
-    world.begin(work)
+    begun = _begin(world, metadata, restore.made, plan, restore.source)
+    restore.metadata.optimize_database_operation_name = begun.name
 
 
-def _work(
+def _make(
     world: World,
     metadata: Message,
-    made: Message | Resource,
+    backup: Message,
     plan: Plan,
+    cause: str,
     source: Resource | None = None,
     slot: str = "",
-) -> Work:
-    if not isinstance(made, Resource):
-        made = Resource(world.next_uid(), made)
-    uid = world.next_uid()
-    if plan.progress is not ProgressModel.MISSING:
-        metadata.progress.start_time.CopyFrom(stamp(world.now))
-    begin_time = world.now + plan.queue_delay
-    return Work(
-        uid=uid,
-        operation=pb.Operation(
-            name=f"{metadata.name}/operations/_auto_op_{(world.id_seed + uid * _ID_STEP) % _ID_RANGE}"
-        ),
-        metadata=metadata,
-        made=made,
-        source=source,
-        slot=slot,
-        plan=plan,
-        begin_time=begin_time,
-        due_time=begin_time + plan.duration,
-    )
-
-
-def _make(world: World, backup: Message, work: Work, cause: str) -> Message:
+) -> Message:
     backup.state = pb.Backup.CREATING
     leftover = world.backups.get(backup.name)
     if leftover is not None:
         world.delete(leftover, What.BACKUP_REMOVED, "replaced")
-    world.backups[backup.name] = work.made
-    world.note(What.BACKUP_STARTED, work.made, cause, work.name)
+    made = world.backups[backup.name] = Resource(world.next_uid(), backup)
+    operation = _begin(world, metadata, made, plan, source, slot)
+    world.note(What.BACKUP_STARTED, made, cause, operation.name)
+    return operation
+
+
+def _begin(
+    world: World, metadata: Message, made: Resource, plan: Plan, source: Resource | None = None, slot: str = ""
+) -> Message:
+    uid = world.next_uid()
+    name = f"{metadata.name}/operations/_auto_op_{(world.id_seed + uid * _ID_STEP) % _ID_RANGE}"
+    if plan.progress is not ProgressModel.MISSING:
+        metadata.progress.start_time.CopyFrom(stamp(world.now))
+    begin_time = world.now + plan.queue_delay
+    work = Work(
+        uid, pb.Operation(name=name), metadata, made, source, slot, plan, begin_time, begin_time + plan.duration
+    )
     world.begin(work)
     return work.seen(world.now)
 
