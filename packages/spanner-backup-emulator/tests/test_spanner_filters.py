@@ -13,7 +13,7 @@ from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.fields import backup_filter, operation_filter
 from spanner_backup_emulator.spanner.filters import NESTING_COUNT_MAX, Field, FilterError, Kind, compile_filter
-from spanner_backup_emulator.spanner.messages import Message, pack, stamp
+from spanner_backup_emulator.spanner.messages import Message, stamp
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.work import Resource, Work
 
@@ -37,7 +37,7 @@ def _work(name: str, metadata: Message, *, response: Message = None, **fields: o
     """An operation that has ended."""
     operation = pb.Operation(name=name, done=True, **fields)
     if response is not None:
-        pack(operation.response, response)
+        operation.response.Pack(response)
     return Work(2, operation, metadata, READY, None, "", Plan(), START, START)
 
 

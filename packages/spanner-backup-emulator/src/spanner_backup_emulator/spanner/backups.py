@@ -12,7 +12,7 @@ from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.databases import Databases
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.messages import copied, time_of
-from spanner_backup_emulator.spanner.pages import page_of
+from spanner_backup_emulator.spanner.pages import page_of, under
 from spanner_backup_emulator.spanner.starts import start_backup, start_copy, start_restore
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ class Backups(Databases):
         self._check_listed(request.parent)
         matches = fields.backup_filter(request.filter)
         prefix = f"{request.parent}/backups/"
-        found = (one for name, one in self.backups.items() if name.startswith(prefix) and matches(one))
-        page, token = page_of(sorted(found, key=lambda one: -one.uid), request, prefix + request.filter)
+        page, token = page_of(filter(matches, under(self.backups, prefix)), request, prefix + request.filter)
         return pb.ListBackupsResponse(backups=(one.message for one in page), next_page_token=token)
 
     def get_operation(self, request: Message) -> Message:
@@ -140,7 +139,7 @@ class Backups(Databases):
 
     def _operations(self, request: Message, prefix: str, response: Message) -> Message:
         matches, now = fields.operation_filter(request.filter), self.now
-        works = [work for work in reversed(self.works.values()) if work.name.startswith(prefix)]
+        works = under(self.works, prefix)
         for work in works:
             work.advance(now)
         page, token = page_of(filter(matches, works), request, prefix + request.filter)

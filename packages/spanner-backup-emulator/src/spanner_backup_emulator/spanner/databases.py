@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner import refusals, rules
 from spanner_backup_emulator.spanner.agenda import Agenda
-from spanner_backup_emulator.spanner.messages import copied, pack, stamp
-from spanner_backup_emulator.spanner.pages import page_of
+from spanner_backup_emulator.spanner.messages import copied, stamp
+from spanner_backup_emulator.spanner.pages import page_of, under
 from spanner_backup_emulator.spanner.starts import database_of
 from spanner_backup_emulator.spanner.world import World
 
@@ -111,8 +111,7 @@ class Databases(World):
         """Lists databases, newest first."""
         self._check_listed(request.parent)
         prefix = f"{request.parent}/databases/"
-        found = (one for name, one in self.databases.items() if name.startswith(prefix))
-        page, token = page_of(sorted(found, key=lambda one: -one.uid), request, prefix)
+        page, token = page_of(under(self.databases, prefix), request, prefix)
         return pb.ListDatabasesResponse(databases=(one.message for one in page), next_page_token=token)
 
     def get_database_ddl(self, request: Message) -> Message:
@@ -143,9 +142,7 @@ class Databases(World):
 
     def schedules_of(self, database: str) -> list[Resource]:
         """A database's schedules, newest first."""
-        prefix = f"{database}/backupSchedules/"
-        found = (one for name, one in self.schedules.items() if name.startswith(prefix))
-        return sorted(found, key=lambda one: -one.uid)
+        return under(self.schedules, f"{database}/backupSchedules/")
 
     def _found_database(self, name: str, *, remember: bool = False) -> Message:
         """The database; unless strict, one that nobody declared counts as there, and is listed once remembered."""
@@ -176,8 +173,8 @@ class Databases(World):
 
     def _done_at_once(self, target: str, metadata: Message, response: Message) -> Message:
         made = pb.Operation(name=f"{target}/operations/_auto_op_{len(self._done) + 1:016}", done=True)
-        pack(made.metadata, metadata)
-        pack(made.response, response)
+        made.metadata.Pack(metadata)
+        made.response.Pack(response)
         self._done[made.name] = made
         return made
 

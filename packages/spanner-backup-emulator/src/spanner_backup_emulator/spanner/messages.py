@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - any class of Google's
 @cache
 def _class_of(name: str) -> Message:
     for home in _HOMES:
-        if (kind := getattr(home, name, None)) is not None:
+        if name[0].isupper() and (kind := getattr(home, name, None)) is not None:
             return kind.pb() if hasattr(kind, "pb") else kind
     raise AttributeError(name)
 
@@ -41,12 +41,6 @@ def copied(message: Message) -> Message:
     copy = type(message)()
     copy.CopyFrom(message)
     return copy
-
-
-def pack(envelope: Message, message: Message) -> None:
-    """Puts a message into an envelope that says of which type it is; protobuf's own `Pack` takes twice as long."""
-    envelope.type_url = TYPE_PREFIX + message.DESCRIPTOR.full_name
-    envelope.value = message.SerializeToString()
 
 
 def unpacked(envelope: Message) -> Message:

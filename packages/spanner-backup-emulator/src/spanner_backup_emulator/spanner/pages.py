@@ -23,6 +23,11 @@ PAGE_SIZE_MAX = 1000
 N = TypeVar("N", "Resource", "Work")
 
 
+def under(held: dict[str, N], prefix: str) -> list[N]:
+    """What is held by a name that begins so, newest first."""
+    return [one for name, one in reversed(held.items()) if name.startswith(prefix)]
+
+
 def page_of(items: Iterable[N], request: Message, scope: str) -> tuple[list[N], str]:
     """Cuts one page out of a list that is ordered by falling number.
 

@@ -101,6 +101,7 @@ def start_restore(world: World, name: str, source: Resource, plan: Plan, encrypt
         database.encryption_config.kms_key_names.extend(keys)
     world.refer(source, database=name)
     metadata = pb.RestoreDatabaseMetadata(name=name, source_type="BACKUP", backup_info=info)
+    world.databases.pop(name, None)
     made = world.databases[name] = Resource(world.next_uid(), database)
     return _begin(world, metadata, made, plan, source)
 

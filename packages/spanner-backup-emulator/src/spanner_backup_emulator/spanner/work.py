@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.spanner.messages import copied, pack
+from spanner_backup_emulator.spanner.messages import copied
 from spanner_backup_emulator.spanner.progress import PERCENT_DONE, ProgressModel, percent_at
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Work:
             return self.operation
         shown = self.operation if self.operation.done else copied(self.operation)
         self.advance(now)
-        pack(shown.metadata, self.metadata)
+        shown.metadata.Pack(self.metadata)
         return shown
 
     def advance(self, now: datetime) -> None:

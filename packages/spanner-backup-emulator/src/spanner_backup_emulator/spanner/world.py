@@ -30,7 +30,7 @@ from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.agenda import Agenda
 from spanner_backup_emulator.spanner.history import Event, What
-from spanner_backup_emulator.spanner.messages import pack, stamp, time_of
+from spanner_backup_emulator.spanner.messages import stamp, time_of
 from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.rules import instance_of
 from spanner_backup_emulator.spanner.starts import database_of, start_optimization
@@ -66,9 +66,9 @@ class World:
     Attributes:
         now: The latest time it was told.
         instances: The names of those that are known.
-        backups: By full name; finished or not.
-        databases: By full name.
-        schedules: By full name.
+        backups: By full name, oldest first; finished or not.
+        databases: By full name, oldest first.
+        schedules: By full name, oldest first.
         works: Operations by full name, oldest first.
         pending: The databases that have an unfinished on-demand backup.
         history: What happened, oldest first; the newest hundred thousand lines.
@@ -127,6 +127,7 @@ class World:
     def add_database(self, name: str, **fields: object) -> Resource:
         """Makes a database known, or changes a known one; `fields` are those of Google's message that matter."""
         self.instances.add(instance_of(name))
+        self.databases.pop(name, None)
         self.databases[name] = made = Resource(self.next_uid(), database_of(name, **fields))
         return made
 
@@ -258,8 +259,8 @@ class World:
         elif work.plan.error is not None:
             self._failed(work, work.plan.error, "failure")
         elif work.kind == "RestoreDatabase":
-            optimizing = bool(work.plan.optimize_duration)
-            self._restored(work, pb.Database.READY_OPTIMIZING if optimizing else pb.Database.READY)
+            takes_time = bool(work.plan.optimize_duration)
+            self._restored(work, pb.Database.READY_OPTIMIZING if takes_time else pb.Database.READY)
             start_optimization(self, work)
         elif work.kind == "OptimizeRestoredDatabase":
             self._restored(work, pb.Database.READY)
@@ -289,7 +290,7 @@ class World:
         made = work.made.message
         made.state = pb.Backup.READY
         made.size_bytes = made.freeable_size_bytes = made.exclusive_size_bytes = work.plan.size_bytes
-        pack(work.operation.response, made)
+        work.operation.response.Pack(made)
         self._close(work)
         self.note(What.BACKUP_READY, work.made, work.kind, work.name)
         self.set_expiry(work.made)
@@ -297,7 +298,7 @@ class World:
     def _restored(self, work: Work, state: int) -> None:
         """A database can be used, or is optimized."""
         work.made.message.state = state
-        pack(work.operation.response, work.made.message)
+        work.operation.response.Pack(work.made.message)
         self._close(work)
 
     def _failed(self, work: Work, error: Status, cause: str) -> None:
