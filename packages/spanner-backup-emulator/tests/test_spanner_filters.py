@@ -195,9 +195,11 @@ def test_what_is_no_filter(text: str) -> None:
 
 
 def test_a_bad_filter_of_backups_is_refused_too() -> None:
-    """Backups have fields of their own, and an operation's are none of them."""
+    """Backups have fields of their own, not all of which may be named, and an operation's are none of them."""
     with pytest.raises(ApiError) as refused:
         backup_filter("metadata.database:x")
+    with pytest.raises(ApiError, match="unknown field 'max_expire_time'"):
+        backup_filter("max_expire_time>2026-11-22T02:00:00Z")
 
     assert refused.value.code is Code.INVALID_ARGUMENT
 

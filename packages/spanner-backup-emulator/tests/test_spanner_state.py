@@ -9,7 +9,7 @@ from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, SCHEDULE
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner import messages as pb
-from spanner_backup_emulator.spanner.messages import stamp
+from spanner_backup_emulator.spanner.messages import copied, stamp
 from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.state import State
 
@@ -301,6 +301,20 @@ def test_a_test_that_asks_for_the_impossible_is_told_so() -> None:
         desk.state.start_scheduled_backup(desk.clock.now, ORDERS, SCHEDULE, "nightly")
     with pytest.raises(KeyError):
         desk.state.begin_copy(desk.clock.now, f"{INSTANCE}/backups/none", NIGHTLY, START + HOUR)
+
+
+def test_an_answer_stays_as_it_was() -> None:
+    """What a call was answered with is a value, whatever becomes of the backup and its operation."""
+    desk = Desk()
+    started = desk.create()
+    listing = pb.ListBackupOperationsRequest(parent=INSTANCE)
+    answers = [started, desk.backup(), *desk.backups(), desk.operation(started.name), desk.call(listing)]
+    kept = [copied(one) for one in answers]
+    desk.clock.tick(HOUR)
+    desk.call(listing)
+
+    assert answers == kept
+    assert desk.operation(started.name) != started
 
 
 def test_backups_can_be_looked_at_without_a_trace() -> None:

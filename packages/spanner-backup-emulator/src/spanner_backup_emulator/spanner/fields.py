@@ -1,6 +1,7 @@
-"""What filters may name in backups and operations: every field of Google's messages.
+"""What filters may name in backups and operations.
 
-Backups: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list, documented.
+Backups, of which some fields may be named:
+https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list, documented.
 Operations: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list,
 documented, where "any field" of the metadata and of the response may be named. What can be named of an error beyond
 its presence is inferred.
@@ -29,6 +30,9 @@ FILTER_COUNT_MAX = 1024
 """How many compiled filters are kept: a program sends few different ones, and a test run not many more."""
 
 _TIME = "google.protobuf.Timestamp"
+_OF_BACKUPS = frozenset(
+    ["name", "database", "state", "create_time", "expire_time", "version_time", "size_bytes", "backup_schedules"]
+)
 _METADATA = ("CreateBackup", "CopyBackup", "RestoreDatabase", "OptimizeRestoredDatabase")
 
 
@@ -39,7 +43,7 @@ def backup_filter(text: str) -> Callable[[Resource], bool]:
     Raises:
         ApiError: INVALID_ARGUMENT for a filter that can't be understood.
     """
-    return _compiled(text, lambda path: _field(path, [pb.Backup], lambda backup: backup.message))
+    return _compiled(text, _backup_field)
 
 
 @lru_cache(maxsize=FILTER_COUNT_MAX)
@@ -57,6 +61,10 @@ def _compiled(text: str, field_of: Callable[[str], Field[T] | None]) -> Callable
         return compile_filter(text, field_of)
     except FilterError as error:
         raise refusals.invalid(f"Invalid filter '{text}': {error}") from None
+
+
+def _backup_field(path: str) -> Field[Resource] | None:
+    return _field(path, [pb.Backup], lambda backup: backup.message) if path in _OF_BACKUPS else None
 
 
 def _operation_field(path: str) -> Field[Work] | None:
