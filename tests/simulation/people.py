@@ -105,10 +105,10 @@ def _touch(world: World, step: Person) -> None:  # noqa: C901, PLR0912 one line 
             spanner.apply(now, create_request(database_name(step.database), backup_id, now + PERSON_RETENTION))
         case "restore":
             if any(backup.name == name and backup.state == pb.Backup.READY for backup in _backups(world)):
-                spanner.begin_restore(now, name, database_name(f"restored{world.next_number()}"), now + length)
+                spanner.begin_restore(now, name, database_name(f"restored{world.next_number()}"), length)
         case "copy":
             if any(backup.name == name and backup.state == pb.Backup.READY for backup in _backups(world)):
-                spanner.begin_copy(now, name, backup_name(f"copy{world.next_number()}"), now + length)
+                spanner.begin_copy(now, name, backup_name(f"copy{world.next_number()}"), length)
         case "purge":
             dropped = [task.name for task in world.tasks.pending()]
             world.tasks.apply(world.tasks_now, PurgeQueue(QUEUE))

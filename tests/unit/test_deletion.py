@@ -33,7 +33,7 @@ def blocked(until: datetime, settings: Settings | None = None) -> World:
     """The same, with two restores that need the backup until then."""
     world = lost_race(settings=settings)
     for name in ("a", "b"):
-        world.spanner.begin_restore(world.now, NIGHTLY, f"{RESTORED}-{name}", until)
+        world.spanner.begin_restore(world.now, NIGHTLY, f"{RESTORED}-{name}", until - world.now)
     return world
 
 

@@ -177,8 +177,8 @@ def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
     world.start_by_hand()
     world.tick(HOUR)
     names = [f"{INSTANCE}/backups/copy-{number}" for number in range(COPIES_MAX + 1)]
-    copies = [world.spanner.begin_copy(world.now, NIGHTLY, name, world.now + 9 * HOUR).name for name in names]
-    ended = world.spanner.begin_copy(world.now, NIGHTLY, f"{INSTANCE}/backups/ended", world.now + HOUR).name
+    copies = [world.spanner.begin_copy(world.now, NIGHTLY, name, 9 * HOUR).name for name in names]
+    ended = world.spanner.begin_copy(world.now, NIGHTLY, f"{INSTANCE}/backups/ended", HOUR).name
     world.tick(7 * HOUR)
 
     world.send(**STOP, if_created="delete")

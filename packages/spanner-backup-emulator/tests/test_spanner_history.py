@@ -77,7 +77,7 @@ def test_references_and_expiry_changes_are_recorded() -> None:
     """Who needed a backup, from when to when, and that its end was moved, can be told from the record."""
     desk = Desk()
     desk.made()
-    desk.state.begin_restore(desk.clock.now, NIGHTLY, f"{INSTANCE}/databases/restored", desk.clock.now + HOUR)
+    desk.state.begin_restore(desk.clock.now, NIGHTLY, f"{INSTANCE}/databases/restored", HOUR)
     desk.call(update_request(NIGHTLY, START + 2 * DAY))
     desk.clock.tick(HOUR)
     desk.backup()

@@ -23,7 +23,7 @@ def test_a_restore_blocks_deletion_until_it_is_over() -> None:
     """While a database is being restored the backup names it and can't be deleted."""
     desk = Desk()
     desk.made()
-    desk.state.begin_restore(desk.clock.now, NIGHTLY, RESTORED, desk.clock.now + HOUR)
+    desk.state.begin_restore(desk.clock.now, NIGHTLY, RESTORED, HOUR)
 
     assert list(desk.backup().referencing_databases) == [RESTORED]
     assert desk.refusal(pb.DeleteBackupRequest(name=NIGHTLY))[0] is Code.FAILED_PRECONDITION
@@ -65,7 +65,7 @@ def test_a_copy_blocks_deletion_until_it_is_over(end: str) -> None:
     desk = Desk()
     desk.made()
     copy = f"{INSTANCE}/backups/copy"
-    started = desk.state.begin_copy(desk.clock.now, NIGHTLY, copy, desk.clock.now + HOUR)
+    started = desk.state.begin_copy(desk.clock.now, NIGHTLY, copy, HOUR)
     assert list(desk.backup().referencing_backups) == [copy]
     assert desk.refusal(pb.DeleteBackupRequest(name=NIGHTLY))[0] is Code.FAILED_PRECONDITION
 
@@ -122,7 +122,7 @@ def test_an_expired_backup_stays_while_it_is_being_restored() -> None:
     """A reference outlives the expire_time; the backup goes with it."""
     desk = Desk()
     desk.made(retention=DAY)
-    desk.state.begin_restore(desk.clock.now, NIGHTLY, RESTORED, START + 2 * DAY)
+    desk.state.begin_restore(desk.clock.now, NIGHTLY, RESTORED, START + 2 * DAY - desk.clock.now)
     desk.clock.now = START + 2 * DAY - MINUTE
     assert desk.exists()
 

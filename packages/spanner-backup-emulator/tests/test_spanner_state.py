@@ -294,13 +294,13 @@ def test_a_test_that_asks_for_the_impossible_is_told_so() -> None:
     desk.create()
 
     with pytest.raises(ValueError, match="only a READY backup"):
-        desk.state.begin_restore(desk.clock.now, NIGHTLY, f"{INSTANCE}/databases/restored", START + HOUR)
+        desk.state.begin_restore(desk.clock.now, NIGHTLY, f"{INSTANCE}/databases/restored", HOUR)
     with pytest.raises(ValueError, match="only a READY backup"):
-        desk.state.begin_copy(desk.clock.now, NIGHTLY, f"{INSTANCE}/backups/copy", START + HOUR)
+        desk.state.begin_copy(desk.clock.now, NIGHTLY, f"{INSTANCE}/backups/copy", HOUR)
     with pytest.raises(ValueError, match="already a backup nightly"):
         desk.state.start_scheduled_backup(desk.clock.now, ORDERS, SCHEDULE, "nightly")
     with pytest.raises(KeyError):
-        desk.state.begin_copy(desk.clock.now, f"{INSTANCE}/backups/none", NIGHTLY, START + HOUR)
+        desk.state.begin_copy(desk.clock.now, f"{INSTANCE}/backups/none", NIGHTLY, HOUR)
 
 
 def test_an_answer_stays_as_it_was() -> None:

@@ -32,7 +32,7 @@ class Backups(Databases):
         expire_time = rules.checked_expire_time(name, self.now, self.now, asked)
         version_time = rules.checked_version_time(name, self.now, database, asked)
         if database.state == pb.Database.CREATING:
-            raise refusals.database_not_ready(database.name)
+            raise refusals.DATABASE_NOT_READY(database.name)
         self._check_free(name, database.name)
         self._found_database(database.name, remember=True)
         backup = pb.Backup(name=name, database=database.name, expire_time=expire_time, version_time=version_time)
@@ -44,7 +44,7 @@ class Backups(Databases):
         self._check_instance(request.parent)
         source = self._backup(request.source_backup)
         if source.message.state == pb.Backup.CREATING:
-            raise refusals.source_pending(request.source_backup)
+            raise refusals.SOURCE_PENDING(request.source_backup)
         expire_time = rules.checked_expire_time(name, self.now, time_of(source.message.create_time), request)
         self._check_free(name, "")
         plan = self.take_plan(request.source_backup)
@@ -57,7 +57,7 @@ class Backups(Databases):
         self._check_instance(request.parent)
         source = self._backup(request.backup)
         if source.message.state == pb.Backup.CREATING:
-            raise refusals.backup_pending(request.backup, "restore")
+            raise refusals.BACKUP_PENDING("restore", request.backup)
         name = f"{request.parent}/databases/{request.database_id}"
         if name in self.databases:
             raise refusals.exists("Database", name)
@@ -79,7 +79,7 @@ class Backups(Databases):
             raise refusals.invalid(f"Only expire_time can be updated, not: {', '.join(mask) or 'nothing'}.")
         backup = self._backup(name)
         if backup.message.state == pb.Backup.CREATING:
-            raise refusals.backup_pending(name, "update")
+            raise refusals.BACKUP_PENDING("update", name)
         origin = time_of(backup.message.create_time)
         expire_time = rules.checked_expire_time(name, self.now, origin, request.backup)
         backup.message.expire_time.CopyFrom(expire_time)
@@ -116,9 +116,9 @@ class Backups(Databases):
         """Asks for an operation to be cancelled; one that has ended stays as it is."""
         work = self._work(request.name)
         if work.kind in {"RestoreDatabase", "OptimizeRestoredDatabase"}:
-            raise refusals.cancel_unsupported()
+            raise refusals.CANCEL_UNSUPPORTED()  # noqa: RSE102 a call makes the exception
         if self._late_cancel_refused and work.operation.done:
-            raise refusals.cancel_too_late(work.name)
+            raise refusals.CANCEL_TOO_LATE(work.name)
         self.stop(work, "CancelOperation")
         return pb.Empty()
 
@@ -164,7 +164,7 @@ class Backups(Databases):
         if taken and (self._exists_before_pending or not busy):
             raise refusals.exists("Backup", name)
         if busy:
-            raise refusals.too_many_pending(name, database)
+            raise refusals.TOO_MANY_PENDING(name, database)
 
     def _backup(self, name: str) -> Resource:
         backup = self.backups.get(name)

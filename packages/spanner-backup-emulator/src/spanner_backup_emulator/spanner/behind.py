@@ -226,7 +226,7 @@ class Behind(grpc.ServerInterceptor):
 
     def _DropDatabase(self, request: Message, _: Call, there: Call) -> bytes:
         if self._state.is_being_backed_up(request.database):
-            raise refusals.drop_blocked(request.database)
+            raise refusals.DROP_BLOCKED(request.database)
         answer: bytes = there()
         self._state.forget_database(self._endpoint.clock(), request.database)
         self._descriptors.pop(request.database, None)

@@ -72,7 +72,7 @@ class Databases(World):
         """Forgets an instance and its databases, unless it has backups."""
         inside = f"{request.name}/"
         if any(backup.startswith(inside) for backup in self.backups):
-            raise refusals.instance_has_backups(request.name)
+            raise refusals.INSTANCE_HAS_BACKUPS(request.name)
         for name in [name for name in self.databases if name.startswith(inside)]:
             self.forget_database(self.now, name)
         self._made_instances.pop(request.name, None)
@@ -97,7 +97,7 @@ class Databases(World):
     def drop_database(self, request: Message) -> Message:
         """Forgets a database."""
         if self.is_being_backed_up(request.database):
-            raise refusals.drop_blocked(request.database)
+            raise refusals.DROP_BLOCKED(request.database)
         self.forget_database(self.now, request.database)
         self._ddl.pop(request.database, None)
         return pb.Empty()

@@ -113,13 +113,13 @@ class _Parser(Generic[T]):
     def everything(self) -> Callable[[T], bool]:
         """The whole text, with nothing left over."""
         found = self._conjunction()
-        if not self._finished():
-            raise FilterError(f"unexpected '{self._text[self._at :].strip()}'")
+        if rest := self._rest():
+            raise FilterError(f"unexpected '{rest}'")
         return found
 
     def _conjunction(self) -> Callable[[T], bool]:
         terms = [self._disjunction()]
-        while self._take(_WORD, "AND") or not (self._finished() or self._peek(_SYMBOL, ")")):
+        while self._take(_WORD, "AND") or self._rest()[:1] not in {"", ")"}:
             terms.append(self._disjunction())
         return terms[0] if len(terms) == 1 else lambda item: all(term(item) for term in terms)
 
@@ -133,23 +133,16 @@ class _Parser(Generic[T]):
         self._depth += 1
         if self._depth > NESTING_COUNT_MAX:
             raise FilterError("too deeply nested")
-        found = self._negation() or self._group() or self._comparison()
+        if self._take(_WORD, "NOT") or self._take(_SYMBOL, "-"):
+            found = _negation(self._term())
+        elif self._take(_SYMBOL, "("):
+            found = self._conjunction()
+            if not self._take(_SYMBOL, ")"):
+                raise FilterError("a parenthesis isn't closed")
+        else:
+            found = self._comparison()
         self._depth -= 1
         return found
-
-    def _negation(self) -> Callable[[T], bool] | None:
-        if not (self._take(_WORD, "NOT") or self._take(_SYMBOL, "-")):
-            return None
-        inner = self._term()
-        return lambda item: not inner(item)
-
-    def _group(self) -> Callable[[T], bool] | None:
-        if not self._take(_SYMBOL, "("):
-            return None
-        inner = self._conjunction()
-        if not self._take(_SYMBOL, ")"):
-            raise FilterError("a parenthesis isn't closed")
-        return inner
 
     def _comparison(self) -> Callable[[T], bool]:
         match = _FIELD.match(self._text, self._at)
@@ -176,12 +169,12 @@ class _Parser(Generic[T]):
         self._at = match.end()
         return True
 
-    def _peek(self, pattern: re.Pattern[str], token: str) -> bool:
-        match = pattern.match(self._text, self._at)
-        return match is not None and match[1] == token
+    def _rest(self) -> str:
+        return self._text[self._at :].strip()
 
-    def _finished(self) -> bool:
-        return not self._text[self._at :].strip()
+
+def _negation(inner: Callable[[T], bool]) -> Callable[[T], bool]:
+    return lambda item: not inner(item)
 
 
 def _comparison(path: str, field: Field[T], sign: str, wanted: str) -> Callable[[T], bool]:

@@ -79,7 +79,7 @@ def _rpc(name: str, answer: str, verb: str, path: str, body: str = "", new: str 
 
 
 _BACKUP, _DATABASE = "/backups/{0.backup_id}", "/databases/{0.database_id}"
-_SCHEDULE = "/backupSchedules/{0.backup_schedule_id}"
+_IN, _SCHEDULE = "{parent=DATABASE}/backupSchedules", "/backupSchedules/{0.backup_schedule_id}"
 
 RPCS = (
     _rpc("ListInstanceConfigs", "ListInstanceConfigsResponse", "GET", "{parent=PROJECT}/instanceConfigs"),
@@ -103,18 +103,11 @@ RPCS = (
     _rpc("DeleteBackup", "Empty", "DELETE", "{name=BACKUP}"),
     _rpc("ListBackups", "ListBackupsResponse", "GET", "{parent=INSTANCE}/backups"),
     _rpc("ListBackupOperations", "ListBackupOperationsResponse", "GET", "{parent=INSTANCE}/backupOperations"),
-    _rpc(
-        "CreateBackupSchedule",
-        "BackupSchedule",
-        "POST",
-        "{parent=DATABASE}/backupSchedules",
-        "backup_schedule",
-        new=_SCHEDULE,
-    ),
+    _rpc("CreateBackupSchedule", "BackupSchedule", "POST", _IN, "backup_schedule", new=_SCHEDULE),
     _rpc("GetBackupSchedule", "BackupSchedule", "GET", "{name=SCHEDULE}"),
     _rpc("UpdateBackupSchedule", "BackupSchedule", "PATCH", "{backup_schedule.name=SCHEDULE}", "backup_schedule"),
     _rpc("DeleteBackupSchedule", "Empty", "DELETE", "{name=SCHEDULE}"),
-    _rpc("ListBackupSchedules", "ListBackupSchedulesResponse", "GET", "{parent=DATABASE}/backupSchedules"),
+    _rpc("ListBackupSchedules", "ListBackupSchedulesResponse", "GET", _IN),
     _rpc("GetOperation", "Operation", "GET", "{name=OPERATION}"),
     _rpc("CancelOperation", "Empty", "POST", "{name=OPERATION}:cancel"),
     _rpc("ListOperations", "ListOperationsResponse", "GET", "{name=OPERATIONS}"),

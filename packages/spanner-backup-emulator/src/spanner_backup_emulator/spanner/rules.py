@@ -70,7 +70,8 @@ def checked_expire_time(name: str, now: datetime, origin: datetime, request: Mes
     expire_time = time_in(request, "expire_time")
     in_window = expire_time is not None and origin + RETENTION_MIN <= expire_time <= origin + RETENTION_MAX
     if expire_time is None or not in_window or expire_time <= now:
-        raise refusals.bad_expire_time(name, origin, request)
+        given = request.expire_time.ToJsonString() if expire_time else "missing"
+        raise refusals.EXPIRE_TIME(name, stamp(origin).ToJsonString(), given)
     return stamp(expire_time)
 
 
@@ -78,18 +79,20 @@ def checked_version_time(name: str, now: datetime, database: Message, request: M
     """Refuses to back up the future, or a past that the database does not keep or did not have."""
     version_time = time_in(request, "version_time") or now
     if version_time > now:
-        raise refusals.version_time_in_future(name)
+        raise refusals.VERSION_TIME_IN_FUTURE(name)
     if database.HasField("create_time") and version_time < time_of(database.create_time):
-        raise refusals.version_time_too_early(name)
+        raise refusals.VERSION_TIME_TOO_EARLY(name)
     if version_time < now - parse_duration(database.version_retention_period):
-        raise refusals.version_time_too_old(name)
+        raise refusals.VERSION_TIME_TOO_OLD(name)
     return stamp(version_time)
 
 
 def check_unused(backup: Message) -> None:
     """Refuses to delete a backup that a restore or a copy needs."""
-    if backup.referencing_databases or backup.referencing_backups:
-        raise refusals.in_use(backup.name, len(backup.referencing_databases), len(backup.referencing_backups))
+    if backup.referencing_databases:
+        raise refusals.BEING_RESTORED(backup.name, len(backup.referencing_databases))
+    if backup.referencing_backups:
+        raise refusals.BEING_COPIED(backup.name, len(backup.referencing_backups))
 
 
 def check_schedule_retention(retention: timedelta) -> None:

@@ -49,7 +49,7 @@ class Schedules(Backups):
         if made.name in self.schedules:
             raise refusals.exists("Backup schedule", made.name)
         if len(self.schedules_of(database)) >= SCHEDULES_PER_DATABASE_MAX:
-            raise refusals.too_many_schedules(database, SCHEDULES_PER_DATABASE_MAX)
+            raise refusals.TOO_MANY_SCHEDULES(database, SCHEDULES_PER_DATABASE_MAX)
         return self._put(Resource(self.next_uid(), made))
 
     def get_backup_schedule(self, request: Message) -> Message:

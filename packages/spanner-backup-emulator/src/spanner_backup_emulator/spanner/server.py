@@ -131,27 +131,25 @@ class SpannerEmulator:
     def start_scheduled_backup(self, database: str, schedule: str, backup_id: str) -> Message:
         """See `State.start_scheduled_backup`."""
         with self.lock:
-            return self.state.start_scheduled_backup(self._endpoint.clock(), database, schedule, backup_id)
+            return self.state.start_scheduled_backup(self.now(), database, schedule, backup_id)
 
     def begin_restore(self, backup: str, database: str, duration: timedelta) -> Message:
-        """See `State.begin_restore`; it lasts this long from now."""
+        """See `State.begin_restore`."""
         with self.lock:
-            now = self._endpoint.clock()
-            return self.state.begin_restore(now, backup, database, now + duration)
+            return self.state.begin_restore(self.now(), backup, database, duration)
 
     def begin_copy(self, source: str, backup: str, duration: timedelta) -> Message:
-        """See `State.begin_copy`; it lasts this long from now."""
+        """See `State.begin_copy`."""
         with self.lock:
-            now = self._endpoint.clock()
-            return self.state.begin_copy(now, source, backup, now + duration)
+            return self.state.begin_copy(self.now(), source, backup, duration)
 
     def finish(self, operation: str) -> None:
         """See `State.finish`."""
         with self.lock:
-            self.state.finish(self._endpoint.clock(), operation)
+            self.state.finish(self.now(), operation)
 
     def history(self) -> tuple[Event, ...]:
         """What has happened until now, oldest first."""
         with self.lock:
-            self.state.advance(self._endpoint.clock())
+            self.state.advance(self.now())
             return tuple(self.state.history)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from spanner_backup_emulator.spanner.work import Resource
 
 _RETENTION = timedelta(days=7)
-_NO_TIME = timedelta(0)
 
 
 class State(Schedules):
@@ -83,25 +82,22 @@ class State(Schedules):
             raise ValueError(f"there is already a backup {backup_id}")
         return self._start_scheduled(database, schedule, backup_id, retention)
 
-    def begin_restore(self, now: datetime, backup: str, database: str, until: datetime) -> Message:
+    def begin_restore(self, now: datetime, backup: str, database: str, duration: timedelta) -> Message:
         """Starts to restore a database from a READY backup, which can't be deleted until then."""
-        plan = self._lasting(now, until)
+        self.advance(now)
         self.instances.add(instance_of(database))
-        return start_restore(self, database, self._ready(backup), plan)
+        return start_restore(self, database, self._ready(backup), Plan(duration=duration))
 
-    def begin_copy(self, now: datetime, source: str, backup: str, until: datetime) -> Message:
+    def begin_copy(self, now: datetime, source: str, backup: str, duration: timedelta) -> Message:
         """Starts to copy a READY backup, which can't be deleted until then."""
-        plan, held = self._lasting(now, until), self._ready(source)
-        return start_copy(self, backup, held, held.message.expire_time, plan, "test")
+        self.advance(now)
+        held = self._ready(source)
+        return start_copy(self, backup, held, held.message.expire_time, Plan(duration=duration), "test")
 
     def finish(self, now: datetime, operation: str) -> None:
         """Has an operation's work end now, as if its time were over."""
         self.advance(now)
         self.end_now(self.works[operation])
-
-    def _lasting(self, now: datetime, until: datetime) -> Plan:
-        self.advance(now)
-        return Plan(duration=max(until - self.now, _NO_TIME))
 
     def _ready(self, name: str) -> Resource:
         backup = self.backups[name]
