@@ -290,7 +290,7 @@ SEAMS = (
         "backstop.dispatch:_understood",
         lambda _: lambda one, _: wire.parse_follow_up(one.data) if one.is_follow_up else wire.parse_command(one.data),
     ),
-    _swap("a backup doesn't say which copies need it", "tests.support.ports:_backup", _unused),
+    _swap("a backup doesn't say which copies need it", "backstop.descriptions:read_backup", _unused),
     _swap("a complete backup doesn't say that a schedule made it", f"{SPANNER}.get_backup", _unsigned),
     _swap(
         "the list's filter is believed, which says contains",

@@ -82,7 +82,7 @@ class SpannerPort:
 
     def get_backup(self, name: BackupName) -> Backup:
         """Reads one backup."""
-        return _backup(self._call(pb.GetBackupRequest(name=name)))
+        return read_backup(self._call(pb.GetBackupRequest(name=name)))
 
     def delete_backup(self, name: BackupName) -> None:
         """Deletes a backup; where there is none, nothing happens."""
@@ -217,7 +217,3 @@ def _operation(described: Message) -> Operation:
         response=unpacked(described.response) if described.HasField("response") else None,
         failed=Code(described.error.code).name if failed else "",
     )
-
-
-def _backup(described: Message) -> Backup:
-    return read_backup(described)
