@@ -317,6 +317,14 @@ def test_an_answer_stays_as_it_was() -> None:
     assert desk.operation(started.name) != started
 
 
+def test_a_backup_without_a_version_time_is_of_now_whatever_the_database_says() -> None:
+    """Google's emulator dates its databases by another clock, which may be ahead of that of the test."""
+    desk = Desk()
+    desk.state.add_database(ORDERS, create_time=stamp(START + DAY))
+
+    assert desk.made().version_time == stamp(START)
+
+
 def test_backups_can_be_looked_at_without_a_trace() -> None:
     """`backups` shows what a list would, and the record does not grow."""
     desk = Desk()

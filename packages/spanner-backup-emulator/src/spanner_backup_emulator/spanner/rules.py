@@ -76,8 +76,14 @@ def checked_expire_time(name: str, now: datetime, origin: datetime, request: Mes
 
 
 def checked_version_time(name: str, now: datetime, database: Message, request: Message) -> Message:
-    """Refuses to back up the future, or a past that the database does not keep or did not have."""
-    version_time = time_in(request, "version_time") or now
+    """Refuses to back up the future, or a past that the database does not keep or did not have; now is always right.
+
+    That version_time defaults to the time of the call is documented at
+    https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups.
+    """
+    version_time = time_in(request, "version_time")
+    if version_time is None:
+        return stamp(now)
     if version_time > now:
         raise refusals.VERSION_TIME_IN_FUTURE(name)
     if database.HasField("create_time") and version_time < time_of(database.create_time):
