@@ -31,7 +31,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - any class of Google's
 @cache
 def _class_of(name: str) -> Message:
     for home in _HOMES:
-        if name[0].isupper() and (kind := getattr(home, name, None)) is not None:
+        if name[:1].isupper() and (kind := getattr(home, name, None)) is not None:
             return kind.pb() if hasattr(kind, "pb") else kind
     raise AttributeError(name)
 

@@ -43,7 +43,7 @@ class Work:
         metadata: Google's message.
         made: What it makes or optimizes.
         source: The backup that it needs.
-        slot: The database whose one slot for a pending backup it takes.
+        slot: The database whose one slot for a pending backup it takes; empty for none.
         begin_time: When the work leaves the queue.
         due_time: When the work ends if nobody stops it.
         orphaned: Its backup was deleted in the meantime, so it can only end CANCELLED.
