@@ -197,7 +197,7 @@ class Play:
 
     def _figures(self, wall_s: float) -> Figures:
         with self._stack.spanner.lock:
-            remaining = Counter(backup.database for backup in self._stack.spanner.state.backups.values())
+            remaining = Counter(one.message.database for one in self._stack.spanner.state.backups.values())
         lines = self._stack.function.lines
         lasted_s = [life.ended_s - life.begun_s for life in self._lives.values() if life.kind is COMPLETES]
         return Figures(

@@ -13,8 +13,7 @@ import pytest
 from backstop_cli.app import main
 from demo.stack import PROJECT, Stack
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.spanner.plans import Plan, Status
 from tests.waiting import wait_until
 
 pytest.register_assert_rewrite("tests.cli.terminal")

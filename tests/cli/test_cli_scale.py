@@ -15,10 +15,10 @@ from backstop_cli.clients import CALLS_PER_S_MAX, client
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.requests import CreateBackup
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 from spanner_backup_emulator.tasks.server import TasksEmulator
+from tests.support.ports import create_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def busy() -> Iterator[SpannerEmulator]:
         begun = now - timedelta(minutes=10) - (ROUNDS - 1 - turn) * EVERY
         for database in databases:
             backup_id = f"{database[-4:]}-{turn:03}"
-            state.apply(begun, CreateBackup(INSTANCE, backup_id, database, begun + KEPT))
+            state.apply(begun, create_request(database, backup_id, begun + KEPT))
     with SpannerEmulator(state=state) as emulator:
         yield emulator
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault, Trouble, When
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.spanner.plans import Status
 from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, quick, seconds
 from tests.e2e.wire import CODES, READS
 

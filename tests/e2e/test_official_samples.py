@@ -19,7 +19,7 @@ import pytest
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.spanner.plans import Status
 from tests.e2e.lab import DEAF, ENDLESS, IMPATIENT, SHARED, STUBBORN, Play, add, quick
 from tests.waiting import wait_until
 

@@ -12,7 +12,7 @@ from google.cloud.spanner_admin_database_v1 import Backup
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.spanner.plans import Status
 from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, lifetime, played, push_body, quick, seconds
 from tests.waiting import wait_until
 

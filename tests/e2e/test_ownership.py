@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.serving import wall_clock
-from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.history import What
 from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, played, quick
+from tests.support.ports import create_request
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -93,11 +94,9 @@ def test_a_backup_replaced_between_completion_and_delete_is_not_deleted(lab: Lab
     (begun,) = lab.history(What.BACKUP_STARTED)
     with spanner.lock:
         spanner.finish(operation)
-        spanner.state.apply(wall_clock(), rpc.DeleteBackup(backup))
+        spanner.state.apply(wall_clock(), pb.DeleteBackupRequest(name=backup))
         expire_time = wall_clock() + timedelta(days=1)
-        spanner.state.apply(
-            wall_clock(), rpc.CreateBackup(lab.instance, "nightly", f"{lab.instance}/databases/orders", expire_time)
-        )
+        spanner.state.apply(wall_clock(), create_request(f"{lab.instance}/databases/orders", "nightly", expire_time))
 
     requested, gone = lab.end_events(cancel_id)
     assert (requested.outcome, gone.outcome) == ("CANCEL_REQUESTED", "COMPLETED_THEN_DELETED")

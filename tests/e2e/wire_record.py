@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.requests import ListBackupOperations
 from tests.simulation.history import INSTANCE, Deployment
 from tests.simulation.reading import body_of, trigger_of
 from tests.simulation.record import Call, Delivery, Published, Record, Told, Waiting
 from tests.simulation.rights import EFFECTS
+from tests.support.ports import databases_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,8 +48,7 @@ def record_of(stack: Stack, began_at: datetime, healed_at: datetime, slack: time
     record.ended_at = stack.spanner.now()
     record.events = stack.spanner.history()
     with stack.spanner.lock:
-        page = stack.spanner.state.apply(record.ended_at, ListBackupOperations(INSTANCE))
-    record.databases = {operation.name: operation.database for operation in page.items}
+        record.databases = databases_of(stack.spanner.state, record.ended_at, INSTANCE)
     record.published = [
         Published(message.publish_time, stack.commands, message) for message in stack.pubsub.published(stack.commands)
     ]

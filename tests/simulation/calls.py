@@ -133,7 +133,7 @@ class CallFaults(PlannedFaults):
         record.misread.add(backup)
         if not work.blurred:
             work.delivery.refused.append(("GetBackup", "NOT_FOUND"))
-            raise refusals.backup_missing(backup)
+            raise refusals.missing("Backup", backup)
 
     def _overlook(self, work: Work, operation: str) -> None:
         """Lets an operation that is there not be found by a poll, once of each."""
@@ -148,7 +148,7 @@ class CallFaults(PlannedFaults):
             world.record.counts["an operation was not found once"] += 1
             world.missed.add(operation)
             work.delivery.refused.append(("GetOperation", "NOT_FOUND"))
-            raise refusals.operation_missing(operation)
+            raise refusals.missing("Operation", operation)
 
     def _after(self, method: str, resource: str) -> None:
         world, work = self._world, self._world.working[-1]

@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.spanner.plans import Plan, Status
 from tests.simulation.history import INSTANCE, Deployment, History, Person, Step
 from tests.simulation.story import (
     HANGS,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from backstop.followups import FollowUp
     from backstop.lifecycle import Guard
     from backstop.selection import Choice
-    from spanner_backup_emulator.spanner import records
+    from spanner_backup_emulator.spanner.messages import Message
     from tests.simulation.planting import Make
 
     Any_ = Callable[..., Any]
@@ -110,8 +110,8 @@ def _unsigned(get_backup: Any_) -> Any_:
 def _unused(backup_of: Any_) -> Any_:
     """A backup doesn't say which copies are being made from it."""
 
-    def unused(record: records.Backup) -> object:
-        return replace(backup_of(record), referenced_by=record.referencing_databases)
+    def unused(described: Message) -> object:
+        return replace(backup_of(described), referenced_by=tuple(described.referencing_databases))
 
     return unused
 
@@ -286,7 +286,7 @@ SEAMS = (
         "backstop.dispatch:_understood",
         lambda _: lambda one, _: wire.parse_follow_up(one.data) if one.is_follow_up else wire.parse_command(one.data),
     ),
-    _swap("a backup doesn't say which copies need it", "tests.support.ports:_backup", _unused),
+    _swap("a backup doesn't say which copies need it", "backstop.descriptions:read_backup", _unused),
     _swap("a complete backup doesn't say that a schedule made it", f"{SPANNER}.get_backup", _unsigned),
     _swap(
         "the list's filter is believed, which says contains",

@@ -8,8 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.spanner.plans import Plan, Status
 from tests.simulation.history import INSTANCE, History, Person, Publish, Step, backup_name, database_name
 from tests.simulation.races import deployment
 

@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.records import BackupState
 from spanner_backup_emulator.tasks import wire
 from tests.simulation.envelopes import event_of
 from tests.simulation.faults import FORGED_SOURCE
@@ -23,9 +22,12 @@ from tests.simulation.history import (
     backup_name,
     database_name,
 )
+from tests.support.ports import create_request, update_request
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.records import Backup
+    from collections.abc import Iterable
+
+    from spanner_backup_emulator.spanner.messages import Message
     from tests.simulation.history import Step
     from tests.simulation.world import World
 
@@ -72,50 +74,41 @@ def _touch(world: World, step: Person) -> None:  # noqa: C901, PLR0912 one line 
     spanner, now = world.spanner, world.now
     length = timedelta(seconds=step.length_s)
     name = backup_name(step.name) if step.name else _last_started(world)
+    backup_id = name.rpartition("/")[2]
     match step.verb:
         case "create":
-            backup_id = name.rpartition("/")[2]
-            spanner.apply(
-                now, rpc.CreateBackup(INSTANCE, backup_id, database_name(step.database), now + PERSON_RETENTION)
-            )
+            spanner.apply(now, create_request(database_name(step.database), backup_id, now + PERSON_RETENTION))
         case "obscure":
-            database = database_name(step.database)
-            made = spanner.apply(
-                now, rpc.CreateBackup(INSTANCE, name.rpartition("/")[2], database, now + PERSON_RETENTION)
-            )
+            asked = create_request(database_name(step.database), backup_id, now + PERSON_RETENTION)
+            made = spanner.apply(now, asked)
             world.record.unreadable.add(made.name)
         case "muddle":
             world.record.unexplained.update(
                 event.operation for event in spanner.history if event.what is What.BACKUP_STARTED
             )
         case "extend":
-            spanner.apply(now, rpc.UpdateBackup(name, now + PERSON_RETENTION + length, ("expire_time",)))
+            spanner.apply(now, update_request(name, now + PERSON_RETENTION + length))
         case "schedule":
             database = database_name(step.database)
             if name in {backup.name for backup in _backups(world)}:
                 return
             schedule = f"{database}/backupSchedules/daily"
-            spanner.start_scheduled_backup(now, database, schedule, name.rpartition("/")[2])
+            spanner.start_scheduled_backup(now, database, schedule, backup_id)
         case "cancel":
             running = [event.operation for event in spanner.history if event.what is What.BACKUP_STARTED]
             if running:
-                spanner.apply(now, rpc.CancelOperation(running[-1]))
+                spanner.apply(now, pb.CancelOperationRequest(name=running[-1]))
         case "delete":
-            spanner.apply(now, rpc.DeleteBackup(name))
+            spanner.apply(now, pb.DeleteBackupRequest(name=name))
         case "recreate":
-            spanner.apply(now, rpc.DeleteBackup(name))
-            spanner.apply(
-                now,
-                rpc.CreateBackup(
-                    INSTANCE, name.rpartition("/")[2], database_name(step.database), now + PERSON_RETENTION
-                ),
-            )
+            spanner.apply(now, pb.DeleteBackupRequest(name=name))
+            spanner.apply(now, create_request(database_name(step.database), backup_id, now + PERSON_RETENTION))
         case "restore":
-            if any(backup.name == name and backup.state is BackupState.READY for backup in _backups(world)):
-                spanner.begin_restore(now, name, database_name(f"restored{world.next_number()}"), now + length)
+            if any(backup.name == name and backup.state == pb.Backup.READY for backup in _backups(world)):
+                spanner.begin_restore(now, name, database_name(f"restored{world.next_number()}"), length)
         case "copy":
-            if any(backup.name == name and backup.state is BackupState.READY for backup in _backups(world)):
-                spanner.begin_copy(now, name, backup_name(f"copy{world.next_number()}"), now + length)
+            if any(backup.name == name and backup.state == pb.Backup.READY for backup in _backups(world)):
+                spanner.begin_copy(now, name, backup_name(f"copy{world.next_number()}"), length)
         case "purge":
             dropped = [task.name for task in world.tasks.pending()]
             world.tasks.apply(world.tasks_now, wire.PurgeQueueRequest(name=QUEUE))
@@ -131,8 +124,9 @@ def _touch(world: World, step: Person) -> None:  # noqa: C901, PLR0912 one line 
             raise ValueError(f"nobody knows how to {step.verb}")
 
 
-def _backups(world: World) -> tuple[Backup, ...]:
-    return world.spanner.apply(world.now, rpc.ListBackups(INSTANCE)).items
+def _backups(world: World) -> Iterable[Message]:
+    found: Iterable[Message] = world.spanner.apply(world.now, pb.ListBackupsRequest(parent=INSTANCE)).backups
+    return found
 
 
 def _last_started(world: World) -> str:

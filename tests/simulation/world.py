@@ -18,7 +18,6 @@ from backstop.dispatch import receive
 from backstop.ports import Ports, Settings
 from spanner_backup_emulator.pubsub import model as pubsub
 from spanner_backup_emulator.pubsub.state import State as PubSub
-from spanner_backup_emulator.spanner.requests import ListBackupOperations
 from spanner_backup_emulator.spanner.state import State as Spanner
 from spanner_backup_emulator.tasks import wire
 from spanner_backup_emulator.tasks.state import State as Tasks
@@ -42,7 +41,7 @@ from tests.simulation.history import (
 )
 from tests.simulation.lost import body_of, delivery_of, lost_commands
 from tests.simulation.record import Delivery, Published, Record, command_key
-from tests.support.ports import QueuePort, publish_of
+from tests.support.ports import QueuePort, databases_of, publish_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -376,9 +375,7 @@ class World:
         return self.history.only is None or stopped
 
     def _note_databases(self) -> None:
-        """Spanner's record doesn't say what an operation backs up, and Spanner itself says it for 7 days."""
-        page = self.spanner.apply(self.now, ListBackupOperations(INSTANCE))
-        self.record.databases.update({operation.name: operation.database for operation in page.items})
+        self.record.databases.update(databases_of(self.spanner, self.now, INSTANCE))
 
     def _sweep(self) -> None:
         """Has somebody clean up after the chains that were lost."""

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import base64
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from backstop.errors import TransientError, UnhandledOperationError, kind_of
+from backstop.descriptions import read_backup, read_list, read_operation
+from backstop.errors import TransientError, kind_of
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
-from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
+from backstop.operations import Backup, Listing, Operation
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_event
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Faults
 from spanner_backup_emulator.pubsub.model import Draft, Publish
-from spanner_backup_emulator.spanner import records
-from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner.messages import stamp, unpacked
+from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
 from spanner_backup_emulator.tasks import wire
 
 if TYPE_CHECKING:
@@ -31,12 +33,9 @@ if TYPE_CHECKING:
     from backstop.commands import Start
     from backstop.events import Event
     from spanner_backup_emulator.pubsub.state import State as PubSubState
+    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.state import State as SpannerState
     from spanner_backup_emulator.tasks.state import State as TasksState
-    from spanner_backup_emulator.tasks.wire import Message
-
-R = TypeVar("R")
-T = TypeVar("T")
 
 
 class SpannerPort:
@@ -49,66 +48,61 @@ class SpannerPort:
 
     def create_backup(self, database: DatabaseName, name: BackupName, expire_time: datetime, asked: Start) -> Operation:
         """Starts a backup."""
-        version_time, keys = asked.version_time, asked.encryption.kms_key_names if asked.encryption else ()
-        return _operation(
-            self._call(rpc.CreateBackup(database.instance, name.id, database, expire_time, version_time, keys))
-        )
+        request = create_request(database, name.id, expire_time)
+        if asked.version_time is not None:
+            request.backup.version_time.CopyFrom(stamp(asked.version_time))
+        if asked.encryption is not None:
+            request.encryption_config.kms_key_names.extend(asked.encryption.kms_key_names)
+        return _operation(self._call(request))
 
     def get_operation(self, name: OperationName) -> Operation:
         """Reads one operation."""
-        return _operation(self._call(rpc.GetOperation(name)))
+        return _operation(self._call(pb.GetOperationRequest(name=name)))
 
     def list_operations(
         self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
     ) -> Listing:
         """Reads the backup operations, the newest start first."""
-        found: list[Operation] = []
-        unhandled: list[Unhandled] = []
-        for record in self._pages(lambda token: rpc.ListBackupOperations(instance, "", 0, token)):
-            if database in {None, record.database} and backup in {None, record.target}:
-                try:
-                    found.append(_operation(record))
-                except UnhandledOperationError as error:
-                    unhandled.append(error.unhandled)
-        found.sort(key=lambda operation: operation.start_time, reverse=True)
-        return Listing(tuple(found), tuple(unhandled))
+        found = self._pages(pb.ListBackupOperationsRequest(parent=instance), "operations")
+        return read_list(found, _operation, database, backup)
 
     def cancel_operation(self, name: OperationName) -> None:
         """Asks for an operation to be stopped."""
-        self._call(rpc.CancelOperation(name))
+        self._call(pb.CancelOperationRequest(name=name))
 
     def get_backup(self, name: BackupName) -> Backup:
         """Reads one backup."""
-        return _backup(self._call(rpc.GetBackup(name)))
+        return read_backup(self._call(pb.GetBackupRequest(name=name)))
 
     def delete_backup(self, name: BackupName) -> None:
         """Deletes a backup; where there is none, nothing happens."""
-        self._call(rpc.DeleteBackup(name))
+        self._call(pb.DeleteBackupRequest(name=name))
 
     def set_expire_time(self, name: BackupName, expire_time: datetime) -> None:
         """Changes when a backup is removed by itself."""
-        self._call(rpc.UpdateBackup(name, expire_time, ("expire_time",)))
+        self._call(update_request(name, expire_time))
 
     def list_databases(self, instance: InstanceName) -> list[DatabaseName]:
         """Reads the names of an instance's databases, in alphabetical order."""
-        return sorted(
-            DatabaseName(record.name) for record in self._pages(lambda token: rpc.ListDatabases(instance, "", 0, token))
-        )
+        found = self._pages(pb.ListDatabasesRequest(parent=instance), "databases")
+        return sorted(DatabaseName(one.name) for one in found)
 
-    def _pages(self, request: Callable[[str], rpc.Request[records.Page[T]]]) -> list[T]:
-        page = self._call(request(""))
-        items = list(page.items)
-        while page.next_page_token:
-            page = self._call(request(page.next_page_token))
-            items.extend(page.items)
-        return items
+    def _pages(self, request: Message, field: str) -> list[Message]:
+        found: list[Message] = []
+        while True:
+            page = self._call(request)
+            found += getattr(page, field)
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return found
 
-    def _call(self, request: rpc.Request[R]) -> R:
-        method = type(request).__name__
+    def _call(self, request: Message) -> Message:
+        rpc = BY_REQUEST[type(request)]
+        resource = rpc.resource_of(request)
         with _our_errors():
-            self._faults.check(method, "before", request.resource)
+            self._faults.check(rpc.name, "before", resource)
             answer = self._state.apply(self._clock(), request)
-            self._faults.check(method, "after", request.resource)
+            self._faults.check(rpc.name, "after", resource)
         return answer
 
 
@@ -188,36 +182,31 @@ def _our_errors() -> Iterator[None]:
         raise kind_of(error.code.name)(error.code.name, error.message) from error
 
 
-def _operation(record: records.Operation) -> Operation:
-    is_copy = record.kind is not records.OperationKind.CREATE_BACKUP
-    if record.progress is None or is_copy:
-        why = f"it is a copy of {record.source_backup}" if is_copy else "it has no start time"
-        raise UnhandledOperationError(
-            Unhandled(record.name, record.target, record.database, is_copy=is_copy, done=record.done, why=why)
-        )
-    made = record.response
-    return Operation(
-        name=OperationName(record.name),
-        backup=BackupName(record.target),
-        database=DatabaseName(record.database),
-        start_time=record.progress.start_time,
-        end_time=record.progress.end_time,
-        percent=record.progress.percent,
-        cancel_time=record.cancel_time,
-        error=Failure(record.error.code.name, record.error.message) if record.error is not None else None,
-        response=_backup(made) if isinstance(made, records.Backup) else None,
-    )
+def databases_of(state: SpannerState, now: datetime, instance: str) -> dict[str, str]:
+    """What the operations back up, by name; Spanner says it for 7 days, and its record never."""
+    page = state.apply(now, pb.ListBackupOperationsRequest(parent=instance))
+    return {one.name: getattr(unpacked(one.metadata), "database", "") for one in page.operations}
 
 
-def _backup(record: records.Backup) -> Backup:
-    return Backup(
-        name=BackupName(record.name),
-        database=DatabaseName(record.database),
-        create_time=record.create_time,
-        expire_time=record.expire_time,
-        size_bytes=record.size_bytes,
-        exclusive_size_bytes=record.size_bytes,
-        freeable_size_bytes=record.size_bytes,
-        schedules=record.backup_schedules,
-        referenced_by=(*record.referencing_databases, *record.referencing_backups),
+def create_request(database: str, backup_id: str, expire_time: datetime) -> Message:
+    """What asks Spanner for a backup."""
+    backup = {"database": database, "expire_time": stamp(expire_time)}
+    parent = database.partition("/databases/")[0]
+    return pb.CreateBackupRequest(parent=parent, backup_id=backup_id, backup=backup)
+
+
+def update_request(backup: str, expire_time: datetime) -> Message:
+    """What asks Spanner to keep a backup until another time."""
+    changed = {"name": backup, "expire_time": stamp(expire_time)}
+    return pb.UpdateBackupRequest(backup=changed, update_mask={"paths": ["expire_time"]})
+
+
+def _operation(described: Message) -> Operation:
+    metadata, failed = unpacked(described.metadata), described.HasField("error")
+    return read_operation(
+        described,
+        made=metadata if isinstance(metadata, pb.CreateBackupMetadata) else None,
+        copied=metadata if isinstance(metadata, pb.CopyBackupMetadata) else None,
+        response=unpacked(described.response) if described.HasField("response") else None,
+        failed=Code(described.error.code).name if failed else "",
     )

@@ -15,7 +15,7 @@ from backstop.gcp import settings
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.plans import Plan as BackupPlan
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.spanner.plans import Status
 from tests.terraform.deployed import Line, deployed
 from tests.terraform.log_filters import Entry, compiled
 from tests.terraform.plans import Plan

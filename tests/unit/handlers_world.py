@@ -9,24 +9,26 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from backstop.descriptions import read_backup
 from backstop.dispatch import deliver
 from backstop.execute import Report
 from backstop.followups import FollowUp
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
+from backstop.operations import Backup
 from backstop.ports import Ports, Settings
 from backstop.wire import Delivery, parse_follow_up
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.faults import Faults
 from spanner_backup_emulator.pubsub.model import CreateTopic, Draft, Message, Publish, Topic
 from spanner_backup_emulator.pubsub.state import State as PubSubState
-from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.messages import unpacked
 from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import Backup
 from spanner_backup_emulator.spanner.state import State as SpannerState
 from spanner_backup_emulator.tasks import wire
 from spanner_backup_emulator.tasks.state import State as TasksState
-from tests.support.ports import EventsPort, QueuePort, SpannerPort, publish_of
+from tests.support.ports import EventsPort, QueuePort, SpannerPort, create_request, publish_of
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
 
 # Those who take their world from here take their times, too.
@@ -186,7 +188,7 @@ class World:
 
     def start_by_hand(self, backup_id: str = "nightly", database: str = ORDERS) -> OperationName:
         """Starts a backup the way the console does."""
-        request = rpc.CreateBackup(INSTANCE, backup_id, database, self.now + 14 * DAY)
+        request = create_request(database, backup_id, self.now + 14 * DAY)
         return OperationName(self.spanner.apply(self.now, request).name)
 
     def start_scheduled(self, backup_id: str = "scheduled", database: str = ORDERS) -> OperationName:
@@ -195,15 +197,15 @@ class World:
 
     def cancel_by_hand(self, operation: str) -> None:
         """Cancels an operation the way gcloud does."""
-        self.spanner.apply(self.now, rpc.CancelOperation(operation))
+        self.spanner.apply(self.now, pb.CancelOperationRequest(name=operation))
 
     def delete_by_hand(self, backup: str) -> None:
         """Deletes a backup the way the console does."""
-        self.spanner.apply(self.now, rpc.DeleteBackup(backup))
+        self.spanner.apply(self.now, pb.DeleteBackupRequest(name=backup))
 
     def backup(self, name: str = NIGHTLY) -> Backup:
         """A backup as it is now."""
-        return self.spanner.apply(self.now, rpc.GetBackup(name))
+        return read_backup(self.spanner.apply(self.now, pb.GetBackupRequest(name=name)))
 
     def exists(self, name: str = NIGHTLY) -> bool:
         """Whether a backup is there now."""
@@ -215,7 +217,8 @@ class World:
 
     def cancelled(self, operation: str) -> bool:
         """Whether Spanner has received a cancel for an operation."""
-        return self.spanner.apply(self.now, rpc.GetOperation(operation)).cancel_time is not None
+        described = self.spanner.apply(self.now, pb.GetOperationRequest(name=operation))
+        return unpacked(described.metadata).HasField("cancel_time") is True
 
 
 def _delivery(message: Message, topic: str) -> Delivery:

@@ -9,8 +9,8 @@ import pytest
 from backstop.ports import Settings
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault, When
-from spanner_backup_emulator.spanner import requests as rpc
 from spanner_backup_emulator.spanner.history import What
+from tests.support.ports import update_request
 from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_nightly
 from tests.unit.times import DAY, HOUR, MINUTE, START
@@ -33,13 +33,13 @@ def blocked(until: datetime, settings: Settings | None = None) -> World:
     """The same, with two restores that need the backup until then."""
     world = lost_race(settings=settings)
     for name in ("a", "b"):
-        world.spanner.begin_restore(world.now, NIGHTLY, f"{RESTORED}-{name}", until)
+        world.spanner.begin_restore(world.now, NIGHTLY, f"{RESTORED}-{name}", until - world.now)
     return world
 
 
 def expire(world: World, at: datetime) -> None:
     """Somebody changes the expiry."""
-    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, at, ("expire_time",)))
+    world.spanner.apply(world.now, update_request(NIGHTLY, at))
 
 
 def test_a_backup_that_a_restore_needs_is_deleted_as_soon_as_it_is_free() -> None:

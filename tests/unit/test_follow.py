@@ -7,8 +7,7 @@ import pytest
 from backstop.followups import Poll
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.spanner.plans import Plan, Status
 from tests.unit.handlers_world import NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_command, of_nightly
 from tests.unit.times import DAY, HOUR, SECOND, START

@@ -229,16 +229,17 @@ def test_a_copy_is_seen_where_its_backup_or_its_instance_is_asked_for(
     SHARED.begin()
     expire_time = datetime.now(UTC) + timedelta(days=7)
     made = port.create_backup(ORDERS, NIGHTLY, expire_time, Start(database=ORDERS))
-    copied = spanner_emulator.begin_copy(NIGHTLY, f"{INSTANCE}/backups/copied", timedelta(hours=1))
+    copy = BackupName(f"{INSTANCE}/backups/copied")
+    copied = spanner_emulator.begin_copy(NIGHTLY, copy, timedelta(hours=1))
 
     of_copy, of_source, of_database, of_all = (
         port.list_operations(INSTANCE, database=database, backup=backup)
-        for database, backup in ((None, BackupName(copied.target)), (None, NIGHTLY), (ORDERS, None), (None, None))
+        for database, backup in ((None, copy), (None, NIGHTLY), (ORDERS, None), (None, None))
     )
 
     assert [one.name for one in of_copy.unhandled] == [one.name for one in of_all.unhandled] == [copied.name]
     assert not [*of_source.unhandled, *of_database.unhandled, *of_copy.operations]
-    assert not port.list_operations(INSTANCE, backup=BackupName(f"{copied.target}-2")).unhandled
+    assert not port.list_operations(INSTANCE, backup=BackupName(f"{copy}-2")).unhandled
     assert {one.operations[0].name for one in (of_source, of_database, of_all)} == {made.name}
 
 

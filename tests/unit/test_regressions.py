@@ -28,7 +28,7 @@ def test_one_fault_at_the_last_look_left_the_bill_unbounded(method: str, code: C
     world = World(Plan(duration=HOUR, cancel_duration=None))
     world.send(action="start", database=ORDERS, backup_id="nightly", cancel_after="0s")
     world.tick(HOUR + MINUTE)
-    world.spanner.begin_restore(world.now, NIGHTLY, f"{INSTANCE}/databases/restored", world.now + 9 * DAY)
+    world.spanner.begin_restore(world.now, NIGHTLY, f"{INSTANCE}/databases/restored", 9 * DAY)
     while world.now < START + 3 * DAY - HOUR:
         world.look()
     world.tick(2 * HOUR)

@@ -278,7 +278,7 @@ def copying(length: timedelta = 2 * HOUR) -> tuple[World, str]:
     world = World(Plan(duration=HOUR))
     world.start_by_hand()
     world.tick(HOUR)
-    return world, world.spanner.begin_copy(world.now, NIGHTLY, COPY, world.now + length).name
+    return world, world.spanner.begin_copy(world.now, NIGHTLY, COPY, length).name
 
 
 @pytest.mark.parametrize("later", [MINUTE, 3 * HOUR])

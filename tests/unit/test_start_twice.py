@@ -9,9 +9,8 @@ import pytest
 from backstop.operations import Failure, Listing
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
-from spanner_backup_emulator.spanner import requests as rpc
 from spanner_backup_emulator.spanner.plans import Plan
-from tests.support.ports import SpannerPort
+from tests.support.ports import SpannerPort, create_request
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND, START
 
@@ -61,7 +60,7 @@ def test_a_start_took_a_backup_that_somebody_made_anew_with_the_same_expiry_for_
     world.looks()
     expire_time = world.backup().expire_time
     world.delete_by_hand(NIGHTLY)
-    anew = world.spanner.apply(world.now, rpc.CreateBackup(INSTANCE, "nightly", ORDERS, expire_time)).name
+    anew = world.spanner.apply(world.now, create_request(ORDERS, "nightly", expire_time)).name
 
     world.last = night
     world.again()

@@ -15,10 +15,8 @@ from backstop.names import OperationName
 from backstop.ports import Settings
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
-from spanner_backup_emulator.spanner import requests as rpc
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import Status
-from tests.support.ports import EventsPort
+from spanner_backup_emulator.spanner.plans import Plan, Status
+from tests.support.ports import EventsPort, update_request
 from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, RESULTS, SCHEDULE, World
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, of_nightly
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
@@ -143,7 +141,7 @@ def test_what_a_sweep_finds_left_behind_is_dealt_with_as_it_says(
 ) -> None:
     """What has become of it, as it is now, and why; what is deleted costs a day."""
     world = lost_races(allow_delete=allow_delete)
-    world.spanner.apply(world.now, rpc.UpdateBackup(NIGHTLY, START + 14 * DAY - HOUR, ("expire_time",)))
+    world.spanner.apply(world.now, update_request(NIGHTLY, START + 14 * DAY - HOUR))
 
     world.send(**command)
 
@@ -182,8 +180,8 @@ def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
     world.start_by_hand()
     world.tick(HOUR)
     names = [f"{INSTANCE}/backups/copy-{number}" for number in range(NAMED_MAX + 1)]
-    copies = [world.spanner.begin_copy(world.now, NIGHTLY, name, world.now + 9 * HOUR).name for name in names]
-    ended = world.spanner.begin_copy(world.now, NIGHTLY, f"{INSTANCE}/backups/ended", world.now + HOUR).name
+    copies = [world.spanner.begin_copy(world.now, NIGHTLY, name, 9 * HOUR).name for name in names]
+    ended = world.spanner.begin_copy(world.now, NIGHTLY, f"{INSTANCE}/backups/ended", HOUR).name
     world.tick(7 * HOUR)
 
     world.send(**STOP, if_created="delete")

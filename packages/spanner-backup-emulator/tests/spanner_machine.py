@@ -8,18 +8,27 @@ between the calls.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, precondition, rule
 from spanner_model import RETENTION_MAX, RETENTION_MIN, Attempt, Fate, Model
-from spanner_world import INSTANCE, START, Clock
+from spanner_world import INSTANCE, SCHEDULE, START, Clock, create_request, update_request
 
-from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner.history import Event, What
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import Status
+from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.messages import time_of, unpacked
+from spanner_backup_emulator.spanner.plans import Plan, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 DATABASES = ("orders", "users")
 BACKUP_IDS = ("one", "two")
@@ -71,41 +80,58 @@ class SeenOperation:
     made: str | None
 
 
-class Subject(Protocol):
-    """What is put to the test; a call gives the code's name, and the operation's name where there is one."""
+class Subject:
+    """What is put to the test, by what makes calls of it; a call gives the code's name."""
+
+    def __init__(self, emulator: SpannerEmulator, call: Callable[[Message], Message]) -> None:
+        """Takes what the test's author turns to, and what everybody else does."""
+        self.emulator = emulator
+        self._call = call
 
     def create(self, backup_id: str, database: str, expires: int) -> tuple[str, str]:
-        """Starts a backup."""
+        """Starts a backup; gives its operation's name as well."""
+        try:
+            return "OK", self._call(create_request(backup_id, database, _time(expires))).name
+        except ApiError as error:
+            return error.code.name, ""
 
     def update(self, backup: str, expires: int) -> str:
         """Changes when a backup expires."""
+        return self._code(update_request(backup, _time(expires)))
 
     def delete(self, backup: str) -> str:
         """Deletes a backup."""
+        return self._code(pb.DeleteBackupRequest(name=backup))
 
     def cancel(self, operation: str) -> str:
         """Cancels an operation."""
+        return self._code(pb.CancelOperationRequest(name=operation))
 
     def backups(self) -> list[SeenBackup]:
         """Lists all backups."""
+        return [
+            SeenBackup(
+                backup.name,
+                backup.database,
+                pb.Backup.State.Name(backup.state),
+                _minutes(backup.create_time),
+                _minutes(backup.expire_time),
+                bool(backup.referencing_databases),
+                bool(backup.backup_schedules),
+            )
+            for backup in self._call(pb.ListBackupsRequest(parent=INSTANCE)).backups
+        ]
 
     def operations(self) -> list[SeenOperation]:
         """Lists all operations that make backups."""
+        return [_seen(one) for one in self._call(pb.ListBackupOperationsRequest(parent=INSTANCE)).operations]
 
-    def plan(self, database: str, plan: Plan) -> None:
-        """Sets a database's plan."""
-
-    def schedule(self, backup_id: str, database: str) -> str:
-        """Starts a scheduled backup."""
-
-    def restore(self, backup: str, database: str, minutes: int) -> None:
-        """Starts a restore."""
-
-    def history(self) -> list[Event]:
-        """The record until now."""
-
-    def close(self) -> None:
-        """Ends it."""
+    def _code(self, request: Message) -> str:
+        try:
+            self._call(request)
+        except ApiError as error:
+            return error.code.name
+        return "OK"
 
 
 class SpannerMachine(RuleBasedStateMachine):
@@ -127,7 +153,7 @@ class SpannerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Ends the subject."""
-        self.subject.close()
+        self.subject.emulator.close()
 
     @property
     def now(self) -> int:
@@ -157,7 +183,7 @@ class SpannerMachine(RuleBasedStateMachine):
         self, backup_id: str, database: str, retention: int, fate: Fate
     ) -> MultipleResults[Attempt]:
         """A backup is asked for; the model knows whether it starts."""
-        self.subject.plan(_database(database), _plan(fate))
+        self.subject.emulator.set_plan(_database(database), _plan(fate))
         code, operation = self.subject.create(backup_id, _database(database), self.now + retention)
         expected, attempt = self.model.create(self.now, _backup(backup_id), _database(database), retention, fate)
         assert code == expected
@@ -169,8 +195,8 @@ class SpannerMachine(RuleBasedStateMachine):
         """A backup schedule fires, under a name of its own."""
         self.scheduled += 1
         backup_id = f"{SCHEDULED}{self.scheduled}"
-        self.subject.plan(_database(database), _plan(fate))
-        operation = self.subject.schedule(backup_id, _database(database))
+        self.subject.emulator.set_plan(_database(database), _plan(fate))
+        operation = self.subject.emulator.start_scheduled_backup(_database(database), SCHEDULE, backup_id).name
         expires = self.now + 7 * 24 * 60
         attempt = Attempt(_backup(backup_id), _database(database), fate, self.now, expires, scheduled=True)
         self.model.attempts.append(attempt)
@@ -202,7 +228,8 @@ class SpannerMachine(RuleBasedStateMachine):
         ready = [one for one in BACKUP_IDS if self._state(one) == "READY"]
         backup = _backup(data.draw(st.sampled_from(ready)))
         self.restored += 1
-        self.subject.restore(backup, _database(f"restored-{self.restored}"), minutes)
+        restored = _database(f"restored-{self.restored}")
+        self.subject.emulator.begin_restore(backup, restored, timedelta(minutes=minutes))
         holder = self.model.visible(self.now, backup)
         assert holder is not None
         holder.restores.append(self.now + minutes)
@@ -246,7 +273,7 @@ class SpannerMachine(RuleBasedStateMachine):
     def the_history_accounts_for_every_backup(self) -> None:
         """Those that started and have not gone, by the record, are those that are listed."""
         left: set[tuple[str, int]] = set()
-        for event in self.subject.history():
+        for event in self.subject.emulator.history():
             if event.what is What.BACKUP_STARTED:
                 left.add((event.resource, event.uid))
             elif event.what in {What.BACKUP_DELETED, What.BACKUP_EXPIRED, What.BACKUP_REMOVED}:
@@ -266,6 +293,26 @@ class SpannerMachine(RuleBasedStateMachine):
 
 def _backup(backup_id: str) -> str:
     return f"{INSTANCE}/backups/{backup_id}"
+
+
+def _time(minutes: int) -> datetime:
+    return START + timedelta(minutes=minutes)
+
+
+def _minutes(when: Timestamp) -> int:
+    return (time_of(when) - START) // timedelta(minutes=1)
+
+
+def _seen(operation: Message) -> SeenOperation:
+    metadata = unpacked(operation.metadata)
+    return SeenOperation(
+        operation.name,
+        metadata.database,
+        Code(operation.error.code).name if operation.done else None,
+        _minutes(metadata.cancel_time) if metadata.HasField("cancel_time") else None,
+        _minutes(metadata.progress.start_time),
+        unpacked(operation.response).name if operation.HasField("response") else None,
+    )
 
 
 def _database(database_id: str) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner.messages import stamp, unpacked
 from spanner_backup_emulator.spanner.state import State
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.records import Backup, Operation
-
-R = TypeVar("R")
+    from spanner_backup_emulator.spanner.messages import Message
 
 START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -21,6 +20,18 @@ INSTANCE = "projects/p/instances/i"
 ORDERS, USERS = f"{INSTANCE}/databases/orders", f"{INSTANCE}/databases/users"
 SCHEDULE = f"{ORDERS}/backupSchedules/daily"
 NIGHTLY = f"{INSTANCE}/backups/nightly"
+
+
+def create_request(backup_id: str, database: str, expire_time: datetime) -> Message:
+    """What asks for a backup."""
+    backup = {"database": database, "expire_time": stamp(expire_time)}
+    return pb.CreateBackupRequest(parent=INSTANCE, backup_id=backup_id, backup=backup)
+
+
+def update_request(backup: str, expire_time: datetime) -> Message:
+    """What asks for another expire_time."""
+    changed = {"name": backup, "expire_time": stamp(expire_time)}
+    return pb.UpdateBackupRequest(backup=changed, update_mask={"paths": ["expire_time"]})
 
 
 class Clock:
@@ -50,38 +61,49 @@ class Desk:
         self.state = state or State()
         self.clock = Clock()
 
-    def create(self, backup_id: str = "nightly", database: str = ORDERS, retention: timedelta = DAY) -> Operation:
+    def create(self, backup_id: str = "nightly", database: str = ORDERS, retention: timedelta = DAY) -> Message:
         """Starts a backup."""
-        expire_time = self.clock.now + retention
-        return self.call(rpc.CreateBackup(INSTANCE, backup_id, database, expire_time))
+        return self.call(create_request(backup_id, database, self.clock.now + retention))
 
-    def made(self, backup_id: str = "nightly", database: str = ORDERS, retention: timedelta = DAY) -> Backup:
+    def made(self, backup_id: str = "nightly", database: str = ORDERS, retention: timedelta = DAY) -> Message:
         """Starts a backup and waits for its end."""
-        operation = self.create(backup_id, database, retention)
+        self.create(backup_id, database, retention)
         self.clock.tick(HOUR)
-        return self.backup(operation.target)
+        return self.backup(f"{INSTANCE}/backups/{backup_id}")
 
-    def backup(self, name: str = NIGHTLY) -> Backup:
+    def backup(self, name: str = NIGHTLY) -> Message:
         """Reads a backup."""
-        return self.call(rpc.GetBackup(name))
+        return self.call(pb.GetBackupRequest(name=name))
 
-    def operation(self, name: str) -> Operation:
+    def backups(self, text: str = "") -> list[Message]:
+        """Lists the backups that match a filter."""
+        return list(self.call(pb.ListBackupsRequest(parent=INSTANCE, filter=text)).backups)
+
+    def operation(self, name: str) -> Message:
         """Reads an operation."""
-        return self.call(rpc.GetOperation(name))
+        return self.call(pb.GetOperationRequest(name=name))
+
+    def metadata(self, name: str) -> Message:
+        """Reads an operation's metadata."""
+        return unpacked(self.operation(name).metadata)
+
+    def response(self, name: str) -> Message:
+        """Reads what an operation has made."""
+        return unpacked(self.operation(name).response)
 
     def cancel(self, name: str) -> None:
         """Cancels an operation."""
-        self.call(rpc.CancelOperation(name))
+        self.call(pb.CancelOperationRequest(name=name))
 
     def delete(self, name: str = NIGHTLY) -> None:
         """Deletes a backup."""
-        self.call(rpc.DeleteBackup(name))
+        self.call(pb.DeleteBackupRequest(name=name))
 
-    def call(self, request: rpc.Request[R]) -> R:
+    def call(self, request: Message) -> Message:
         """Makes any call, now."""
         return self.state.apply(self.clock.now, request)
 
-    def refusal(self, request: rpc.Request[R]) -> tuple[Code, str]:
+    def refusal(self, request: Message) -> tuple[Code, str]:
         """Makes a call that has to be refused, and gives the code and the text."""
         try:
             answer = self.call(request)

@@ -17,9 +17,8 @@ from spanner_world import INSTANCE, ORDERS, USERS
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.planning import parse_duration, parse_plan
-from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.progress import ProgressModel
-from spanner_backup_emulator.spanner.records import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, START, Desk
+from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, Desk, create_request, update_request
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner import requests as rpc
+from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.messages import time_of
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.state import State
 
@@ -15,7 +16,7 @@ def test_a_call_is_recorded_with_its_code() -> None:
     """Each call leaves one line with the RPC's name, the resource and the code, refused or not."""
     desk = Desk()
     desk.create()
-    desk.refusal(rpc.GetBackup(f"{INSTANCE}/backups/none"))
+    desk.refusal(pb.GetBackupRequest(name=f"{INSTANCE}/backups/none"))
 
     calls = [(event.cause, event.resource, event.code) for event in desk.state.history if event.what is What.CALLED]
     assert calls == [("CreateBackup", NIGHTLY, Code.OK), ("GetBackup", f"{INSTANCE}/backups/none", Code.NOT_FOUND)]
@@ -26,7 +27,7 @@ def test_a_refused_call_has_no_effect() -> None:
     desk = Desk()
     desk.create()
     before = len(desk.state.history)
-    desk.refusal(rpc.CreateBackup(INSTANCE, "other", f"{INSTANCE}/databases/orders", START + DAY))
+    desk.refusal(create_request("other", ORDERS, START + DAY))
 
     assert [event.what for event in list(desk.state.history)[before:]] == [What.CALLED]
 
@@ -51,7 +52,7 @@ def test_the_end_of_a_backup_names_its_cause() -> None:
         (What.BACKUP_DELETED, "DeleteBackup", START + DAY + HOUR),
     ]
     deleted = next(event for event in desk.state.history if event.what is What.BACKUP_DELETED)
-    assert (deleted.uid, deleted.create_time) == (made.uid, made.create_time)
+    assert deleted.create_time == time_of(made.create_time)
 
 
 def test_what_happens_between_calls_is_recorded_when_it_happened() -> None:
@@ -76,8 +77,8 @@ def test_references_and_expiry_changes_are_recorded() -> None:
     """Who needed a backup, from when to when, and that its end was moved, can be told from the record."""
     desk = Desk()
     desk.made()
-    desk.state.begin_restore(desk.clock.now, NIGHTLY, f"{INSTANCE}/databases/restored", desk.clock.now + HOUR)
-    desk.call(rpc.UpdateBackup(NIGHTLY, START + 2 * DAY, ("expire_time",)))
+    desk.state.begin_restore(desk.clock.now, NIGHTLY, f"{INSTANCE}/databases/restored", HOUR)
+    desk.call(update_request(NIGHTLY, START + 2 * DAY))
     desk.clock.tick(HOUR)
     desk.backup()
 

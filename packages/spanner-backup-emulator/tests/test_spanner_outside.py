@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
-from google.cloud.spanner_admin_database_v1 import types as pb
 from spanner_world import HOUR, INSTANCE, NIGHTLY, ORDERS, Desk
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner import requests as rpc
-from spanner_backup_emulator.spanner import wire
+from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import OperationKind
 from spanner_backup_emulator.spanner.state import State
+
+if TYPE_CHECKING:
+    from spanner_backup_emulator.spanner.messages import Message
 
 TYPE = "type.googleapis.com/google.spanner.admin.database.v1."
 
@@ -22,20 +23,18 @@ def _restored(optimize: timedelta) -> tuple[Desk, str]:
     """A desk with a restore that has begun, and its operation."""
     desk = Desk(State(default_plan=Plan(duration=HOUR, optimize_duration=optimize)))
     desk.made()
-    return desk, desk.call(rpc.RestoreDatabase(INSTANCE, "restored", NIGHTLY)).name
+    request = pb.RestoreDatabaseRequest(parent=INSTANCE, database_id="restored", backup=NIGHTLY)
+    return desk, desk.call(request).name
 
 
-def _metadata(desk: Desk, operation: str) -> pb.RestoreDatabaseMetadata:
-    metadata: pb.RestoreDatabaseMetadata = pb.RestoreDatabaseMetadata.deserialize(
-        wire.operation(desk.operation(operation)).metadata.value
-    )
-    return metadata
+def _listed(desk: Desk, text: str = "") -> list[Message]:
+    return list(desk.call(pb.ListDatabaseOperationsRequest(parent=INSTANCE, filter=text)).operations)
 
 
 def test_a_restore_says_when_its_backup_was_made_and_of_what() -> None:
     """Only the backup's name was there."""
     desk, operation = _restored(HOUR)
-    info, backup = _metadata(desk, operation).backup_info, wire.backup(desk.backup())
+    info, backup = desk.metadata(operation).backup_info, desk.backup()
 
     assert (info.backup, info.source_database) == (NIGHTLY, ORDERS)
     assert (info.create_time, info.version_time) == (backup.create_time, backup.version_time)
@@ -46,27 +45,26 @@ def test_the_operation_that_optimizes_a_restored_database_is_listed(optimize: ti
     """It was never listed; it begins when the restore ends, and the restore names it."""
     desk, operation = _restored(optimize)
     wanted = f"(metadata.@type:{TYPE}OptimizeRestoredDatabaseMetadata)"
-    listing = rpc.ListDatabaseOperations(INSTANCE, wanted)
-    before = desk.call(listing).items
+    before = _listed(desk, wanted)
     desk.clock.tick(HOUR)
-    (begun,) = desk.call(listing).items
+    (begun,) = _listed(desk, wanted)
     desk.clock.tick(HOUR)
-    (ended,) = desk.call(listing).items
+    (ended,) = _listed(desk, wanted)
 
-    assert before == ()
-    assert begun.name == ended.name == _metadata(desk, operation).optimize_database_operation_name
+    assert not before
+    assert begun.name == ended.name == desk.metadata(operation).optimize_database_operation_name
     assert (begun.done, ended.done) == (not optimize, True)
-    assert wire.operation(ended).response.type_url == f"{TYPE}Database"
+    assert ended.response.type_url == f"{TYPE}Database"
 
 
 def test_nobody_can_cancel_an_optimization() -> None:
     """As for restores, the service has no such thing."""
     desk, _ = _restored(2 * HOUR)
     desk.clock.tick(HOUR)
-    (begun, _) = desk.call(rpc.ListDatabaseOperations(INSTANCE)).items
+    (begun, _) = _listed(desk)
 
-    assert begun.kind is OperationKind.OPTIMIZE_RESTORED_DATABASE
-    assert desk.refusal(rpc.CancelOperation(begun.name))[0] is Code.UNIMPLEMENTED
+    assert begun.metadata.type_url == f"{TYPE}OptimizeRestoredDatabaseMetadata"
+    assert desk.refusal(pb.CancelOperationRequest(name=begun.name))[0] is Code.UNIMPLEMENTED
 
 
 @pytest.mark.parametrize("text", ["Name:nightly", "DATABASE:orders", "Name:nightly AND State:CREATING"])
@@ -75,4 +73,4 @@ def test_a_field_may_be_named_in_any_case(text: str) -> None:
     desk = Desk()
     desk.create()
 
-    assert [backup.name for backup in desk.call(rpc.ListBackups(INSTANCE, text)).items] == [NIGHTLY]
+    assert [backup.name for backup in desk.backups(text)] == [NIGHTLY]

@@ -6,9 +6,10 @@ import pytest
 from spanner_world import HOUR, MINUTE, START, Desk
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner.messages import Message, stamp
+from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.progress import ProgressModel, percent_at
-from spanner_backup_emulator.spanner.records import Operation, Status
 from spanner_backup_emulator.spanner.state import State
 
 
@@ -38,13 +39,12 @@ def test_a_finished_operation_reports_all_of_it() -> None:
     """Even a stuck operation is at 100 % with an end time once it has succeeded."""
     progress = _ended(Plan(progress=ProgressModel.STUCK)).progress
 
-    assert progress is not None
-    assert (progress.percent, progress.start_time, progress.end_time) == (100, START, START + HOUR)
+    assert progress == pb.OperationProgress(progress_percent=100, start_time=stamp(START), end_time=stamp(START + HOUR))
 
 
 def test_missing_progress_stays_missing() -> None:
     """The missing model leaves the times out, too, to the end."""
-    assert _ended(Plan(progress=ProgressModel.MISSING)).progress is None
+    assert not _ended(Plan(progress=ProgressModel.MISSING)).HasField("progress")
 
 
 def test_what_stopped_halfway_stays_there() -> None:
@@ -55,9 +55,8 @@ def test_what_stopped_halfway_stays_there() -> None:
     desk.cancel(started.name)
     desk.clock.tick(HOUR)
 
-    progress = desk.operation(started.name).progress
-    assert progress is not None
-    assert (progress.percent, progress.end_time) == (50, START + 30 * MINUTE)
+    progress = desk.metadata(started.name).progress
+    assert (progress.progress_percent, progress.end_time) == (50, stamp(START + 30 * MINUTE))
 
 
 def test_a_backup_may_take_no_time_at_all() -> None:
@@ -69,8 +68,8 @@ def test_a_backup_may_take_no_time_at_all() -> None:
     assert desk.operation(started.name).done
 
 
-def _ended(plan: Plan) -> Operation:
+def _ended(plan: Plan) -> Message:
     desk = Desk(State(default_plan=plan))
     started = desk.create()
     desk.clock.tick(HOUR)
-    return desk.operation(started.name)
+    return desk.metadata(started.name)

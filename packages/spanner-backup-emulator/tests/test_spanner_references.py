@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, Desk
+from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, Desk, update_request
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner import requests as rpc
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.records import BackupState, DatabaseState, Status
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner.messages import stamp
+from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.state import State
+
+RESTORED = f"{INSTANCE}/databases/restored"
+RESTORE = pb.RestoreDatabaseRequest(parent=INSTANCE, database_id="restored", backup=NIGHTLY)
 
 
 def _planned(**fields: object) -> Desk:
@@ -20,13 +23,12 @@ def test_a_restore_blocks_deletion_until_it_is_over() -> None:
     """While a database is being restored the backup names it and can't be deleted."""
     desk = Desk()
     desk.made()
-    restored = f"{INSTANCE}/databases/restored"
-    desk.state.begin_restore(desk.clock.now, NIGHTLY, restored, desk.clock.now + HOUR)
+    desk.state.begin_restore(desk.clock.now, NIGHTLY, RESTORED, HOUR)
 
-    assert desk.backup().referencing_databases == (restored,)
-    assert desk.refusal(rpc.DeleteBackup(NIGHTLY))[0] is Code.FAILED_PRECONDITION
+    assert list(desk.backup().referencing_databases) == [RESTORED]
+    assert desk.refusal(pb.DeleteBackupRequest(name=NIGHTLY))[0] is Code.FAILED_PRECONDITION
     desk.clock.tick(HOUR)
-    assert desk.backup().referencing_databases == ()
+    assert not desk.backup().referencing_databases
     desk.delete()
     assert not desk.exists()
 
@@ -35,18 +37,14 @@ def test_optimizing_a_restored_database_still_needs_the_backup() -> None:
     """The restore is done when the database can be used; the reference goes when it is optimized."""
     desk = _planned(optimize_duration=HOUR)
     desk.made()
-    started = desk.call(rpc.RestoreDatabase(INSTANCE, "restored", NIGHTLY))
+    started = desk.call(RESTORE)
     states = []
     for _ in range(3):
-        states.append((desk.call(rpc.GetDatabase(started.target)).state, desk.operation(started.name).done))
+        states.append((desk.call(pb.GetDatabaseRequest(name=RESTORED)).state, desk.operation(started.name).done))
         desk.clock.tick(HOUR)
 
-    assert states == [
-        (DatabaseState.CREATING, False),
-        (DatabaseState.READY_OPTIMIZING, True),
-        (DatabaseState.READY, True),
-    ]
-    assert desk.backup().referencing_databases == ()
+    assert states == [(pb.Database.CREATING, False), (pb.Database.READY_OPTIMIZING, True), (pb.Database.READY, True)]
+    assert not desk.backup().referencing_databases
 
 
 def test_a_failed_restore_lets_go_of_the_backup() -> None:
@@ -54,13 +52,11 @@ def test_a_failed_restore_lets_go_of_the_backup() -> None:
     desk = Desk()
     desk.made()
     desk.state.set_plan(NIGHTLY, Plan(error=Status(Code.INTERNAL, "no space")))
-    desk.call(rpc.RestoreDatabase(INSTANCE, "restored", NIGHTLY))
+    desk.call(RESTORE)
     desk.clock.tick(HOUR)
     desk.delete()
 
-    assert f"{INSTANCE}/databases/restored" not in {
-        database.name for database in desk.call(rpc.ListDatabases(INSTANCE)).items
-    }
+    assert RESTORED not in {one.name for one in desk.call(pb.ListDatabasesRequest(parent=INSTANCE)).databases}
 
 
 @pytest.mark.parametrize("end", ["completes", "is cancelled", "is deleted"])
@@ -69,9 +65,9 @@ def test_a_copy_blocks_deletion_until_it_is_over(end: str) -> None:
     desk = Desk()
     desk.made()
     copy = f"{INSTANCE}/backups/copy"
-    started = desk.state.begin_copy(desk.clock.now, NIGHTLY, copy, desk.clock.now + HOUR)
-    assert desk.backup().referencing_backups == (copy,)
-    assert desk.refusal(rpc.DeleteBackup(NIGHTLY))[0] is Code.FAILED_PRECONDITION
+    started = desk.state.begin_copy(desk.clock.now, NIGHTLY, copy, HOUR)
+    assert list(desk.backup().referencing_backups) == [copy]
+    assert desk.refusal(pb.DeleteBackupRequest(name=NIGHTLY))[0] is Code.FAILED_PRECONDITION
 
     if end == "completes":
         desk.clock.tick(HOUR)
@@ -91,12 +87,13 @@ def test_a_copy_made_by_a_call_is_a_backup_like_its_source() -> None:
     """CopyBackup makes a backup with the source's database and version time."""
     desk = Desk()
     source = desk.made()
-    desk.call(rpc.CopyBackup(INSTANCE, "copy", NIGHTLY, source.create_time + 2 * DAY))
+    expire_time = stamp(START + 2 * DAY)
+    desk.call(pb.CopyBackupRequest(parent=INSTANCE, backup_id="copy", source_backup=NIGHTLY, expire_time=expire_time))
     desk.clock.tick(HOUR)
 
     copy = desk.backup(f"{INSTANCE}/backups/copy")
-    assert (copy.state, copy.database, copy.version_time) == (BackupState.READY, ORDERS, source.version_time)
-    assert copy.create_time > source.create_time
+    assert (copy.state, copy.database, copy.version_time) == (pb.Backup.READY, ORDERS, source.version_time)
+    assert copy.create_time.seconds > source.create_time.seconds
 
 
 def test_a_backup_expires() -> None:
@@ -125,7 +122,7 @@ def test_an_expired_backup_stays_while_it_is_being_restored() -> None:
     """A reference outlives the expire_time; the backup goes with it."""
     desk = Desk()
     desk.made(retention=DAY)
-    desk.state.begin_restore(desk.clock.now, NIGHTLY, f"{INSTANCE}/databases/restored", START + 2 * DAY)
+    desk.state.begin_restore(desk.clock.now, NIGHTLY, RESTORED, START + 2 * DAY - desk.clock.now)
     desk.clock.now = START + 2 * DAY - MINUTE
     assert desk.exists()
 
@@ -139,7 +136,7 @@ def test_a_backup_that_outlasts_its_lifetime_is_gone_once_it_is_done() -> None:
     started = desk.create(retention=DAY)
     desk.clock.tick(2 * DAY)
 
-    assert desk.operation(started.name).response is not None
+    assert desk.operation(started.name).HasField("response")
     assert not desk.exists()
 
 
@@ -147,10 +144,10 @@ def test_expiry_can_be_changed_both_ways() -> None:
     """An update moves the end, and the old end means nothing any more."""
     desk = Desk()
     desk.made(retention=DAY)
-    desk.call(rpc.UpdateBackup(NIGHTLY, START + 2 * DAY, ("expire_time",)))
+    desk.call(update_request(NIGHTLY, START + 2 * DAY))
     desk.clock.now = START + DAY + MINUTE
     assert desk.exists()
 
-    desk.call(rpc.UpdateBackup(NIGHTLY, START + DAY + HOUR, ("expire_time",)))
+    desk.call(update_request(NIGHTLY, START + DAY + HOUR))
     desk.clock.now = START + DAY + HOUR
     assert not desk.exists()

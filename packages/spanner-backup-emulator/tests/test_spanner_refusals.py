@@ -15,7 +15,7 @@ from google.cloud.spanner_admin_database_v1.services.database_admin.transports i
 from google.longrunning import operations_pb2
 from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, USERS, Clock
 
-from spanner_backup_emulator.spanner.records import DatabaseState
+from spanner_backup_emulator.spanner.messages import stamp
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 
@@ -61,8 +61,8 @@ def _world(*, exists_before_pending: bool = True, late_cancel_refused: bool = Fa
         exists_before_pending=exists_before_pending,
         late_cancel_refused=late_cancel_refused,
     )
-    state.add_database(YOUNG, create_time=START - 10 * MINUTE)
-    state.add_database(RESTORING, state=DatabaseState.CREATING)
+    state.add_database(YOUNG, create_time=stamp(START - 10 * MINUTE))
+    state.add_database(RESTORING, state="CREATING")
     with SpannerEmulator(clock=clock, state=state) as emulator, grpc.insecure_channel(emulator.address) as channel:
         client = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
         for backup_id in ("nightly", "restored-from", "copied"):

@@ -14,48 +14,30 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError
-from google.cloud.spanner_admin_database_v1 import types as pb
-from google.longrunning import operations_pb2
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.rpc import serialized
 from spanner_backup_emulator.serving import abort
-from spanner_backup_emulator.spanner import refusals, wire
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.contents import Store
+from spanner_backup_emulator.spanner.messages import stamp, time_of
 from spanner_backup_emulator.spanner.planning import parse_duration
+from spanner_backup_emulator.spanner.rpcs import RPCS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
 
     from spanner_backup_emulator.serving import Endpoint
     from spanner_backup_emulator.spanner.contents import Contents
-    from spanner_backup_emulator.spanner.records import Backup, Database
+    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.state import State
+    from spanner_backup_emulator.spanner.work import Resource
 
+    Call = Callable[[], Any]
     Handler = grpc.RpcMethodHandler[Any, Any]
 
 _ADMIN = "/google.spanner.admin.database.v1.DatabaseAdmin/"
-_OPERATIONS = "/google.longrunning.Operations/"
-
-_OURS = frozenset(
-    f"{_ADMIN}{name}"
-    for name in (
-        "CreateBackup",
-        "CopyBackup",
-        "RestoreDatabase",
-        "GetBackup",
-        "UpdateBackup",
-        "DeleteBackup",
-        "ListBackups",
-        "ListBackupOperations",
-        "CreateBackupSchedule",
-        "GetBackupSchedule",
-        "UpdateBackupSchedule",
-        "DeleteBackupSchedule",
-        "ListBackupSchedules",
-    )
-)
+_OURS = frozenset(f"{_ADMIN}{rpc.name}" for rpc in RPCS if "Backup" in rpc.name or rpc.name == "RestoreDatabase")
 _SHARED = frozenset(
     f"{_ADMIN}{name}"
     for name in (
@@ -66,7 +48,7 @@ _SHARED = frozenset(
         "ListDatabaseOperations",
         "DropDatabase",
     )
-) | {f"{_OPERATIONS}{name}" for name in ("GetOperation", "CancelOperation", "ListOperations")}
+) | {f"/google.longrunning.Operations/{name}" for name in ("GetOperation", "CancelOperation", "ListOperations")}
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
@@ -81,7 +63,7 @@ class Behind(grpc.ServerInterceptor):
         self._store = Store(self._channel)
         self._endpoint = endpoint
         self._state = state
-        self._contents: dict[tuple[str, datetime], Contents] = {}
+        self._contents: dict[int, Contents] = {}
         self._restores: dict[str, tuple[str, Contents]] = {}
         self._descriptors: dict[str, bytes] = {}
 
@@ -125,12 +107,12 @@ class Behind(grpc.ServerInterceptor):
         forward: Callable[..., bytes] = self._channel.unary_unary(method)
         change = getattr(self, f"_{method.rpartition('/')[2]}", None)
 
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 any method's
-            def here() -> Any:  # noqa: ANN401 any method's
+        def answer(request: Message, context: grpc.ServicerContext) -> Message | bytes:
+            def here() -> Message:
                 return work(request, context)
 
-            def there() -> Any:  # noqa: ANN401 any method's
-                return forward(serialized(request), _seconds(context), _metadata(context))
+            def there() -> bytes:
+                return forward(request.SerializeToString(), _seconds(context), _metadata(context))
 
             try:
                 with self._endpoint.lock:
@@ -151,53 +133,50 @@ class Behind(grpc.ServerInterceptor):
             now = self._endpoint.clock()
             self._state.advance(now)
             for name in list(self._restores):
-                operation = self._state.find_operation(name)
-                if operation is not None and not operation.done:
+                work = self._state.works.get(name)
+                if work is not None and not work.operation.done:
                     continue
                 database, contents = self._restores.pop(name)
-                if operation is None or operation.error is not None:
+                if work is None or work.operation.HasField("error"):
                     continue
                 try:
                     self._store.put(database, contents)
                     self._note_descriptors(database, contents.proto_descriptors)
                 except GoogleAPICallError:
                     logger.exception("%s could not be restored", database)
-            held = {(backup.name, backup.create_time) for backup in self._state.backups.values()}
-            for key in self._contents.keys() - held:
+            for key in self._contents.keys() - {backup.uid for backup in self._state.backups.values()}:
                 del self._contents[key]
 
     # What is done besides the answer, or in its place; each has the name of its method.
 
-    def _CreateBackup(self, request: pb.CreateBackupRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
-        self._known(request.backup.database)
+    def _CreateBackup(self, request: Message, here: Call, _: Call) -> Message:
+        self._know(request.backup.database)
         operation = here()
         self._contents_of(self._state.backups[f"{request.parent}/backups/{request.backup_id}"])
         return operation
 
-    def _CreateBackupSchedule(self, request: pb.CreateBackupScheduleRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
-        self._known(request.parent)
+    def _CreateBackupSchedule(self, request: Message, here: Call, _: Call) -> Message:
+        self._know(request.parent)
         return here()
 
-    def _ListBackupSchedules(self, request: pb.ListBackupSchedulesRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
-        self._known(request.parent)
-        return here()
+    _ListBackupSchedules = _CreateBackupSchedule
 
-    def _CopyBackup(self, request: pb.CopyBackupRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
+    def _CopyBackup(self, request: Message, here: Call, _: Call) -> Message:
         source = self._state.backups.get(request.source_backup)
         operation = here()
         made = self._state.backups[f"{request.parent}/backups/{request.backup_id}"]
         if source is not None:
-            self._contents[made.name, made.create_time] = self._contents_of(source)
+            self._contents[made.uid] = self._contents_of(source)
         return operation
 
-    def _RestoreDatabase(self, request: pb.RestoreDatabaseRequest, here: Callable[[], Any], _: object) -> Any:  # noqa: ANN401
+    def _RestoreDatabase(self, request: Message, here: Call, _: Call) -> Message:
         database = f"{request.parent}/databases/{request.database_id}"
         try:
-            self._known(database)
+            self._know(database)
         except GoogleAPICallError as error:
             if error.grpc_status_code is not grpc.StatusCode.NOT_FOUND:
                 raise
-            if database not in {name for name, _ in self._restores.values()}:
+            if not self._is_being_restored(database):
                 self._state.forget_database(self._endpoint.clock(), database)
         source = self._state.backups.get(request.backup)
         operation = here()
@@ -205,23 +184,23 @@ class Behind(grpc.ServerInterceptor):
             self._restores[operation.name] = (database, self._contents_of(source))
         return operation
 
-    def _contents_of(self, backup: Backup) -> Contents:
+    def _contents_of(self, backup: Resource) -> Contents:
         """What a backup holds; one that no client asked for, as a schedule's, is copied when it is first needed."""
-        key = backup.name, backup.create_time
-        if key not in self._contents:
-            dialect = pb.DatabaseDialect.__members__[backup.dialect]
-            descriptors = self._descriptors.get(backup.database, b"")
-            self._contents[key] = self._store.copy(backup.database, dialect, backup.version_time, descriptors)
-        return self._contents[key]
+        if backup.uid not in self._contents:
+            message = backup.message
+            descriptors = self._descriptors.get(message.database, b"")
+            dialect, version_time = pb.DatabaseDialect(message.database_dialect), time_of(message.version_time)
+            self._contents[backup.uid] = self._store.copy(message.database, dialect, version_time, descriptors)
+        return self._contents[backup.uid]
 
-    def _CreateDatabase(self, request: pb.CreateDatabaseRequest, _: object, there: Callable[[], Any]) -> Any:  # noqa: ANN401
-        answer = there()
-        made = pb.CreateDatabaseMetadata.deserialize(operations_pb2.Operation.FromString(answer).metadata.value)
+    def _CreateDatabase(self, request: Message, _: Call, there: Call) -> bytes:
+        answer: bytes = there()
+        made = pb.CreateDatabaseMetadata.FromString(pb.Operation.FromString(answer).metadata.value)
         self._note_descriptors(made.database, request.proto_descriptors)
         return answer
 
-    def _UpdateDatabaseDdl(self, request: pb.UpdateDatabaseDdlRequest, _: object, there: Callable[[], Any]) -> Any:  # noqa: ANN401
-        answer = there()
+    def _UpdateDatabaseDdl(self, request: Message, _: Call, there: Call) -> bytes:
+        answer: bytes = there()
         self._note_descriptors(request.database, request.proto_descriptors)
         return answer
 
@@ -230,92 +209,85 @@ class Behind(grpc.ServerInterceptor):
         if descriptors:
             self._descriptors[database] = descriptors
 
-    def _GetDatabase(self, request: pb.GetDatabaseRequest, here: Callable[[], Any], there: Callable[[], Any]) -> Any:  # noqa: ANN401
-        ours = self._state.find_database(request.name)
-        if request.name in {name for name, _ in self._restores.values()}:
+    def _GetDatabase(self, request: Message, here: Call, there: Call) -> Message:
+        if self._is_being_restored(request.name):
             return here()
-        theirs = pb.Database.deserialize(there())
+        theirs = pb.Database.FromString(there())
         kept_since = self._endpoint.clock() - parse_duration(theirs.version_retention_period or "1h")
-        theirs.earliest_version_time = max(kept_since, wire.plain_time(theirs.create_time) or kept_since)
-        return theirs if ours is None else _with_origin(theirs, ours)
+        theirs.earliest_version_time.CopyFrom(stamp(max(kept_since, time_of(theirs.create_time))))
+        self._add_origin(theirs)
+        return theirs
 
-    def _ListDatabases(self, _: object, __: object, there: Callable[[], Any]) -> Any:  # noqa: ANN401
-        listed = pb.ListDatabasesResponse.deserialize(there())
-        for index, database in enumerate(listed.databases):
-            ours = self._state.find_database(database.name)
-            if ours is not None:
-                listed.databases[index] = _with_origin(database, ours)
+    def _ListDatabases(self, _: Message, __: Call, there: Call) -> Message:
+        listed = pb.ListDatabasesResponse.FromString(there())
+        for database in listed.databases:
+            self._add_origin(database)
         return listed
 
-    def _DropDatabase(self, request: pb.DropDatabaseRequest, _: object, there: Callable[[], Any]) -> Any:  # noqa: ANN401
+    def _DropDatabase(self, request: Message, _: Call, there: Call) -> bytes:
         if self._state.is_being_backed_up(request.database):
-            raise refusals.drop_blocked(request.database)
-        answer = there()
+            raise refusals.DROP_BLOCKED(request.database)
+        answer: bytes = there()
         self._state.forget_database(self._endpoint.clock(), request.database)
         self._descriptors.pop(request.database, None)
         return answer
 
-    def _ListDatabaseOperations(
-        self, request: pb.ListDatabaseOperationsRequest, here: Callable[[], Any], there: Callable[[], Any]
-    ) -> Any:  # noqa: ANN401
+    def _ListDatabaseOperations(self, request: Message, here: Call, there: Call) -> Message:
         """Ours first, then theirs from the page after our last one on; a token of theirs is told by its mark."""
         if request.page_token.startswith(_THEIRS):
             request.page_token = request.page_token.removeprefix(_THEIRS)
-            return _theirs(pb.ListDatabaseOperationsResponse.deserialize(there()))
+            return _theirs(there())
         ours = here()
         if ours.next_page_token:
             return ours
         request.page_token = ""
         try:
-            theirs = _theirs(pb.ListDatabaseOperationsResponse.deserialize(there()))
+            theirs = _theirs(there())
         except grpc.RpcError as error:
             if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
             return ours  # Google's emulator keeps no such list; observed on 2026-11-26.
-        ours.operations.extend(theirs.operations)
-        ours.next_page_token = theirs.next_page_token
+        ours.MergeFrom(theirs)
         return ours
 
-    def _GetOperation(self, request: Any, here: Callable[[], Any], there: Callable[[], Any]) -> Any:  # noqa: ANN401
-        return here() if self._is_ours(request.name) else there()
+    def _GetOperation(self, request: Message, here: Call, there: Call) -> Message:
+        ours = "/backups/" in request.name or request.name in self._state.works
+        return here() if ours else there()
 
     _CancelOperation = _ListOperations = _GetOperation
 
-    def _is_ours(self, name: str) -> bool:
-        return "/backups/" in name or self._state.find_operation(name) is not None
+    def _is_being_restored(self, database: str) -> bool:
+        return any(name == database for name, _ in self._restores.values())
 
-    def _known(self, name: str) -> Database:
-        """Google's database of that name, made known to the state as well; or Google's refusal."""
+    def _know(self, name: str) -> None:
+        """Makes Google's database of that name known to the state as well; or raises Google's refusal."""
         theirs = self._store.database(name)
-        known = self._state.find_database(name)
-        if known is None:
-            create_time = wire.plain_time(theirs.create_time)
-            known = self._state.add_database(name, create_time=create_time, dialect=self._store.dialect(name).name)
-        return known
+        if name not in self._state.databases:
+            dialect = self._store.dialect(name)
+            self._state.add_database(name, create_time=theirs.create_time, database_dialect=dialect)
+
+    def _add_origin(self, theirs: Message) -> None:
+        """Adds to a database of Google's what only we know: where it was restored from, its key, and its state."""
+        ours = self._state.databases.get(theirs.name)
+        if ours is not None and ours.message.HasField("restore_info"):
+            for field in ("restore_info", "encryption_config"):
+                theirs.ClearField(field)
+                getattr(theirs, field).CopyFrom(getattr(ours.message, field))
+            theirs.database_dialect, theirs.state = ours.message.database_dialect, ours.message.state
 
 
 _THEIRS = "google:"
 
 
-def _theirs(page: pb.ListDatabaseOperationsResponse) -> pb.ListDatabaseOperationsResponse:
+def _theirs(answer: bytes) -> Message:
+    page = pb.ListDatabaseOperationsResponse.FromString(answer)
     if page.next_page_token:
         page.next_page_token = _THEIRS + page.next_page_token
     return page
 
 
-def _with_origin(theirs: pb.Database, ours: Database) -> pb.Database:
-    """A database of Google's, with what only we know: where it was restored from, its key, and that it is optimized."""
-    shown = wire.database(ours)
-    if "restore_info" in shown:
-        theirs.restore_info = shown.restore_info
-        theirs.database_dialect = shown.database_dialect
-        theirs.encryption_config = shown.encryption_config
-        theirs.state = shown.state
-    return theirs
-
-
-def _encoded(response: Any) -> bytes:  # noqa: ANN401 a message, or what came as bytes
-    return response if isinstance(response, bytes) else serialized(response)
+def _encoded(response: Message | bytes) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()
 
 
 def _seconds(context: grpc.ServicerContext) -> float | None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.struct_pb2 import ListValue
 
+    from spanner_backup_emulator.spanner.messages import Message
+
 CELL_COUNT_MAX = 20_000
 """Values in one commit: a quarter of what the service takes, as indexes count too.
 
@@ -45,22 +47,18 @@ WHERE is_generated = 'NEVER' ORDER BY ordinal_position
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """The rows of one table; generated columns aren't among them."""
-
-    name: str
-    columns: tuple[str, ...]
-    rows: tuple[ListValue, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Contents:
-    """Everything that a backup keeps; a table comes after the one that it is interleaved in."""
+    """Everything that a backup keeps.
+
+    Attributes:
+        tables: What writes all rows of each; a table comes after the one that it is interleaved in, and generated
+            columns aren't among them.
+    """
 
     dialect: pb.DatabaseDialect
     statements: tuple[str, ...]
     proto_descriptors: bytes
-    tables: tuple[Table, ...]
+    tables: tuple[Message, ...]
 
 
 class Store:
@@ -70,9 +68,9 @@ class Store:
         self._admin = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
         self._spanner = SpannerClient(transport=SpannerGrpcTransport(channel=channel))
 
-    def database(self, name: str) -> pb.Database:
+    def database(self, name: str) -> Message:
         """The database of that name, or Google's refusal; it doesn't say the dialect (observed on 2026-11-26)."""
-        return self._admin.get_database(name=name, timeout=CALL_S_MAX)
+        return pb.Database.pb(self._admin.get_database(name=name, timeout=CALL_S_MAX))
 
     def dialect(self, database: str) -> pb.DatabaseDialect:
         """In which dialect the database is queried."""
@@ -123,7 +121,7 @@ class Store:
         finally:
             self._spanner.delete_session(name=session, timeout=CALL_S_MAX)
 
-    def _tables(self, session: str, dialect: pb.DatabaseDialect, version_time: datetime) -> Iterator[Table]:
+    def _tables(self, session: str, dialect: pb.DatabaseDialect, version_time: datetime) -> Iterator[Message]:
         columns: dict[str, list[str]] = {}
         for schema, table, column in self._texts(session, _COLUMNS):
             columns.setdefault(_full(schema, table), []).append(column)
@@ -139,7 +137,7 @@ class Store:
             )  # a column may be called like its table
             source = ".".join(f"{mark}{part}{mark}" for part in name.split("."))
             rows = self._rows(session, f"SELECT {listed} FROM {source} AS held", version_time)  # noqa: S608 - names that the database gave
-            yield Table(name, tuple(chosen), tuple(rows))
+            yield sql.Mutation.Write.pb()(table=name, columns=chosen, values=rows)
 
     def _texts(self, session: str, statement: str) -> list[list[str]]:
         return [[value.string_value for value in row.values] for row in self._rows(session, statement, None)]
@@ -155,20 +153,17 @@ class Store:
         return rows
 
 
-def _batches(tables: tuple[Table, ...]) -> Iterator[list[sql.Mutation]]:
+def _batches(tables: tuple[Message, ...]) -> Iterator[list[sql.Mutation]]:
     """As few commits as the limit allows: within one, foreign keys may point anywhere."""
     batch: list[sql.Mutation] = []
     cells = 0
     for table in tables:
-        for row in table.rows:
+        for row in table.values:
             if cells + len(table.columns) > CELL_COUNT_MAX:
                 yield batch
                 batch, cells = [], 0
-            write = sql.Mutation.pb()()
-            write.insert.table = table.name
-            write.insert.columns.extend(table.columns)
-            write.insert.values.append(row)
-            batch.append(sql.Mutation.wrap(write))
+            write = {"table": table.table, "columns": table.columns, "values": [row]}
+            batch.append(sql.Mutation.wrap(sql.Mutation.pb()(insert=write)))
             cells += len(table.columns)
     if batch:
         yield batch

@@ -1,104 +1,128 @@
 """What filters may name in backups and operations.
 
-Backups: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list, documented.
+Backups, of which some fields may be named:
+https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list, documented.
 Operations: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list,
-documented, where "any field" of the metadata and of the response is meant to be usable; these are the fields that
-the emulator fills in. What can be named of an error beyond its presence is inferred.
+documented, where "any field" of the metadata and of the response may be named. What can be named of an error beyond
+its presence is inferred.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.filters import Field, FilterError, Kind, compile_filter
-from spanner_backup_emulator.spanner.records import Backup, Operation, OperationKind, Progress
+from spanner_backup_emulator.spanner.messages import TYPE_PREFIX, time_of, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TYPE_PREFIX = "type.googleapis.com/google.spanner.admin.database.v1."
+    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.spanner.work import Resource, Work
+
+T = TypeVar("T")
 
 FILTER_COUNT_MAX = 1024
 """How many compiled filters are kept: a program sends few different ones, and a test run not many more."""
 
-_BACKUP_FIELDS: dict[str, Field[Backup]] = {
-    "name": Field(Kind.TEXT, lambda backup: backup.name),
-    "database": Field(Kind.TEXT, lambda backup: backup.database),
-    "state": Field(Kind.TEXT, lambda backup: backup.state),
-    "create_time": Field(Kind.TIME, lambda backup: backup.create_time),
-    "expire_time": Field(Kind.TIME, lambda backup: backup.expire_time),
-    "version_time": Field(Kind.TIME, lambda backup: backup.version_time),
-    "size_bytes": Field(Kind.NUMBER, lambda backup: backup.size_bytes),
-    "backup_schedules": Field(Kind.TEXT, lambda backup: backup.backup_schedules),
-}
-
-
-def _of_progress(read: Callable[[Progress], object]) -> Callable[[Operation], object]:
-    return lambda operation: None if operation.progress is None else read(operation.progress)
-
-
-def _of_backup(read: Callable[[Backup], object]) -> Callable[[Operation], object]:
-    return lambda operation: read(operation.response) if isinstance(operation.response, Backup) else None
-
-
-def _made_database(operation: Operation) -> str | None:
-    return operation.database if operation.kind is OperationKind.CREATE_BACKUP else None
-
-
-def _copied_backup(operation: Operation) -> str | None:
-    return operation.source_backup if operation.kind is OperationKind.COPY_BACKUP else None
-
-
-def _error_text(operation: Operation) -> str | None:
-    return None if operation.error is None else f"{operation.error.code.name}: {operation.error.message}"
-
-
-def _response_type(operation: Operation) -> str | None:
-    return None if operation.response is None else TYPE_PREFIX + type(operation.response).__name__
-
-
-_OPERATION_FIELDS: dict[str, Field[Operation]] = {
-    "name": Field(Kind.TEXT, lambda operation: operation.name),
-    "done": Field(Kind.TRUTH, lambda operation: operation.done),
-    "metadata.@type": Field(Kind.TEXT, lambda operation: f"{TYPE_PREFIX}{operation.kind}Metadata"),
-    "metadata.name": Field(Kind.TEXT, lambda operation: operation.target),
-    "metadata.database": Field(Kind.TEXT, _made_database),
-    "metadata.source_backup": Field(Kind.TEXT, _copied_backup),
-    "metadata.cancel_time": Field(Kind.TIME, lambda operation: operation.cancel_time),
-    "metadata.progress.progress_percent": Field(Kind.NUMBER, _of_progress(lambda progress: progress.percent)),
-    "metadata.progress.start_time": Field(Kind.TIME, _of_progress(lambda progress: progress.start_time)),
-    "metadata.progress.end_time": Field(Kind.TIME, _of_progress(lambda progress: progress.end_time)),
-    "error": Field(Kind.TEXT, _error_text),
-    "error.code": Field(Kind.NUMBER, lambda operation: operation.error and int(operation.error.code)),
-    "error.message": Field(Kind.TEXT, lambda operation: operation.error and operation.error.message),
-    "response.@type": Field(Kind.TEXT, _response_type),
-    **{f"response.{path}": Field(field.kind, _of_backup(field.read)) for path, field in _BACKUP_FIELDS.items()},
-}
+_TIME = "google.protobuf.Timestamp"
+_OF_BACKUPS = frozenset(
+    ["name", "database", "state", "create_time", "expire_time", "version_time", "size_bytes", "backup_schedules"]
+)
+_METADATA = ("CreateBackup", "CopyBackup", "RestoreDatabase", "OptimizeRestoredDatabase")
 
 
 @lru_cache(maxsize=FILTER_COUNT_MAX)
-def backup_filter(text: str) -> Callable[[Backup], bool]:
+def backup_filter(text: str) -> Callable[[Resource], bool]:
     """Whether a backup matches the filter.
 
     Raises:
         ApiError: INVALID_ARGUMENT for a filter that can't be understood.
     """
-    try:
-        return compile_filter(text, _BACKUP_FIELDS)
-    except FilterError as error:
-        raise refusals.bad_filter(text, str(error)) from None
+    return _compiled(text, _backup_field)
 
 
 @lru_cache(maxsize=FILTER_COUNT_MAX)
-def operation_filter(text: str) -> Callable[[Operation], bool]:
-    """Whether an operation matches the filter.
+def operation_filter(text: str) -> Callable[[Work], bool]:
+    """Whether an operation, whose percentage is up to date, matches the filter.
 
     Raises:
         ApiError: INVALID_ARGUMENT for a filter that can't be understood.
     """
+    return _compiled(text, _operation_field)
+
+
+def _compiled(text: str, field_of: Callable[[str], Field[T] | None]) -> Callable[[T], bool]:
     try:
-        return compile_filter(text, _OPERATION_FIELDS)
+        return compile_filter(text, field_of)
     except FilterError as error:
-        raise refusals.bad_filter(text, str(error)) from None
+        raise refusals.invalid(f"Invalid filter '{text}': {error}") from None
+
+
+def _backup_field(path: str) -> Field[Resource] | None:
+    return _field(path, [pb.Backup], lambda backup: backup.message) if path in _OF_BACKUPS else None
+
+
+def _operation_field(path: str) -> Field[Work] | None:
+    root, _, rest = path.partition(".")
+    if path == "error":
+        return Field(Kind.TEXT, _error_text)
+    if path == "metadata.@type":
+        return Field(Kind.TEXT, lambda work: TYPE_PREFIX + work.metadata.DESCRIPTOR.full_name)
+    if path == "response.@type":
+        return Field(Kind.TEXT, lambda work: work.operation.response.type_url or None)
+    if root == "metadata":
+        kinds = [getattr(pb, f"{name}Metadata") for name in _METADATA]
+        return _field(rest, kinds, lambda work: work.metadata)
+    if root == "response":
+        return _field(rest, [pb.Backup, pb.Database], _response)
+    return _field(path, [pb.Operation], lambda work: work.operation)
+
+
+def _response(work: Work) -> Message:
+    return unpacked(work.operation.response) if work.operation.HasField("response") else None
+
+
+def _error_text(work: Work) -> str | None:
+    error = work.operation.error
+    return f"{Code(error.code).name}: {error.message}" if work.operation.HasField("error") else None
+
+
+def _field(path: str, kinds: list[Message], message_of: Callable[[T], Message]) -> Field[T] | None:
+    """The field at a path, if one of several kinds of messages has it."""
+    names = path.split(".")
+    for kind in kinds:
+        inner, field = kind.DESCRIPTOR, None
+        for name in names:
+            field = inner.fields_by_name.get(name) if inner is not None else None
+            inner = field.message_type if field is not None and not field.is_repeated else None
+        if field is not None:
+            return Field(_kind(field), lambda item: _value(message_of(item), names))
+    return None
+
+
+def _kind(field: Message) -> Kind:
+    if field.message_type is not None and field.message_type.full_name == _TIME:
+        return Kind.TIME
+    if field.cpp_type in {field.CPPTYPE_INT32, field.CPPTYPE_INT64}:
+        return Kind.NUMBER
+    return Kind.TRUTH if field.cpp_type == field.CPPTYPE_BOOL else Kind.TEXT
+
+
+def _value(message: Message, names: list[str]) -> object:
+    """What a message holds at a path, as filters compare it; None if there is nothing."""
+    value, field = message, message
+    for name in names:
+        field = value.DESCRIPTOR.fields_by_name.get(name) if value is not None else None
+        if field is None or (field.has_presence and not value.HasField(name)):
+            return None
+        value = getattr(value, name)
+    if _kind(field) is Kind.TIME:
+        return time_of(value)
+    if field.enum_type is not None:
+        return field.enum_type.values_by_number[value].name
+    return tuple(value) if field.is_repeated else None if value == "" else value

@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -84,12 +84,12 @@ class Field(Generic[T]):
     read: Callable[[T], object]
 
 
-def compile_filter(text: str, fields: Mapping[str, Field[T]]) -> Callable[[T], bool]:
+def compile_filter(text: str, field_of: Callable[[str], Field[T] | None]) -> Callable[[T], bool]:
     """Makes a function out of a filter.
 
     Args:
         text: The filter; blank matches everything.
-        fields: What may be named, by path in lower case.
+        field_of: What a path in lower case names.
 
     Returns:
         Whether an item matches.
@@ -97,29 +97,29 @@ def compile_filter(text: str, fields: Mapping[str, Field[T]]) -> Callable[[T], b
     Raises:
         FilterError: It can't be understood.
     """
-    parser = _Parser(text, fields)
+    parser = _Parser(text, field_of)
     return parser.everything() if text.strip() else lambda _: True
 
 
 class _Parser(Generic[T]):
     """Reads a filter from left to right, one method for each level of precedence."""
 
-    def __init__(self, text: str, fields: Mapping[str, Field[T]]) -> None:
+    def __init__(self, text: str, field_of: Callable[[str], Field[T] | None]) -> None:
         self._text = text
-        self._fields = fields
+        self._field_of = field_of
         self._at = 0
         self._depth = 0
 
     def everything(self) -> Callable[[T], bool]:
         """The whole text, with nothing left over."""
         found = self._conjunction()
-        if not self._finished():
-            raise FilterError(f"unexpected '{self._text[self._at :].strip()}'")
+        if rest := self._rest():
+            raise FilterError(f"unexpected '{rest}'")
         return found
 
     def _conjunction(self) -> Callable[[T], bool]:
         terms = [self._disjunction()]
-        while self._take(_WORD, "AND") or not (self._finished() or self._peek(_SYMBOL, ")")):
+        while self._take(_WORD, "AND") or self._rest()[:1] not in {"", ")"}:
             terms.append(self._disjunction())
         return terms[0] if len(terms) == 1 else lambda item: all(term(item) for term in terms)
 
@@ -133,30 +133,23 @@ class _Parser(Generic[T]):
         self._depth += 1
         if self._depth > NESTING_COUNT_MAX:
             raise FilterError("too deeply nested")
-        found = self._negation() or self._group() or self._comparison()
+        if self._take(_WORD, "NOT") or self._take(_SYMBOL, "-"):
+            found = _negation(self._term())
+        elif self._take(_SYMBOL, "("):
+            found = self._conjunction()
+            if not self._take(_SYMBOL, ")"):
+                raise FilterError("a parenthesis isn't closed")
+        else:
+            found = self._comparison()
         self._depth -= 1
         return found
-
-    def _negation(self) -> Callable[[T], bool] | None:
-        if not (self._take(_WORD, "NOT") or self._take(_SYMBOL, "-")):
-            return None
-        inner = self._term()
-        return lambda item: not inner(item)
-
-    def _group(self) -> Callable[[T], bool] | None:
-        if not self._take(_SYMBOL, "("):
-            return None
-        inner = self._conjunction()
-        if not self._take(_SYMBOL, ")"):
-            raise FilterError("a parenthesis isn't closed")
-        return inner
 
     def _comparison(self) -> Callable[[T], bool]:
         match = _FIELD.match(self._text, self._at)
         if match is None:
             raise FilterError(f"a field and an operator are expected at character {self._at}")
         path, sign = match.groups()
-        field = self._fields.get(path.casefold())
+        field = self._field_of(path.casefold())
         if field is None:
             raise FilterError(f"unknown field '{path}'")
         value = _VALUE.match(self._text, match.end())
@@ -176,12 +169,12 @@ class _Parser(Generic[T]):
         self._at = match.end()
         return True
 
-    def _peek(self, pattern: re.Pattern[str], token: str) -> bool:
-        match = pattern.match(self._text, self._at)
-        return match is not None and match[1] == token
+    def _rest(self) -> str:
+        return self._text[self._at :].strip()
 
-    def _finished(self) -> bool:
-        return not self._text[self._at :].strip()
+
+def _negation(inner: Callable[[T], bool]) -> Callable[[T], bool]:
+    return lambda item: not inner(item)
 
 
 def _comparison(path: str, field: Field[T], sign: str, wanted: str) -> Callable[[T], bool]:

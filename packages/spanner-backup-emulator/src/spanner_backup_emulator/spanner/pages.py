@@ -7,54 +7,54 @@ pages neither repeats nor skips an item.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from spanner_backup_emulator.spanner import refusals
-from spanner_backup_emulator.spanner.records import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.spanner.work import Resource, Work
+
 PAGE_SIZE_MAX = 1000
 """How many items a page holds when the client names no number, or a larger one (inferred: Google names none)."""
 
-
-class _Numbered(Protocol):
-    @property
-    def uid(self) -> int: ...
+N = TypeVar("N", "Resource", "Work")
 
 
-N = TypeVar("N", bound=_Numbered)
+def under(held: dict[str, N], prefix: str) -> list[N]:
+    """What is held by a name that begins so, newest first."""
+    return [one for name, one in reversed(held.items()) if name.startswith(prefix)]
 
 
-def page_of(items: Iterable[N], page_size: int, page_token: str, scope: str) -> Page[N]:
+def page_of(items: Iterable[N], request: Message, scope: str) -> tuple[list[N], str]:
     """Cuts one page out of a list that is ordered by falling number.
 
     Args:
         items: Everything that the list holds now.
-        page_size: As requested; 0 or less means the maximum.
-        page_token: As requested.
+        request: Has the page's size, of which 0 or less means the maximum, and its token.
         scope: The parent and the filter. A token is good for the same ones only, as
             https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list documents.
 
     Returns:
-        The page.
+        The page, and the token of the next one; empty if there is none.
 
     Raises:
         ApiError: INVALID_ARGUMENT for a token that was not made here, or was made for another list.
     """
     mark = f"{zlib.crc32(scope.encode()):08x}"
     rest = iter(items)
-    if page_token:
-        number, _, token_mark = page_token.partition("-")
+    if request.page_token:
+        number, _, token_mark = request.page_token.partition("-")
         if token_mark != mark or not number.isdecimal():
-            raise refusals.bad_page_token(page_token)
+            raise refusals.invalid(f"Invalid page token: {request.page_token}")
         last = int(number)
         rest = (item for item in rest if item.uid < last)
-    size = page_size if 0 < page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
+    size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
     found: list[N] = []
     for item in rest:
         if len(found) == size:
-            return Page(tuple(found), f"{found[-1].uid}-{mark}")
+            return found, f"{found[-1].uid}-{mark}"
         found.append(item)
-    return Page(tuple(found), "")
+    return found, ""

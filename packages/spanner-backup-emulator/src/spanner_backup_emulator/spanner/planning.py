@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.spanner.plans import Status
 from spanner_backup_emulator.spanner.progress import ProgressModel
-from spanner_backup_emulator.spanner.records import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING
 from spanner_backup_emulator.spanner.progress import ProgressModel
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.records import Status
+    from spanner_backup_emulator.errors import Code
 
 _SIZE_BYTES = 5_000_000_000
 _NO_TIME = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How an operation is to end badly."""
+
+    code: Code
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +53,3 @@ class Plan:
     size_bytes: int = _SIZE_BYTES
     removal_delay: timedelta = _NO_TIME
     optimize_duration: timedelta = _NO_TIME
-
-
-class Plans:
-    """Which plan the next operation on a resource gets."""
-
-    __slots__ = ("_queued", "_set", "default")
-
-    def __init__(self, default: Plan) -> None:
-        self.default = default
-        self._set: dict[str, Plan] = {}
-        self._queued: dict[str, list[Plan]] = {}
-
-    def set(self, resource: str, plan: Plan) -> None:
-        """Decides for all operations on the resource that no queued plan decides."""
-        self._set[resource] = plan
-
-    def queue(self, resource: str, *plans: Plan) -> None:
-        """Decides for the next operations on the resource, one plan each."""
-        self._queued.setdefault(resource, []).extend(plans)
-
-    def take(self, resource: str) -> Plan:
-        """The plan of an operation that starts now."""
-        queued = self._queued.get(resource)
-        return queued.pop(0) if queued else self._set.get(resource, self.default)

@@ -6,20 +6,27 @@ the service doing it, "inferred" that nobody says so and a client should not rel
 
 from __future__ import annotations
 
-from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from spanner_backup_emulator.errors import ApiError, Code, ResourceInfo
 
-if TYPE_CHECKING:
-    from datetime import datetime
+_PACKAGES = {
+    "Backup": "type.googleapis.com/google.spanner.admin.database.v1",
+    "Database": "type.googleapis.com/google.spanner.admin.database.v1",
+    "Instance": "type.googleapis.com/google.spanner.admin.instance.v1",
+}
+"""Whose refusals carry a ResourceInfo."""
 
-_DATABASE_PACKAGE = "type.googleapis.com/google.spanner.admin.database.v1."
 
+class Refusal(NamedTuple):
+    """A code and a text, to be called with what goes into the text."""
 
-def stamp(when: datetime) -> str:
-    """The time as Google's texts write it, RFC 3339 with as few digits as needed."""
-    return when.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    code: Code
+    text: str
+
+    def __call__(self, *said: object) -> ApiError:
+        """The refusal of one call."""
+        return ApiError(self.code, self.text.format(*said))
 
 
 def invalid(message: str) -> ApiError:
@@ -27,214 +34,121 @@ def invalid(message: str) -> ApiError:
     return ApiError(Code.INVALID_ARGUMENT, message)
 
 
-def bad_page_token(token: str) -> ApiError:
-    """A page token that no list of this kind gave (inferred)."""
-    return invalid(f"Invalid page token: {token}")
+def missing(kind: str, name: str) -> ApiError:
+    """There is no backup, database, instance, operation or schedule of that name.
 
-
-def bad_filter(text: str, reason: str) -> ApiError:
-    """A filter that can't be understood (inferred)."""
-    return invalid(f"Invalid filter '{text}': {reason}")
-
-
-def backup_missing(name: str) -> ApiError:
-    """No backup of that name.
-
-    The code is observed (https://github.com/googleapis/python-spanner/blob/main/samples/samples/backup_sample.py
-    relies on it); the text is inferred from those of instances and databases.
+    Of databases and instances the text is observed (https://github.com/googleapis/google-cloud-cpp/issues/6020,
+    https://github.com/vdesabou/kafka-docker-playground/issues/8725), of a backup the code
+    (https://github.com/googleapis/python-spanner/blob/main/samples/samples/backup_sample.py); the rest is inferred.
     """
-    info = ResourceInfo(f"{_DATABASE_PACKAGE}Backup", name, "Backup does not exist.")
-    return ApiError(Code.NOT_FOUND, f"Backup not found: {name}", info)
+    return ApiError(Code.NOT_FOUND, f"{kind} not found: {name}", _info(kind, name, "does not exist"))
 
 
-def database_missing(name: str) -> ApiError:
-    """No database of that name (text observed: https://github.com/googleapis/google-cloud-cpp/issues/6020)."""
-    info = ResourceInfo(f"{_DATABASE_PACKAGE}Database", name, "Database does not exist.")
-    return ApiError(Code.NOT_FOUND, f"Database not found: {name}", info)
-
-
-def instance_missing(name: str) -> ApiError:
-    """No instance of that name (observed: https://github.com/vdesabou/kafka-docker-playground/issues/8725)."""
-    info = ResourceInfo(
-        "type.googleapis.com/google.spanner.admin.instance.v1.Instance", name, "Instance does not exist."
-    )
-    return ApiError(Code.NOT_FOUND, f"Instance not found: {name}", info)
-
-
-def instance_exists(name: str) -> ApiError:
-    """The name is taken (inferred from the backups' text)."""
-    return ApiError(Code.ALREADY_EXISTS, f"Instance already exists: {name}")
-
-
-def instance_has_backups(name: str) -> ApiError:
-    """An instance with backups can't be deleted (documented, the text is inferred).
-
-    https://docs.cloud.google.com/spanner/docs/backup
-    """
-    return ApiError(Code.FAILED_PRECONDITION, f"Cannot delete instance {name} because it contains backups.")
-
-
-def operation_missing(name: str) -> ApiError:
-    """No operation of that name, or no longer (code and text inferred)."""
-    return ApiError(Code.NOT_FOUND, f"Operation not found: {name}")
-
-
-def backup_exists(name: str) -> ApiError:
+def exists(kind: str, name: str) -> ApiError:
     """The name is taken.
 
-    Text and detail observed: https://github.com/GoogleCloudPlatform/terraform-google-cloud-spanner/issues/30.
+    Of backups text and detail are observed
+    (https://github.com/GoogleCloudPlatform/terraform-google-cloud-spanner/issues/30), the others inferred from that.
     """
-    info = ResourceInfo(f"{_DATABASE_PACKAGE}Backup", name, "Backup already exists.")
-    return ApiError(Code.ALREADY_EXISTS, f"Backup already exists: {name}", info)
+    return ApiError(Code.ALREADY_EXISTS, f"{kind} already exists: {name}", _info(kind, name, "already exists"))
 
 
-def database_exists(name: str) -> ApiError:
-    """The name is taken (inferred from the backups' text)."""
-    info = ResourceInfo(f"{_DATABASE_PACKAGE}Database", name, "Database already exists.")
-    return ApiError(Code.ALREADY_EXISTS, f"Database already exists: {name}", info)
+def _info(kind: str, name: str, what: str) -> ResourceInfo | None:
+    package = _PACKAGES.get(kind)
+    return ResourceInfo(f"{package}.{kind}", name, f"{kind} {what}.") if package else None
 
 
-def too_many_pending(backup: str, database: str) -> ApiError:
-    """The database's one slot for a pending on-demand backup is taken.
+NOT_NOW, BAD = Code.FAILED_PRECONDITION, Code.INVALID_ARGUMENT
 
-    The limit is documented at
-    https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/create, the text is
-    observed:
-    https://github.com/GoogleCloudPlatform/dotnet-docs-samples/blob/main/spanner/api/Spanner.Samples.Tests/SpannerFixture.cs.
-    """
-    return ApiError(
-        Code.FAILED_PRECONDITION,
-        f"Cannot create backup ({backup}) for database ({database}) because the maximum number of pending backups (1)"
-        " for the database has been reached. Please retry the operation once the pending backups complete.",
-    )
+INSTANCE_HAS_BACKUPS = Refusal(NOT_NOW, "Cannot delete instance {} because it contains backups.")
+"""Documented, the text is inferred: https://docs.cloud.google.com/spanner/docs/backup."""
 
+TOO_MANY_PENDING = Refusal(
+    NOT_NOW,
+    "Cannot create backup ({}) for database ({}) because the maximum number of pending backups (1) for the database has"
+    " been reached. Please retry the operation once the pending backups complete.",
+)
+"""The database's one slot for a pending on-demand backup is taken.
 
-def bad_expire_time(name: str, create_time: datetime, expire_time: datetime | None) -> ApiError:
-    """The expire_time is outside the window, for creation and update alike.
+The limit is documented at
+https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/create, the text is observed:
+https://github.com/GoogleCloudPlatform/dotnet-docs-samples/blob/main/spanner/api/Spanner.Samples.Tests/SpannerFixture.cs.
+"""
 
-    Observed: https://github.com/GoogleCloudPlatform/dotnet-docs-samples/issues/1046. What it says of a missing time
-    is inferred.
-    """
-    return ApiError(
-        Code.INVALID_ARGUMENT,
-        f"Invalid request for backup {name}. `expire_time` is either missing, in the wrong format, or is not within the"
-        " minimum and maximum expire times supported. `expire_time` must be a Unix Epoch Time (UTC time since"
-        " 1970-01-01 00:00:00) with microseconds granularity, and be at least 6 hours and at most 366 days from the"
-        " time the CreateBackup request is processed. The CreateBackup request was processed at `create_time`"
-        f" ({stamp(create_time)}), and the input `expire_time` is {stamp(expire_time) if expire_time else 'missing'}.",
-    )
+EXPIRE_TIME = Refusal(
+    BAD,
+    "Invalid request for backup {}. `expire_time` is either missing, in the wrong format, or is not within the minimum"
+    " and maximum expire times supported. `expire_time` must be a Unix Epoch Time (UTC time since 1970-01-01 00:00:00)"
+    " with microseconds granularity, and be at least 6 hours and at most 366 days from the time the CreateBackup"
+    " request is processed. The CreateBackup request was processed at `create_time` ({}), and the input `expire_time`"
+    " is {}.",
+)
+"""For creation and update alike.
 
+Observed: https://github.com/GoogleCloudPlatform/dotnet-docs-samples/issues/1046. What it says of a missing time is
+inferred.
+"""
 
-def version_time_in_future(name: str) -> ApiError:
-    """The version_time is still to come.
+VERSION_TIME_IN_FUTURE = Refusal(
+    BAD, "Invalid request for backup {}. Cannot create a backup with a future version time."
+)
+"""The phrase is observed, the rest inferred:
+https://github.com/googleapis/google-cloud-cpp/blob/main/google/cloud/spanner/admin/integration_tests/backup_extra_integration_test.cc.
+"""
 
-    The phrase is observed, the rest inferred:
-    https://github.com/googleapis/google-cloud-cpp/blob/main/google/cloud/spanner/admin/integration_tests/backup_extra_integration_test.cc.
-    """
-    return invalid(f"Invalid request for backup {name}. Cannot create a backup with a future version time.")
+VERSION_TIME_TOO_EARLY = Refusal(
+    BAD,
+    "Invalid request for backup {}. Cannot create a backup with a version time that is earlier than the creation time"
+    " of the database.",
+)
+"""The phrase is observed in the same test, the rest inferred."""
 
+VERSION_TIME_TOO_OLD = Refusal(
+    BAD, "Invalid request for backup {}. The version time is older than the database's version retention period."
+)
+"""The code is observed, the text inferred:
+https://github.com/googleapis/python-spanner/blob/main/tests/system/test_backup_api.py.
+"""
 
-def version_time_too_early(name: str) -> ApiError:
-    """The version_time is from before the database (phrase observed in the same test, the rest inferred)."""
-    return invalid(
-        f"Invalid request for backup {name}. Cannot create a backup with a version time that is earlier than the"
-        " creation time of the database."
-    )
+BEING_RESTORED = Refusal(
+    NOT_NOW,
+    "Backup {} cannot be deleted at the moment because it is still in use by {} databases for pending restore activity."
+    " Please try deleting the backup once the restore or post-restore optimize operations have completed on these"
+    " databases. The databases using this backup are displayed in the UI in the Backups table `In use by` column, and"
+    " returned by the GetBackup API.",
+)
+"""The rule is documented at https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups,
+the text is observed: https://github.com/googleapis/google-cloud-ruby/issues/18975."""
 
+BEING_COPIED = Refusal(
+    NOT_NOW,
+    "Backup {} cannot be deleted at the moment because it is still in use by {} backups for pending copy activity."
+    " Please try deleting the backup once the copies have completed.",
+)
+"""The rule is documented there, too, and the text inferred from that."""
 
-def version_time_too_old(name: str) -> ApiError:
-    """The version_time is from before what the database still keeps.
+SOURCE_PENDING = Refusal(
+    NOT_NOW,
+    "Cannot copy source backup {} because the backup is still being created. Please retry the operation once the"
+    " pending backup is complete.",
+)
+"""Observed: https://github.com/GoogleCloudPlatform/dotnet-docs-samples/issues/1623."""
 
-    The code is observed, the text inferred:
-    https://github.com/googleapis/python-spanner/blob/main/tests/system/test_backup_api.py.
-    """
-    return invalid(
-        f"Invalid request for backup {name}. The version time is older than the database's version retention period."
-    )
+BACKUP_PENDING = Refusal(NOT_NOW, "Cannot {} backup {} because the backup is still being created.")
+"""That a restore or an update may fail like this is documented at
+https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups#state; the text is inferred."""
 
+DATABASE_NOT_READY = Refusal(NOT_NOW, "Database {} is not ready.")
+"""It is still being restored (inferred)."""
 
-def in_use(name: str, databases: int, backups: int) -> ApiError:
-    """A restore or a copy still needs the backup.
+DROP_BLOCKED = Refusal(NOT_NOW, "Database {} cannot be dropped while a backup of it is pending.")
+"""The rule is documented at https://docs.cloud.google.com/spanner/docs/backup, the text is inferred."""
 
-    The rule is documented at
-    https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups; the text for databases
-    is observed (https://github.com/googleapis/google-cloud-ruby/issues/18975), the one for backups inferred from
-    it.
-    """
-    if not databases:
-        return ApiError(
-            Code.FAILED_PRECONDITION,
-            f"Backup {name} cannot be deleted at the moment because it is still in use by {backups} backups for pending"
-            " copy activity. Please try deleting the backup once the copies have completed.",
-        )
-    return ApiError(
-        Code.FAILED_PRECONDITION,
-        f"Backup {name} cannot be deleted at the moment because it is still in use by {databases} databases for pending"
-        " restore activity. Please try deleting the backup once the restore or post-restore optimize operations have"
-        " completed on these databases. The databases using this backup are displayed in the UI in the Backups table"
-        " `In use by` column, and returned by the GetBackup API.",
-    )
+CANCEL_UNSUPPORTED = Refusal(Code.UNIMPLEMENTED, "Operation is not implemented, or supported, or enabled.")
+"""Restores can't be cancelled (observed: https://github.com/googleapis/java-spanner/issues/1713)."""
 
+CANCEL_TOO_LATE = Refusal(NOT_NOW, "Operation {} has already completed.")
+"""Code and text are inferred; Google documents only that a cancel is best effort."""
 
-def source_pending(name: str) -> ApiError:
-    """The backup to copy isn't finished.
-
-    Observed: https://github.com/GoogleCloudPlatform/dotnet-docs-samples/issues/1623.
-    """
-    return ApiError(
-        Code.FAILED_PRECONDITION,
-        f"Cannot copy source backup {name} because the backup is still being created. Please retry the operation once"
-        " the pending backup is complete.",
-    )
-
-
-def backup_pending(name: str, verb: str) -> ApiError:
-    """The backup to restore or update isn't finished.
-
-    That such calls may fail like this is documented at
-    https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups#state; text inferred.
-    """
-    return ApiError(Code.FAILED_PRECONDITION, f"Cannot {verb} backup {name} because the backup is still being created.")
-
-
-def database_not_ready(name: str) -> ApiError:
-    """The database is still being restored (inferred)."""
-    return ApiError(Code.FAILED_PRECONDITION, f"Database {name} is not ready.")
-
-
-def drop_blocked(name: str) -> ApiError:
-    """A backup of the database is being made.
-
-    The rule is documented at https://docs.cloud.google.com/spanner/docs/backup, the text is inferred.
-    """
-    return ApiError(Code.FAILED_PRECONDITION, f"Database {name} cannot be dropped while a backup of it is pending.")
-
-
-def cancel_unsupported() -> ApiError:
-    """Restores can't be cancelled (observed: https://github.com/googleapis/java-spanner/issues/1713)."""
-    return ApiError(Code.UNIMPLEMENTED, "Operation is not implemented, or supported, or enabled.")
-
-
-def cancel_too_late(name: str) -> ApiError:
-    """The operation has ended (code and text inferred; Google documents only that a cancel is best effort)."""
-    return ApiError(Code.FAILED_PRECONDITION, f"Operation {name} has already completed.")
-
-
-def schedule_missing(name: str) -> ApiError:
-    """No backup schedule has this name; the words are inferred."""
-    return ApiError(Code.NOT_FOUND, f"Backup schedule not found: {name}")
-
-
-def schedule_exists(name: str) -> ApiError:
-    """A backup schedule has this name; the words are inferred."""
-    return ApiError(Code.ALREADY_EXISTS, f"Backup schedule already exists: {name}")
-
-
-def too_many_schedules(database: str, count: int) -> ApiError:
-    """A database may have so many; the code and the words are inferred."""
-    return ApiError(Code.RESOURCE_EXHAUSTED, f"{database} already has {count} backup schedules.")
-
-
-def bad_cron(text: str) -> ApiError:
-    """The times of a schedule can't be read; the words are inferred."""
-    return invalid(f"Invalid cron spec: {text!r}")
+TOO_MANY_SCHEDULES = Refusal(Code.RESOURCE_EXHAUSTED, "{} already has {} backup schedules.")
+"""The code and the words are inferred."""

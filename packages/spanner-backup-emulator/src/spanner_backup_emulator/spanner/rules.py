@@ -1,39 +1,46 @@
-"""What the arguments of a call must be like."""
+"""What the arguments of a call must be like.
+
+The form of names is documented at https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups.
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.spanner import refusals
-from spanner_backup_emulator.spanner.names import instance_of, is_backup_id, is_database, is_database_id, is_instance
+from spanner_backup_emulator.spanner.messages import stamp, time_in, time_of
+from spanner_backup_emulator.spanner.planning import parse_duration
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from spanner_backup_emulator.spanner.records import Backup, Database
+    from spanner_backup_emulator.spanner.messages import Message
 
 RETENTION_MIN = timedelta(hours=6)
 RETENTION_MAX = timedelta(days=366)
 """Documented: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups."""
 
-
-def check_parent(parent: str) -> None:
-    """Refuses what is no instance's name."""
-    if not is_instance(parent):
-        raise refusals.invalid(f"Invalid instance name: {parent}")
-
-
-def check_backup_id(backup_id: str) -> None:
-    """Refuses an id that no backup may have."""
-    if not is_backup_id(backup_id):
-        raise refusals.invalid(f"Invalid backup id: {backup_id}")
+_INSTANCE = r"projects/[^/]+/instances/[^/]+"
+_FORMS = {
+    "instance name": re.compile(_INSTANCE),
+    "database name": re.compile(rf"{_INSTANCE}/databases/[^/]+"),
+    "backup id": re.compile(r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]"),
+    "backup schedule id": re.compile(r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]"),
+    "database id": re.compile(r"[a-z][a-z0-9_\-]{0,28}[a-z0-9]"),
+}
 
 
-def check_database_id(database_id: str) -> None:
-    """Refuses an id that no database may have."""
-    if not is_database_id(database_id):
-        raise refusals.invalid(f"Invalid database id: {database_id}")
+def instance_of(name: str) -> str:
+    """The instance that holds the database or backup of this full name."""
+    return "/".join(name.split("/", 4)[:4])
+
+
+def check_form(what: str, text: str) -> None:
+    """Refuses what no instance, database, backup or schedule may be called."""
+    if _FORMS[what].fullmatch(text) is None:
+        raise refusals.invalid(f"Invalid {what}: {text}")
 
 
 def check_source_database(parent: str, database: str) -> None:
@@ -42,13 +49,12 @@ def check_source_database(parent: str, database: str) -> None:
     That it must be the same is documented at
     https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups; code inferred.
     """
-    if not is_database(database):
-        raise refusals.invalid(f"Invalid database name: {database}")
+    check_form("database name", database)
     if instance_of(database) != parent:
         raise refusals.invalid(f"Database {database} is not in instance {parent}.")
 
 
-def checked_expire_time(name: str, now: datetime, origin: datetime, expire_time: datetime | None) -> datetime:
+def checked_expire_time(name: str, now: datetime, origin: datetime, request: Message) -> Message:
     """Refuses an expire_time that is missing, too close, too far or past, by the server's clock.
 
     Args:
@@ -59,30 +65,40 @@ def checked_expire_time(name: str, now: datetime, origin: datetime, expire_time:
             copy the source's
             (https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/copy,
             documented).
-        expire_time: As requested.
+        request: What has the expire_time.
     """
+    expire_time = time_in(request, "expire_time")
     in_window = expire_time is not None and origin + RETENTION_MIN <= expire_time <= origin + RETENTION_MAX
     if expire_time is None or not in_window or expire_time <= now:
-        raise refusals.bad_expire_time(name, origin, expire_time)
-    return expire_time
+        given = request.expire_time.ToJsonString() if expire_time else "missing"
+        raise refusals.EXPIRE_TIME(name, stamp(origin).ToJsonString(), given)
+    return stamp(expire_time)
 
 
-def check_version_time(name: str, now: datetime, database: Database, version_time: datetime | None) -> None:
-    """Refuses to back up the future, or a past that the database does not keep or did not have."""
+def checked_version_time(name: str, now: datetime, database: Message, request: Message) -> Message:
+    """Refuses to back up the future, or a past that the database does not keep or did not have; now is always right.
+
+    That version_time defaults to the time of the call is documented at
+    https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups.
+    """
+    version_time = time_in(request, "version_time")
     if version_time is None:
-        return
+        return stamp(now)
     if version_time > now:
-        raise refusals.version_time_in_future(name)
-    if database.create_time is not None and version_time < database.create_time:
-        raise refusals.version_time_too_early(name)
-    if version_time < now - database.version_retention:
-        raise refusals.version_time_too_old(name)
+        raise refusals.VERSION_TIME_IN_FUTURE(name)
+    if database.HasField("create_time") and version_time < time_of(database.create_time):
+        raise refusals.VERSION_TIME_TOO_EARLY(name)
+    if version_time < now - parse_duration(database.version_retention_period):
+        raise refusals.VERSION_TIME_TOO_OLD(name)
+    return stamp(version_time)
 
 
-def check_unused(backup: Backup) -> None:
+def check_unused(backup: Message) -> None:
     """Refuses to delete a backup that a restore or a copy needs."""
-    if backup.referencing_databases or backup.referencing_backups:
-        raise refusals.in_use(backup.name, len(backup.referencing_databases), len(backup.referencing_backups))
+    if backup.referencing_databases:
+        raise refusals.BEING_RESTORED(backup.name, len(backup.referencing_databases))
+    if backup.referencing_backups:
+        raise refusals.BEING_COPIED(backup.name, len(backup.referencing_backups))
 
 
 def check_schedule_retention(retention: timedelta) -> None:

@@ -6,25 +6,21 @@ That a run begins at once, and not some time within its window, and how its back
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from google.cloud.spanner_admin_database_v1 import types as pb
-from google.protobuf.field_mask_pb2 import FieldMask
-
+from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner import refusals, rules
 from spanner_backup_emulator.spanner.agenda import Agenda
-from spanner_backup_emulator.spanner.names import instance_of, is_backup_id
+from spanner_backup_emulator.spanner.backups import Backups
+from spanner_backup_emulator.spanner.messages import copied, stamp
+from spanner_backup_emulator.spanner.pages import page_of
 from spanner_backup_emulator.spanner.starts import start_backup
+from spanner_backup_emulator.spanner.work import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from spanner_backup_emulator.spanner.agenda import Entry
-    from spanner_backup_emulator.spanner.plans import Plans
-    from spanner_backup_emulator.spanner.world import World
+    from spanner_backup_emulator.spanner.messages import Message
 
 SCHEDULES_PER_DATABASE_MAX = 4
 """https://docs.cloud.google.com/spanner/quotas, documented."""
@@ -39,109 +35,91 @@ _STAMP = "-%Y%m%d-%H%M%S"
 _ID_LENGTH_MAX = 60
 
 
-@dataclass(slots=True)
-class Schedule:
-    """One schedule.
+class Schedules(Backups):
+    """One method per RPC, with its name."""
 
-    Attributes:
-        uid: Its place in the order of creation.
-        message: `google.spanner.admin.database.v1.BackupSchedule`.
-        due: When it starts its next backup.
-    """
+    def create_backup_schedule(self, request: Message) -> Message:
+        """Adds a schedule to a database."""
+        database = request.parent
+        rules.check_form("database name", database)
+        self._found_database(database, remember=True)
+        rules.check_form("backup schedule id", request.backup_schedule_id)
+        made = copied(request.backup_schedule)
+        made.name = f"{database}/backupSchedules/{request.backup_schedule_id}"
+        if made.name in self.schedules:
+            raise refusals.exists("Backup schedule", made.name)
+        if len(self.schedules_of(database)) >= SCHEDULES_PER_DATABASE_MAX:
+            raise refusals.TOO_MANY_SCHEDULES(database, SCHEDULES_PER_DATABASE_MAX)
+        return self._put(Resource(self.next_uid(), made))
 
-    uid: int
-    message: Any
-    due: Entry | None = None
-
-
-class Schedules:
-    """All schedules of all databases."""
-
-    __slots__ = ("_held", "_plans", "_world")
-
-    def __init__(self, world: World, plans: Plans) -> None:
-        self._world, self._plans = world, plans
-        self._held: dict[str, Schedule] = {}
-
-    def create(self, database: str, schedule_id: str, message: Any) -> Any:  # noqa: ANN401 - Google's messages
-        """Adds a schedule to a database that is there."""
-        if not is_backup_id(schedule_id):
-            raise refusals.invalid(f"Invalid backup schedule id: {schedule_id}")
-        name = f"{database}/backupSchedules/{schedule_id}"
-        if name in self._held:
-            raise refusals.schedule_exists(name)
-        if len(self.of(database)) >= SCHEDULES_PER_DATABASE_MAX:
-            raise refusals.too_many_schedules(database, SCHEDULES_PER_DATABASE_MAX)
-        made = pb.BackupSchedule.pb()()
-        made.CopyFrom(message)
-        made.name = name
-        return self._put(Schedule(self._world.next_uid(), made))
-
-    def get(self, name: str) -> Any:  # noqa: ANN401 - the same
+    def get_backup_schedule(self, request: Message) -> Message:
         """Reads a schedule."""
-        return _copied(self._found(name).message)
+        return copied(self._found(request.name).message)
 
-    def update(self, message: Any, mask: Sequence[str]) -> Any:  # noqa: ANN401 - the same
+    def update_backup_schedule(self, request: Message) -> Message:
         """Changes the fields that the mask names; its next backup starts by the new times."""
-        held = self._found(message.name)
-        named, changed = FieldMask(paths=mask), _copied(held.message)
-        if not mask or "name" in mask or not named.IsValidForDescriptor(changed.DESCRIPTOR):
-            raise refusals.invalid(f"Invalid update mask: {', '.join(mask) or 'it is empty'}")
-        named.MergeMessage(message, changed, replace_message_field=True, replace_repeated_field=True)
-        return self._put(Schedule(held.uid, changed, held.due))
+        held, mask = self._found(request.backup_schedule.name), request.update_mask
+        changed = copied(held.message)
+        if not mask.paths or "name" in mask.paths or not mask.IsValidForDescriptor(changed.DESCRIPTOR):
+            raise refusals.invalid(f"Invalid update mask: {', '.join(mask.paths) or 'it is empty'}")
+        mask.MergeMessage(request.backup_schedule, changed, replace_message_field=True, replace_repeated_field=True)
+        return self._put(Resource(held.uid, changed, held.due))
 
-    def delete(self, name: str) -> None:
+    def delete_backup_schedule(self, request: Message) -> Message:
         """Takes a schedule away; what it has started goes on."""
-        Agenda.drop(self._found(name).due)
-        del self._held[name]
+        Agenda.drop(self._found(request.name).due)
+        del self.schedules[request.name]
+        return pb.Empty()
 
-    def of(self, database: str) -> list[Schedule]:
-        """A database's schedules, newest first."""
-        prefix = f"{database}/backupSchedules/"
-        return sorted((one for name, one in self._held.items() if name.startswith(prefix)), key=lambda one: -one.uid)
+    def list_backup_schedules(self, request: Message) -> Message:
+        """Lists a database's schedules, newest first."""
+        rules.check_form("database name", request.parent)
+        self._found_database(request.parent)
+        page, token = page_of(self.schedules_of(request.parent), request, request.parent)
+        return pb.ListBackupSchedulesResponse(backup_schedules=(one.message for one in page), next_page_token=token)
 
-    def forget(self, database: str) -> None:
-        """Takes away the schedules of a database that was dropped."""
-        for one in self.of(database):
-            self.delete(one.message.name)
+    def _found(self, name: str) -> Resource:
+        if name not in self.schedules:
+            raise refusals.missing("Backup schedule", name)
+        return self.schedules[name]
 
-    def _found(self, name: str) -> Schedule:
-        if name not in self._held:
-            raise refusals.schedule_missing(name)
-        return self._held[name]
-
-    def _put(self, schedule: Schedule) -> Any:  # noqa: ANN401 - the same
+    def _put(self, schedule: Resource) -> Message:
         message = schedule.message
         rules.check_schedule_retention(message.retention_duration.ToTimedelta())
         if message.WhichOneof("backup_type_spec") is None:
             message.full_backup_spec.SetInParent()
         message.spec.cron_spec.time_zone = "UTC"
-        message.update_time.FromDatetime(self._world.now)
+        message.update_time.CopyFrom(stamp(self.now))
         before = schedule.due
         self._await(schedule)
         Agenda.drop(before)
-        self._held[message.name] = schedule
-        return _copied(message)
+        self.schedules[message.name] = schedule
+        return copied(message)
 
-    def _await(self, schedule: Schedule) -> None:
-        when = next_time(schedule.message.spec.cron_spec.text, self._world.now)
-        schedule.due = self._world.later(when, partial(self._run, schedule))
+    def _await(self, schedule: Resource) -> None:
+        when = next_time(schedule.message.spec.cron_spec.text, self.now)
+        schedule.due = self.later(when, partial(self._run, schedule))
 
-    def _run(self, schedule: Schedule) -> None:
-        message, world = schedule.message, self._world
+    def _run(self, schedule: Resource) -> None:
+        message = schedule.message
         database, _, schedule_id = message.name.partition("/backupSchedules/")
-        stamp = world.now.strftime(_STAMP)
-        start_backup(
-            world,
-            f"{instance_of(database)}/backups/{schedule_id[: _ID_LENGTH_MAX - len(stamp)]}{stamp}",
-            database,
-            expire_time=world.now + message.retention_duration.ToTimedelta(),
-            plan=self._plans.take(database),
-            cause="schedule",
-            schedules=(message.name,),
-            kms_key_names=tuple(message.encryption_config.kms_key_names),
-        )
+        suffix = self.now.strftime(_STAMP)
+        backup_id = f"{schedule_id[: _ID_LENGTH_MAX - len(suffix)]}{suffix}"
+        retention = message.retention_duration.ToTimedelta()
+        self._start_scheduled(database, message.name, backup_id, retention, message.encryption_config)
         self._await(schedule)
+
+    def _start_scheduled(
+        self, database: str, schedule: str, backup_id: str, retention: timedelta, encryption: Message = None
+    ) -> Message:
+        backup = pb.Backup(
+            name=f"{rules.instance_of(database)}/backups/{backup_id}",
+            database=database,
+            expire_time=stamp(self.now + retention),
+            version_time=stamp(self.now),
+            backup_schedules=[schedule],
+        )
+        return start_backup(self, backup, self.take_plan(database), "schedule", encryption)
 
 
 def next_time(cron: str, after: datetime) -> datetime:
@@ -155,7 +133,7 @@ def next_time(cron: str, after: datetime) -> datetime:
     """
     texts = cron.split()
     if len(texts) != len(_FIELDS):
-        raise refusals.bad_cron(cron)
+        raise refusals.invalid(f"Invalid cron spec: {cron!r}")
     minutes, hours, days, months, weekdays = (
         _numbers(cron, text, *field) for text, field in zip(texts, _FIELDS, strict=True)
     )
@@ -172,7 +150,7 @@ def next_time(cron: str, after: datetime) -> datetime:
                 when = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
                 if when > after:
                     return when
-    raise refusals.bad_cron(cron)
+    raise refusals.invalid(f"Invalid cron spec: {cron!r}")
 
 
 def _numbers(cron: str, text: str, low: int, high: int) -> set[int]:
@@ -187,14 +165,8 @@ def _numbers(cron: str, text: str, low: int, high: int) -> set[int]:
                 last = int(end) if dash else high if slash else int(begin)
                 numbers = range(int(begin), last + 1, int(step) if slash else 1)
         except ValueError:
-            raise refusals.bad_cron(cron) from None
+            raise refusals.invalid(f"Invalid cron spec: {cron!r}") from None
         if not numbers or not low <= numbers[0] <= numbers[-1] <= high:
-            raise refusals.bad_cron(cron)
+            raise refusals.invalid(f"Invalid cron spec: {cron!r}")
         found.update(numbers)
     return found
-
-
-def _copied(message: Any) -> Any:  # noqa: ANN401 - the same
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy

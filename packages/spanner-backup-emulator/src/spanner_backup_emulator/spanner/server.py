@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from spanner_backup_emulator.faults import Faults
     from spanner_backup_emulator.spanner.history import Event
+    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.plans import Plan
-    from spanner_backup_emulator.spanner.records import Operation
 
 
 class SpannerEmulator:
@@ -57,41 +58,31 @@ class SpannerEmulator:
             host: The address to listen on.
         """
         self._endpoint = Endpoint(clock, faults)
-        self._host, self._port = host, port
-        self._server: grpc.Server | None = None
+        self._host, self._port, self._rest_port, self._behind = host, port, rest_port, behind
+        self._closing = ExitStack()
         self.state = state or State()
         self.faults = self._endpoint.faults
-        self._behind_address = behind
-        self._behind: Behind | None = None
-        self._rest_port = rest_port
-        self._rest: tuple[WebServer, grpc.Channel] | None = None
 
     def start(self) -> Self:
         """Starts to listen."""
-        if self._behind_address:
-            self._behind = Behind(self._behind_address, self._endpoint, self.state)
-        more = () if self._behind is None else (self._behind,)
-        self._server, self._port = start_grpc(
+        more: tuple[Behind, ...] = ()
+        if self._behind:
+            more = (Behind(self._behind, self._endpoint, self.state),)
+            self._closing.callback(more[0].close)
+        server, self._port = start_grpc(
             lambda server: register(server, self._endpoint, self.state), self._port, interceptors=more, host=self._host
         )
+        self._closing.callback(lambda: server.stop(grace=None).wait())
         if self._rest_port is not None:
-            channel = grpc.insecure_channel(self.address)
-            self._rest = WebServer(partial(answer, channel), self._rest_port, self._host), channel
-            self._rest_port = self._rest[0].server_port
+            channel = self._closing.enter_context(grpc.insecure_channel(self.address))
+            web = WebServer(partial(answer, channel), self._rest_port, self._host)
+            self._closing.callback(web.stop)
+            self._rest_port = web.server_port
         return self
 
     def close(self) -> None:
         """Stops listening and drops the calls under way; doing it twice does no harm."""
-        if self._rest is not None:
-            self._rest[0].stop()
-            self._rest[1].close()
-            self._rest = None
-        if self._server is not None:
-            self._server.stop(grace=None).wait()
-            self._server = None
-        if self._behind is not None:
-            self._behind.close()
-            self._behind = None
+        self._closing.close()
 
     def __enter__(self) -> Self:
         """Starts."""
@@ -137,30 +128,28 @@ class SpannerEmulator:
         with self.lock:
             self.state.add_database(name)
 
-    def start_scheduled_backup(self, database: str, schedule: str, backup_id: str) -> Operation:
+    def start_scheduled_backup(self, database: str, schedule: str, backup_id: str) -> Message:
         """See `State.start_scheduled_backup`."""
         with self.lock:
-            return self.state.start_scheduled_backup(self._endpoint.clock(), database, schedule, backup_id)
+            return self.state.start_scheduled_backup(self.now(), database, schedule, backup_id)
 
-    def begin_restore(self, backup: str, database: str, duration: timedelta) -> Operation:
-        """See `State.begin_restore`; it lasts this long from now."""
+    def begin_restore(self, backup: str, database: str, duration: timedelta) -> Message:
+        """See `State.begin_restore`."""
         with self.lock:
-            now = self._endpoint.clock()
-            return self.state.begin_restore(now, backup, database, now + duration)
+            return self.state.begin_restore(self.now(), backup, database, duration)
 
-    def begin_copy(self, source: str, backup: str, duration: timedelta) -> Operation:
-        """See `State.begin_copy`; it lasts this long from now."""
+    def begin_copy(self, source: str, backup: str, duration: timedelta) -> Message:
+        """See `State.begin_copy`."""
         with self.lock:
-            now = self._endpoint.clock()
-            return self.state.begin_copy(now, source, backup, now + duration)
+            return self.state.begin_copy(self.now(), source, backup, duration)
 
     def finish(self, operation: str) -> None:
         """See `State.finish`."""
         with self.lock:
-            self.state.finish(self._endpoint.clock(), operation)
+            self.state.finish(self.now(), operation)
 
     def history(self) -> tuple[Event, ...]:
         """What has happened until now, oldest first."""
         with self.lock:
-            self.state.advance(self._endpoint.clock())
+            self.state.advance(self.now())
             return tuple(self.state.history)

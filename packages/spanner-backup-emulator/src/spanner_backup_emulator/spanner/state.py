@@ -1,7 +1,7 @@
 """The emulated service as a pure state: `apply` a call, `advance` to a time, ask when something is next due.
 
 It has no clock, no randomness and no I/O, so the same calls at the same times give the same answers, names
-included. It does not lock. Calls are the classes of `requests.py`, refusals are `ApiError`s from `refusals.py`, and
+included. It does not lock. Calls and answers are Google's messages, refusals are `ApiError`s from `refusals.py`, and
 what happens by itself is explained in `world.py`. The methods that are no RPCs are for test authors: they speak
 test language, and a name that doesn't exist is a KeyError.
 """
@@ -9,200 +9,60 @@ test language, and a name that doesn't exist is a KeyError.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.spanner.history import Event, What
-from spanner_backup_emulator.spanner.methods import ANSWERS, Methods
-from spanner_backup_emulator.spanner.names import instance_of
-from spanner_backup_emulator.spanner.plans import Plan, Plans
-from spanner_backup_emulator.spanner.records import (
-    STANDARD_SQL,
-    Backup,
-    BackupState,
-    Database,
-    DatabaseState,
-    Operation,
-)
-from spanner_backup_emulator.spanner.starts import VERSION_RETENTION, start_backup, start_copy, start_restore
-from spanner_backup_emulator.spanner.world import World
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
+from spanner_backup_emulator.spanner.rules import instance_of
+from spanner_backup_emulator.spanner.schedules import Schedules
+from spanner_backup_emulator.spanner.starts import start_copy, start_restore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from spanner_backup_emulator.spanner import requests as rpc
-
-R = TypeVar("R")
+    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.spanner.work import Resource
 
 _RETENTION = timedelta(days=7)
-_NO_TIME = timedelta(0)
 
 
-class State:
-    """Instances with their databases, backups and operations."""
+class State(Schedules):
+    """Instances with their databases, backups, schedules and operations; `World` says what its settings are."""
 
-    __slots__ = ("_methods", "_plans", "_world")
-
-    def __init__(
-        self,
-        *,
-        databases: Iterable[str] = (),
-        strict: bool = False,
-        default_plan: Plan | None = None,
-        exists_before_pending: bool = True,
-        late_cancel_refused: bool = False,
-        expiry_delay: timedelta = _NO_TIME,
-        id_seed: int = 0,
-    ) -> None:
-        """Makes a state in which nothing has happened yet.
-
-        Args:
-            databases: Full names of READY databases.
-            strict: Refuse databases and instances that nobody declared; otherwise any database may be backed up.
-            default_plan: For operations on resources that have no plan of their own.
-            exists_before_pending: Which refusal wins when a backup's name is taken and its database is busy:
-                ALREADY_EXISTS, or else FAILED_PRECONDITION. Google documents neither.
-            late_cancel_refused: Whether a cancel of an operation that has ended is refused with FAILED_PRECONDITION,
-                and not accepted without effect. Google documents neither.
-            expiry_delay: How long a backup can still be seen after its expire_time. That there is such a lag is
-                documented at https://docs.cloud.google.com/spanner/docs/backup; its length isn't.
-            id_seed: Another one gives other operation ids.
-        """
-        self._world = World(expiry_delay=expiry_delay, id_seed=id_seed)
-        self._plans = Plans(default_plan or Plan())
-        self._methods = Methods(
-            self._world,
-            self._plans,
-            strict=strict,
-            exists_before_pending=exists_before_pending,
-            late_cancel_refused=late_cancel_refused,
-        )
-        for name in databases:
-            self.add_database(name)
-
-    def apply(self, now: datetime, request: rpc.Request[R]) -> R:
+    def apply(self, now: datetime, request: Message) -> Message:
         """Answers one call.
 
         Args:
             now: Aware. A time before the last one counts as the last one.
-            request: The call.
+            request: Google's message, as `messages.GetBackupRequest(name=…)`.
 
         Returns:
-            The answer, a value that later calls don't change.
+            Google's message, a value that later calls don't change.
 
         Raises:
             ApiError: The service refuses the call.
         """
-        world = self._world
-        world.advance(now)
-        method = type(request).__name__
+        self.advance(now)
+        rpc = BY_REQUEST[type(request)]
         try:
-            response = ANSWERS[type(request)](self._methods, request)
+            answer = getattr(self, rpc.method)(request)
         except ApiError as error:
-            world.record(What.CALLED, request.resource, method, error.code)
+            self.record(What.CALLED, rpc.resource_of(request), rpc.name, error.code)
             raise
-        world.record(What.CALLED, request.resource, method)
-        return cast("R", response)
-
-    def advance(self, now: datetime) -> None:
-        """Carries out everything that was due at `now` or before."""
-        self._world.advance(now)
-
-    def next_event_at(self) -> datetime | None:
-        """When something next changes by itself: an operation ends, something vanishes; None for never."""
-        return self._world.next_event_at()
-
-    @property
-    def history(self) -> Sequence[Event]:
-        """What happened, oldest first; the newest hundred thousand lines. It grows while it is held."""
-        return self._world.history
-
-    @property
-    def backups(self) -> Mapping[str, Backup]:
-        """The backups as of the last call or advance, by name, without a line in the history. It changes while held."""
-        return self._world.backups
-
-    @property
-    def instances(self) -> frozenset[str]:
-        """The instances that are known, by name."""
-        return frozenset(self._methods.instances)
-
-    @property
-    def databases(self) -> Mapping[str, Database]:
-        """The databases that are known, by name. It changes while held."""
-        return self._world.databases
-
-    # For test authors
-
-    def add_instance(self, name: str) -> None:
-        """Makes an instance known that may have no databases."""
-        self._methods.instances.add(name)
-
-    def add_database(
-        self,
-        name: str,
-        *,
-        state: DatabaseState = DatabaseState.READY,
-        create_time: datetime | None = None,
-        version_retention: timedelta = VERSION_RETENTION,
-        dialect: str = STANDARD_SQL,
-    ) -> Database:
-        """Makes a database known, or changes a known one."""
-        self.add_instance(instance_of(name))
-        self._world.databases[name] = made = Database(
-            self._world.next_uid(), name, state, create_time, version_retention, dialect=dialect
-        )
-        return made
-
-    def forget_instance(self, name: str) -> None:
-        """Makes an instance unknown."""
-        self._methods.instances.discard(name)
-
-    def find_database(self, name: str) -> Database | None:
-        """A known database; None for one that nobody made known."""
-        return self._world.databases.get(name)
-
-    def find_operation(self, name: str) -> Operation | None:
-        """An operation as of the last call or advance, without a line in the history; None if there is none."""
-        work = self._world.works.get(name)
-        return None if work is None else work.seen(self._world.now)
-
-    def is_being_backed_up(self, database: str) -> bool:
-        """Whether an unfinished backup of this database exists, by demand or by schedule."""
-        return any(
-            backup.database == database and backup.state is BackupState.CREATING for backup in self.backups.values()
-        )
-
-    def forget_database(self, now: datetime, name: str) -> None:
-        """Makes a database unknown that was dropped; what optimized it has ended, and its backup is free (inferred)."""
-        for work in list(self._world.works.values()):
-            if work.target == name and work.end_time is None:
-                self.finish(now, work.name)
-        self._methods.schedules.forget(name)
-        self._world.databases.pop(name, None)
-
-    def set_plan(self, resource: str, plan: Plan) -> None:
-        """Decides how operations on a resource go, until another plan is set.
-
-        Args:
-            resource: A database for its backups; a backup for copies and restores of it.
-            plan: How they go.
-        """
-        self._plans.set(resource, plan)
-
-    def queue_plans(self, resource: str, *plans: Plan) -> None:
-        """Decides how the next operations on a resource go, one plan each; after them `set_plan`'s counts again."""
-        self._plans.queue(resource, *plans)
+        self.record(What.CALLED, rpc.resource_of(request), rpc.name)
+        return answer
 
     def plan_of(self, operation: str) -> Plan | None:
         """How an operation goes, for who counts what was asked for; None if the operation is unknown or forgotten."""
-        work = self._world.works.get(operation)
+        work = self.works.get(operation)
         return None if work is None else work.plan
 
     def start_scheduled_backup(
         self, now: datetime, database: str, schedule: str, backup_id: str, retention: timedelta = _RETENTION
-    ) -> Operation:
+    ) -> Message:
         """Starts a backup as a backup schedule does, whatever else is pending.
 
         That scheduled ones don't count is documented at https://docs.cloud.google.com/spanner/quotas.
@@ -218,41 +78,29 @@ class State:
             ValueError: The name is taken.
         """
         self.advance(now)
-        name = self._world.databases[database].name
-        if f"{instance_of(name)}/backups/{backup_id}" in self._world.backups:
+        if f"{instance_of(database)}/backups/{backup_id}" in self.backups:
             raise ValueError(f"there is already a backup {backup_id}")
-        return start_backup(
-            self._world,
-            f"{instance_of(name)}/backups/{backup_id}",
-            name,
-            expire_time=self._world.now + retention,
-            plan=self._plans.take(name),
-            cause="schedule",
-            schedules=(schedule,),
-        )
+        return self._start_scheduled(database, schedule, backup_id, retention)
 
-    def begin_restore(self, now: datetime, backup: str, database: str, until: datetime) -> Operation:
+    def begin_restore(self, now: datetime, backup: str, database: str, duration: timedelta) -> Message:
         """Starts to restore a database from a READY backup, which can't be deleted until then."""
         self.advance(now)
-        plan = Plan(duration=max(until - self._world.now, _NO_TIME))
-        self.add_instance(instance_of(database))
-        return start_restore(self._world, database, self._ready(backup), plan=plan)
+        self.instances.add(instance_of(database))
+        return start_restore(self, database, self._ready(backup), Plan(duration=duration))
 
-    def begin_copy(self, now: datetime, source: str, backup: str, until: datetime) -> Operation:
+    def begin_copy(self, now: datetime, source: str, backup: str, duration: timedelta) -> Message:
         """Starts to copy a READY backup, which can't be deleted until then."""
         self.advance(now)
-        plan = Plan(duration=max(until - self._world.now, _NO_TIME))
         held = self._ready(source)
-        return start_copy(self._world, backup, held, expire_time=held.expire_time, plan=plan, cause="test")
+        return start_copy(self, backup, held, held.message.expire_time, Plan(duration=duration), "test")
 
     def finish(self, now: datetime, operation: str) -> None:
         """Has an operation's work end now, as if its time were over."""
         self.advance(now)
-        self._world.hasten(self._world.works[operation], self._world.now)
-        self.advance(now)
+        self.end_now(self.works[operation])
 
-    def _ready(self, name: str) -> Backup:
-        backup = self._world.backups[name]
-        if backup.state is not BackupState.READY:
-            raise ValueError(f"{name} is {backup.state}, and only a READY backup can be restored or copied")
+    def _ready(self, name: str) -> Resource:
+        backup = self.backups[name]
+        if backup.message.state == pb.Backup.CREATING:
+            raise ValueError(f"{name} is CREATING, and only a READY backup can be restored or copied")
         return backup

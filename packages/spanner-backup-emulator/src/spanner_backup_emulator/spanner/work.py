@@ -1,90 +1,95 @@
-"""One operation from the inside: the plan, the times, and how it looks from outside at any moment."""
+"""What the state keeps: Google's messages, each with the little that they don't hold."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.spanner.messages import copied
 from spanner_backup_emulator.spanner.progress import PERCENT_DONE, ProgressModel, percent_at
-from spanner_backup_emulator.spanner.records import Operation, OperationKind, Progress
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from spanner_backup_emulator.spanner.agenda import Entry
+    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.plans import Plan
-    from spanner_backup_emulator.spanner.records import Backup, Database, RestoreInfo, Status
+
+
+@dataclass(slots=True, eq=False)
+class Resource:
+    """A backup, a database or a backup schedule.
+
+    Attributes:
+        uid: Its place in the order of creation; tells two apart that had the same name one after the other.
+        message: Google's.
+        due: What is next to happen to it by itself: a backup expires, a schedule starts one.
+        work: The operation that is making it, or optimizing it.
+    """
+
+    uid: int
+    message: Message
+    due: Entry | None = None
+    work: Work | None = None
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """An operation that runs or has ended; the only mutable record here.
+    """An operation that runs or has ended.
 
     Attributes:
-        subject: The uid of the backup or database that it makes.
+        uid: Its place in the order in which operations started.
+        operation: Google's message, which gets its metadata when it is first read after its end.
+        metadata: Google's message.
+        made: What it makes or optimizes.
+        source: The backup that it needs.
+        slot: The database whose one slot for a pending backup it takes; empty for none.
         begin_time: When the work leaves the queue.
         due_time: When the work ends if nobody stops it.
         orphaned: Its backup was deleted in the meantime, so it can only end CANCELLED.
         end: The entry that ends it; dropped when something else does.
         stop: The entry at which a cancel takes effect.
-        final: How it looks from its end on.
-        restore_info: What is restored.
-        optimization: The name of the operation that follows a restore.
     """
 
     uid: int
-    name: str
-    kind: OperationKind
-    target: str
-    database: str
-    source_backup: str
-    subject: int
+    operation: Message
+    metadata: Message
+    made: Resource
+    source: Resource | None
+    slot: str
     plan: Plan
-    start_time: datetime
     begin_time: datetime
     due_time: datetime
-    cancel_time: datetime | None = None
-    end_time: datetime | None = None
-    error: Status | None = None
-    response: Backup | Database | None = None
     orphaned: bool = False
     end: Entry | None = None
     stop: Entry | None = None
-    final: Operation | None = None
-    restore_info: RestoreInfo | None = None
-    optimization: str = ""
 
-    def seen(self, now: datetime) -> Operation:
-        """The operation as a client sees it; what has ended no longer changes and is made once."""
-        if self.final is not None:
-            return self.final
-        operation = Operation(
-            uid=self.uid,
-            name=self.name,
-            kind=self.kind,
-            target=self.target,
-            database="" if self.kind is OperationKind.COPY_BACKUP else self.database,
-            source_backup=self.source_backup,
-            progress=self._progress(now),
-            cancel_time=self.cancel_time,
-            done=self.end_time is not None,
-            error=self.error,
-            response=self.response,
-            restore_info=self.restore_info,
-            optimization=self.optimization,
-        )
-        if operation.done:
-            self.final = operation
-        return operation
+    @property
+    def name(self) -> str:
+        """The operation's."""
+        name: str = self.operation.name
+        return name
 
-    def _progress(self, now: datetime) -> Progress | None:
-        """Percentage and times; a failure keeps the percentage that it came to."""
-        model = self.plan.progress
-        if model is ProgressModel.MISSING:
-            return None
-        if self.response is not None:
-            return Progress(PERCENT_DONE, self.start_time, self.end_time)
-        elapsed = (self.end_time or now) - self.begin_time
+    @property
+    def kind(self) -> str:
+        """What it does, as in the name of its metadata's type: `CreateBackup`."""
+        kind: str = self.metadata.DESCRIPTOR.name
+        return kind.removesuffix("Metadata")
+
+    def seen(self, now: datetime) -> Message:
+        """The operation as a client sees it."""
+        if self.operation.HasField("metadata"):
+            return self.operation
+        shown = self.operation if self.operation.done else copied(self.operation)
+        self.advance(now)
+        shown.metadata.Pack(self.metadata)
+        return shown
+
+    def advance(self, now: datetime) -> None:
+        """Brings the percentage up to date, until the end; a failure keeps the one that it came to."""
+        if self.plan.progress is ProgressModel.MISSING or self.metadata.progress.HasField("end_time"):
+            return
         length = self.due_time - self.begin_time
-        fraction = elapsed / length if length else 0.0
-        return Progress(percent_at(model, fraction), self.start_time, self.end_time)
+        fraction = (now - self.begin_time) / length if length else 0.0
+        done = self.operation.HasField("response")
+        self.metadata.progress.progress_percent = PERCENT_DONE if done else percent_at(self.plan.progress, fraction)

@@ -22,20 +22,25 @@ What ends an operation:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner.agenda import Agenda, Entry
+from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.spanner.agenda import Agenda
 from spanner_backup_emulator.spanner.history import Event, What
-from spanner_backup_emulator.spanner.records import Backup, BackupState, Database, DatabaseState, OperationKind, Status
-from spanner_backup_emulator.spanner.starts import start_optimization
+from spanner_backup_emulator.spanner.messages import stamp, time_of
+from spanner_backup_emulator.spanner.plans import Plan, Status
+from spanner_backup_emulator.spanner.rules import instance_of
+from spanner_backup_emulator.spanner.starts import database_of, start_optimization
+from spanner_backup_emulator.spanner.work import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from spanner_backup_emulator.spanner.agenda import Entry
+    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.work import Work
 
 OPERATION_KEPT = timedelta(days=7)
@@ -50,51 +55,99 @@ HISTORY_COUNT_MAX = 100_000
 """Lines of the record that are kept, the newest: a test reads all of its own; a command that runs for months stays
 small."""
 
+_NO_TIME = timedelta(0)
 _BEFORE_TIME = datetime.min.replace(tzinfo=UTC)
 _RANK_END, _RANK_STOP, _RANK_REST = range(3)
 
 
 class World:
-    """Backups, databases and operations, and the agenda that moves them.
+    """Backups, databases, schedules and operations, and the agenda that moves them.
 
     Attributes:
         now: The latest time it was told.
-        backups: By full name; finished or not.
-        databases: By full name.
+        instances: The names of those that are known.
+        backups: By full name, oldest first; finished or not.
+        databases: By full name, oldest first.
+        schedules: By full name, oldest first.
         works: Operations by full name, oldest first.
-        pending: The unfinished on-demand backup of each database that has one.
-        history: What happened, oldest first.
+        pending: The databases that have an unfinished on-demand backup.
+        history: What happened, oldest first; the newest hundred thousand lines.
         id_seed: Where the ids of operations start from.
     """
 
-    __slots__ = (
-        "_agenda",
-        "_expiries",
-        "_expiry_delay",
-        "_making",
-        "_uid",
-        "backups",
-        "databases",
-        "history",
-        "id_seed",
-        "now",
-        "pending",
-        "works",
-    )
+    def __init__(
+        self,
+        *,
+        databases: Iterable[str] = (),
+        strict: bool = False,
+        default_plan: Plan | None = None,
+        exists_before_pending: bool = True,
+        late_cancel_refused: bool = False,
+        expiry_delay: timedelta = _NO_TIME,
+        id_seed: int = 0,
+    ) -> None:
+        """Makes a world in which nothing has happened yet.
 
-    def __init__(self, *, expiry_delay: timedelta, id_seed: int) -> None:
+        Args:
+            databases: Full names of READY databases.
+            strict: Refuse databases and instances that nobody declared; otherwise any database may be backed up.
+            default_plan: For operations on resources that have no plan of their own.
+            exists_before_pending: Which refusal wins when a backup's name is taken and its database is busy:
+                ALREADY_EXISTS, or else FAILED_PRECONDITION. Google documents neither.
+            late_cancel_refused: Whether a cancel of an operation that has ended is refused with FAILED_PRECONDITION,
+                and not accepted without effect. Google documents neither.
+            expiry_delay: How long a backup can still be seen after its expire_time. That there is such a lag is
+                documented at https://docs.cloud.google.com/spanner/docs/backup; its length isn't.
+            id_seed: Another one gives other operation ids.
+        """
         self.now = _BEFORE_TIME
         self.id_seed = id_seed
-        self.backups: dict[str, Backup] = {}
-        self.databases: dict[str, Database] = {}
+        self.instances: set[str] = set()
+        self.backups: dict[str, Resource] = {}
+        self.databases: dict[str, Resource] = {}
+        self.schedules: dict[str, Resource] = {}
         self.works: dict[str, Work] = {}
-        self.pending: dict[str, Work] = {}
+        self.pending: set[str] = set()
         self.history: deque[Event] = deque(maxlen=HISTORY_COUNT_MAX)
+        self._made_instances: dict[str, Message] = {}
+        self._ddl: dict[str, list[str]] = {}
+        self._done: dict[str, Message] = {}
         self._agenda = Agenda()
+        self._default_plan = default_plan or Plan()
+        self._plans: dict[str, Plan] = {}
+        self._queued_plans: dict[str, list[Plan]] = {}
+        self._strict = strict
+        self._exists_before_pending = exists_before_pending
+        self._late_cancel_refused = late_cancel_refused
         self._expiry_delay = expiry_delay
-        self._making: dict[int, Work] = {}
-        self._expiries: dict[int, Entry] = {}
         self._uid = 0
+        for name in databases:
+            self.add_database(name)
+
+    def add_database(self, name: str, **fields: object) -> Resource:
+        """Makes a database known, or changes a known one; `fields` are those of Google's message that matter."""
+        self.instances.add(instance_of(name))
+        self.databases.pop(name, None)
+        self.databases[name] = made = Resource(self.next_uid(), database_of(name, **fields))
+        return made
+
+    def set_plan(self, resource: str, plan: Plan) -> None:
+        """Decides how operations on a resource go, until another plan is set.
+
+        Args:
+            resource: A database for its backups; a backup for copies and restores of it.
+            plan: How they go.
+        """
+        self._plans[resource] = plan
+
+    def queue_plans(self, resource: str, *plans: Plan) -> None:
+        """Decides how the next operations on a resource go, one plan each; after them `set_plan`'s counts again."""
+        self._queued_plans.setdefault(resource, []).extend(plans)
+
+    def take_plan(self, resource: str) -> Plan:
+        """The plan of an operation that starts now."""
+        queued = self._queued_plans.get(resource)
+        return queued.pop(0) if queued else self._plans.get(resource, self._default_plan)
 
     def next_uid(self) -> int:
         """A number that was never used here before, larger than all that were."""
@@ -118,11 +171,10 @@ class World:
         """Writes a line that concerns no backup."""
         self.history.append(Event(self.now, what, resource, cause, code, operation))
 
-    def note(self, what: What, backup: Backup, cause: str, operation: str = "") -> None:
+    def note(self, what: What, backup: Resource, cause: str, operation: str = "") -> None:
         """Writes a line that concerns a backup."""
-        self.history.append(
-            Event(self.now, what, backup.name, cause, Code.OK, operation, backup.uid, backup.create_time)
-        )
+        name, created = backup.message.name, time_of(backup.message.create_time)
+        self.history.append(Event(self.now, what, name, cause, Code.OK, operation, backup.uid, created))
 
     def later(self, when: datetime, action: Callable[[], None]) -> Entry:
         """Has something happen by itself at a time."""
@@ -131,14 +183,16 @@ class World:
     def begin(self, work: Work) -> None:
         """Starts an operation whose backup or database is already here."""
         self.works[work.name] = work
-        self._making[work.subject] = work
+        work.made.work = work
+        if work.slot:
+            self.pending.add(work.slot)
         work.end = self._agenda.add(work.due_time, _RANK_END, partial(self._end, work))
 
     def stop(self, work: Work, cause: str) -> None:
         """Receives a cancel; the first one counts, and one that finds the operation ended changes nothing."""
-        if work.end_time is not None or work.cancel_time is not None:
+        if work.operation.done or work.metadata.HasField("cancel_time"):
             return
-        work.cancel_time = self.now
+        work.metadata.cancel_time.CopyFrom(stamp(self.now))
         self.record(What.CANCEL_RECEIVED, work.name, cause, operation=work.name)
         if work.plan.cancel_duration is not None:
             work.stop = self._agenda.add(
@@ -149,57 +203,53 @@ class World:
 
     def hasten(self, work: Work, due_time: datetime) -> None:
         """Has the work end at this time unless it would have ended before."""
-        if work.end_time is None and due_time < work.due_time:
+        if not work.operation.done and due_time < work.due_time:
             Agenda.drop(work.end)
             work.due_time = due_time
             work.end = self._agenda.add(due_time, _RANK_END, partial(self._end, work))
 
-    def delete(self, backup: Backup, what: What, cause: str) -> None:
+    def end_now(self, work: Work) -> None:
+        """Has the work end now."""
+        self.hasten(work, self.now)
+        self.advance(self.now)
+
+    def delete(self, backup: Resource, what: What, cause: str) -> None:
         """Takes a backup away, at once; the operation that still makes it is cancelled."""
-        del self.backups[backup.name]
-        Agenda.drop(self._expiries.pop(backup.uid, None))
+        del self.backups[backup.message.name]
+        Agenda.drop(backup.due)
         self.note(what, backup, cause)
-        work = self._making.get(backup.uid)
+        work = backup.work
         if work is not None:
             work.orphaned = True
-            if work.kind is OperationKind.COPY_BACKUP:
-                self._release(work.source_backup, work.target)
+            self._release(work)
             self.stop(work, cause)
 
-    def is_leftover(self, backup: Backup) -> bool:
-        """Whether this is what a cancelled or failed operation has not cleaned up yet."""
-        return backup.state is BackupState.CREATING and backup.uid not in self._making
+    def set_expiry(self, backup: Resource) -> None:
+        """Has a finished backup vanish at its expire_time."""
+        Agenda.drop(backup.due)
+        due = max(time_of(backup.message.expire_time) + self._expiry_delay, self.now)
+        backup.due = self.later(due, partial(self._expire, backup))
 
-    def set_expiry(self, backup: Backup, expire_time: datetime) -> Backup:
-        """Changes when a finished backup vanishes."""
-        Agenda.drop(self._expiries.pop(backup.uid, None))
-        changed = replace(backup, expire_time=expire_time)
-        self.backups[backup.name] = changed
-        due = max(expire_time + self._expiry_delay, self.now)
-        action = partial(self._expire, backup.uid, backup.name)
-        self._expiries[backup.uid] = self._agenda.add(due, _RANK_REST, action)
-        return changed
-
-    def refer(self, source: Backup, *, database: str = "", backup: str = "") -> None:
+    def refer(self, source: Resource, *, database: str = "", backup: str = "") -> None:
         """Notes that a restore or a copy needs this backup."""
-        self.backups[source.name] = replace(
-            source,
-            referencing_databases=source.referencing_databases + ((database,) if database else ()),
-            referencing_backups=source.referencing_backups + ((backup,) if backup else ()),
-        )
+        if database:
+            source.message.referencing_databases.append(database)
+        else:
+            source.message.referencing_backups.append(backup)
         self.note(What.REFERENCE_ADDED, source, database or backup)
 
-    def _release(self, name: str, by: str) -> None:
-        source = self.backups[name]
-        released = replace(
-            source,
-            referencing_databases=tuple(one for one in source.referencing_databases if one != by),
-            referencing_backups=tuple(one for one in source.referencing_backups if one != by),
-        )
-        self.backups[name] = released
+    def _release(self, work: Work) -> None:
+        """Lets go of the backup that an operation needed, if it did."""
+        source, by = work.source, work.metadata.name
+        if source is None:
+            return
+        for references in (source.message.referencing_databases, source.message.referencing_backups):
+            if by in references:
+                references.remove(by)
+        work.source = None
         self.note(What.REFERENCE_REMOVED, source, by)
-        if source.uid not in self._expiries:
-            self.set_expiry(released, released.expire_time)
+        if source.due is None:
+            self.set_expiry(source)
 
     def _end(self, work: Work) -> None:
         """The work has ended by itself."""
@@ -208,10 +258,13 @@ class World:
             self._failed(work, _CANCELLED, "cancel")
         elif work.plan.error is not None:
             self._failed(work, work.plan.error, "failure")
-        elif work.kind is OperationKind.RESTORE_DATABASE:
-            self._restored(work)
-        elif work.kind is OperationKind.OPTIMIZE_RESTORED_DATABASE:
-            self._optimized(work)
+        elif work.kind == "RestoreDatabase":
+            takes_time = bool(work.plan.optimize_duration)
+            self._restored(work, pb.Database.READY_OPTIMIZING if takes_time else pb.Database.READY)
+            start_optimization(self, work)
+        elif work.kind == "OptimizeRestoredDatabase":
+            self._restored(work, pb.Database.READY)
+            self._release(work)
         else:
             self._made(work)
 
@@ -220,65 +273,59 @@ class World:
         Agenda.drop(work.end)
         self._failed(work, _CANCELLED, "cancel")
 
-    def _close(self, work: Work, code: Code) -> None:
+    def _close(self, work: Work, code: Code = Code.OK) -> None:
         """What every end has in common."""
-        work.end_time = self.now
-        del self._making[work.subject]
-        if self.pending.get(work.database) is work:
-            del self.pending[work.database]
-        if work.kind is OperationKind.COPY_BACKUP and not work.orphaned:
-            self._release(work.source_backup, work.target)
+        work.advance(self.now)
+        if work.metadata.HasField("progress"):
+            work.metadata.progress.end_time.CopyFrom(stamp(self.now))
+        work.operation.done = True
+        work.made.work = None
+        self.pending.discard(work.slot)
+        if work.kind == "CopyBackup":
+            self._release(work)
         self.record(What.OPERATION_DONE, work.name, work.kind, code, work.name)
-        self._agenda.add(self.now + OPERATION_KEPT, _RANK_REST, partial(self._forget, work))
+        self.later(self.now + OPERATION_KEPT, partial(self._forget, work))
 
     def _made(self, work: Work) -> None:
-        backup = replace(self.backups[work.target], state=BackupState.READY, size_bytes=work.plan.size_bytes)
-        work.response = backup
-        self._close(work, Code.OK)
-        self.note(What.BACKUP_READY, backup, work.kind, work.name)
-        self.set_expiry(backup, backup.expire_time)
+        made = work.made.message
+        made.state = pb.Backup.READY
+        made.size_bytes = made.freeable_size_bytes = made.exclusive_size_bytes = work.plan.size_bytes
+        work.operation.response.Pack(made)
+        self._close(work)
+        self.note(What.BACKUP_READY, work.made, work.kind, work.name)
+        self.set_expiry(work.made)
 
-    def _restored(self, work: Work) -> None:
-        state = DatabaseState.READY_OPTIMIZING if work.plan.optimize_duration else DatabaseState.READY
-        database = replace(self.databases[work.target], state=state)
-        self.databases[work.target] = work.response = database
-        self._close(work, Code.OK)
-        start_optimization(self, work, database)
-
-    def _optimized(self, work: Work) -> None:
-        database = replace(self.databases[work.target], state=DatabaseState.READY)
-        self.databases[work.target] = work.response = database
-        self._close(work, Code.OK)
-        self._release(work.source_backup, work.target)
+    def _restored(self, work: Work, state: int) -> None:
+        """A database can be used, or is optimized."""
+        work.made.message.state = state
+        work.operation.response.Pack(work.made.message)
+        self._close(work)
 
     def _failed(self, work: Work, error: Status, cause: str) -> None:
         """Cancelled or failed: nothing of what was being made stays."""
-        work.error = error
+        work.operation.error.code, work.operation.error.message = error.code, error.message
         self._close(work, error.code)
-        if work.kind is OperationKind.RESTORE_DATABASE:
-            del self.databases[work.target]
-            self._release(work.source_backup, work.target)
+        if work.kind == "RestoreDatabase":
+            del self.databases[work.metadata.name]
+            self._release(work)
         elif not work.orphaned and work.plan.removal_delay:
-            due = self.now + work.plan.removal_delay
-            self._agenda.add(due, _RANK_REST, partial(self._remove, work, cause))
+            self.later(self.now + work.plan.removal_delay, partial(self._remove, work, cause))
         elif not work.orphaned:
             self._remove(work, cause)
 
     def _remove(self, work: Work, cause: str) -> None:
-        backup = self.backups.get(work.target)
-        if backup is not None and backup.uid == work.subject:
-            self.delete(backup, What.BACKUP_REMOVED, cause)
+        if self.backups.get(work.metadata.name) is work.made:
+            self.delete(work.made, What.BACKUP_REMOVED, cause)
 
-    def _expire(self, uid: int, name: str) -> None:
+    def _expire(self, backup: Resource) -> None:
         """The lifetime is over; a backup that a restore or a copy still needs goes when they let go of it.
 
         That a copy's source isn't cleaned up while it is copied is documented at
         https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/copy; for a restore
         it is inferred.
         """
-        del self._expiries[uid]
-        backup = self.backups[name]
-        if not backup.referencing_databases and not backup.referencing_backups:
+        backup.due = None
+        if not backup.message.referencing_databases and not backup.message.referencing_backups:
             self.delete(backup, What.BACKUP_EXPIRED, "expiry")
 
     def _forget(self, work: Work) -> None:
