@@ -19,7 +19,7 @@ from backstop.operations import Backup, Failure, Listing, Operation, Unhandled
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_event
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Faults
-from spanner_backup_emulator.pubsub.model import Draft, Publish
+from spanner_backup_emulator.pubsub.model import pb
 from spanner_backup_emulator.spanner import records
 from spanner_backup_emulator.spanner import requests as rpc
 from spanner_backup_emulator.tasks.model import HttpRequest
@@ -171,18 +171,18 @@ class EventsPort:
         data, attributes = encode_event(event, now)
         try:
             self._faults.check("Publish", "before", self._topic)
-            self._state.apply(now, Publish(self._topic, (Draft(data, attributes),)))
+            message = pb.PubsubMessage(data=data, attributes=attributes)
+            self._state.publish(now, pb.PublishRequest(topic=self._topic, messages=[message]))
             self._faults.check("Publish", "after", self._topic)
         except ApiError as error:
             raise TransientError(error.code.name, f"could not publish the outcome: {error.message}") from error
 
 
-def publish_of(task: Task) -> Publish:
+def publish_of(task: Task) -> pb.PublishRequest:
     """What a follow-up's task asks of Pub/Sub when it is dispatched."""
     topic = task.http_request.url.partition("/v1/")[2].removesuffix(":publish")
     messages = msgspec.json.decode(task.http_request.body)["messages"]
-    drafts = [Draft(base64.b64decode(message["data"]), message["attributes"]) for message in messages]
-    return Publish(topic, tuple(drafts))
+    return pb.PublishRequest(topic=topic, messages=[{**one, "data": base64.b64decode(one["data"])} for one in messages])
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from backstop.ports import Ports, Settings
 from backstop.wire import Delivery, parse_follow_up
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.faults import Faults
-from spanner_backup_emulator.pubsub.model import CreateTopic, Draft, Message, Publish, Topic
+from spanner_backup_emulator.pubsub.model import pb, published_at
 from spanner_backup_emulator.pubsub.state import State as PubSubState
 from spanner_backup_emulator.spanner import requests as rpc
 from spanner_backup_emulator.spanner.history import What
@@ -71,7 +71,7 @@ class World:
         self.tasks.apply(self.now, CreateQueue(_LOCATION, Queue(_QUEUE)))
         self.pubsub = PubSubState()
         for topic in (COMMANDS, FOLLOW_UPS, RESULTS):
-            self.pubsub.apply(self.now, CreateTopic(Topic(topic)))
+            self.pubsub.create_topic(self.now, pb.Topic(name=topic))
         self.faults = Faults()
         self.settings = settings or Settings(FOLLOW_UPS)
         self.port: type[SpannerPort] = SpannerPort
@@ -98,9 +98,9 @@ class World:
 
     def publish(self, command: dict[str, object]) -> Delivery:
         """Publishes a command, now, without delivering it; Pub/Sub cuts its times to milliseconds."""
-        draft = Draft(json.dumps(command).encode())
+        message = pb.PubsubMessage(data=json.dumps(command).encode())
         cut = self.now.replace(microsecond=self.now.microsecond // 1000 * 1000)
-        self.pubsub.apply(cut, Publish(COMMANDS, (draft,)))
+        self.pubsub.publish(cut, pb.PublishRequest(topic=COMMANDS, messages=[message]))
         return _delivery(self.pubsub.published(COMMANDS)[-1], COMMANDS)
 
     def deliver(self, delivery: Delivery) -> Report:
@@ -127,7 +127,7 @@ class World:
         assert due is not None, "no follow-up is waiting"
         self.now = max(self.now, due)
         (dispatch,) = self.tasks.advance(self.now)
-        self.pubsub.apply(self.now, publish_of(dispatch.task))
+        self.pubsub.publish(self.now, publish_of(dispatch.task))
         self.tasks.dispatched(self.now, dispatch, 200)
         return self.deliver(_delivery(self.pubsub.published(FOLLOW_UPS)[-1], FOLLOW_UPS))
 
@@ -220,6 +220,6 @@ class World:
         return self.spanner.apply(self.now, rpc.GetOperation(operation)).cancel_time is not None
 
 
-def _delivery(message: Message, topic: str) -> Delivery:
+def _delivery(message: pb.PubsubMessage, topic: str) -> Delivery:
     """The first delivery of a message, by a subscription that has a dead-letter policy and so counts."""
-    return Delivery(message.data, message.attributes, message.message_id, message.publish_time, topic, 1)
+    return Delivery(message.data, dict(message.attributes), message.message_id, published_at(message), topic, 1)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub.model import CreateSubscription, CreateTopic, Draft, Publish, Subscription, Topic
+from spanner_backup_emulator.pubsub.model import Message, copied, pb
+from spanner_backup_emulator.pubsub.service import RPCS
 from spanner_backup_emulator.pubsub.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from spanner_backup_emulator.pubsub.server import PubSubEmulator
 
@@ -38,20 +39,61 @@ def after(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def state_with(*subscriptions: Subscription, state: State | None = None) -> State:
+PUSHING = pb.Subscription(name=PUSH, topic=TOPIC, push_config={"push_endpoint": ENDPOINT})
+PULLING = pb.Subscription(name=PULL, topic=TOPIC)
+LETTERS = pb.DeadLetterPolicy(dead_letter_topic=DEAD)
+
+
+def having(subscription: pb.Subscription, **settings: object) -> pb.Subscription:
+    """The subscription with more settings."""
+    made = copied(subscription)
+    made.MergeFrom(pb.Subscription(**settings))
+    return made
+
+
+def retrying(least_s: float, most_s: float) -> pb.RetryPolicy:
+    """A retry policy."""
+    least, most = timedelta(seconds=least_s), timedelta(seconds=most_s)
+    return pb.RetryPolicy(minimum_backoff=least, maximum_backoff=most)
+
+
+def state_with(*subscriptions: pb.Subscription, state: State | None = None) -> State:
     """A state with the two topics and these subscriptions."""
     state = state if state is not None else State()
-    state.apply(T0, CreateTopic(Topic(TOPIC)))
-    state.apply(T0, CreateTopic(Topic(DEAD)))
+    for topic in (TOPIC, DEAD):
+        state.create_topic(T0, pb.Topic(name=topic))
     for subscription in subscriptions:
-        state.apply(T0, CreateSubscription(subscription))
+        state.create_subscription(T0, subscription)
     return state
 
 
-def publish(state: State, now: datetime, data: bytes = b"x") -> str:
+def publish(state: State, now: datetime, data: bytes = b"x", topic: str = TOPIC) -> str:
     """Publishes one message."""
-    (message_id,) = state.apply(now, Publish(TOPIC, (Draft(data, {"kind": "test"}),)))
+    (message_id,) = publish_all(state, now, {"data": data, "attributes": {"kind": "test"}}, topic=topic)
     return message_id
+
+
+def publish_all(state: State, now: datetime, *messages: Mapping[str, object], topic: str = TOPIC) -> Sequence[str]:
+    """Publishes messages at once."""
+    return state.publish(now, pb.PublishRequest(topic=topic, messages=messages)).message_ids
+
+
+def pull(state: State, now: datetime, name: str = PULL, deadline_s: int = 0) -> list[pb.ReceivedMessage]:
+    """Pulls everything that is due."""
+    asked = pb.PullRequest(subscription=name, max_messages=99)
+    return list(state.pull(now, asked, deadline_s).received_messages)
+
+
+def acknowledge(state: State, now: datetime, *pulled: pb.ReceivedMessage) -> None:
+    """Acknowledges what was pulled."""
+    ids = [one.ack_id for one in pulled]
+    state.acknowledge(now, pb.AcknowledgeRequest(subscription=PULL, ack_ids=ids))
+
+
+def defer(state: State, now: datetime, pulled: pb.ReceivedMessage, by_s: int) -> None:
+    """Gives what was pulled another deadline; 0 refuses it."""
+    asked = pb.ModifyAckDeadlineRequest(subscription=PULL, ack_ids=[pulled.ack_id], ack_deadline_seconds=by_s)
+    state.modify_ack_deadline(now, asked)
 
 
 def end(state: State, now: datetime, status: int) -> None:
@@ -60,15 +102,12 @@ def end(state: State, now: datetime, status: int) -> None:
     state.delivered(now, delivery, status)
 
 
-def refusal(state: State, request: object) -> tuple[Code, str]:
+def refusal(state: State, request: Message) -> tuple[Code, str]:
     """How a request is refused."""
+    (rpc,) = (rpc for rpc in RPCS.values() if isinstance(request, rpc.request))
     with pytest.raises(ApiError) as caught:
-        state.apply(T0, request)  # type: ignore[call-overload] # one helper for all requests
+        rpc.work(state, T0, request)
     return caught.value.code, caught.value.message
-
-
-PUSHING = Subscription(PUSH, TOPIC, ENDPOINT)
-PULLING = Subscription(PULL, TOPIC)
 
 
 class Receiver:

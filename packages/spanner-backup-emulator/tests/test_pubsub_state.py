@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pubsub_world import DEAD, PULL, PULLING, PUSH, PUSHING, T0, TOPIC, after, end, publish, state_with
+from pubsub_world import (
+    DEAD,
+    LETTERS,
+    PULL,
+    PULLING,
+    PUSH,
+    PUSHING,
+    T0,
+    TOPIC,
+    after,
+    end,
+    having,
+    publish,
+    publish_all,
+    pull,
+    retrying,
+    state_with,
+)
 
 from spanner_backup_emulator.pubsub.backlog import PUSH_BACKOFF_MAX
-from spanner_backup_emulator.pubsub.model import (
-    CreateSubscription,
-    DeadLetterPolicy,
-    DeleteSubscription,
-    DeleteTopic,
-    Delivery,
-    Draft,
-    Publish,
-    Pull,
-    RetryPolicy,
-    Subscription,
-    push_body,
-)
+from spanner_backup_emulator.pubsub.model import Delivery, pb, published_at, push_body
 from spanner_backup_emulator.pubsub.state import HISTORY_COUNT_MAX, PUSH_CONCURRENCY, State
 
 
@@ -38,7 +42,7 @@ def test_a_published_message_is_pushed_until_a_success_status_ends_it() -> None:
     state.delivered(after(1), delivery, 204)
 
     assert delivery.message.message_id == message_id
-    assert delivery.message.publish_time == datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
+    assert published_at(delivery.message) == datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
     assert delivery.attempt == 1
     assert state.undelivered_count() == 0
     assert state.next_event_at() is None
@@ -70,7 +74,7 @@ def test_any_other_status_brings_the_message_again(status: int) -> None:
 
 def test_the_retry_policy_doubles_from_its_minimum_to_its_maximum() -> None:
     """Refusals at once are followed by 10, 20, 40, 60, 60 s."""
-    state = state_with(replace(PUSHING, retry_policy=RetryPolicy(timedelta(seconds=10), timedelta(seconds=60))))
+    state = state_with(having(PUSHING, retry_policy=retrying(10, 60)))
     publish(state, T0)
 
     now, waits = T0, []
@@ -133,7 +137,7 @@ def test_a_shorter_push_backoff_can_be_chosen() -> None:
 
 def test_the_longer_of_both_delays_wins() -> None:
     """A retry policy of 50 ms does not beat a push backoff of 100 ms."""
-    state = state_with(replace(PUSHING, retry_policy=RetryPolicy(timedelta(milliseconds=50), timedelta(seconds=60))))
+    state = state_with(having(PUSHING, retry_policy=retrying(0.05, 60)))
     publish(state, T0)
     end(state, T0, 500)
 
@@ -179,7 +183,7 @@ def test_an_outcome_for_a_deleted_subscription_changes_nothing() -> None:
     state = state_with(PUSHING)
     publish(state, T0)
     (delivery,) = state.advance(T0)
-    state.apply(T0, DeleteSubscription(PUSH))
+    state.delete_subscription(T0, pb.DeleteSubscriptionRequest(subscription=PUSH))
     state.delivered(T0, delivery, 500)
 
     assert list(state.outcomes) == []
@@ -188,8 +192,7 @@ def test_an_outcome_for_a_deleted_subscription_changes_nothing() -> None:
 
 def test_after_its_last_attempt_a_message_moves_to_the_dead_letter_topic() -> None:
     """Five refusals, then one forwarded message that says where it comes from."""
-    policy = DeadLetterPolicy(DEAD, 5)
-    state = state_with(replace(PUSHING, dead_letter_policy=policy), Subscription(PULL, DEAD))
+    state = state_with(having(PUSHING, dead_letter_policy=LETTERS), pb.Subscription(name=PULL, topic=DEAD))
     message_id = publish(state, T0, b"poison")
     attempts = []
     for minute in range(5):
@@ -199,10 +202,10 @@ def test_after_its_last_attempt_a_message_moves_to_the_dead_letter_topic() -> No
 
     assert attempts == [1, 2, 3, 4, 5]
     assert state.undelivered_count(PUSH) == 0
-    (dead,) = state.apply(after(300), Pull(PULL, 10))
+    (dead,) = pull(state, after(300))
     assert dead.message.message_id != message_id
     assert dead.message.data == b"poison"
-    assert dead.message.publish_time == after(240).replace(microsecond=123_000)
+    assert published_at(dead.message) == after(240).replace(microsecond=123_000)
     assert dead.message.attributes == {
         "kind": "test",
         "CloudPubSubDeadLetterSourceDeliveryCount": "5",
@@ -214,9 +217,9 @@ def test_after_its_last_attempt_a_message_moves_to_the_dead_letter_topic() -> No
 
 def test_without_its_dead_letter_topic_a_message_stays() -> None:
     """A message is never dropped for want of a place to put it."""
-    state = state_with(replace(PUSHING, dead_letter_policy=DeadLetterPolicy(DEAD, 5)))
+    state = state_with(having(PUSHING, dead_letter_policy=LETTERS))
     publish(state, T0)
-    state.apply(T0, DeleteTopic(DEAD))
+    state.delete_topic(T0, pb.DeleteTopicRequest(topic=DEAD))
     for minute in range(6):
         (delivery,) = state.advance(after(60 * minute))
         state.delivered(after(60 * minute), delivery, 500)
@@ -228,7 +231,9 @@ def test_without_its_dead_letter_topic_a_message_stays() -> None:
 def test_the_push_body_has_the_fields_that_the_service_sends() -> None:
     """Both spellings of id and time are there, empty fields are not, and no attempt without a dead letter policy."""
     state = state_with(PUSHING)
-    state.apply(T0, Publish(TOPIC, (Draft(b"\x00\xff", {"a": "b"}, "key"), Draft(b"", {"a": "b"}), Draft(b"x"))))
+    attributes = {"a": "b"}
+    most = {"data": b"\x00\xff", "attributes": attributes, "ordering_key": "key"}
+    publish_all(state, T0, most, {"attributes": attributes}, {"data": b"x"})
     full, no_data, no_attributes = (json.loads(push_body(delivery)) for delivery in state.advance(T0))
 
     assert full == {
@@ -289,8 +294,8 @@ def test_a_message_that_is_stamped_again_has_one_id_and_two_publish_times() -> N
     state.delivered(T0, first, 200)
     (second,) = state.advance(after(6))
     assert second.message.message_id == first.message.message_id
-    assert first.message.publish_time == T0.replace(microsecond=123_000)
-    assert second.message.publish_time == after(5).replace(microsecond=126_000)
+    assert published_at(first.message) == T0.replace(microsecond=123_000)
+    assert published_at(second.message) == after(5).replace(microsecond=126_000)
 
 
 def test_an_id_can_be_used_in_a_second_topic() -> None:
@@ -299,8 +304,7 @@ def test_an_id_can_be_used_in_a_second_topic() -> None:
     first = publish(state, T0)
     state.reuse_id(DEAD, first)
 
-    (second,) = state.apply(T0, Publish(DEAD, (Draft(b"x"),)))
-    (third,) = state.apply(T0, Publish(DEAD, (Draft(b"x"),)))
+    second, third = publish(state, T0, topic=DEAD), publish(state, T0, topic=DEAD)
     assert (second == first, third == first) == (True, False)
 
 
@@ -321,11 +325,11 @@ def test_an_acknowledged_message_can_be_delivered_again() -> None:
 
 def test_a_message_past_the_retention_is_dropped() -> None:
     """Nothing waits for ever."""
-    state = state_with(replace(PULLING, retention=timedelta(minutes=10)))
+    state = state_with(having(PULLING, message_retention_duration={"seconds": 600}))
     publish(state, T0)
     kept = publish(state, after(1))
 
-    assert [delivery.message.message_id for delivery in state.apply(after(600), Pull(PULL, 9))] == [kept]
+    assert [delivery.message.message_id for delivery in pull(state, after(600))] == [kept]
     assert state.undelivered_count(PULL) == 1
 
 
@@ -333,18 +337,19 @@ def test_each_subscription_gets_its_own_copy_of_what_comes_after_it() -> None:
     """A subscription sees nothing of what was published before it, nor of other topics."""
     state = state_with(PULLING)
     publish(state, T0)
-    state.apply(T0, CreateSubscription(Subscription("projects/p/subscriptions/later", TOPIC)))
-    state.apply(T0, CreateSubscription(Subscription("projects/p/subscriptions/elsewhere", DEAD)))
+    later, elsewhere = "projects/p/subscriptions/later", "projects/p/subscriptions/elsewhere"
+    state.create_subscription(T0, pb.Subscription(name=later, topic=TOPIC))
+    state.create_subscription(T0, pb.Subscription(name=elsewhere, topic=DEAD))
 
-    assert len(state.apply(T0, Pull(PULL, 9))) == 1
-    assert state.apply(T0, Pull("projects/p/subscriptions/later", 9)) == ()
-    assert state.apply(T0, Pull("projects/p/subscriptions/elsewhere", 9)) == ()
+    assert len(pull(state, T0)) == 1
+    assert pull(state, T0, later) == []
+    assert pull(state, T0, elsewhere) == []
 
 
 def test_every_message_is_delivered_whatever_is_refused_lost_or_doubled() -> None:
     """A thousand messages, every third attempt refused and every seventh lost, end acknowledged in bounded time."""
-    policy = RetryPolicy(timedelta(milliseconds=10), timedelta(seconds=1))
-    state = state_with(replace(PUSHING, retry_policy=policy), state=State(push_backoff_max=timedelta(seconds=1)))
+    pushing = having(PUSHING, retry_policy=retrying(0.01, 1))
+    state = state_with(pushing, state=State(push_backoff_max=timedelta(seconds=1)))
     state.duplicate_next(TOPIC, 100)
     ids = {publish(state, T0, str(i).encode()) for i in range(1_000)}
     done: set[str] = set()
@@ -370,8 +375,8 @@ def test_the_history_is_bounded() -> None:
     """A long run keeps the latest messages, not all."""
     state = state_with()
     for number in range(HISTORY_COUNT_MAX // 1_000 + 1):
-        state.apply(after(number), Publish(TOPIC, (Draft(b"x"),) * 1_000))
+        publish_all(state, after(number), *[{"data": b"x"}] * 1_000)
 
     kept = state.published(TOPIC)
     assert len(kept) == HISTORY_COUNT_MAX
-    assert kept[0].publish_time == after(1).replace(microsecond=123_000)
+    assert published_at(kept[0]) == after(1).replace(microsecond=123_000)

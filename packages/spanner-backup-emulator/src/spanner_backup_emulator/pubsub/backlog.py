@@ -27,12 +27,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.pubsub.filters import compile_filter
-from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery
+from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery, pb, published_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from spanner_backup_emulator.pubsub.model import Message, Subscription
 
 PUSH_BACKOFF_MIN = timedelta(milliseconds=100)
 """The first pause (documented)."""
@@ -48,12 +46,11 @@ class Copy:
     """One copy of a message on its way to one subscription."""
 
     number: int
-    message: Message
+    message: pb.PubsubMessage
     due_at: datetime
     attempts: int = 0
     backoff: timedelta = AT_ONCE
     sent_at: datetime = _NEVER
-    ack_deadline: timedelta = AT_ONCE
     deadline: datetime | None = None
     """While it is leased: when the outcome is due."""
 
@@ -67,14 +64,14 @@ class Backlog:
     """The copies that one subscription has not delivered yet.
 
     Attributes:
-        subscription: The settings; may be replaced at any time, but for what can't be changed.
+        subscription: The settings; may be replaced at any time, but for what can't be changed, and are not changed.
         since: When the subscription was created.
         matches: Whether a message with these attributes is for this subscription.
     """
 
     def __init__(
         self,
-        subscription: Subscription,
+        subscription: pb.Subscription,
         push_concurrency: int,
         push_backoff_max: timedelta = PUSH_BACKOFF_MAX,
         since: datetime = _NEVER,
@@ -93,6 +90,11 @@ class Backlog:
         self._lines: dict[str, deque[Copy]] = {}
         self.matches = compile_filter(subscription.filter)
 
+    @property
+    def pushes(self) -> bool:
+        """Whether there is an endpoint to push to, and so nothing to be pulled."""
+        return bool(self.subscription.push_config.push_endpoint)
+
     def __len__(self) -> int:
         """How many copies have not been acknowledged."""
         return len(self._copies)
@@ -101,7 +103,7 @@ class Backlog:
         """Takes a copy in; it is delivered when it is due."""
         self._copies[copy.number] = copy
         key = copy.message.ordering_key
-        if self.subscription.ordered and key:
+        if key and self.subscription.enable_message_ordering:
             line = self._lines.setdefault(key, deque())
             line.append(copy)
             if line[0] is not copy:
@@ -124,7 +126,7 @@ class Backlog:
 
     def seek(self, moment: datetime) -> set[str]:
         """Forgets what was published before a moment; returns the ids of the messages that are left."""
-        for copy in [copy for copy in self._copies.values() if copy.message.publish_time < moment]:
+        for copy in [copy for copy in self._copies.values() if published_at(copy.message) < moment]:
             self.remove(copy)
         return {copy.message.message_id for copy in self._copies.values()}
 
@@ -143,42 +145,33 @@ class Backlog:
     def push(self, now: datetime) -> list[Delivery]:
         """Leases what may be pushed now: as much as there is room for, nothing in a pause or without an endpoint."""
         self._ripen(now)
-        if not self.subscription.push_endpoint or now < self._paused_until:
+        if not self.pushes or now < self._paused_until:
             return []
-        return self.lease(now, self._push_concurrency - len(self._leased), self.subscription.ack_deadline)
+        return [self.delivery(copy) for copy in self.lease(now, self._push_concurrency - len(self._leased))]
 
-    def lease(self, now: datetime, count_max: int, ack_deadline: timedelta) -> list[Delivery]:
+    def lease(self, now: datetime, count_max: int, ack_deadline_s: int = 0) -> list[Copy]:
         """Leases up to `count_max` of the due copies, the longest due first; drops those past the retention."""
         self._ripen(now)
-        deliveries: list[Delivery] = []
-        while self._ready and len(deliveries) < count_max:
+        deadline = now + timedelta(seconds=ack_deadline_s or self.subscription.ack_deadline_seconds)
+        kept_since = now - self.subscription.message_retention_duration.ToTimedelta()
+        leased: list[Copy] = []
+        while self._ready and len(leased) < count_max:
             copy = self._copies.get(self._ready.popleft())
             if copy is None:
                 continue
-            if copy.message.publish_time + self.subscription.retention <= now:
+            if published_at(copy.message) <= kept_since:
                 self.remove(copy)
                 continue
             copy.attempts += 1
             copy.sent_at = now
-            copy.ack_deadline = ack_deadline
             self._leased.add(copy.number)
-            self.extend(copy, now + ack_deadline)
-            deliveries.append(self.delivery(copy))
-        return deliveries
+            self.extend(copy, deadline)
+            leased.append(copy)
+        return leased
 
     def delivery(self, copy: Copy) -> Delivery:
-        """The latest attempt to deliver a copy."""
-        return Delivery(
-            subscription=self.subscription.name,
-            message=copy.message,
-            attempt=copy.attempts,
-            ack_id=copy.ack_id,
-            sent_at=copy.sent_at,
-            ack_deadline=copy.ack_deadline,
-            push_endpoint=self.subscription.push_endpoint,
-            shows_attempt=self.subscription.dead_letter_policy is not None,
-            oidc_token=self.subscription.oidc_token,
-        )
+        """The latest attempt to push a copy."""
+        return Delivery(self.subscription, copy.message, copy.attempts, copy.ack_id, copy.sent_at)
 
     def extend(self, copy: Copy, deadline: datetime) -> None:
         """Moves the deadline of a leased copy."""
@@ -187,8 +180,12 @@ class Backlog:
 
     def retry(self, now: datetime, copy: Copy) -> None:
         """Ends a lease without success: the copy is due again after its backoff."""
-        policy = self.subscription.retry_policy
-        copy.backoff = min(max(copy.backoff * 2, policy.minimum), policy.maximum) if policy is not None else AT_ONCE
+        if self.subscription.HasField("retry_policy"):
+            policy = self.subscription.retry_policy
+            least, most = policy.minimum_backoff.ToTimedelta(), policy.maximum_backoff.ToTimedelta()
+            copy.backoff = min(max(copy.backoff * 2, least), most)
+        else:
+            copy.backoff = AT_ONCE
         copy.due_at = now + copy.backoff
         copy.deadline = None
         self._leased.remove(copy.number)
@@ -210,7 +207,7 @@ class Backlog:
             heapq.heappop(self._waiting)
         while self._ready and self._ready[0] not in self._copies:
             self._ready.popleft()
-        if not self.subscription.push_endpoint:
+        if not self.pushes:
             moments += [due_at for due_at, _ in self._waiting[:1]]
         elif len(self._leased) < self._push_concurrency and (self._ready or self._waiting):
             due_at = self._copies[self._ready[0]].due_at if self._ready else self._waiting[0][0]

@@ -54,13 +54,15 @@ class PushLoop:
         return min(max(pause_s, 0.0), WAIT_S_MAX)
 
     def _post(self, delivery: Delivery) -> None:
-        done = functools.partial(self._done, delivery)
-        timeout_s = delivery.ack_deadline.total_seconds()
-        headers = dict(_HEADERS)
-        if (token := delivery.oidc_token) is not None:
-            now, audience = self._service.endpoint.clock(), token.audience or delivery.push_endpoint
+        settings = delivery.subscription
+        config, headers = settings.push_config, dict(_HEADERS)
+        if config.HasField("oidc_token"):
+            now, token = self._service.endpoint.clock(), config.oidc_token
+            audience = token.audience or config.push_endpoint
             headers["Authorization"] = self._service.signer.identity(now, token.service_account_email, audience)
-        self._sender.submit(delivery.push_endpoint, headers, push_body(delivery), timeout_s, done)
+        done = functools.partial(self._done, delivery)
+        timeout_s = settings.ack_deadline_seconds
+        self._sender.submit(config.push_endpoint, headers, push_body(delivery), timeout_s, done)
 
     def _done(self, delivery: Delivery, status: int) -> None:
         service = self._service

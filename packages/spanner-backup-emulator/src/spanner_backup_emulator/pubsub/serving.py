@@ -6,16 +6,14 @@ import threading
 from typing import TYPE_CHECKING
 
 import grpc
-from google.pubsub_v1 import types
 
 from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.pubsub.model import Message, pb
 from spanner_backup_emulator.pubsub.service import RPCS
 from spanner_backup_emulator.serving import abort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import proto  # type: ignore[import-untyped]  # proto-plus ships no types
 
     from spanner_backup_emulator.pubsub.service import Rpc, Service
 
@@ -23,11 +21,11 @@ if TYPE_CHECKING:
 def register(server: grpc.Server, service: Service) -> None:
     """Adds Publisher and Subscriber to a gRPC server; it answers UNIMPLEMENTED to the methods that are not there."""
     streaming_pull = grpc.stream_stream_rpc_method_handler(
-        _streaming_pull(service), types.StreamingPullRequest.deserialize, _encode
+        _streaming_pull(service), pb.StreamingPullRequest.FromString, _encode
     )
     for name in ("Publisher", "Subscriber"):
         methods = {
-            rpc.name: grpc.unary_unary_rpc_method_handler(_unary(service, rpc), rpc.request.deserialize, _encode)
+            rpc.name: grpc.unary_unary_rpc_method_handler(_unary(service, rpc), rpc.request.FromString, _encode)
             for rpc in RPCS.values()
             if rpc.service == name
         }
@@ -36,12 +34,12 @@ def register(server: grpc.Server, service: Service) -> None:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"google.pubsub.v1.{name}", methods),))
 
 
-def _encode(response: proto.Message | None) -> bytes:
-    return b"" if response is None else type(response).serialize(response)
+def _encode(response: Message | None) -> bytes:
+    return b"" if response is None else response.SerializeToString()
 
 
-def _unary(service: Service, rpc: Rpc) -> Callable[[proto.Message, grpc.ServicerContext], proto.Message | None]:
-    def answer(request: proto.Message, context: grpc.ServicerContext) -> proto.Message | None:
+def _unary(service: Service, rpc: Rpc) -> Callable[[Message, grpc.ServicerContext], Message | None]:
+    def answer(request: Message, context: grpc.ServicerContext) -> Message | None:
         context.add_callback(service.notify)
         try:
             return service.call(rpc, request, context.is_active)
@@ -53,10 +51,10 @@ def _unary(service: Service, rpc: Rpc) -> Callable[[proto.Message, grpc.Servicer
 
 def _streaming_pull(
     service: Service,
-) -> Callable[[Iterator[types.StreamingPullRequest], grpc.ServicerContext], Iterator[types.StreamingPullResponse]]:
+) -> Callable[[Iterator[pb.StreamingPullRequest], grpc.ServicerContext], Iterator[pb.StreamingPullResponse]]:
     def answer(
-        requests: Iterator[types.StreamingPullRequest], context: grpc.ServicerContext
-    ) -> Iterator[types.StreamingPullResponse]:
+        requests: Iterator[pb.StreamingPullRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.StreamingPullResponse]:
         """Sends in this thread and receives in another; both end with the call."""
         context.add_callback(service.notify)
         first = next(requests, None)
