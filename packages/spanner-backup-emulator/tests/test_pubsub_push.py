@@ -18,7 +18,7 @@ from pubsub_world import DEAD, LETTERS, PULL, PUSH, SOON_S, TOPIC, receiving, re
 
 from spanner_backup_emulator.pubsub.model import published_at, timestamp
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
-from spanner_backup_emulator.pubsub.state import PUSH_CONCURRENCY
+from spanner_backup_emulator.pubsub.state import PUSH_CONCURRENCY, State
 from spanner_backup_emulator.tokens import KEYS_PATH
 
 if TYPE_CHECKING:
@@ -128,6 +128,23 @@ def test_a_doubled_delayed_or_repeated_message_reaches_the_endpoint(pubsub: PubS
     assert Counter(message_id for message_id, _ in sent) == {doubled: 3, delayed: 1}
     (late,) = [sent_at for message_id, sent_at in sent if message_id == delayed]
     assert late - published_at(pubsub.published(TOPIC)[1]) >= timedelta(milliseconds=15)
+
+
+def test_what_is_due_after_the_push_before_it_is_pushed_in_time() -> None:
+    """Where only one may be in flight; nothing else happens that would make the emulator look at its clock."""
+    with receiving() as receiver, PubSubEmulator(state=State(push_concurrency=1)) as pubsub:
+        receiver.statuses.put(None)
+        pubsub.create_topic(TOPIC)
+        pubsub.create_push_subscription(PUSH, TOPIC, receiver.url)
+        pubsub.publish(TOPIC, b"first")
+        receiver.bodies.get(timeout=SOON_S)
+        pubsub.delay_next(TOPIC, after=timedelta(seconds=0.3))
+        pubsub.publish(TOPIC, b"second")
+        receiver.go_on.set()
+
+        assert pubsub.wait_until_idle(SOON_S)
+    first, second = pubsub.outcomes()
+    assert second.delivery.sent_at - first.ended_at < timedelta(seconds=5)
 
 
 def test_a_clock_of_ones_own_decides_when_a_push_is_due() -> None:

@@ -72,7 +72,7 @@ class PubSubEmulator:
         """Cuts off what is in flight, and leaves no thread and no socket behind."""
         with self._service.changed:
             self._service.closing = True
-            self._service.changed.notify_all()
+            self._service.notify()
         self._front.stop()
         self._grpc.stop(grace=0).wait()
         for thread in list(self._service.streams):
@@ -166,4 +166,4 @@ class PubSubEmulator:
         """Holds the lock, and tells everybody that the state may have changed."""
         with self._service.changed:
             yield self._endpoint.clock()
-            self._service.changed.notify_all()
+            self._service.notify()

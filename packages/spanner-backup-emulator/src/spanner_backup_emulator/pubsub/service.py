@@ -68,6 +68,7 @@ class Service:
         endpoint: The lock, the clock and the faults.
         state: Read and changed under the endpoint's lock only.
         changed: Notified, under the same lock, whenever the state may have changed.
+        due: Notified too, when something may be due earlier than it was.
         closing: Set, under the lock, when nothing is to wait any more.
         signer: Makes the tokens that pushes carry.
         streams: The threads that receive what clients send on their streams; each ends with its call.
@@ -77,6 +78,7 @@ class Service:
         self.endpoint = endpoint
         self.state = state
         self.changed = threading.Condition(endpoint.lock)
+        self.due = threading.Condition(endpoint.lock)
         self.closing = False
         self.streams: set[threading.Thread] = set()
         self.signer = Signer()
@@ -111,6 +113,7 @@ class Service:
         """Wakes everybody who waits for a change."""
         with self.changed:
             self.changed.notify_all()
+            self.due.notify()
 
     def stream(self, first: pb.StreamingPullRequest, alive: Callable[[], bool]) -> Iterator[pb.StreamingPullResponse]:
         """Yields responses with messages until the client has gone or the server is closing.
@@ -145,7 +148,7 @@ class Service:
                 ask = pb.ModifyAckDeadlineRequest(subscription=subscription, ack_ids=[ack_id])
                 ask.ack_deadline_seconds = deadline_s
                 self.state.modify_ack_deadline(now, ask)
-            self.changed.notify_all()
+            self.notify()
 
     def _pull(
         self, request: pb.PullRequest, wait_s: float | None, alive: Callable[[], bool], ack_deadline_s: int = 0
@@ -155,7 +158,7 @@ class Service:
         while alive() and not self.closing:
             response = self.state.pull(self.endpoint.clock(), request, ack_deadline_s)
             if response.received_messages:
-                self.changed.notify_all()
+                self.notify()
                 return response
             left_s = None if give_up_at is None else give_up_at - time.monotonic()
             if left_s is not None and left_s <= 0:

@@ -40,7 +40,8 @@ def _encode(response: Message | None) -> bytes:
 
 def _unary(service: Service, rpc: Rpc) -> Callable[[Message, grpc.ServicerContext], Message | None]:
     def answer(request: Message, context: grpc.ServicerContext) -> Message | None:
-        context.add_callback(service.notify)
+        if rpc.name == "Pull":
+            context.add_callback(service.notify)
         try:
             return service.call(rpc, request, context.is_active)
         except ApiError as error:
