@@ -43,16 +43,25 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(slots=True)
 class Copy:
-    """One copy of a message on its way to one subscription."""
+    """One copy of a message on its way to one subscription.
+
+    Attributes:
+        number: Names it.
+        message: The message.
+        at: When it is due, or, while it is leased, when the outcome is.
+        attempts: How often it was handed over.
+        backoff: How long it waited the last time.
+        sent_at: When it was handed over the last time.
+        leased: Whether an outcome is awaited.
+    """
 
     number: int
     message: pb.PubsubMessage
-    due_at: datetime
+    at: datetime
     attempts: int = 0
     backoff: timedelta = AT_ONCE
     sent_at: datetime = _NEVER
-    deadline: datetime | None = None
-    """While it is leased: when the outcome is due."""
+    leased: bool = False
 
     @property
     def ack_id(self) -> str:
@@ -86,7 +95,7 @@ class Backlog:
         self._waiting: list[tuple[datetime, int]] = []
         self._ready: deque[int] = deque()
         self._leases: list[tuple[datetime, int]] = []
-        self._leased: set[int] = set()
+        self._leased_count = 0
         self._lines: dict[str, deque[Copy]] = {}
         self.matches = compile_filter(subscription.filter)
 
@@ -108,12 +117,12 @@ class Backlog:
             line.append(copy)
             if line[0] is not copy:
                 return
-        heapq.heappush(self._waiting, (copy.due_at, copy.number))
+        heapq.heappush(self._waiting, (copy.at, copy.number))
 
     def remove(self, copy: Copy) -> None:
         """Forgets a copy, wherever it is; the next one of its ordering key may go."""
         del self._copies[copy.number]
-        self._leased.discard(copy.number)
+        self._leased_count -= copy.leased
         line = self._lines.get(copy.message.ordering_key)
         if line is None:
             return
@@ -122,7 +131,7 @@ class Backlog:
         if not line:
             del self._lines[copy.message.ordering_key]
         elif was_first:
-            heapq.heappush(self._waiting, (line[0].due_at, line[0].number))
+            heapq.heappush(self._waiting, (line[0].at, line[0].number))
 
     def seek(self, moment: datetime) -> set[str]:
         """Forgets what was published before a moment; returns the ids of the messages that are left."""
@@ -138,16 +147,15 @@ class Backlog:
 
     def overdue(self, now: datetime) -> Iterator[Copy]:
         """The copies whose ack deadline has passed; the caller refuses each."""
-        while (lease := self._next_lease()) is not None and lease[0] <= now:
-            heapq.heappop(self._leases)
-            yield self._copies[lease[1]]
+        while (deadline := self._first(self._leases, leased=True)) is not None and deadline <= now:
+            yield self._copies[heapq.heappop(self._leases)[1]]
 
     def push(self, now: datetime) -> list[Delivery]:
         """Leases what may be pushed now: as much as there is room for, nothing in a pause or without an endpoint."""
         self._ripen(now)
         if not self.pushes or now < self._paused_until:
             return []
-        return [self.delivery(copy) for copy in self.lease(now, self._push_concurrency - len(self._leased))]
+        return [self.delivery(copy) for copy in self.lease(now, self._push_concurrency - self._leased_count)]
 
     def lease(self, now: datetime, count_max: int, ack_deadline_s: int = 0) -> list[Copy]:
         """Leases up to `count_max` of the due copies, the longest due first; drops those past the retention."""
@@ -163,8 +171,8 @@ class Backlog:
                 self.remove(copy)
                 continue
             copy.attempts += 1
-            copy.sent_at = now
-            self._leased.add(copy.number)
+            copy.sent_at, copy.leased = now, True
+            self._leased_count += 1
             self.extend(copy, deadline)
             leased.append(copy)
         return leased
@@ -175,7 +183,7 @@ class Backlog:
 
     def extend(self, copy: Copy, deadline: datetime) -> None:
         """Moves the deadline of a leased copy."""
-        copy.deadline = deadline
+        copy.at = deadline
         heapq.heappush(self._leases, (deadline, copy.number))
 
     def retry(self, now: datetime, copy: Copy) -> None:
@@ -186,10 +194,9 @@ class Backlog:
             copy.backoff = min(max(copy.backoff * 2, least), most)
         else:
             copy.backoff = AT_ONCE
-        copy.due_at = now + copy.backoff
-        copy.deadline = None
-        self._leased.remove(copy.number)
-        heapq.heappush(self._waiting, (copy.due_at, copy.number))
+        copy.at, copy.leased = now + copy.backoff, False
+        self._leased_count -= 1
+        heapq.heappush(self._waiting, (copy.at, copy.number))
 
     def pushed(self, now: datetime, copy: Copy, *, acknowledged: bool) -> None:
         """Adjusts the push backoff to an outcome; what was sent before a pause began can't lengthen it."""
@@ -201,35 +208,27 @@ class Backlog:
 
     def next_event_at(self) -> datetime | None:
         """When something is next overdue, to be pushed, or due to whoever pulls; in the past if it is so already."""
-        lease = self._next_lease()
-        moments = [] if lease is None else [lease[0]]
-        while self._waiting and not self._is_waiting(*self._waiting[0]):
-            heapq.heappop(self._waiting)
+        moments, due_at = [self._first(self._leases, leased=True)], self._first(self._waiting, leased=False)
         while self._ready and self._ready[0] not in self._copies:
             self._ready.popleft()
         if not self.pushes:
-            moments += [due_at for due_at, _ in self._waiting[:1]]
-        elif len(self._leased) < self._push_concurrency and (self._ready or self._waiting):
-            due_at = self._copies[self._ready[0]].due_at if self._ready else self._waiting[0][0]
-            moments.append(max(due_at, self._paused_until))
-        return min(moments, default=None)
+            moments.append(due_at)
+        elif self._leased_count < self._push_concurrency:
+            due_at = self._copies[self._ready[0]].at if self._ready else due_at
+            moments.append(due_at and max(due_at, self._paused_until))
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _ripen(self, now: datetime) -> None:
         """Makes ready what is due."""
-        while self._waiting and self._waiting[0][0] <= now:
-            due_at, number = heapq.heappop(self._waiting)
-            if self._is_waiting(due_at, number):
-                self._ready.append(number)
+        while (due_at := self._first(self._waiting, leased=False)) is not None and due_at <= now:
+            self._ready.append(heapq.heappop(self._waiting)[1])
 
-    def _is_waiting(self, due_at: datetime, number: int) -> bool:
-        copy = self._copies.get(number)
-        return copy is not None and copy.due_at == due_at
-
-    def _next_lease(self) -> tuple[datetime, int] | None:
-        while self._leases:
-            deadline, number = self._leases[0]
+    def _first(self, heap: list[tuple[datetime, int]], *, leased: bool) -> datetime | None:
+        """When the first entry of a heap is for that is still true; those before it are dropped."""
+        while heap:
+            at, number = heap[0]
             copy = self._copies.get(number)
-            if copy is not None and copy.deadline == deadline:
-                return deadline, number
-            heapq.heappop(self._leases)
+            if copy is not None and copy.at == at and copy.leased is leased:
+                return at
+            heapq.heappop(heap)
         return None

@@ -18,17 +18,8 @@ REQUEST_BYTES_MAX = 10_000_000
 https://github.com/googleapis/python-pubsub/blob/main/google/cloud/pubsub_v1/publisher/_batch/thread.py
 """
 
-ATTRIBUTE_COUNT_MAX = 100
-"""Attributes of one message."""
-
-ATTRIBUTE_KEY_BYTES_MAX = 256
-"""The UTF-8 length of an attribute's key."""
-
-ATTRIBUTE_VALUE_BYTES_MAX = 1_024
-"""The UTF-8 length of an attribute's value."""
-
-ORDERING_KEY_BYTES_MAX = 1_024
-"""The UTF-8 length of an ordering key."""
+ATTRIBUTE_COUNT_MAX, ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ORDERING_KEY_BYTES_MAX = 100, 256, 1_024, 1_024
+"""Of one message; the bytes are those of UTF-8."""
 
 
 def check_publish(request: pb.PublishRequest) -> None:

@@ -186,59 +186,45 @@ def _list(response: Message, items: Callable[[State, str], Sequence[Message]]) -
     return work
 
 
-def _rpc(method: str, work: Work, rule: str, request: Message = None) -> tuple[str, Rpc]:
-    """A row; in the rule, braces are around a field and what its value is like; a request is called like its method."""
-    service, name = method.split(".")
-    verb, path = rule.split()
+_READS: dict[str, Work] = {
+    "GetTopic": lambda state, _, asked: state.topic(asked.topic),
+    "GetSubscription": lambda state, _, asked: state.subscription(asked.subscription),
+    "ListTopics": _list(pb.ListTopicsResponse, State.topics),
+    "ListTopicSubscriptions": _list(pb.ListTopicSubscriptionsResponse, State.subscriptions_of),
+    "ListSubscriptions": _list(pb.ListSubscriptionsResponse, State.subscriptions),
+}
+"""What is not a method of the state's."""
+
+_METHODS = """
+Publisher CreateTopic PUT {name=projects/*/topics/*}
+Publisher UpdateTopic PATCH {topic.name=projects/*/topics/*}
+Publisher GetTopic GET {topic=projects/*/topics/*}
+Publisher ListTopics GET {project=projects/*}/topics
+Publisher ListTopicSubscriptions GET {topic=projects/*/topics/*}/subscriptions
+Publisher DeleteTopic DELETE {topic=projects/*/topics/*}
+Publisher Publish POST {topic=projects/*/topics/*}:publish
+Subscriber CreateSubscription PUT {name=projects/*/subscriptions/*}
+Subscriber UpdateSubscription PATCH {subscription.name=projects/*/subscriptions/*}
+Subscriber GetSubscription GET {subscription=projects/*/subscriptions/*}
+Subscriber ListSubscriptions GET {project=projects/*}/subscriptions
+Subscriber DeleteSubscription DELETE {subscription=projects/*/subscriptions/*}
+Subscriber ModifyPushConfig POST {subscription=projects/*/subscriptions/*}:modifyPushConfig
+Subscriber Pull POST {subscription=projects/*/subscriptions/*}:pull
+Subscriber Acknowledge POST {subscription=projects/*/subscriptions/*}:acknowledge
+Subscriber ModifyAckDeadline POST {subscription=projects/*/subscriptions/*}:modifyAckDeadline
+Subscriber Seek POST {subscription=projects/*/subscriptions/*}:seek
+"""
+
+
+def _rpc(service: str, name: str, verb: str, path: str) -> Rpc:
+    """A method that is in the table; the braces are around a field of its request and what the field is like."""
+    request = getattr(pb, f"{name}Request", None) or getattr(pb, name.removeprefix("Create"))
     before, field, pattern, after = re.split("[{=}]", path)
     # A project's id may begin with a domain and a colon; any other colon begins a verb.
     pattern = pattern.replace("projects/*", "projects/[^/]+").replace("*", "[^/:]+")
-    compiled = re.compile(f"/v1/{before}(?P<name>{pattern}){after}")
-    return name, Rpc(service, name, request or getattr(pb, f"{name}Request"), field, verb, compiled, work)
+    work = _READS.get(name) or getattr(State, re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    return Rpc(service, name, request, field, verb, re.compile(f"/v1/{before}(?P<name>{pattern}){after}"), work)
 
 
-_TOPIC, _SUBSCRIPTION = "{topic=projects/*/topics/*}", "{subscription=projects/*/subscriptions/*}"
-
-RPCS = dict(
-    (
-        _rpc("Publisher.CreateTopic", State.create_topic, "PUT {name=projects/*/topics/*}", pb.Topic),
-        _rpc("Publisher.UpdateTopic", State.update_topic, "PATCH {topic.name=projects/*/topics/*}"),
-        _rpc("Publisher.GetTopic", lambda state, _, asked: state.topic(asked.topic), f"GET {_TOPIC}"),
-        _rpc("Publisher.ListTopics", _list(pb.ListTopicsResponse, State.topics), "GET {project=projects/*}/topics"),
-        _rpc(
-            "Publisher.ListTopicSubscriptions",
-            _list(pb.ListTopicSubscriptionsResponse, State.subscriptions_of),
-            f"GET {_TOPIC}/subscriptions",
-        ),
-        _rpc("Publisher.DeleteTopic", State.delete_topic, f"DELETE {_TOPIC}"),
-        _rpc("Publisher.Publish", State.publish, f"POST {_TOPIC}:publish"),
-        _rpc(
-            "Subscriber.CreateSubscription",
-            State.create_subscription,
-            "PUT {name=projects/*/subscriptions/*}",
-            pb.Subscription,
-        ),
-        _rpc(
-            "Subscriber.GetSubscription",
-            lambda state, _, asked: state.subscription(asked.subscription),
-            f"GET {_SUBSCRIPTION}",
-        ),
-        _rpc(
-            "Subscriber.ListSubscriptions",
-            _list(pb.ListSubscriptionsResponse, State.subscriptions),
-            "GET {project=projects/*}/subscriptions",
-        ),
-        _rpc(
-            "Subscriber.UpdateSubscription",
-            State.update_subscription,
-            "PATCH {subscription.name=projects/*/subscriptions/*}",
-        ),
-        _rpc("Subscriber.ModifyPushConfig", State.modify_push_config, f"POST {_SUBSCRIPTION}:modifyPushConfig"),
-        _rpc("Subscriber.DeleteSubscription", State.delete_subscription, f"DELETE {_SUBSCRIPTION}"),
-        _rpc("Subscriber.Acknowledge", State.acknowledge, f"POST {_SUBSCRIPTION}:acknowledge"),
-        _rpc("Subscriber.ModifyAckDeadline", State.modify_ack_deadline, f"POST {_SUBSCRIPTION}:modifyAckDeadline"),
-        _rpc("Subscriber.Seek", State.seek, f"POST {_SUBSCRIPTION}:seek"),
-        _rpc("Subscriber.Pull", State.pull, f"POST {_SUBSCRIPTION}:pull"),
-    )
-)
+RPCS = {rpc.name: rpc for rpc in (_rpc(*line.split()) for line in _METHODS.strip().splitlines())}
 """The methods with one answer, by name; StreamingPull is the only other one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import grpc
@@ -20,17 +21,14 @@ if TYPE_CHECKING:
 
 def register(server: grpc.Server, service: Service) -> None:
     """Adds Publisher and Subscriber to a gRPC server; it answers UNIMPLEMENTED to the methods that are not there."""
-    streaming_pull = grpc.stream_stream_rpc_method_handler(
+    handlers: defaultdict[str, dict[str, grpc.RpcMethodHandler[Message, Message]]] = defaultdict(dict)
+    for rpc in RPCS.values():
+        answer, read = _unary(service, rpc), rpc.request.FromString
+        handlers[rpc.service][rpc.name] = grpc.unary_unary_rpc_method_handler(answer, read, _encode)
+    handlers["Subscriber"]["StreamingPull"] = grpc.stream_stream_rpc_method_handler(
         _streaming_pull(service), pb.StreamingPullRequest.FromString, _encode
     )
-    for name in ("Publisher", "Subscriber"):
-        methods = {
-            rpc.name: grpc.unary_unary_rpc_method_handler(_unary(service, rpc), rpc.request.FromString, _encode)
-            for rpc in RPCS.values()
-            if rpc.service == name
-        }
-        if name == "Subscriber":
-            methods["StreamingPull"] = streaming_pull
+    for name, methods in handlers.items():
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"google.pubsub.v1.{name}", methods),))
 
 

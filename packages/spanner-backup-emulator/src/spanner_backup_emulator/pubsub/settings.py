@@ -6,6 +6,7 @@ were observed on 2026-11-22 in Google's own emulator (0.8.20).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from spanner_backup_emulator.dispatch import is_sendable
@@ -32,44 +33,24 @@ DELIVERY_ATTEMPTS_MIN, DELIVERY_ATTEMPTS_MAX = 5, 100
 """Of a dead letter policy; 0 stands for the least."""
 
 # Labels, tags and expiration are kept and shown: without them a message arrives all the same.
-_UNSUPPORTED = frozenset(
-    [
-        "message_storage_policy",
-        "kms_key_name",
-        "schema_settings",
-        "ingestion_data_source_settings",
-        "message_transforms",
-        "bigquery_config",
-        "cloud_storage_config",
-        "bigtable_config",
-        "enable_exactly_once_delivery",
-        "no_wrapper",
-        "snapshot",
-    ]
+_UNSUPPORTED = re.compile(
+    r".*\.(message_storage_policy|kms_key_name|schema_settings|ingestion_data_source_settings|message_transforms"
+    "|Topic.message_retention_duration|bigquery_config|cloud_storage_config|bigtable_config"
+    "|enable_exactly_once_delivery|no_wrapper|snapshot)"
 )
 
 _IMMUTABLE = frozenset({"name", "topic", "filter", "enable_message_ordering"})
 
 
-def check_supported(given: Message, *unsupported: str) -> None:
+def check_supported(given: Message) -> None:
     """Refuses by name the fields that are not emulated.
 
     Raises:
         ApiError: UNIMPLEMENTED.
     """
     for field, _ in given.ListFields():
-        if field.name in _UNSUPPORTED or field.name in unsupported:
+        if _UNSUPPORTED.fullmatch(field.full_name):
             raise ApiError(Code.UNIMPLEMENTED, f"This emulator does not support {field.name}.")
-
-
-def topic(given: pb.Topic) -> pb.Topic:
-    """What is kept of the settings that were given for a topic: all of them.
-
-    Raises:
-        ApiError: UNIMPLEMENTED.
-    """
-    check_supported(given, "message_retention_duration")
-    return copied(given)
 
 
 def subscription(given: pb.Subscription) -> pb.Subscription:

@@ -79,18 +79,19 @@ class State:
     def create_topic(self, _now: datetime, request: pb.Topic) -> pb.Topic:
         """Makes a topic."""
         names.check(request.name, "topics")
-        kept = settings.topic(request)
+        settings.check_supported(request)
         if request.name in self._topics:
             raise names.taken(request.name)
-        self._topics[request.name] = kept
-        return copied(kept)
+        self._topics[request.name] = copied(request)
+        return copied(request)
 
     def update_topic(self, _now: datetime, request: pb.UpdateTopicRequest) -> pb.Topic:
         """Changes the settings that the mask names."""
         name = request.topic.name
-        kept = settings.topic(settings.merged(self.topic(name), request.topic, request.update_mask))
-        self._topics[name] = kept
-        return copied(kept)
+        changed = settings.merged(self.topic(name), request.topic, request.update_mask)
+        settings.check_supported(changed)
+        self._topics[name] = changed
+        return copied(changed)
 
     def delete_topic(self, _now: datetime, request: pb.DeleteTopicRequest) -> None:
         """Forgets a topic; its subscriptions stay."""
@@ -167,7 +168,7 @@ class State:
         backlog = self._backlog(request.subscription)
         limits.check_seconds("ack_deadline_seconds", request.ack_deadline_seconds, 0, settings.ACK_DEADLINE_MAX_S)
         for copy in _found(backlog, request.ack_ids):
-            if copy.deadline is None:
+            if not copy.leased:
                 continue
             if request.ack_deadline_seconds:
                 backlog.extend(copy, now + timedelta(seconds=request.ack_deadline_seconds))
@@ -214,7 +215,7 @@ class State:
         """
         backlog = self._backlogs.get(delivery.subscription.name)
         copy = backlog.find(delivery.ack_id) if backlog is not None else None
-        if backlog is None or copy is None or copy.deadline is None:
+        if backlog is None or copy is None or not copy.leased:
             return
         acknowledged = status in PUSH_SUCCESS
         self.outcomes.append(Outcome(delivery, status, now))
