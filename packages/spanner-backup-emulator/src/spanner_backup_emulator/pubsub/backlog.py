@@ -73,7 +73,9 @@ class Backlog:
     """The copies that one subscription has not delivered yet.
 
     Attributes:
-        subscription: The settings; may be replaced at any time, but for what can't be changed, and are not changed.
+        subscription: The settings; `settle` replaces them, and nobody changes them.
+        pushes: Whether there is an endpoint to push to, and so nothing to be pulled.
+        retention: How long a message is kept.
         since: When the subscription was created.
         matches: Whether a message with these attributes is for this subscription.
     """
@@ -85,7 +87,7 @@ class Backlog:
         push_backoff_max: timedelta = PUSH_BACKOFF_MAX,
         since: datetime = _NEVER,
     ) -> None:
-        self.subscription = subscription
+        self.settle(subscription)
         self.since = since
         self._push_concurrency = push_concurrency
         self._push_backoff_max = push_backoff_max
@@ -99,10 +101,11 @@ class Backlog:
         self._lines: dict[str, deque[Copy]] = {}
         self.matches = compile_filter(subscription.filter)
 
-    @property
-    def pushes(self) -> bool:
-        """Whether there is an endpoint to push to, and so nothing to be pulled."""
-        return bool(self.subscription.push_config.push_endpoint)
+    def settle(self, subscription: pb.Subscription) -> None:
+        """Takes on other settings."""
+        self.subscription = subscription
+        self.pushes = bool(subscription.push_config.push_endpoint)
+        self.retention = subscription.message_retention_duration.ToTimedelta()
 
     def __len__(self) -> int:
         """How many copies have not been acknowledged."""
@@ -153,7 +156,7 @@ class Backlog:
     def push(self, now: datetime) -> list[Delivery]:
         """Leases what may be pushed now: as much as there is room for, nothing in a pause or without an endpoint."""
         self._ripen(now)
-        if not self.pushes or now < self._paused_until:
+        if not self.pushes or not self._ready or now < self._paused_until:
             return []
         return [self.delivery(copy) for copy in self.lease(now, self._push_concurrency - self._leased_count)]
 
@@ -161,7 +164,7 @@ class Backlog:
         """Leases up to `count_max` of the due copies, the longest due first; drops those past the retention."""
         self._ripen(now)
         deadline = now + timedelta(seconds=ack_deadline_s or self.subscription.ack_deadline_seconds)
-        kept_since = now - self.subscription.message_retention_duration.ToTimedelta()
+        kept_since = now - self.retention
         leased: list[Copy] = []
         while self._ready and len(leased) < count_max:
             copy = self._copies.get(self._ready.popleft())

@@ -73,9 +73,16 @@ def copied(message: T) -> T:
     return made  # type: ignore[no-any-return] # it is as `message`
 
 
+def stamp(message: pb.PubsubMessage, moment: datetime) -> None:
+    """Sets a message's publish time, which the service keeps in milliseconds."""
+    published = message.publish_time
+    published.seconds, published.nanos = int(moment.timestamp()), moment.microsecond // 1_000 * 1_000_000
+
+
 def published_at(message: pb.PubsubMessage) -> datetime:
     """A message's publish time."""
-    return message.publish_time.ToDatetime(UTC)
+    published = message.publish_time
+    return datetime.fromtimestamp(published.seconds + published.nanos / 1e9, UTC)
 
 
 def timestamp(message: pb.PubsubMessage) -> str:

@@ -30,6 +30,7 @@ from spanner_backup_emulator.pubsub.model import (
     copied,
     pb,
     published_at,
+    stamp,
     timestamp,
 )
 
@@ -97,8 +98,9 @@ class State:
         """Forgets a topic; its subscriptions stay."""
         for name in self.subscriptions_of(request.topic):
             backlog = self._backlogs[name]
-            backlog.subscription = copied(backlog.subscription)
-            backlog.subscription.topic = names.DELETED_TOPIC
+            orphan = copied(backlog.subscription)
+            orphan.topic = names.DELETED_TOPIC
+            backlog.settle(orphan)
         del self._topics[request.topic]
 
     def publish(self, now: datetime, request: pb.PublishRequest) -> pb.PublishResponse:
@@ -115,14 +117,15 @@ class State:
         if request.name in self._backlogs:
             raise names.taken(request.name)
         self.topic(request.topic)
-        self._backlogs[request.name] = Backlog(kept, self._push_concurrency, self._push_backoff_max, _cut(now))
+        since = now.replace(microsecond=now.microsecond // 1_000 * 1_000)  # As a publish time is.
+        self._backlogs[request.name] = Backlog(kept, self._push_concurrency, self._push_backoff_max, since)
         return copied(kept)
 
     def update_subscription(self, _now: datetime, request: pb.UpdateSubscriptionRequest) -> pb.Subscription:
         """Changes the settings that the mask names."""
         backlog = self._backlog(request.subscription.name)
         changed = settings.merged(backlog.subscription, request.subscription, request.update_mask)
-        backlog.subscription = self._settled(changed)
+        backlog.settle(self._settled(changed))
         return copied(backlog.subscription)
 
     def modify_push_config(self, _now: datetime, request: pb.ModifyPushConfigRequest) -> None:
@@ -130,7 +133,7 @@ class State:
         backlog = self._backlog(request.subscription)
         changed = copied(backlog.subscription)
         changed.push_config.CopyFrom(request.push_config)
-        backlog.subscription = self._settled(changed)
+        backlog.settle(self._settled(changed))
 
     def delete_subscription(self, _now: datetime, request: pb.DeleteSubscriptionRequest) -> None:
         """Forgets a subscription and what waits in it."""
@@ -189,7 +192,7 @@ class State:
         left = backlog.seek(moment)
         subscription = backlog.subscription
         if subscription.retain_acked_messages:
-            since = max(moment, backlog.since, now - subscription.message_retention_duration.ToTimedelta())
+            since = max(moment, backlog.since, now - backlog.retention)
             for message in self._published[subscription.topic]:
                 if message.message_id not in left and published_at(message) >= since:
                     self._copy(backlog, message, now)
@@ -305,14 +308,14 @@ class State:
     def _enqueue(self, now: datetime, topic: str, message: pb.PubsubMessage) -> str:
         """Publishes a message that is the state's own."""
         message.message_id = self._reused_ids.pop(topic, "") or str(next(self._message_ids))
-        message.publish_time.FromDatetime(_cut(now))
+        stamp(message, now)
         self._published[topic].append(message)
         for after in self._plans[topic].popleft() if self._plans[topic] else (AT_ONCE,):
             self._copy_to_all(topic, message, now + after)
         again_at = now + self._restamped.pop(topic, AT_ONCE)
         if again_at > now:
             again = copied(message)
-            again.publish_time.FromDatetime(_cut(again_at))
+            stamp(again, again_at)
             self._copy_to_all(topic, again, again_at)
         return message.message_id
 
@@ -353,11 +356,6 @@ class State:
         if name not in self._backlogs:
             raise names.missing(name)
         return self._backlogs[name]
-
-
-def _cut(moment: datetime) -> datetime:
-    """A publish time as the service keeps it: in milliseconds."""
-    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
 
 
 def _found(backlog: Backlog, ack_ids: Iterable[str]) -> list[Copy]:
