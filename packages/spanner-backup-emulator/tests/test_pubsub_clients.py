@@ -171,6 +171,7 @@ def test_settings_round_trip_through_the_official_client(subscriber: SubscriberC
             "retry_policy": {"minimum_backoff": timedelta(seconds=1)},
             "dead_letter_policy": {"dead_letter_topic": TOPIC},
             "labels": {"k": "v"},
+            "expiration_policy": {"ttl": timedelta(days=2)},
             "message_retention_duration": timedelta(days=1),
         }
     )
@@ -179,6 +180,7 @@ def test_settings_round_trip_through_the_official_client(subscriber: SubscriberC
     assert created.retry_policy.maximum_backoff == timedelta(seconds=600)
     assert created.dead_letter_policy.max_delivery_attempts == 5
     assert created.ack_deadline_seconds == 10
+    assert created.expiration_policy.ttl == timedelta(days=2)
 
     updated = subscriber.update_subscription(
         request={
