@@ -7,22 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from google.api_core import exceptions
-from pubsub_world import (
-    LETTERS,
-    PULL,
-    PULLING,
-    PUSHING,
-    T0,
-    TOPIC,
-    acknowledge,
-    after,
-    defer,
-    having,
-    publish_all,
-    pull,
-    refusal,
-    state_with,
-)
+from pubsub_world import LETTERS, PULL, PULLING, PUSHING, T0, TOPIC, after, having, publishing, state_with
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.pubsub.filters import compile_filter
@@ -93,14 +78,14 @@ def test_a_filter_holds_back_the_rest(text: str, attributes: dict[str, str]) -> 
 )
 def test_what_is_no_filter_is_refused(text: str, why: str) -> None:
     """A subscription with it is not made."""
-    code, message = refusal(state_with(PULLING), having(PUSHING, filter=text))
+    code, message = state_with(PULLING).refusal(having(PUSHING, filter=text))
 
     assert code is Code.INVALID_ARGUMENT
     assert why in message
 
 
 def _publish(state: State, *messages: tuple[bytes, str]) -> None:
-    publish_all(state, T0, *({"data": data, "ordering_key": key} for data, key in messages))
+    state.publish(T0, publishing(*({"data": data, "ordering_key": key} for data, key in messages)))
 
 
 def _data(pulled: list[pb.ReceivedMessage]) -> list[bytes]:
@@ -110,35 +95,35 @@ def _data(pulled: list[pb.ReceivedMessage]) -> list[bytes]:
 def test_a_message_that_a_filter_holds_back_is_not_owed() -> None:
     """The subscription has nothing of it: nothing to deliver and nothing to acknowledge."""
     state = state_with(having(PULLING, filter="attributes:wanted"))
-    publish_all(state, T0, {"data": b"no"}, {"data": b"yes", "attributes": {"wanted": ""}})
+    state.publish(T0, publishing({"data": b"no"}, {"data": b"yes", "attributes": {"wanted": ""}}))
 
     assert state.undelivered_count(PULL) == 1
-    assert _data(pull(state, T0)) == [b"yes"]
+    assert _data(state.take(T0)) == [b"yes"]
 
 
 def test_messages_of_one_key_come_one_after_the_other() -> None:
     """The second comes once the first is acknowledged; other keys, and messages without one, don't wait."""
     state = state_with(having(PULLING, enable_message_ordering=True))
     _publish(state, (b"a1", "a"), (b"a2", "a"), (b"b1", "b"), (b"free", ""), (b"free too", ""))
-    first = pull(state, T0)
-    acknowledge(state, T0, first[0])
+    first = state.take(T0)
+    state.settle(T0, first[0])
 
     assert _data(first) == [b"a1", b"b1", b"free", b"free too"]
-    assert _data(pull(state, T0)) == [b"a2"]
-    assert pull(state, T0) == []
+    assert _data(state.take(T0)) == [b"a2"]
+    assert state.take(T0) == []
 
 
 def test_what_is_refused_comes_again_before_what_follows_it() -> None:
     """A later message of its key never overtakes it."""
     state = state_with(having(PULLING, enable_message_ordering=True, dead_letter_policy=LETTERS))
     _publish(state, (b"a1", "a"), (b"a2", "a"))
-    (refused,) = pull(state, T0)
-    defer(state, T0, refused, 0)
-    (again,) = pull(state, after(1))
-    acknowledge(state, T0, again)
+    (refused,) = state.take(T0)
+    state.defer(T0, refused, 0)
+    (again,) = state.take(after(1))
+    state.settle(T0, again)
 
     assert (again.message.data, again.delivery_attempt) == (b"a1", 2)
-    assert _data(pull(state, after(1))) == [b"a2"]
+    assert _data(state.take(after(1))) == [b"a2"]
 
 
 def test_a_delayed_message_holds_up_those_behind_it() -> None:
@@ -148,8 +133,8 @@ def test_a_delayed_message_holds_up_those_behind_it() -> None:
     _publish(state, (b"a1", "a"), (b"a2", "a"))
 
     assert state.next_event_at() == after(5)
-    assert pull(state, T0) == []
-    assert _data(pull(state, after(5))) == [b"a1"]
+    assert state.take(T0) == []
+    assert _data(state.take(after(5))) == [b"a1"]
 
 
 def test_pushes_of_one_key_are_one_at_a_time() -> None:
@@ -169,7 +154,7 @@ def test_without_ordering_a_key_orders_nothing() -> None:
     state = state_with(PULLING)
     _publish(state, (b"a1", "a"), (b"a2", "a"))
 
-    assert _data(pull(state, T0)) == [b"a1", b"a2"]
+    assert _data(state.take(T0)) == [b"a1", b"a2"]
 
 
 def test_the_official_client_filters_and_orders(publisher: PublisherClient, subscriber: SubscriberClient) -> None:
