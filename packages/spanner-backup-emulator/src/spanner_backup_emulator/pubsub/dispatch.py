@@ -49,15 +49,9 @@ class PushLoop:
                 for delivery in service.state.advance(service.endpoint.clock()):
                     self._submit(delivery)
                 service.changed.notify_all()
-                self._wakes_at = service.state.next_event_at()
-                service.due.wait(self._pause_s())
-
-    def _pause_s(self) -> float:
-        """Until the next event; no time at all if it is due."""
-        if self._wakes_at is None:
-            return WAIT_S_MAX
-        pause_s = (self._wakes_at - self._service.endpoint.clock()).total_seconds()
-        return min(max(pause_s, 0.0), WAIT_S_MAX)
+                self._wakes_at = at = service.state.next_event_at()
+                pause_s = WAIT_S_MAX if at is None else (at - service.endpoint.clock()).total_seconds()
+                service.due.wait(min(max(pause_s, 0.0), WAIT_S_MAX))
 
     def _submit(self, delivery: Delivery) -> None:
         self._sender.submit(*self._request(delivery), functools.partial(self._go_on, delivery))

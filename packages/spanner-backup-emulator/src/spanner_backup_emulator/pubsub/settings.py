@@ -60,7 +60,11 @@ def subscription(given: pb.Subscription) -> pb.Subscription:
         ApiError: UNIMPLEMENTED, INVALID_ARGUMENT, for the delivery attempts OUT_OF_RANGE.
     """
     check_supported(given)
-    _check_push(given.push_config)
+    check_supported(given.push_config)
+    endpoint = given.push_config.push_endpoint
+    if endpoint and not is_sendable(endpoint):
+        text = f"Invalid push endpoint given (endpoint={endpoint}). This emulator pushes to http URLs only."
+        raise ApiError(Code.INVALID_ARGUMENT, text)
     compile_filter(given.filter)
     kept = pb.Subscription(push_config={})
     kept.MergeFrom(given)
@@ -104,16 +108,6 @@ def merged(kept: T, given: T, mask: FieldMask) -> T:
             raise ApiError(Code.INVALID_ARGUMENT, message)
     mask.MergeMessage(given, changed, replace_message_field=True, replace_repeated_field=True)
     return changed  # type: ignore[no-any-return] # it is as `kept`
-
-
-def _check_push(config: pb.PushConfig) -> None:
-    """Refuses to push in another form than the usual one, or to anything outside."""
-    check_supported(config)
-    if config.push_endpoint and not is_sendable(config.push_endpoint):
-        raise ApiError(
-            Code.INVALID_ARGUMENT,
-            f"Invalid push endpoint given (endpoint={config.push_endpoint}). This emulator pushes to http URLs only.",
-        )
 
 
 def _settle(settings: Message, field: str, default_s: int, least_s: int, most_s: int) -> float:

@@ -242,7 +242,7 @@ class State:
 
     def topics(self, project: str) -> list[pb.Topic]:
         """The topics of `projects/P`, by name."""
-        names.check_project(project)
+        names.check(project, None)
         return [topic for name, topic in sorted(self._topics.items()) if name.startswith(f"{project}/")]
 
     def subscription(self, name: str) -> pb.Subscription:
@@ -251,7 +251,7 @@ class State:
 
     def subscriptions(self, project: str) -> list[pb.Subscription]:
         """The subscriptions of `projects/P`, by name."""
-        names.check_project(project)
+        names.check(project, None)
         return [kept.subscription for name, kept in sorted(self._backlogs.items()) if name.startswith(f"{project}/")]
 
     def subscriptions_of(self, topic: str) -> list[str]:
@@ -376,7 +376,7 @@ def _dead_letter(subscription: pb.Subscription, copy: Copy) -> pb.PubsubMessage:
     Documented in https://cloud.google.com/pubsub/docs/handling-failures ; the form of the publish time was observed on
     2026-11-22 in Google's own emulator (0.8.20).
     """
-    letter, (project, own) = copied(copy.message), names.split(subscription.name)
+    letter, (_, project, _, own) = copied(copy.message), subscription.name.split("/")
     letter.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] = str(copy.attempts)
     letter.attributes["CloudPubSubDeadLetterSourceSubscription"] = own
     letter.attributes["CloudPubSubDeadLetterSourceSubscriptionProject"] = project
