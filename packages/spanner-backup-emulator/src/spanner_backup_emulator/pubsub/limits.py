@@ -26,8 +26,9 @@ def check_publish(request: pb.PublishRequest) -> None:
     """Refuses a publish that is empty, too large, or holds a message that is.
 
     Raises:
-        ApiError: INVALID_ARGUMENT. The text for an empty message was seen in
-            https://github.com/google/go-cloud/issues/1408, that for a large one in
+        ApiError: INVALID_ARGUMENT. The text for no message was seen in
+            https://github.com/googleapis/google-api-nodejs-client/issues/519, for an empty one in
+            https://github.com/google/go-cloud/issues/1408, for a large one in
             https://github.com/GoogleCloudPlatform/pubsub/issues/267; the others are inferred.
     """
     check_range("message_count", len(request.messages), 1, MESSAGE_COUNT_MAX)
