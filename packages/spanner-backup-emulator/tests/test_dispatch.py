@@ -54,6 +54,55 @@ def test_the_status_comes_back_and_the_request_is_sent_once(status: int) -> None
     assert seen == [(f"/{status}?a=b", "e", b"body")]
 
 
+def test_requests_in_a_row_share_a_connection_until_the_peer_closes_it() -> None:
+    """The third comes after the peer has gone without a word, and is sent once, on a new connection."""
+    dispatcher = Dispatcher()
+    requests: list[bytes] = []
+
+    def serve(count: int) -> None:
+        peer, _ = listening.accept()
+        with peer:
+            for _ in range(count):
+                requests.append(peer.recv(1000).partition(b" HTTP")[0])
+                peer.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        with dispatcher.connection(url, 5) as connection:
+            for count in (2, 1):
+                thread = threading.Thread(target=serve, args=(count,))
+                thread.start()
+                for _ in range(count):
+                    assert dispatcher.send(connection, url, {}, b"") == 204
+                thread.join()
+    dispatcher.close()
+
+    assert requests == [b"POST /"] * 3
+
+
+def test_an_answer_that_is_not_read_to_its_end_is_no_answer_to_the_next_request() -> None:
+    """102 says that another answer will come; the connection is given up."""
+    dispatcher = Dispatcher()
+
+    def serve() -> None:
+        for answer in (b"102 Processing", b"204 No Content"):
+            peer, _ = listening.accept()
+            with peer:
+                peer.recv(1000)
+                peer.sendall(b"HTTP/1.1 " + answer + b"\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with dispatcher.connection(url, 5) as connection:
+            statuses = [dispatcher.send(connection, url, {}, b"") for _ in range(2)]
+        thread.join()
+    dispatcher.close()
+
+    assert statuses == [102, 204]
+
+
 def test_no_listener_is_status_0() -> None:
     """A refused connection is an outcome, not an exception."""
     with socket.socket() as unused:

@@ -12,11 +12,14 @@ from spanner_backup_emulator.pubsub.model import push_body
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from spanner_backup_emulator.pubsub.model import Delivery
+    from spanner_backup_emulator.pubsub.model import Delivery, pb
     from spanner_backup_emulator.pubsub.service import Service
 
 WAIT_S_MAX = 60.0
 """Slept at most: a bound on what a wall clock that is set back can delay."""
+
+PUSH_COUNT_MAX = 100
+"""On one connection: an endpoint that serves one connection after the other comes to the next in time."""
 
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "CloudPubSub-Google"}
 
@@ -24,7 +27,8 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": "CloudPubSub-Googl
 class PushLoop:
     """One thread that advances the state when its next event is due, and a pool that posts.
 
-    Whoever has posted a message goes on with the next, so that a message in a long row costs no change of threads.
+    Whoever has posted a message goes on with the next, so that one in a long row costs no change of threads and no new
+    connection.
     """
 
     def __init__(self, service: Service) -> None:
@@ -54,22 +58,29 @@ class PushLoop:
                 service.due.wait(min(max(pause_s, 0.0), WAIT_S_MAX))
 
     def _submit(self, delivery: Delivery) -> None:
-        self._sender.submit(*self._request(delivery), functools.partial(self._go_on, delivery))
+        self._sender.run(functools.partial(self._push, delivery))
 
-    def _request(self, delivery: Delivery) -> tuple[str, dict[str, str], bytes, float]:
-        settings = delivery.subscription
-        config, headers = settings.push_config, dict(_HEADERS)
-        if config.HasField("oidc_token"):
-            now, token = self._service.endpoint.clock(), config.oidc_token
-            audience = token.audience or config.push_endpoint
-            headers["Authorization"] = self._service.signer.identity(now, token.service_account_email, audience)
-        return config.push_endpoint, headers, push_body(delivery), settings.ack_deadline_seconds
+    def _push(self, delivery: Delivery) -> None:
+        """Pushes a message, and on the same connection what may be pushed then."""
+        settings, following = delivery.subscription, None
+        endpoint, deadline_s = settings.push_config.push_endpoint, settings.ack_deadline_seconds
+        with self._sender.connection(endpoint, deadline_s) as connection:
+            for _ in range(PUSH_COUNT_MAX):
+                headers = self._headers(settings.push_config)
+                status = self._sender.send(connection, endpoint, headers, push_body(delivery))
+                following = self._done(delivery, status)
+                if following is None or following.subscription is not settings:
+                    break
+                delivery = following
+        if following is not None:
+            self._submit(following)
 
-    def _go_on(self, delivery: Delivery, status: int) -> None:
-        """Notes how a push ended, and then pushes what has waited for that."""
-        while (following := self._done(delivery, status)) is not None:
-            delivery = following
-            status = self._sender.post(*self._request(delivery))
+    def _headers(self, config: pb.PushConfig) -> dict[str, str]:
+        if not config.HasField("oidc_token"):
+            return _HEADERS
+        now, token = self._service.endpoint.clock(), config.oidc_token
+        audience = token.audience or config.push_endpoint
+        return {**_HEADERS, "Authorization": self._service.signer.identity(now, token.service_account_email, audience)}
 
     def _done(self, delivery: Delivery, status: int) -> Delivery | None:
         service = self._service
