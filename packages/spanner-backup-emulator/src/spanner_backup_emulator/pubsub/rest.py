@@ -23,16 +23,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 
 
 def answer(service: Service, verb: str, target: str, body: bytes) -> bytes:
-    """Answers one request.
-
-    Args:
-        service: The RPCs.
-        verb: The HTTP method.
-        target: The path and the query.
-        body: JSON, or nothing.
-
-    Returns:
-        The JSON of the response.
+    """Answers a request for a path and a query, whose body is JSON or nothing, with the JSON of the response.
 
     Raises:
         ApiError: The refusal.

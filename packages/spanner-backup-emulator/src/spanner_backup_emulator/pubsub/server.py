@@ -91,14 +91,7 @@ class PubSubEmulator:
             return self._state.create_topic(now, pb.Topic(name=name)).name
 
     def create_push_subscription(self, name: str, topic: str, endpoint: str, **settings: object) -> str:
-        """Creates a subscription that posts to an http URL, and returns its name.
-
-        Args:
-            name: Its name.
-            topic: The topic's.
-            endpoint: The URL.
-            settings: More fields of Google's `Subscription`.
-        """
+        """Creates a subscription that posts to an http URL, with more fields of Google's `Subscription`."""
         push = {"push_endpoint": endpoint}
         with self._changing() as now:
             asked = pb.Subscription(name=name, topic=topic, push_config=push, **settings)

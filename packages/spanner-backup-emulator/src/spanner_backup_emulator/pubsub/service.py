@@ -84,16 +84,9 @@ class Service:
         self.signer = Signer()
 
     def call(self, rpc: Rpc, request: Message, alive: Callable[[], bool] = lambda: True) -> Message | None:
-        """Answers one RPC.
+        """Answers one RPC with its response, None for an empty one, as long as the client is alive.
 
-        Args:
-            rpc: Which.
-            request: An instance of its request type.
-            alive: Whether the client still waits for the answer; a pull on behalf of nobody would lose its messages
-                until their ack deadline.
-
-        Returns:
-            The response, None for an empty one.
+        A pull on behalf of nobody would lose its messages until their ack deadline.
 
         Raises:
             ApiError: The refusal.

@@ -205,21 +205,14 @@ class State:
     def advance(self, now: datetime) -> list[Delivery]:
         """Gives up the deliveries whose ack deadline has passed, and leases what is to be pushed now.
 
-        Returns:
-            The push attempts to make; each holds a place until `delivered`, or until its ack deadline.
+        Each holds a place until `delivered`, or until its ack deadline.
         """
         for backlog in self._backlogs.values():
             self._give_up_overdue(now, backlog)
         return [delivery for backlog in self._backlogs.values() for delivery in backlog.push(now)]
 
     def delivered(self, now: datetime, delivery: Delivery, status: int) -> None:
-        """Takes the outcome of a push attempt; one that comes after its ack deadline changes nothing.
-
-        Args:
-            now: When it ended.
-            delivery: The attempt, from `advance`.
-            status: The HTTP status, or `NO_ANSWER`.
-        """
+        """Takes how a push ended, an HTTP status or `NO_ANSWER`; one that is past its ack deadline changes nothing."""
         backlog = self._backlogs.get(delivery.subscription.name)
         copy = backlog.find(delivery.ack_id) if backlog is not None else None
         if backlog is None or copy is None or not copy.leased:
