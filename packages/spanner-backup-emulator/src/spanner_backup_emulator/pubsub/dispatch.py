@@ -25,37 +25,52 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": "CloudPubSub-Googl
 
 
 class PushLoop:
-    """One thread that advances the state when its next event is due, and a pool that posts.
+    """A pool that posts, and one thread that sees to what becomes due while nothing else happens.
 
-    Whoever has posted a message goes on with the next, so that one in a long row costs no change of threads and no new
-    connection.
+    Whoever changes the state has what is due pushed at once, and whoever has posted a message goes on with the next: one
+    in a long row costs no change of threads and no new connection.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._sender = Dispatcher(name="pubsub-push")
         self._thread = threading.Thread(target=self._run, name="pubsub-push-loop")
+        self._earlier = threading.Condition(service.endpoint.lock)
         self._wakes_at: datetime | None = None
 
     def start(self) -> None:
         """Starts pushing."""
+        self._service.push = self._push_due
         self._thread.start()
 
     def stop(self) -> None:
         """Cuts off what is in flight and returns once all threads have ended; the service must be closing."""
+        with self._earlier:
+            self._earlier.notify()
         self._thread.join()
         self._sender.close()
 
     def _run(self) -> None:
         service = self._service
-        with service.changed:
+        with self._earlier:
             while not service.closing:
-                for delivery in service.state.advance(service.endpoint.clock()):
-                    self._submit(delivery)
-                service.changed.notify_all()
+                service.notify()
                 self._wakes_at = at = service.state.next_event_at()
                 pause_s = WAIT_S_MAX if at is None else (at - service.endpoint.clock()).total_seconds()
-                service.due.wait(min(max(pause_s, 0.0), WAIT_S_MAX))
+                self._earlier.wait(min(max(pause_s, 0.0), WAIT_S_MAX))
+
+    def _push_due(self) -> None:
+        for delivery in self._due():
+            self._submit(delivery)
+
+    def _due(self) -> list[Delivery]:
+        """What is to be pushed now; wakes the thread if something is due before it would look again."""
+        service = self._service
+        found = [] if service.closing else service.state.advance(service.endpoint.clock())
+        at = service.state.next_event_at()
+        if at is not None and (self._wakes_at is None or at < self._wakes_at):
+            self._earlier.notify()
+        return found
 
     def _submit(self, delivery: Delivery) -> None:
         self._sender.run(functools.partial(self._push, delivery))
@@ -83,17 +98,13 @@ class PushLoop:
         return {**_HEADERS, "Authorization": self._service.signer.identity(now, token.service_account_email, audience)}
 
     def _done(self, delivery: Delivery, status: int) -> Delivery | None:
+        """Notes how a push ended; returns what is to be pushed next by who asks."""
         service = self._service
         with service.changed:
-            if service.closing:
-                return None
-            now = service.endpoint.clock()
-            service.state.delivered(now, delivery, status)
-            first, *more = service.state.advance(now) or (None,)
+            if not service.closing:
+                service.state.delivered(service.endpoint.clock(), delivery, status)
+            first, *more = self._due() or (None,)
             for other in more:
                 self._submit(other)
-            next_at = service.state.next_event_at()
-            if next_at is not None and (self._wakes_at is None or next_at < self._wakes_at):
-                service.due.notify()
             service.changed.notify_all()
             return first

@@ -68,7 +68,7 @@ class Service:
         endpoint: The lock, the clock and the faults.
         state: Read and changed under the endpoint's lock only.
         changed: Notified, under the same lock, whenever the state may have changed.
-        due: Notified too, when something may be due earlier than it was.
+        push: Pushes what is due, under the same lock; whoever pushes puts it here.
         closing: Set, under the lock, when nothing is to wait any more.
         signer: Makes the tokens that pushes carry.
         streams: The threads that receive what clients send on their streams; each ends with its call.
@@ -78,7 +78,7 @@ class Service:
         self.endpoint = endpoint
         self.state = state
         self.changed = threading.Condition(endpoint.lock)
-        self.due = threading.Condition(endpoint.lock)
+        self.push: Callable[[], None] = lambda: None
         self.closing = False
         self.streams: set[threading.Thread] = set()
         self.signer = Signer()
@@ -103,10 +103,10 @@ class Service:
             self.notify()
 
     def notify(self) -> None:
-        """Wakes everybody who waits for a change."""
+        """Pushes what is due, and wakes everybody who waits for a change."""
         with self.changed:
+            self.push()
             self.changed.notify_all()
-            self.due.notify()
 
     def stream(self, first: pb.StreamingPullRequest, alive: Callable[[], bool]) -> Iterator[pb.StreamingPullResponse]:
         """Yields responses with messages until the client has gone or the server is closing.
