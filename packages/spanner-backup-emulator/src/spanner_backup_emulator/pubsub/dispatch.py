@@ -27,8 +27,8 @@ _HEADERS = {"Content-Type": "application/json", "User-Agent": "CloudPubSub-Googl
 class PushLoop:
     """A pool that posts, and one thread that sees to what becomes due while nothing else happens.
 
-    Whoever changes the state has what is due pushed at once, and whoever has posted a message goes on with the next: one
-    in a long row costs no change of threads and no new connection.
+    Whoever changes the state has what is due pushed at once, and whoever has posted a message goes on with the next: in
+    a long row it costs no change of threads and no new connection.
     """
 
     def __init__(self, service: Service) -> None:
