@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import socket
 import threading
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spanner_backup_emulator.dispatch import NO_CONNECTION, Dispatcher, is_sendable
+from spanner_backup_emulator.dispatch import CONNECT_S_MIN, NO_CONNECTION, Dispatcher, is_sendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +102,25 @@ def test_an_answer_that_is_not_read_to_its_end_is_no_answer_to_the_next_request(
     dispatcher.close()
 
     assert statuses == [102, 204]
+
+
+def test_a_connection_that_nobody_takes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a wait that doubles; nothing has been sent by then."""
+    dispatcher, connect = Dispatcher(), http.client.HTTPConnection.connect
+    waits: list[float | None] = []
+
+    def slow(connection: http.client.HTTPConnection) -> None:
+        waits.append(connection.timeout)
+        if len(waits) < 3:
+            raise TimeoutError
+        connect(connection)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "connect", slow)
+    with receiver() as (url, seen):
+        assert dispatcher.post(f"{url}/204", {}, b"", 5) == 204
+    dispatcher.close()
+
+    assert (waits, len(seen)) == ([CONNECT_S_MIN, 2 * CONNECT_S_MIN, 4 * CONNECT_S_MIN], 1)
 
 
 def test_no_listener_is_status_0() -> None:

@@ -158,23 +158,6 @@ def test_many_messages_are_in_flight_at_once_and_never_more_than_the_bound() -> 
     assert state.advance(after(1)) == []
 
 
-def test_the_window_of_pushes_grows_with_success_and_shrinks_with_refusals() -> None:
-    """Within its bounds; what has no place waits."""
-    state = state_with(PUSHING, state=Briefly(push_window=2, push_concurrency=3, push_backoff_max=timedelta(0)))
-    for _ in range(9):
-        state.publish_one(T0)
-
-    def end_and_go_on(statuses: list[int]) -> int:
-        for status in statuses:
-            state.delivered(T0, in_flight.pop(), status)
-        in_flight.extend(state.advance(T0))
-        return len(in_flight)
-
-    in_flight = state.advance(T0)
-    assert len(in_flight) == 2
-    assert [end_and_go_on(statuses) for statuses in ([200], [200], [500], [500, 500])] == [3, 3, 2, 2]
-
-
 def test_a_push_without_an_answer_is_refused_at_its_ack_deadline() -> None:
     """A lost outcome neither loses the message nor its place, and comes too late afterwards."""
     state = state_with(PUSHING)

@@ -8,6 +8,7 @@ import logging
 import select
 import socket
 import threading
+import time
 from concurrent import futures
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -20,6 +21,10 @@ CONCURRENCY = 64
 
 ANSWER_BYTES_MAX = 65_536
 """Read of an answer's body, so that its sender can finish writing; only the status matters."""
+
+CONNECT_S_MIN = 0.05
+"""Waited for a connection at first, then twice as long each time. A peer whose queue is full says nothing, that of
+Python's `http.server` holds five, and TCP itself waits a second before it asks again."""
 
 NO_CONNECTION = 0
 """The status of a request that got no answer: refused, timed out, cut off, or can't be sent."""
@@ -100,8 +105,7 @@ class Dispatcher:
             if connection.sock is not None and _has_ended(connection.sock):
                 connection.close()
             if connection.sock is None:
-                connection.connect()
-                self._leave_if_closed()
+                self._connect(connection)
             connection.request(method, target, body or None, dict(headers))
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError):
@@ -153,6 +157,22 @@ class Dispatcher:
                     with contextlib.suppress(OSError):
                         sock.shutdown(socket.SHUT_RDWR)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        """Connects within the connection's timeout, and asks again earlier than TCP would."""
+        timeout_s, wait_s = connection.timeout or 0.0, CONNECT_S_MIN
+        left_s, end_s = timeout_s, time.monotonic() + timeout_s
+        while connection.sock is None:
+            self._leave_if_closed()
+            if left_s <= 0:
+                raise TimeoutError(f"no connection in {timeout_s} s")
+            connection.timeout = min(wait_s, left_s)
+            with contextlib.suppress(TimeoutError):
+                connection.connect()
+            connection.timeout = timeout_s
+            wait_s, left_s = wait_s * 2, end_s - time.monotonic()
+        connection.sock.settimeout(timeout_s)
+        self._leave_if_closed()
 
     def _leave_if_closed(self) -> None:
         """Ends a request whose connection was not yet there to be cut off when the dispatcher closed."""

@@ -9,8 +9,7 @@ delays then apply and the longer one wins (documented, https://cloud.google.com/
 
 The service says of the push backoff only that it is exponential, 100 ms to 60 s, and set off by refusals. Here it
 doubles once for each pause that was followed by another refusal, and starts again after a success (inferred).
-Of how many pushes may be in flight, the window, it says that it starts with a single digit, and grows with each success
-and shrinks with each failure (documented, https://cloud.google.com/pubsub/docs/push); here by one (inferred).
+The slow start of push concurrency is not modelled: `push_concurrency` deliveries are in flight from the start.
 
 Where the subscription orders, the copies of one ordering key stand in a line, and only its first is in one of the
 three places: the next comes once it is acknowledged. For push that is documented
@@ -84,14 +83,13 @@ class Backlog:
     def __init__(
         self,
         subscription: pb.Subscription,
-        push_window: tuple[int, int],
+        push_concurrency: int,
         push_backoff_max: timedelta = PUSH_BACKOFF_MAX,
         since: datetime = _NEVER,
     ) -> None:
         self.settle(subscription)
         self.since = since
-        self._push_window_min, self._push_window_max = push_window
-        self._push_window = self._push_window_min
+        self._push_concurrency = push_concurrency
         self._push_backoff_max = push_backoff_max
         self._push_backoff = AT_ONCE
         self._paused_until = _NEVER
@@ -160,7 +158,7 @@ class Backlog:
         self._ripen(now)
         if not self.pushes or not self._ready or now < self._paused_until:
             return []
-        return [self.delivery(copy) for copy in self.lease(now, self._push_window - self._leased_count)]
+        return [self.delivery(copy) for copy in self.lease(now, self._push_concurrency - self._leased_count)]
 
     def lease(self, now: datetime, count_max: int, ack_deadline_s: int = 0) -> list[Copy]:
         """Leases up to `count_max` of the due copies, the longest due first; drops those past the retention."""
@@ -204,13 +202,10 @@ class Backlog:
         heapq.heappush(self._waiting, (copy.at, copy.number))
 
     def pushed(self, now: datetime, copy: Copy, *, acknowledged: bool) -> None:
-        """Adjusts the push backoff to an outcome, and the window: what was sent before a pause can't lengthen it."""
+        """Adjusts the push backoff to an outcome; what was sent before a pause began can't lengthen it."""
         if acknowledged:
             self._push_backoff = AT_ONCE
-            self._push_window = min(self._push_window + 1, self._push_window_max)
-            return
-        self._push_window = max(self._push_window - 1, self._push_window_min)
-        if copy.sent_at >= self._paused_until:
+        elif copy.sent_at >= self._paused_until:
             self._push_backoff = min(max(self._push_backoff * 2, PUSH_BACKOFF_MIN), self._push_backoff_max)
             self._paused_until = now + self._push_backoff
 
@@ -221,7 +216,7 @@ class Backlog:
             self._ready.popleft()
         if not self.pushes:
             moments.append(due_at)
-        elif self._leased_count < self._push_window:
+        elif self._leased_count < self._push_concurrency:
             due_at = self._copies[self._ready[0]].at if self._ready else due_at
             moments.append(due_at and max(due_at, self._paused_until))
         return min((moment for moment in moments if moment is not None), default=None)

@@ -12,7 +12,7 @@ from spanner_backup_emulator.pubsub.model import AT_ONCE, pb
 from spanner_backup_emulator.pubsub.rest import answer
 from spanner_backup_emulator.pubsub.service import Service
 from spanner_backup_emulator.pubsub.serving import register
-from spanner_backup_emulator.pubsub.state import PUSH_WINDOW, State
+from spanner_backup_emulator.pubsub.state import State
 from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
 from spanner_backup_emulator.web import WebServer
 
@@ -48,7 +48,7 @@ class PubSubEmulator:
     ) -> None:
         self._host, self._port = host, port
         self._endpoint = Endpoint(clock, faults)
-        self._state = state if state is not None else State(push_window=PUSH_WINDOW)
+        self._state = state if state is not None else State()
         self._service = Service(self._endpoint, self._state)
         self.faults = self._endpoint.faults
 

@@ -44,9 +44,6 @@ MESSAGE_ID_FIRST = 16_312_247_916_552_181
 PUSH_CONCURRENCY = 16
 """Push attempts in flight per subscription: more than one function instance has threads."""
 
-PUSH_WINDOW = 3
-"""With how many of them a server starts: Python's `http.server` lets 5 wait, and a sixth makes its client wait 1 s."""
-
 HISTORY_COUNT_MAX = 10_000
 """Messages per topic, and outcomes in all, that tests can look back on."""
 
@@ -65,11 +62,10 @@ class State:
         message_id_first: int = MESSAGE_ID_FIRST,
         push_concurrency: int = PUSH_CONCURRENCY,
         push_backoff_max: timedelta = PUSH_BACKOFF_MAX,
-        push_window: int = PUSH_CONCURRENCY,
     ) -> None:
         self._message_ids = itertools.count(message_id_first)
         self._copy_numbers = itertools.count(1)
-        self._push_window = min(push_window, push_concurrency), push_concurrency
+        self._push_concurrency = push_concurrency
         self._push_backoff_max = push_backoff_max
         self._topics: dict[str, pb.Topic] = {}
         self._backlogs: dict[str, Backlog] = {}
@@ -122,7 +118,7 @@ class State:
             raise names.taken(request.name)
         self.topic(request.topic)
         since = now.replace(microsecond=now.microsecond // 1_000 * 1_000)  # As a publish time is.
-        self._backlogs[request.name] = Backlog(kept, self._push_window, self._push_backoff_max, since)
+        self._backlogs[request.name] = Backlog(kept, self._push_concurrency, self._push_backoff_max, since)
         return copied(kept)
 
     def update_subscription(self, _now: datetime, request: pb.UpdateSubscriptionRequest) -> pb.Subscription:
