@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.pubsub.model import published_at
 from spanner_backup_emulator.spanner.history import What
 from tests.simulation.history import INSTANCE, Deployment
 from tests.simulation.reading import body_of, trigger_of
@@ -50,12 +51,12 @@ def record_of(stack: Stack, began_at: datetime, healed_at: datetime, slack: time
     with stack.spanner.lock:
         record.databases = databases_of(stack.spanner.state, record.ended_at, INSTANCE)
     record.published = [
-        Published(message.publish_time, stack.commands, message) for message in stack.pubsub.published(stack.commands)
+        Published(published_at(message), stack.commands, message) for message in stack.pubsub.published(stack.commands)
     ]
     pushes = sorted(stack.pubsub.outcomes(), key=lambda push: push.delivery.sent_at)
     record.deliveries = [_delivery(number, push) for number, push in enumerate(pushes)]
     told = stack.pubsub.published(stack.results)
-    record.told = [Told(message.publish_time + PUBLISHED_WITHIN, -1, message) for message in told]
+    record.told = [Told(published_at(message) + PUBLISHED_WITHIN, -1, message) for message in told]
     for outcome in stack.tasks.outcomes():
         # When it first went out, in the whole seconds in which the queue tells when a task was made.
         record.dispatched.setdefault(outcome.task, outcome.dispatch_time.replace(microsecond=0))
@@ -69,10 +70,8 @@ def record_of(stack: Stack, began_at: datetime, healed_at: datetime, slack: time
 
 def _delivery(number: int, push: Outcome) -> Delivery:
     sent = push.delivery
-    topic = sent.push_endpoint.partition("/projects/")[2]
-    return Delivery(
-        number, sent.message, f"projects/{topic}", sent.attempt, sent.sent_at, sent.sent_at, push.ended_at, push.status
-    )
+    topic, at = sent.subscription.topic, sent.sent_at
+    return Delivery(number, sent.message, topic, sent.attempt, at, at, push.ended_at, push.status)
 
 
 def _put_down_calls(record: Record, began_at: datetime, slack: timedelta) -> None:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.pubsub.model import published_at
 from spanner_backup_emulator.spanner.history import What
 from tests.simulation import entitlement
 from tests.simulation.facts import GOOD
@@ -224,7 +225,7 @@ def _calm_at(facts: Facts) -> dict[str, datetime]:
     quiet = facts.record.quiet_from or facts.record.events[-1].at  # One that was stopped before is a finding anyway.
     calm: defaultdict[str, datetime] = defaultdict(lambda: quiet)
     for delivery in facts.record.deliveries:
-        if delivery.attempt == 1 and delivery.message.publish_time - entitlement.CLOCKS <= quiet:
+        if delivery.attempt == 1 and published_at(delivery.message) - entitlement.CLOCKS <= quiet:
             trigger = facts.command_of(delivery)
             calm[trigger] = max(calm[trigger], delivery.begin)
     return {command_id: calm[command_id] for command_id in facts.commands}

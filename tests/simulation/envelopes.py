@@ -6,7 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.pubsub import model as pubsub
+from spanner_backup_emulator.pubsub.model import push_body
 from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED_SOURCE, NO_ID, NO_TIME
 from tests.simulation.history import BEGIN, FOLLOW_UPS
 
@@ -38,7 +38,7 @@ def pushed_body(pushed: Delivery, odd: str) -> bytes:
     """The body of the push; of a subscription without envelopes it is what somebody wrote."""
     if odd == FORGED_SOURCE:
         return pushed.message.data
-    body = pubsub.push_body(pushed)
+    body = push_body(pushed)
     if odd not in {NO_TIME, NO_ID, *TIMES}:
         return body
     document = json.loads(body)

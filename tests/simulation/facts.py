@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.pubsub.model import published_at
 from spanner_backup_emulator.spanner.history import What
 from tests.simulation.reading import body_of, follow_up_data, key_in
 from tests.simulation.record import command_key
@@ -118,7 +119,7 @@ class Command:
     @property
     def stamps(self) -> set[datetime]:
         """When it says that it was published; brought again it may say another time."""
-        return {self.at, *(delivery.message.publish_time for delivery in self.deliveries)}
+        return {self.at, *(published_at(delivery.message) for delivery in self.deliveries)}
 
     @property
     def action(self) -> str:
@@ -214,7 +215,7 @@ class Facts:
         commands = {}
         for one in self.record.published:
             body = {} if one.odd else body_of(one.message.data)
-            commands[one.key] = Command(one.key, one.at, one.message.publish_time, body, one.odd)
+            commands[one.key] = Command(one.key, one.at, published_at(one.message), body, one.odd)
         for delivery in self.record.deliveries:
             if (command := commands.get(command_key(delivery.topic, delivery.message.message_id))) is not None:
                 command.deliveries.append(delivery)

@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.pubsub.model import Message
+from spanner_backup_emulator.pubsub.model import pb, published_at
 from tests.simulation.record import command_key
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from tests.simulation.record import Delivery, Published, Record, Waiting
 
 
-def published_at(letter: Message) -> datetime:
+def first_published_at(letter: pb.PubsubMessage) -> datetime:
     """When the message was published that became this dead letter."""
     return datetime.fromisoformat(letter.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"])
 
 
-def _trigger_of(topic: str, message: Message) -> str:
+def _trigger_of(topic: str, message: pb.PubsubMessage) -> str:
     """The command on whose behalf a message is: itself, or the one that a follow-up names.
 
     The world asks, and whoever forged a follow-up gets nothing published again; the checker has a reading of its own.
@@ -32,10 +32,10 @@ def _trigger_of(topic: str, message: Message) -> str:
     return command_key(trigger.get("topic", ""), str(trigger["message_id"]))
 
 
-def task_message(task: Waiting) -> Message:
+def task_message(task: Waiting) -> pb.PubsubMessage:
     """The follow-up that a task would have published."""
     (inner,) = json.loads(task.data)["messages"]
-    return Message("", task.due, base64.b64decode(inner["data"]), inner["attributes"])
+    return pb.PubsubMessage(data=base64.b64decode(inner["data"]), attributes=inner["attributes"])
 
 
 def lost_commands(record: Record) -> list[Published]:
@@ -54,13 +54,13 @@ def body_of(data: bytes) -> dict[str, object]:
     return document if isinstance(document, dict) else {}
 
 
-def delivery_of(letter: Message, deliveries: Sequence[Delivery]) -> Delivery:
+def delivery_of(letter: pb.PubsubMessage, deliveries: Sequence[Delivery]) -> Delivery:
     """The last delivery of the message that became a dead letter, which has an id of its own and says the same."""
     subscription = letter.attributes["CloudPubSubDeadLetterSourceSubscription"]
     return next(
         delivery
         for delivery in reversed(deliveries)
         if delivery.message.data == letter.data
-        and delivery.message.publish_time == published_at(letter)
+        and published_at(delivery.message) == first_published_at(letter)
         and delivery.topic.endswith(f"/{subscription}")
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.simulation.record import command_key
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.pubsub.model import Message
+    from spanner_backup_emulator.pubsub.model import pb
     from tests.simulation.record import Waiting
 
 
@@ -32,7 +32,7 @@ def body_of(data: bytes) -> dict[str, object]:
     return body if isinstance(body, dict) else {}
 
 
-def trigger_of(message: Message) -> str:
+def trigger_of(message: pb.PubsubMessage) -> str:
     """The message id of the command that a message belongs to, as it says itself."""
     body = body_of(message.data)
     return key_in(body) if "kind" in body else message.message_id

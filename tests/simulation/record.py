@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from spanner_backup_emulator.pubsub.model import Message
+    from spanner_backup_emulator.pubsub.model import pb
     from spanner_backup_emulator.spanner.history import Event
     from tests.simulation.history import Deployment
 
@@ -35,7 +35,7 @@ class Published:
 
     at: datetime
     topic: str
-    message: Message
+    message: pb.PubsubMessage
     odd: str = ""
 
     @property
@@ -103,7 +103,7 @@ class Delivery:
     """
 
     number: int
-    message: Message
+    message: pb.PubsubMessage
     topic: str
     attempt: int
     begin: datetime
@@ -127,7 +127,7 @@ class Told:
 
     at: datetime
     delivery: int
-    message: Message
+    message: pb.PubsubMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from backstop.dispatch import receive
 from backstop.ports import Ports, Settings
-from spanner_backup_emulator.pubsub import model as pubsub
+from spanner_backup_emulator.pubsub.model import NO_ANSWER, pb
+from spanner_backup_emulator.pubsub.model import Delivery as Push
 from spanner_backup_emulator.pubsub.state import State as PubSub
 from spanner_backup_emulator.spanner.state import State as Spanner
 from spanner_backup_emulator.tasks import wire
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from tests.simulation.history import History
     from tests.simulation.record import Call
 
-ACK_DEADLINE = timedelta(seconds=180)
+ACK_DEADLINE_S = 180
 """As the Terraform module has it: longer than the function may run."""
 
 DELIVERIES_MAX = 10_000
@@ -128,7 +129,7 @@ class World:
             events=WorldEvents(self, RESULTS, self._pubsub, call_faults),
         )
         self._steps = deque((number, step) for number, step in enumerate(history.steps) if step is not None)
-        self._ready: deque[pubsub.Delivery] = deque()
+        self._ready: deque[Push] = deque()
         self._attempts: Counter[Site] = Counter()
         self._poisoned: dict[str, Site] = {}
         self._odd: dict[str, str] = {}
@@ -177,21 +178,21 @@ class World:
         count_backups(record, self.spanner.plan_of)
         return record
 
-    def publish(self, topic: str, draft: pubsub.Draft, site: Site, label: Site, late_s: float = 0.0) -> pubsub.Message:
+    def publish(self, request: pb.PublishRequest, site: Site, label: Site, late_s: float = 0.0) -> pb.PubsubMessage:
         """Publishes a message, which may come late, twice, or kill whoever works on it."""
-        fault, faults = self.chance.at(site), self.history.faults
+        topic, fault, faults = request.topic, self.chance.at(site), self.history.faults
         if late_s:
             self._pubsub.delay_next(topic, after=timedelta(seconds=late_s))
         elif fault == "duplicate":
             after_s = self.chance.spread(site, DELAY_S_MIN, faults.duplicate_s_max)
             self._pubsub.duplicate_next(topic, after=timedelta(seconds=after_s))
-        elif fault == "restamp" and body_of(draft.data).get("action") == "start":
+        elif fault == "restamp" and body_of(request.messages[0].data).get("action") == "start":
             after_s = self.chance.spread(site, DELAY_S_MIN, faults.restamp_s_max)
             self._pubsub.restamp_next(topic, timedelta(seconds=after_s))
         elif fault == "delay":
             after_s = self.chance.spread(site, DELAY_S_MIN, faults.delay_s_max)
             self._pubsub.delay_next(topic, after=timedelta(seconds=after_s))
-        self._pubsub.apply(self.pubsub_now, pubsub.Publish(topic, (draft,)))
+        self._pubsub.publish(self.pubsub_now, request)
         message = self._pubsub.published(topic)[-1]
         key = command_key(topic, message.message_id)
         self.labels[key] = label
@@ -205,7 +206,8 @@ class World:
         """Publishes what somebody wrote, and writes down when; returns its key."""
         attributes = FOLLOW_UP_ATTRIBUTES if odd == FORGED else {}
         at, site, label = self.now, (COMMAND, number, 0, 0), (number, 0, 0)
-        message = self.publish(topic, pubsub.Draft(data, attributes), site, label, late_s)
+        request = pb.PublishRequest(topic=topic, messages=[{"data": data, "attributes": attributes}])
+        message = self.publish(request, site, label, late_s)
         published = Published(at, topic, message, odd)
         self.record.published.append(published)
         self._odd[published.key] = odd
@@ -233,24 +235,24 @@ class World:
         if self._ready:
             self._deliver(self._ready.popleft())
 
-    def last_result(self) -> pubsub.Message:
+    def last_result(self) -> pb.PubsubMessage:
         """The outcome that was told last."""
         return self._pubsub.published(RESULTS)[-1]
 
     def _set_pubsub_up(self) -> None:
         for topic in dict.fromkeys((COMMANDS, MORE_COMMANDS, self._follow_ups, RESULTS, DEAD)):
-            self._pubsub.apply(self.pubsub_now, pubsub.CreateTopic(pubsub.Topic(topic)))
+            self._pubsub.create_topic(self.pubsub_now, pb.Topic(name=topic))
         after = self.history.deployment.dead_letter_after
         for topic in dict.fromkeys((COMMANDS, MORE_COMMANDS, self._follow_ups)):
-            subscription = pubsub.Subscription(
+            subscription = pb.Subscription(
                 name=topic.replace("/topics/", "/subscriptions/"),
                 topic=topic,
-                push_endpoint=f"http://function/{topic}",
-                ack_deadline=ACK_DEADLINE,
-                retry_policy=pubsub.RetryPolicy(),
-                dead_letter_policy=None if after is None else pubsub.DeadLetterPolicy(DEAD, after),
+                push_config={"push_endpoint": f"http://function/{topic}"},
+                ack_deadline_seconds=ACK_DEADLINE_S,
+                retry_policy={},
+                dead_letter_policy=after and {"dead_letter_topic": DEAD, "max_delivery_attempts": after},
             )
-            self._pubsub.apply(self.pubsub_now, pubsub.CreateSubscription(subscription))
+            self._pubsub.create_subscription(self.pubsub_now, subscription)
 
     def _next_at(self) -> datetime | None:
         """When something is next to be done."""
@@ -283,9 +285,8 @@ class World:
                 self.tasks.dispatched(self.tasks_now, dispatch, PUBLISH_FAILED)
                 continue
             for copy in range(2 if fault == "twice" else 1):
-                request = publish_of(task)
                 label = self.labels[task.name]
-                self.publish(request.topic, request.messages[0], (FOLLOW_UP, *label, dispatch.attempt, copy), label)
+                self.publish(publish_of(task), (FOLLOW_UP, *label, dispatch.attempt, copy), label)
             self.tasks.dispatched(self.tasks_now, dispatch, ANSWER_OK)
             self.record.dispatched[task.name] = self.now
             if fault == "twice":
@@ -307,9 +308,8 @@ class World:
         """Takes what Pub/Sub pushes now."""
         self._ready.extend(self._pubsub.advance(self.pubsub_now))
 
-    def _deliver(self, pushed: pubsub.Delivery) -> None:
-        message = pushed.message
-        topic = pushed.push_endpoint.removeprefix("http://function/")
+    def _deliver(self, pushed: Push) -> None:
+        message, topic = pushed.message, pushed.subscription.topic
         label = self.labels.get(command_key(topic, message.message_id), (-1, 0, 0))
         self._attempts[label] += 1
         delivery = Delivery(
@@ -328,14 +328,14 @@ class World:
         try:
             delivery.status = self._answer(pushed, delivery, work.site)
         except CrashedError:
-            delivery.status = pubsub.NO_ANSWER
+            delivery.status = NO_ANSWER
         finally:
             self.working.pop()
         delivery.end = self.now
         self._pubsub.delivered(self.pubsub_now, pushed, delivery.status)
         self._notice_dead_letters()
 
-    def _answer(self, pushed: pubsub.Delivery, delivery: Delivery, site: Site) -> int:
+    def _answer(self, pushed: Push, delivery: Delivery, site: Site) -> int:
         key = command_key(delivery.topic, pushed.message.message_id)
         poison = self._poisoned.get(key)
         dies_early = poison is not None and self.chance.spread(poison, 1.0, 4.0) < 2.0

@@ -20,7 +20,7 @@ from backstop.operations import Backup, Listing, Operation
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_event
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Faults
-from spanner_backup_emulator.pubsub.model import Draft, Publish
+from spanner_backup_emulator.pubsub.model import pb as pubsub
 from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.messages import stamp, unpacked
 from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
@@ -159,18 +159,20 @@ class EventsPort:
         data, attributes = encode_event(event, now)
         try:
             self._faults.check("Publish", "before", self._topic)
-            self._state.apply(now, Publish(self._topic, (Draft(data, attributes),)))
+            message = pubsub.PubsubMessage(data=data, attributes=attributes)
+            self._state.publish(now, pubsub.PublishRequest(topic=self._topic, messages=[message]))
             self._faults.check("Publish", "after", self._topic)
         except ApiError as error:
             raise TransientError(error.code.name, f"could not publish the outcome: {error.message}") from error
 
 
-def publish_of(task: Message) -> Publish:
+def publish_of(task: Message) -> pubsub.PublishRequest:
     """What a follow-up's task asks of Pub/Sub when it is dispatched."""
     topic = task.http_request.url.partition("/v1/")[2].removesuffix(":publish")
     messages = msgspec.json.decode(task.http_request.body)["messages"]
-    drafts = [Draft(base64.b64decode(message["data"]), message["attributes"]) for message in messages]
-    return Publish(topic, tuple(drafts))
+    return pubsub.PublishRequest(
+        topic=topic, messages=[{**one, "data": base64.b64decode(one["data"])} for one in messages]
+    )
 
 
 @contextmanager

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -73,8 +72,8 @@ def deployed(plan: Plan, directory: Path) -> Iterator[Deployed]:
         for push in plan.all("google_pubsub_subscription", "push"):
             # Where the function is, is all that differs from the planned address.
             endpoint = re.sub(r"^https://[^/]+", f"http://{HOST}:{function.port}", push["push_config.push_endpoint"])
-            deadline = timedelta(seconds=push["ack_deadline_seconds"])
-            pubsub.create_push_subscription(push["id"], push["topic"], endpoint, ack_deadline=deadline)
+            deadline_s = push["ack_deadline_seconds"]
+            pubsub.create_push_subscription(push["id"], push["topic"], endpoint, ack_deadline_seconds=deadline_s)
         try:
             function.start()
             yield Deployed(function, spanner, pubsub)

@@ -19,7 +19,8 @@ from backstop.ports import Ports, Settings
 from backstop.wire import Delivery, parse_follow_up
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.faults import Faults
-from spanner_backup_emulator.pubsub.model import CreateTopic, Draft, Message, Publish, Topic
+from spanner_backup_emulator.pubsub.model import pb as pubsub
+from spanner_backup_emulator.pubsub.model import published_at
 from spanner_backup_emulator.pubsub.state import State as PubSubState
 from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.history import What
@@ -71,7 +72,7 @@ class World:
         self.tasks.apply(self.now, wire.UpdateQueueRequest(queue={"name": _QUEUE}))
         self.pubsub = PubSubState()
         for topic in (COMMANDS, FOLLOW_UPS, RESULTS):
-            self.pubsub.apply(self.now, CreateTopic(Topic(topic)))
+            self.pubsub.create_topic(self.now, pubsub.Topic(name=topic))
         self.faults = Faults()
         self.settings = settings or Settings(FOLLOW_UPS)
         self.port: type[SpannerPort] = SpannerPort
@@ -98,9 +99,9 @@ class World:
 
     def publish(self, command: dict[str, object]) -> Delivery:
         """Publishes a command, now, without delivering it; Pub/Sub cuts its times to milliseconds."""
-        draft = Draft(json.dumps(command).encode())
+        message = pubsub.PubsubMessage(data=json.dumps(command).encode())
         cut = self.now.replace(microsecond=self.now.microsecond // 1000 * 1000)
-        self.pubsub.apply(cut, Publish(COMMANDS, (draft,)))
+        self.pubsub.publish(cut, pubsub.PublishRequest(topic=COMMANDS, messages=[message]))
         return _delivery(self.pubsub.published(COMMANDS)[-1], COMMANDS)
 
     def deliver(self, delivery: Delivery) -> Report:
@@ -127,7 +128,7 @@ class World:
         assert due is not None, "no follow-up is waiting"
         self.now = max(self.now, due)
         (dispatch,) = self.tasks.advance(self.now)
-        self.pubsub.apply(self.now, publish_of(dispatch.task))
+        self.pubsub.publish(self.now, publish_of(dispatch.task))
         self.tasks.dispatched(self.now, dispatch, 200)
         return self.deliver(_delivery(self.pubsub.published(FOLLOW_UPS)[-1], FOLLOW_UPS))
 
@@ -221,6 +222,6 @@ class World:
         return unpacked(described.metadata).HasField("cancel_time") is True
 
 
-def _delivery(message: Message, topic: str) -> Delivery:
+def _delivery(message: pubsub.PubsubMessage, topic: str) -> Delivery:
     """The first delivery of a message, by a subscription that has a dead-letter policy and so counts."""
-    return Delivery(message.data, message.attributes, message.message_id, message.publish_time, topic, 1)
+    return Delivery(message.data, dict(message.attributes), message.message_id, published_at(message), topic, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from spanner_backup_emulator.pubsub.model import published_at
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.unit.handlers_world import COMMANDS, NIGHTLY, ORDERS, World
 from tests.unit.times import HOUR, SECOND
@@ -32,7 +33,7 @@ def of_nightly(world: World, outcome: str, detail: str, /, **more: object) -> di
 def of_command(world: World, outcome: str, detail: str, subject: str, /, **more: object) -> dict[str, object]:
     """An event about the command that was published last."""
     (*_, message) = world.pubsub.published(COMMANDS)
-    published, command = message.publish_time.isoformat().replace("+00:00", "Z"), json.loads(message.data)
+    published, command = published_at(message).isoformat().replace("+00:00", "Z"), json.loads(message.data)
     trigger = {"message_id": message.message_id, "publish_time": published, "topic": COMMANDS}
     trigger["action"] = command["action"]
     return {"outcome": outcome, "detail": detail, "trigger": trigger, "subject": subject, **more}

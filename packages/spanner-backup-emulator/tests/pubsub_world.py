@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub.model import CreateSubscription, CreateTopic, Draft, Publish, Subscription, Topic
+from spanner_backup_emulator.pubsub.model import Message, copied, pb
+from spanner_backup_emulator.pubsub.service import RPCS
 from spanner_backup_emulator.pubsub.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from spanner_backup_emulator.pubsub.server import PubSubEmulator
 
@@ -38,37 +39,77 @@ def after(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def state_with(*subscriptions: Subscription, state: State | None = None) -> State:
+PUSHING = pb.Subscription(name=PUSH, topic=TOPIC, push_config={"push_endpoint": ENDPOINT})
+PULLING = pb.Subscription(name=PULL, topic=TOPIC)
+LETTERS = pb.DeadLetterPolicy(dead_letter_topic=DEAD)
+
+
+def having(subscription: pb.Subscription, **settings: object) -> pb.Subscription:
+    """The subscription with more settings."""
+    made = copied(subscription)
+    made.MergeFrom(pb.Subscription(**settings))
+    return made
+
+
+def retrying(least_s: float, most_s: float) -> pb.RetryPolicy:
+    """A retry policy."""
+    least, most = timedelta(seconds=least_s), timedelta(seconds=most_s)
+    return pb.RetryPolicy(minimum_backoff=least, maximum_backoff=most)
+
+
+def publishing(*messages: Mapping[str, object], topic: str = TOPIC) -> pb.PublishRequest:
+    """A publish."""
+    return pb.PublishRequest(topic=topic, messages=messages)
+
+
+def acknowledging(*ids: str) -> pb.AcknowledgeRequest:
+    """An acknowledgement."""
+    return pb.AcknowledgeRequest(subscription=PULL, ack_ids=ids)
+
+
+class Briefly(State):
+    """A state that can be asked in few words."""
+
+    def publish_one(self, now: datetime, data: bytes = b"x", topic: str = TOPIC) -> str:
+        """Publishes a message and returns its id."""
+        request = publishing({"data": data, "attributes": {"kind": "test"}}, topic=topic)
+        return self.publish(now, request).message_ids[0]
+
+    def take(self, now: datetime, name: str = PULL, deadline_s: int = 0) -> list[pb.ReceivedMessage]:
+        """Pulls everything that is due."""
+        asked = pb.PullRequest(subscription=name, max_messages=99)
+        return list(self.pull(now, asked, deadline_s).received_messages)
+
+    def settle(self, now: datetime, *pulled: pb.ReceivedMessage) -> None:
+        """Acknowledges what was pulled."""
+        self.acknowledge(now, acknowledging(*(one.ack_id for one in pulled)))
+
+    def defer(self, now: datetime, pulled: pb.ReceivedMessage, by_s: int) -> None:
+        """Gives what was pulled another deadline; 0 refuses it."""
+        asked = pb.ModifyAckDeadlineRequest(subscription=PULL, ack_ids=[pulled.ack_id], ack_deadline_seconds=by_s)
+        self.modify_ack_deadline(now, asked)
+
+    def end(self, now: datetime, status: int) -> None:
+        """Makes the one push attempt that is due and ends it at once."""
+        (delivery,) = self.advance(now)
+        self.delivered(now, delivery, status)
+
+    def refusal(self, request: Message) -> tuple[Code, str]:
+        """How a request is refused."""
+        (rpc,) = (rpc for rpc in RPCS.values() if isinstance(request, rpc.request))
+        with pytest.raises(ApiError) as caught:
+            rpc.work(self, T0, request)
+        return caught.value.code, caught.value.message
+
+
+def state_with(*subscriptions: pb.Subscription, state: Briefly | None = None) -> Briefly:
     """A state with the two topics and these subscriptions."""
-    state = state if state is not None else State()
-    state.apply(T0, CreateTopic(Topic(TOPIC)))
-    state.apply(T0, CreateTopic(Topic(DEAD)))
+    state = state or Briefly()
+    for topic in (TOPIC, DEAD):
+        state.create_topic(T0, pb.Topic(name=topic))
     for subscription in subscriptions:
-        state.apply(T0, CreateSubscription(subscription))
+        state.create_subscription(T0, subscription)
     return state
-
-
-def publish(state: State, now: datetime, data: bytes = b"x") -> str:
-    """Publishes one message."""
-    (message_id,) = state.apply(now, Publish(TOPIC, (Draft(data, {"kind": "test"}),)))
-    return message_id
-
-
-def end(state: State, now: datetime, status: int) -> None:
-    """Makes the one push attempt that is due and ends it at once."""
-    (delivery,) = state.advance(now)
-    state.delivered(now, delivery, status)
-
-
-def refusal(state: State, request: object) -> tuple[Code, str]:
-    """How a request is refused."""
-    with pytest.raises(ApiError) as caught:
-        state.apply(T0, request)  # type: ignore[call-overload] # one helper for all requests
-    return caught.value.code, caught.value.message
-
-
-PUSHING = Subscription(PUSH, TOPIC, ENDPOINT)
-PULLING = Subscription(PULL, TOPIC)
 
 
 class Receiver:

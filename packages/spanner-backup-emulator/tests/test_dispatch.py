@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import socket
 import threading
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spanner_backup_emulator.dispatch import NO_CONNECTION, Dispatcher, is_sendable
+from spanner_backup_emulator.dispatch import CONNECT_S_MIN, NO_CONNECTION, Dispatcher, is_sendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +53,74 @@ def test_the_status_comes_back_and_the_request_is_sent_once(status: int) -> None
 
     dispatcher.close()
     assert seen == [(f"/{status}?a=b", "e", b"body")]
+
+
+def test_requests_in_a_row_share_a_connection_until_the_peer_closes_it() -> None:
+    """The third comes after the peer has gone without a word, and is sent once, on a new connection."""
+    dispatcher = Dispatcher()
+    requests: list[bytes] = []
+
+    def serve(count: int) -> None:
+        peer, _ = listening.accept()
+        with peer:
+            for _ in range(count):
+                requests.append(peer.recv(1000).partition(b" HTTP")[0])
+                peer.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        with dispatcher.connection(url, 5) as connection:
+            for count in (2, 1):
+                thread = threading.Thread(target=serve, args=(count,))
+                thread.start()
+                for _ in range(count):
+                    assert dispatcher.send(connection, url, {}, b"") == 204
+                thread.join()
+    dispatcher.close()
+
+    assert requests == [b"POST /"] * 3
+
+
+def test_an_answer_that_is_not_read_to_its_end_is_no_answer_to_the_next_request() -> None:
+    """102 says that another answer will come; the connection is given up."""
+    dispatcher = Dispatcher()
+
+    def serve() -> None:
+        for answer in (b"102 Processing", b"204 No Content"):
+            peer, _ = listening.accept()
+            with peer:
+                peer.recv(1000)
+                peer.sendall(b"HTTP/1.1 " + answer + b"\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with dispatcher.connection(url, 5) as connection:
+            statuses = [dispatcher.send(connection, url, {}, b"") for _ in range(2)]
+        thread.join()
+    dispatcher.close()
+
+    assert statuses == [102, 204]
+
+
+def test_a_connection_that_nobody_takes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a wait that doubles; nothing has been sent by then."""
+    dispatcher, connect = Dispatcher(), http.client.HTTPConnection.connect
+    waits: list[float | None] = []
+
+    def slow(connection: http.client.HTTPConnection) -> None:
+        waits.append(connection.timeout)
+        if len(waits) < 3:
+            raise TimeoutError
+        connect(connection)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "connect", slow)
+    with receiver() as (url, seen):
+        assert dispatcher.post(f"{url}/204", {}, b"", 5) == 204
+    dispatcher.close()
+
+    assert (waits, len(seen)) == ([CONNECT_S_MIN, 2 * CONNECT_S_MIN, 4 * CONNECT_S_MIN], 1)
 
 
 def test_no_listener_is_status_0() -> None:

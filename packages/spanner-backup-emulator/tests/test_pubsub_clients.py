@@ -15,6 +15,7 @@ from pubsub_world import PULL, SOON_S, TOPIC, rest
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.pubsub.model import pb, published_at
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
@@ -34,7 +35,7 @@ def test_the_official_publisher_and_a_unary_pull_carry_a_message(
     assert received.message.message_id == message_id
     assert received.message.data == b"\x00data"
     assert dict(received.message.attributes) == {"a": "b"}
-    assert received.message.publish_time == pubsub.published(TOPIC)[0].publish_time
+    assert received.message.publish_time == published_at(pubsub.published(TOPIC)[0])
     assert received.delivery_attempt == 0
     assert pubsub.undelivered_count(PULL) == 0
 
@@ -170,6 +171,7 @@ def test_settings_round_trip_through_the_official_client(subscriber: SubscriberC
             "retry_policy": {"minimum_backoff": timedelta(seconds=1)},
             "dead_letter_policy": {"dead_letter_topic": TOPIC},
             "labels": {"k": "v"},
+            "expiration_policy": {"ttl": timedelta(days=2)},
             "message_retention_duration": timedelta(days=1),
         }
     )
@@ -178,6 +180,7 @@ def test_settings_round_trip_through_the_official_client(subscriber: SubscriberC
     assert created.retry_policy.maximum_backoff == timedelta(seconds=600)
     assert created.dead_letter_policy.max_delivery_attempts == 5
     assert created.ack_deadline_seconds == 10
+    assert created.expiration_policy.ttl == timedelta(days=2)
 
     updated = subscriber.update_subscription(
         request={
@@ -293,7 +296,7 @@ def test_a_seek_brings_back_what_was_acknowledged_and_drops_what_waits(
     assert (pubsub.undelivered_count(PULL), pubsub.undelivered_count(name)) == (0, 1)
     subscriber.seek(request={"subscription": name, "time": datetime.now(UTC) + timedelta(minutes=1)})
     assert pubsub.undelivered_count(name) == 0
-    with pytest.raises(exceptions.InvalidArgument, match="must name a time"):
+    with pytest.raises(exceptions.InvalidArgument, match="Must specify either a time"):
         subscriber.seek(request={"subscription": name})
 
 
@@ -302,11 +305,13 @@ def test_a_message_of_the_largest_size_passes_and_a_larger_one_is_refused_in_wor
 ) -> None:
     """The state refuses it, not a limit of the transport."""
     low_level = LowLevelPublisher(transport=publisher.transport)
-    low_level.publish(topic=TOPIC, messages=[types.PubsubMessage(data=bytes(10_000_000))])
+    frame = pb.PublishRequest(topic=TOPIC, messages=[{"data": bytes(9_000_000)}]).ByteSize() - 9_000_000
+    largest = 10_000_000 - frame
+    low_level.publish(topic=TOPIC, messages=[types.PubsubMessage(data=bytes(largest))])
     with pytest.raises(exceptions.InvalidArgument, match="The value for request_size is too large"):
-        low_level.publish(topic=TOPIC, messages=[types.PubsubMessage(data=bytes(10_000_001))])
+        low_level.publish(topic=TOPIC, messages=[types.PubsubMessage(data=bytes(largest + 1))])
 
-    assert [len(message.data) for message in pubsub.published(TOPIC)] == [10_000_000]
+    assert [len(message.data) for message in pubsub.published(TOPIC)] == [largest]
 
 
 @pytest.mark.parametrize(("when", "count"), [("before", 0), ("after", 1)])

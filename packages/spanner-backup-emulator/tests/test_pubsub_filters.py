@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from google.api_core import exceptions
-from pubsub_world import PULL, PULLING, PUSHING, T0, TOPIC, refusal
+from pubsub_world import LETTERS, PULL, PULLING, PUSHING, T0, TOPIC, after, having, publishing, state_with
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.pubsub.filters import compile_filter
-from spanner_backup_emulator.pubsub.model import (
-    Acknowledge,
-    CreateSubscription,
-    CreateTopic,
-    Delivery,
-    Draft,
-    ModifyAckDeadline,
-    Publish,
-    Pull,
-    Topic,
-)
-from spanner_backup_emulator.pubsub.state import State
+from spanner_backup_emulator.pubsub.model import pb
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-    from spanner_backup_emulator.pubsub.model import Subscription
-
-SECOND = timedelta(seconds=1)
+    from spanner_backup_emulator.pubsub.state import State
 
 
 @pytest.mark.parametrize(
@@ -92,79 +78,68 @@ def test_a_filter_holds_back_the_rest(text: str, attributes: dict[str, str]) -> 
 )
 def test_what_is_no_filter_is_refused(text: str, why: str) -> None:
     """A subscription with it is not made."""
-    code, message = refusal(_state(PULLING), CreateSubscription(replace(PUSHING, filter=text)))
+    code, message = state_with(PULLING).refusal(having(PUSHING, filter=text))
 
     assert code is Code.INVALID_ARGUMENT
     assert why in message
 
 
-def _state(subscription: Subscription) -> State:
-    state = State()
-    state.apply(T0, CreateTopic(Topic(TOPIC)))
-    state.apply(T0, CreateSubscription(subscription))
-    return state
-
-
 def _publish(state: State, *messages: tuple[bytes, str]) -> None:
-    state.apply(T0, Publish(TOPIC, tuple(Draft(data, {}, key) for data, key in messages)))
+    state.publish(T0, publishing(*({"data": data, "ordering_key": key} for data, key in messages)))
 
 
-def _pulled(state: State, seconds: int = 0) -> tuple[Delivery, ...]:
-    return state.apply(T0 + seconds * SECOND, Pull(PULL, 10))
-
-
-def _data(deliveries: tuple[Delivery, ...]) -> list[bytes]:
-    return [delivery.message.data for delivery in deliveries]
+def _data(pulled: list[pb.ReceivedMessage]) -> list[bytes]:
+    return [one.message.data for one in pulled]
 
 
 def test_a_message_that_a_filter_holds_back_is_not_owed() -> None:
     """The subscription has nothing of it: nothing to deliver and nothing to acknowledge."""
-    state = _state(replace(PULLING, filter="attributes:wanted"))
-    state.apply(T0, Publish(TOPIC, (Draft(b"no"), Draft(b"yes", {"wanted": ""}))))
+    state = state_with(having(PULLING, filter="attributes:wanted"))
+    state.publish(T0, publishing({"data": b"no"}, {"data": b"yes", "attributes": {"wanted": ""}}))
 
     assert state.undelivered_count(PULL) == 1
-    assert _data(_pulled(state)) == [b"yes"]
+    assert _data(state.take(T0)) == [b"yes"]
 
 
 def test_messages_of_one_key_come_one_after_the_other() -> None:
     """The second comes once the first is acknowledged; other keys, and messages without one, don't wait."""
-    state = _state(replace(PULLING, ordered=True))
+    state = state_with(having(PULLING, enable_message_ordering=True))
     _publish(state, (b"a1", "a"), (b"a2", "a"), (b"b1", "b"), (b"free", ""), (b"free too", ""))
-    first = _pulled(state)
-    state.apply(T0, Acknowledge(PULL, (first[0].ack_id,)))
+    first = state.take(T0)
+    state.settle(T0, first[0])
 
     assert _data(first) == [b"a1", b"b1", b"free", b"free too"]
-    assert _data(_pulled(state)) == [b"a2"]
-    assert _pulled(state) == ()
+    assert _data(state.take(T0)) == [b"a2"]
+    assert state.take(T0) == []
 
 
 def test_what_is_refused_comes_again_before_what_follows_it() -> None:
     """A later message of its key never overtakes it."""
-    state = _state(replace(PULLING, ordered=True))
+    state = state_with(having(PULLING, enable_message_ordering=True, dead_letter_policy=LETTERS))
     _publish(state, (b"a1", "a"), (b"a2", "a"))
-    (refused,) = _pulled(state)
-    state.apply(T0, ModifyAckDeadline(PULL, (refused.ack_id,), timedelta(0)))
-    (again,) = _pulled(state, 1)
-    state.apply(T0, Acknowledge(PULL, (again.ack_id,)))
+    (refused,) = state.take(T0)
+    state.defer(T0, refused, 0)
+    (again,) = state.take(after(1))
+    state.settle(T0, again)
 
-    assert (again.message.data, again.attempt) == (b"a1", 2)
-    assert _data(_pulled(state, 1)) == [b"a2"]
+    assert (again.message.data, again.delivery_attempt) == (b"a1", 2)
+    assert _data(state.take(after(1))) == [b"a2"]
 
 
 def test_a_delayed_message_holds_up_those_behind_it() -> None:
     """And the next event is its time, not theirs."""
-    state = _state(replace(PULLING, ordered=True))
-    state.delay_next(TOPIC, after=5 * SECOND)
+    state = state_with(having(PULLING, enable_message_ordering=True))
+    state.delay_next(TOPIC, after=timedelta(seconds=5))
     _publish(state, (b"a1", "a"), (b"a2", "a"))
 
-    assert state.next_event_at() == T0 + 5 * SECOND
-    assert _pulled(state) == ()
-    assert _data(_pulled(state, 5)) == [b"a1"]
+    assert state.next_event_at() == after(5)
+    assert state.take(T0) == []
+    assert _data(state.take(after(5))) == [b"a1"]
 
 
 def test_pushes_of_one_key_are_one_at_a_time() -> None:
     """As the service pushes."""
-    state = _state(replace(PUSHING, ordered=True))
+    state = state_with(having(PUSHING, enable_message_ordering=True))
     _publish(state, (b"a1", "a"), (b"a2", "a"))
     (first,) = state.advance(T0)
     nothing = state.advance(T0)
@@ -176,10 +151,10 @@ def test_pushes_of_one_key_are_one_at_a_time() -> None:
 
 def test_without_ordering_a_key_orders_nothing() -> None:
     """The subscription decides, not the message."""
-    state = _state(PULLING)
+    state = state_with(PULLING)
     _publish(state, (b"a1", "a"), (b"a2", "a"))
 
-    assert _data(_pulled(state)) == [b"a1", b"a2"]
+    assert _data(state.take(T0)) == [b"a1", b"a2"]
 
 
 def test_the_official_client_filters_and_orders(publisher: PublisherClient, subscriber: SubscriberClient) -> None:

@@ -2,148 +2,146 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
 
-from pubsub_world import ENDPOINT, PULL, PULLING, T0, TOPIC, after, publish, state_with
+from pubsub_world import ENDPOINT, LETTERS, PULL, PULLING, T0, after, having, publishing, state_with
 
-from spanner_backup_emulator.pubsub.model import (
-    Acknowledge,
-    CreateSubscription,
-    Draft,
-    ModifyAckDeadline,
-    Publish,
-    Pull,
-    RetryPolicy,
-    Seek,
-    UpdateSubscription,
-)
+from spanner_backup_emulator.pubsub.model import pb
+from spanner_backup_emulator.pubsub.settings import RETENTION_DEFAULT_S
+
+PUSH_FROM_NOW_ON = pb.ModifyPushConfigRequest(subscription=PULL, push_config={"push_endpoint": ENDPOINT})
 
 
 def test_a_pulled_message_comes_again_after_its_ack_deadline() -> None:
     """The deadline is the subscription's, or the pull's own; it can be moved, and 0 gives the message back."""
-    state = state_with(PULLING)
-    publish(state, T0)
-    (first,) = state.apply(T0, Pull(PULL, 1))
-    assert state.apply(after(9), Pull(PULL, 1)) == ()
-    state.apply(after(9), ModifyAckDeadline(PULL, (first.ack_id,), timedelta(seconds=20)))
-    assert state.apply(after(28), Pull(PULL, 1)) == ()
+    state = state_with(having(PULLING, dead_letter_policy=LETTERS))
+    state.publish_one(T0)
+    (first,) = state.take(T0)
+    assert state.take(after(9)) == []
+    state.defer(after(9), first, 20)
+    assert state.take(after(28)) == []
 
-    (second,) = state.apply(after(29), Pull(PULL, 1, timedelta(seconds=60)))
-    assert second.attempt == 2
+    (second,) = state.take(after(29), deadline_s=60)
+    assert second.delivery_attempt == 2
     assert state.next_event_at() == after(89)
-    state.apply(after(30), ModifyAckDeadline(PULL, (second.ack_id,), timedelta(0)))
-    (third,) = state.apply(after(30), Pull(PULL, 1))
-    assert third.attempt == 3
+    state.defer(after(30), second, 0)
+    (third,) = state.take(after(30))
+    assert third.delivery_attempt == 3
 
 
 def test_a_pulled_message_that_is_refused_waits_for_its_retry_policy() -> None:
     """Retry policies hold for pull too, on a missed deadline as on a refusal."""
-    state = state_with(replace(PULLING, retry_policy=RetryPolicy()))
-    publish(state, T0)
-    state.apply(T0, Pull(PULL, 1))
+    state = state_with(having(PULLING, retry_policy={}))
+    state.publish_one(T0)
+    state.take(T0)
     assert state.advance(after(10)) == []
     assert state.next_event_at() == after(20)
 
-    assert state.apply(after(19.9), Pull(PULL, 1)) == ()
-    (second,) = state.apply(after(20), Pull(PULL, 1))
-    state.apply(after(20), ModifyAckDeadline(PULL, (second.ack_id,), timedelta(0)))
-    assert state.apply(after(39.9), Pull(PULL, 1)) == ()
-    assert len(state.apply(after(40), Pull(PULL, 1))) == 1
+    assert state.take(after(19.9)) == []
+    (second,) = state.take(after(20))
+    state.defer(after(20), second, 0)
+    assert state.take(after(39.9)) == []
+    assert len(state.take(after(40))) == 1
 
 
 def test_a_late_acknowledgement_counts_until_the_message_is_sent_again() -> None:
     """After that the earlier attempt's id means nothing, and is no error."""
     state = state_with(PULLING)
-    publish(state, T0)
-    publish(state, T0)
-    first, second = state.apply(T0, Pull(PULL, 2))
+    state.publish_one(T0)
+    state.publish_one(T0)
+    first, second = state.take(T0)
     state.advance(after(10))
-    state.apply(after(10), ModifyAckDeadline(PULL, (first.ack_id,), timedelta(seconds=60)))
-    state.apply(after(11), Acknowledge(PULL, (first.ack_id, first.ack_id)))
+    state.defer(after(10), first, 60)
+    state.settle(after(11), first, first)
 
-    (again,) = state.apply(after(12), Pull(PULL, 9))
+    (again,) = state.take(after(12))
     assert again.message == second.message
-    state.apply(after(12), Acknowledge(PULL, (second.ack_id,)))
+    state.settle(after(12), second)
     assert state.undelivered_count(PULL) == 1
-    state.apply(after(12), Acknowledge(PULL, (again.ack_id,)))
+    state.settle(after(12), again)
     assert state.undelivered_count(PULL) == 0
 
 
 def test_what_is_acknowledged_while_it_waits_or_is_ready_is_not_pushed() -> None:
     """A change of mind in between leaves no ghost: not in the queue, and not as an event."""
-    state = state_with(replace(PULLING, retry_policy=RetryPolicy()))
-    publish(state, T0)
-    publish(state, T0)
-    waiting, ready = state.apply(T0, Pull(PULL, 2))
-    state.apply(T0, ModifyAckDeadline(PULL, (waiting.ack_id,), timedelta(0)))
-    state.apply(T0, ModifyAckDeadline(PULL, (ready.ack_id,), timedelta(0)))
-    state.apply(T0, Acknowledge(PULL, (waiting.ack_id,)))
+    state = state_with(having(PULLING, retry_policy={}))
+    state.publish_one(T0)
+    state.publish_one(T0)
+    waiting, ready = state.take(T0)
+    state.defer(T0, waiting, 0)
+    state.defer(T0, ready, 0)
+    state.settle(T0, waiting)
     assert state.next_event_at() == after(10)
     assert state.advance(after(10)) == []
-    state.apply(after(10), Acknowledge(PULL, (ready.ack_id,)))
+    state.settle(after(10), ready)
     assert state.next_event_at() is None
 
-    state.apply(after(10), UpdateSubscription(replace(PULLING, push_endpoint=ENDPOINT)))
+    state.modify_push_config(after(10), PUSH_FROM_NOW_ON)
     assert state.next_event_at() is None
     assert state.advance(after(11)) == []
 
 
 def test_what_is_acknowledged_while_it_waits_is_not_made_ready() -> None:
     """Whoever drives the state need not ask for the next event first."""
-    state = state_with(replace(PULLING, retry_policy=RetryPolicy()))
-    publish(state, T0)
-    (delivery,) = state.apply(T0, Pull(PULL, 1))
-    state.apply(T0, ModifyAckDeadline(PULL, (delivery.ack_id,), timedelta(0)))
-    state.apply(T0, Acknowledge(PULL, (delivery.ack_id,)))
+    state = state_with(having(PULLING, retry_policy={}))
+    state.publish_one(T0)
+    (delivery,) = state.take(T0)
+    state.defer(T0, delivery, 0)
+    state.settle(T0, delivery)
 
-    assert state.apply(after(10), Pull(PULL, 1)) == ()
+    assert state.take(after(10)) == []
 
 
 def test_an_acknowledged_copy_that_is_ready_is_skipped_by_a_pull() -> None:
     """The queue of ready copies may hold one that is gone."""
     state = state_with(PULLING)
-    publish(state, T0)
-    publish(state, T0)
-    first, second = state.apply(T0, Pull(PULL, 2))
+    state.publish_one(T0)
+    state.publish_one(T0)
+    first, second = state.take(T0)
     assert state.advance(after(10)) == []
     assert state.advance(after(11)) == []
-    state.apply(after(11), Acknowledge(PULL, (first.ack_id,)))
+    state.settle(after(11), first)
 
-    (again,) = state.apply(after(11), Pull(PULL, 2))
+    (again,) = state.take(after(11))
     assert again.message == second.message
 
 
 def test_a_pull_subscription_becomes_a_push_subscription() -> None:
     """What waited is pushed once there is somewhere to push to."""
     state = state_with(PULLING)
-    publish(state, T0)
+    state.publish_one(T0)
     assert state.advance(T0) == []
     assert state.undelivered_count() == 0
-    state.apply(T0, UpdateSubscription(replace(PULLING, push_endpoint=ENDPOINT)))
+    state.modify_push_config(T0, PUSH_FROM_NOW_ON)
 
     assert state.next_event_at() == T0
     (delivery,) = state.advance(T0)
-    assert delivery.push_endpoint == ENDPOINT
+    assert delivery.subscription.push_config.push_endpoint == ENDPOINT
 
 
 def test_a_seek_goes_back_to_the_subscription_s_beginning_and_no_further() -> None:
     """What is still there comes once, in order; what came before it, or is past the retention, not at all."""
-    publish(state := state_with(), T0)
-    kept = replace(PULLING, ordered=True, retains_acked=True, filter='attributes.kind = "test"')
-    state.apply(after(1), CreateSubscription(kept))
+    state = state_with()
+    state.publish_one(T0)
+    kept = having(PULLING, enable_message_ordering=True, retain_acked_messages=True, filter="attributes:kind")
+    state.create_subscription(after(1), kept)
     for number in (1, 2, 3):
-        state.apply(after(number), Publish(TOPIC, (Draft(b"%d" % number, {"kind": "test"}, "key"), Draft(b"other"))))
+        wanted = {"data": b"%d" % number, "attributes": {"kind": "test"}, "ordering_key": "key"}
+        state.publish(after(number), publishing(wanted, {"data": b"other"}))
 
-    def pull(second: float) -> list[bytes]:  # And acknowledge.
-        pulled = state.apply(after(second), Pull(PULL, 9))
-        state.apply(after(second), Acknowledge(PULL, tuple(one.ack_id for one in pulled) or ("0-0",)))
+    def take(second: float) -> list[bytes]:
+        pulled = state.take(after(second))
+        for one in pulled:
+            state.settle(after(second), one)
         return [one.message.data for one in pulled]
 
-    assert pull(4) == [b"1"]
-    state.apply(after(5), Seek(PULL, after(2.5)))
-    assert [pull(5), pull(5)] == [[b"3"], []]
-    state.apply(after(6), Seek(PULL, T0))
-    assert [pull(6) for _ in range(4)] == [[b"1"], [b"2"], [b"3"], []]
-    state.apply(after(late := kept.retention.total_seconds() + 2.5), Seek(PULL, T0))
-    assert pull(late) == [b"3"]
+    def seek(second: float, to: datetime) -> None:
+        state.seek(after(second), pb.SeekRequest(subscription=PULL, time=to))
+
+    assert take(4) == [b"1"]
+    seek(5, after(2.5))
+    assert [take(5), take(5)] == [[b"3"], []]
+    seek(6, T0)
+    assert [take(6) for _ in range(4)] == [[b"1"], [b"2"], [b"3"], []]
+    seek(late := RETENTION_DEFAULT_S + 2.5, T0)
+    assert take(late) == [b"3"]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 from google.pubsub_v1 import types
-from pubsub_world import DEAD, PULL, PUSH, SOON_S, TOPIC, receiving, rest
+from pubsub_world import DEAD, LETTERS, PULL, PUSH, SOON_S, TOPIC, receiving, rest, retrying
 
-from spanner_backup_emulator.pubsub.model import DeadLetterPolicy, RetryPolicy
+from spanner_backup_emulator.pubsub.model import published_at, timestamp
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
-from spanner_backup_emulator.pubsub.state import PUSH_CONCURRENCY
+from spanner_backup_emulator.pubsub.state import PUSH_CONCURRENCY, State
 from spanner_backup_emulator.tokens import KEYS_PATH
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_a_push_arrives_with_the_services_body(pubsub: PubSubEmulator) -> None:
 
         assert pubsub.wait_until_idle(SOON_S)
     (message,) = pubsub.published(TOPIC)
-    published = message.publish_time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    published = timestamp(message)
     assert (path, content_type) == ("/projects/p/topics/commands", "application/json")
     assert body == {
         "message": {
@@ -82,11 +82,7 @@ def test_a_refused_push_is_tried_again_and_then_dead_lettered(
         for status in (500, 404, 302, 429, 503):
             receiver.statuses.put(status)
         pubsub.create_push_subscription(
-            PUSH,
-            TOPIC,
-            receiver.url,
-            retry_policy=RetryPolicy(timedelta(milliseconds=1), timedelta(milliseconds=4)),
-            dead_letter_policy=DeadLetterPolicy(DEAD, 5),
+            PUSH, TOPIC, receiver.url, retry_policy=retrying(0.001, 0.004), dead_letter_policy=LETTERS
         )
         pubsub.publish(TOPIC, b"poison")
 
@@ -131,7 +127,24 @@ def test_a_doubled_delayed_or_repeated_message_reaches_the_endpoint(pubsub: PubS
     sent = [(outcome.delivery.message.message_id, outcome.delivery.sent_at) for outcome in pubsub.outcomes()]
     assert Counter(message_id for message_id, _ in sent) == {doubled: 3, delayed: 1}
     (late,) = [sent_at for message_id, sent_at in sent if message_id == delayed]
-    assert late - pubsub.published(TOPIC)[1].publish_time >= timedelta(milliseconds=15)
+    assert late - published_at(pubsub.published(TOPIC)[1]) >= timedelta(milliseconds=15)
+
+
+def test_what_is_due_after_the_push_before_it_is_pushed_in_time() -> None:
+    """Where only one may be in flight; nothing else happens that would make the emulator look at its clock."""
+    with receiving() as receiver, PubSubEmulator(state=State(push_concurrency=1)) as pubsub:
+        receiver.statuses.put(None)
+        pubsub.create_topic(TOPIC)
+        pubsub.create_push_subscription(PUSH, TOPIC, receiver.url)
+        pubsub.publish(TOPIC, b"first")
+        receiver.bodies.get(timeout=SOON_S)
+        pubsub.delay_next(TOPIC, after=timedelta(seconds=0.3))
+        pubsub.publish(TOPIC, b"second")
+        receiver.go_on.set()
+
+        assert pubsub.wait_until_idle(SOON_S)
+    first, second = pubsub.outcomes()
+    assert second.delivery.sent_at - first.ended_at < timedelta(seconds=5)
 
 
 def test_a_clock_of_ones_own_decides_when_a_push_is_due() -> None:
@@ -140,7 +153,7 @@ def test_a_clock_of_ones_own_decides_when_a_push_is_due() -> None:
     with receiving() as receiver, PubSubEmulator(clock=lambda: now[0]) as pubsub:
         receiver.statuses.put(503)
         pubsub.create_topic(TOPIC)
-        pubsub.create_push_subscription(PUSH, TOPIC, receiver.url, retry_policy=RetryPolicy())
+        pubsub.create_push_subscription(PUSH, TOPIC, receiver.url, retry_policy={})
         pubsub.publish(TOPIC, b"x")
         for _ in range(int(SOON_S / 0.01)):
             if pubsub.outcomes():

@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from pubsub_world import DEAD, PULL, PULLING, PUSH, PUSHING, T0, TOPIC, publish, refusal, state_with
+from pubsub_world import (
+    DEAD,
+    PULL,
+    PULLING,
+    PUSH,
+    PUSHING,
+    T0,
+    TOPIC,
+    Briefly,
+    acknowledging,
+    having,
+    publishing,
+    retrying,
+    state_with,
+)
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub.model import (
-    Acknowledge,
-    CreateSubscription,
-    CreateTopic,
-    DeadLetterPolicy,
-    DeleteSubscription,
-    DeleteTopic,
-    Draft,
-    ModifyAckDeadline,
-    Publish,
-    Pull,
-    RetryPolicy,
-    Subscription,
-    Topic,
-    UpdateSubscription,
-)
-from spanner_backup_emulator.pubsub.state import State
+from spanner_backup_emulator.pubsub.model import Message, pb
+
+NO_TOPIC, NONE, NEW = "projects/p/topics/none", "projects/p/subscriptions/none", "projects/p/subscriptions/new"
+INVALID, MISSING = Code.INVALID_ARGUMENT, Code.NOT_FOUND
 
 
 def test_a_subscription_outlives_its_topic() -> None:
     """It shows that the topic is gone, and still delivers what it has."""
     state = state_with(PUSHING)
-    publish(state, T0)
-    state.apply(T0, DeleteTopic(TOPIC))
+    state.publish_one(T0)
+    state.delete_topic(T0, pb.DeleteTopicRequest(topic=TOPIC))
 
     assert state.subscription(PUSH).topic == "_deleted-topic_"
     assert len(state.advance(T0)) == 1
-    assert refusal(state, Publish(TOPIC, (Draft(b"x"),)))[0] == Code.NOT_FOUND
+    assert state.refusal(publishing({"data": b"x"}))[0] == Code.NOT_FOUND
 
 
 def test_topics_and_subscriptions_are_listed_by_project_and_name() -> None:
     """A project sees its own only."""
     state = state_with(PUSHING, PULLING)
-    state.apply(T0, CreateTopic(Topic("projects/p2/topics/commands")))
+    state.create_topic(T0, pb.Topic(name="projects/p2/topics/commands"))
 
     assert [topic.name for topic in state.topics("projects/p")] == [TOPIC, DEAD]
     assert [kept.name for kept in state.subscriptions("projects/p")] == [PULL, PUSH]
@@ -57,118 +57,92 @@ def test_a_name_against_the_rules_is_refused(own: str) -> None:
     """The rules are the documented ones."""
     name = f"projects/p/topics/{own}"
 
-    assert refusal(State(), CreateTopic(Topic(name))) == (
-        Code.INVALID_ARGUMENT,
-        (
-            f"Invalid resource name given (name={name}). "
-            "Refer to https://cloud.google.com/pubsub/docs/admin#resource_names for more information."
-        ),
-    )
+    code, message = Briefly().refusal(pb.Topic(name=name))
 
-
-def draft_with(**fields: object) -> Publish:
-    """A publish of one message."""
-    return Publish(TOPIC, (Draft(**fields),))  # type: ignore[arg-type] # the fields are the test's
+    about = "Refer to https://cloud.google.com/pubsub/docs/admin#resource_names for more information."
+    assert (code, message) == (INVALID, f"Invalid resource name given (name={name}). {about}")
 
 
 @pytest.mark.parametrize(
     ("request_", "code", "text"),
     [
-        (CreateTopic(Topic(TOPIC)), Code.ALREADY_EXISTS, "Resource already exists in the project (resource=commands)."),
-        (DeleteTopic("projects/p/topics/none"), Code.NOT_FOUND, "Resource not found (resource=none)."),
-        (Publish("projects/p/topics/none", ()), Code.NOT_FOUND, "Resource not found (resource=none)."),
-        (Publish(TOPIC, ()), Code.INVALID_ARGUMENT, "message_count is too small"),
-        (Publish(TOPIC, (Draft(b"x"),) * 1_001), Code.INVALID_ARGUMENT, "You passed 1001"),
-        (draft_with(), Code.INVALID_ARGUMENT, "One or more messages in the publish request is empty."),
-        (draft_with(ordering_key="k"), Code.INVALID_ARGUMENT, "One or more messages in the publish request is empty."),
-        (
-            draft_with(data=bytes(9_999_999), attributes={"a": "b"}),
-            Code.INVALID_ARGUMENT,
-            "You passed 10000001 in the request, but the maximum value is 10000000.",
-        ),
-        (draft_with(attributes={f"k{i}": "" for i in range(101)}), Code.INVALID_ARGUMENT, "attribute_count"),
-        (draft_with(attributes={"": "v"}), Code.INVALID_ARGUMENT, "empty or reserved"),
-        (draft_with(attributes={"google": "v"}), Code.INVALID_ARGUMENT, "empty or reserved"),
-        (draft_with(attributes={"ä" * 129: "v"}), Code.INVALID_ARGUMENT, "You passed 258"),
-        (draft_with(attributes={"k": "v" * 1_025}), Code.INVALID_ARGUMENT, "You passed 1025"),
-        (draft_with(data=b"x", ordering_key="k" * 1_025), Code.INVALID_ARGUMENT, "ordering_key_size"),
-        (CreateSubscription(PULLING), Code.ALREADY_EXISTS, "(resource=pull)"),
-        (CreateSubscription(replace(PULLING, name=TOPIC)), Code.INVALID_ARGUMENT, "Invalid resource name given"),
-        (
-            CreateSubscription(Subscription("projects/p/subscriptions/new", "projects/p/topics/none")),
-            Code.NOT_FOUND,
-            "(resource=none)",
-        ),
-        (UpdateSubscription(Subscription("projects/p/subscriptions/none", TOPIC)), Code.NOT_FOUND, "(resource=none)"),
-        (DeleteSubscription("projects/p/subscriptions/none"), Code.NOT_FOUND, "(resource=none)"),
-        (Pull("projects/p/subscriptions/none", 1), Code.NOT_FOUND, "(resource=none)"),
-        (Pull(PULL, 0), Code.INVALID_ARGUMENT, "No max_messages specified"),
-        (Pull(PUSH, 1), Code.FAILED_PRECONDITION, "not supported for push subscriptions"),
-        (Acknowledge(PULL, ()), Code.INVALID_ARGUMENT, "No ack ids specified."),
-        (Acknowledge(PULL, ("x",)), Code.INVALID_ARGUMENT, "(ack_id=x)"),
-        (ModifyAckDeadline(PULL, ("1-1",), timedelta(seconds=601)), Code.INVALID_ARGUMENT, "between 0s and 600s"),
+        (pb.Topic(name=TOPIC), Code.ALREADY_EXISTS, "Resource already exists in the project (resource=commands)."),
+        (pb.DeleteTopicRequest(topic=NO_TOPIC), MISSING, "Resource not found (resource=none)."),
+        (publishing(topic=NO_TOPIC), MISSING, "Resource not found (resource=none)."),
+        (publishing(), INVALID, "message_count is too small"),
+        (publishing(*[{"data": b"x"}] * 1_001), INVALID, "You passed 1001"),
+        (publishing({}), INVALID, "messages in the publish request is empty."),
+        (publishing({"ordering_key": "k"}), INVALID, "messages in the publish request is empty."),
+        (publishing({"data": bytes(10_000_000)}), INVALID, "in the request, but the maximum value is 10000000."),
+        (publishing({"attributes": {f"k{i}": "" for i in range(101)}}), INVALID, "attribute_count"),
+        (publishing({"attributes": {"": "v"}}), INVALID, "empty or reserved"),
+        (publishing({"attributes": {"google": "v"}}), INVALID, "empty or reserved"),
+        (publishing({"attributes": {"ä" * 129: "v"}}), INVALID, "You passed 258"),
+        (publishing({"attributes": {"k": "v" * 1_025}}), INVALID, "You passed 1025"),
+        (publishing({"data": b"x", "ordering_key": "k" * 1_025}), INVALID, "ordering_key_size"),
+        (PULLING, Code.ALREADY_EXISTS, "(resource=pull)"),
+        (having(PULLING, name=TOPIC), INVALID, "Invalid resource name given"),
+        (pb.Subscription(name=NEW, topic=NO_TOPIC), MISSING, "(resource=none)"),
+        (pb.UpdateSubscriptionRequest(subscription={"name": NONE}), MISSING, "(resource=none)"),
+        (pb.DeleteSubscriptionRequest(subscription=NONE), MISSING, "(resource=none)"),
+        (pb.PullRequest(subscription=NONE, max_messages=1), MISSING, "(resource=none)"),
+        (pb.PullRequest(subscription=PULL), INVALID, "No max_messages specified"),
+        (pb.PullRequest(subscription=PUSH, max_messages=1), Code.FAILED_PRECONDITION, "not supported for push sub"),
+        (acknowledging(), INVALID, "No ack ids specified."),
+        (acknowledging("x"), INVALID, "(ack_id=x)"),
+        (pb.ModifyAckDeadlineRequest(subscription=PULL, ack_deadline_seconds=601), INVALID, "between 0s and 600s"),
     ],
 )
-def test_what_is_refused(request_: object, code: Code, text: str) -> None:
+def test_what_is_refused(request_: Message, code: Code, text: str) -> None:
     """Each refusal has its code and names what is wrong."""
     state = state_with(PUSHING, PULLING)
 
-    found = refusal(state, request_)
+    found = state.refusal(request_)
 
     assert found[0] == code
     assert text in found[1]
     assert state.undelivered_count(PULL) == 0
 
 
-def dead(attempts: int, topic: str = DEAD) -> DeadLetterPolicy:
-    """A dead letter policy."""
-    return DeadLetterPolicy(topic, attempts)
+def letters(attempts: int, topic: str = DEAD) -> dict[str, object]:
+    """A dead letter policy, as a setting."""
+    return {"dead_letter_policy": {"dead_letter_topic": topic, "max_delivery_attempts": attempts}}
 
 
 @pytest.mark.parametrize(
     ("settings", "code", "text"),
     [
-        (replace(PULLING, ack_deadline=timedelta(seconds=9)), Code.INVALID_ARGUMENT, "between 10s and 600s"),
-        (replace(PULLING, ack_deadline=timedelta(seconds=601)), Code.INVALID_ARGUMENT, "You passed 601s"),
-        (replace(PULLING, retention=timedelta(seconds=599.5)), Code.INVALID_ARGUMENT, "You passed 599.5s"),
-        (replace(PULLING, retention=timedelta(days=32)), Code.INVALID_ARGUMENT, "between 600s and 2678400s"),
-        (
-            replace(PULLING, retry_policy=RetryPolicy(timedelta(seconds=-1))),
-            Code.INVALID_ARGUMENT,
-            "The value for minimum_backoff is out of bounds.",
-        ),
-        (
-            replace(PULLING, retry_policy=RetryPolicy(maximum=timedelta(seconds=601))),
-            Code.INVALID_ARGUMENT,
-            "You passed 601s in the request, but the value must be between 0s and 600s.",
-        ),
-        (
-            replace(PULLING, retry_policy=RetryPolicy(timedelta(seconds=20), timedelta(seconds=10))),
-            Code.INVALID_ARGUMENT,
-            "The value for maximum_backoff is too small. You passed 10s in the request, but the minimum value is 20s.",
-        ),
-        (replace(PULLING, dead_letter_policy=dead(4)), Code.OUT_OF_RANGE, "the minimum value is 5"),
-        (replace(PULLING, dead_letter_policy=dead(101)), Code.OUT_OF_RANGE, "the maximum value is 100"),
-        (replace(PULLING, dead_letter_policy=dead(5, "projects/p/topics/none")), Code.NOT_FOUND, "(resource=none)"),
+        ({"ack_deadline_seconds": 9}, INVALID, "between 10s and 600s"),
+        ({"ack_deadline_seconds": 601}, INVALID, "You passed 601s"),
+        ({"message_retention_duration": timedelta(seconds=599.5)}, INVALID, "You passed 599.5s"),
+        ({"message_retention_duration": timedelta(days=32)}, INVALID, "between 600s and 2678400s"),
+        ({"retry_policy": retrying(-1, 0)}, INVALID, "The value for minimum_backoff is out of bounds."),
+        ({"retry_policy": retrying(0, 601)}, INVALID, "You passed 601s in the request, but the value must be between"),
+        ({"retry_policy": retrying(20, 10)}, INVALID, "maximum_backoff is too small. You passed 10s in the request"),
+        (letters(4), Code.OUT_OF_RANGE, "the minimum value is 5"),
+        (letters(101), Code.OUT_OF_RANGE, "the maximum value is 100"),
+        (letters(5, NO_TOPIC), MISSING, "(resource=none)"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings: Subscription, code: Code, text: str) -> None:
+def test_settings_out_of_range_are_refused(settings: dict[str, object], code: Code, text: str) -> None:
     """On creation and on update alike, and the settings stay as they were."""
     state = state_with(PULLING)
+    before = state.subscriptions("projects/p")
+    given, mask = pb.Subscription(name=PULL, **settings), {"paths": settings}
 
     for request in (
-        CreateSubscription(replace(settings, name="projects/p/subscriptions/new")),
-        UpdateSubscription(settings),
+        pb.Subscription(name=NEW, topic=TOPIC, **settings),
+        pb.UpdateSubscriptionRequest(subscription=given, update_mask=mask),
     ):
-        found = refusal(state, request)
+        found = state.refusal(request)
         assert found[0] == code
         assert text in found[1]
-    assert state.subscriptions("projects/p") == [PULLING]
+    assert state.subscriptions("projects/p") == before
 
 
 def test_a_publish_is_all_or_nothing() -> None:
     """A bad message in a batch lets none through."""
     state = state_with(PULLING)
 
-    assert refusal(state, Publish(TOPIC, (Draft(b"good"), Draft())))[0] == Code.INVALID_ARGUMENT
+    assert state.refusal(publishing({"data": b"good"}, {}))[0] == Code.INVALID_ARGUMENT
     assert state.published(TOPIC) == []

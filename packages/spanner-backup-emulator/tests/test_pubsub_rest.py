@@ -14,7 +14,7 @@ import pytest
 from pubsub_world import PULL, SOON_S, rest
 
 from spanner_backup_emulator import front, support
-from spanner_backup_emulator.pubsub.rest import ROUTES
+from spanner_backup_emulator.pubsub.service import RPCS
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import SubscriberClient
@@ -102,7 +102,7 @@ def test_everything_a_command_line_needs_is_there_by_rest(pubsub: PubSubEmulator
         ),
         ("POST", "/v1/projects/p/topics/commands:publish", {"messages": [1]}, 400, "INVALID_ARGUMENT", "Invalid JSON"),
         ("PATCH", "/v1/projects/p/subscriptions/pull", {}, 400, "INVALID_ARGUMENT", "update_mask"),
-        ("POST", "/v1/projects/p/subscriptions/pull:seek", {}, 400, "INVALID_ARGUMENT", "must name a time"),
+        ("POST", "/v1/projects/p/subscriptions/pull:seek", {}, 400, "INVALID_ARGUMENT", "Must specify either a time"),
         ("POST", "/v1/projects/p/subscriptions/pull:push", {}, 404, "NOT_FOUND", "was not found on this server"),
         ("GET", "/v2/projects/p/topics", None, 404, "NOT_FOUND", "was not found on this server"),
     ],
@@ -172,5 +172,5 @@ def test_the_table_of_what_is_supported_has_the_verbs_of_rest() -> None:
     told = {name: row.notes.split() for row in support.rows("PUBSUB.md") for name in row.methods}
 
     assert {(name, words[1].rstrip(";")) for name, words in told.items() if words[0] == "REST"} == {
-        (route.rpc.name, route.verb) for route in ROUTES
+        (rpc.name, rpc.verb) for rpc in RPCS.values()
     }

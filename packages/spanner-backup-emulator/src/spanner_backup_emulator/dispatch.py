@@ -5,20 +5,26 @@ from __future__ import annotations
 import contextlib
 import http.client
 import logging
+import select
 import socket
 import threading
+import time
 from concurrent import futures
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 CONCURRENCY = 64
 """Requests in flight at once: a few endpoints at a busy one's 16, yet few enough for threads."""
 
 ANSWER_BYTES_MAX = 65_536
 """Read of an answer's body, so that its sender can finish writing; only the status matters."""
+
+CONNECT_S_MIN = 0.05
+"""Waited for a connection at first, then twice as long each time. A peer whose queue is full says nothing, that of
+Python's `http.server` holds five, and TCP itself waits a second before it asks again."""
 
 NO_CONNECTION = 0
 """The status of a request that got no answer: refused, timed out, cut off, or can't be sent."""
@@ -38,8 +44,8 @@ def is_sendable(url: str) -> bool:
 class Dispatcher:
     """A bounded pool of senders.
 
-    Each request has a connection of its own: one call is then exactly one request on the wire, where a kept
-    connection that the peer has just closed would have to be tried again and could deliver twice.
+    A request is sent once, whatever becomes of it. A connection is kept only for who has the next request at once: one
+    that waits may be closed by the peer in the moment of its use, and then nobody knows whether the request arrived.
     """
 
     def __init__(self, concurrency: int = CONCURRENCY, name: str = "dispatch") -> None:
@@ -48,18 +54,13 @@ class Dispatcher:
         self._open: set[http.client.HTTPConnection] = set()
         self._closed = False
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float, method: str = "POST") -> int:
-        """Sends in the caller's thread and waits for the answer; redirects are not followed.
+    @contextlib.contextmanager
+    def connection(self, url: str, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
+        """A connection for `send`, which opens it; it is closed in the end, and cut off when the dispatcher closes.
 
         Args:
             url: An `http` URL, see `is_sendable`.
-            headers: Sent as they are; Host, Content-Length and Connection are added.
-            body: The bytes.
             timeout_s: For connecting, and again for each silence of the peer.
-            method: The HTTP method.
-
-        Returns:
-            The HTTP status, or `NO_CONNECTION`.
 
         Raises:
             ValueError: The URL is not one to send to.
@@ -67,28 +68,60 @@ class Dispatcher:
         if not is_sendable(url):
             raise ValueError(f"not an http URL: {url!r}")
         parts = urlsplit(url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
         with self._lock:
-            if self._closed:
-                return NO_CONNECTION
             self._open.add(connection)
         try:
-            connection.connect()
-            self._leave_if_closed()
-            connection.request(method, target, body or None, {**headers, "Connection": "close"})
-            answer = connection.getresponse()
-        except (OSError, http.client.HTTPException, ValueError):
-            return NO_CONNECTION  # ValueError: a character that can't be in a request line or a header
-        else:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                answer.read(ANSWER_BYTES_MAX)
-            answer.close()
-            return answer.status
+            yield connection
         finally:
             with self._lock:
                 self._open.discard(connection)
                 connection.close()
+
+    def send(
+        self,
+        connection: http.client.HTTPConnection,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        method: str = "POST",
+    ) -> int:
+        """Sends in the caller's thread and waits for the answer; redirects are not followed.
+
+        Args:
+            connection: Where to.
+            url: The URL that the connection is for.
+            headers: Sent as they are; Host and Content-Length are added.
+            body: The bytes.
+            method: The HTTP method.
+
+        Returns:
+            The HTTP status, or `NO_CONNECTION`.
+        """
+        parts = urlsplit(url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        try:
+            self._leave_if_closed()
+            if connection.sock is not None and _has_ended(connection.sock):
+                connection.close()
+            if connection.sock is None:
+                self._connect(connection)
+            connection.request(method, target, body or None, dict(headers))
+            answer = connection.getresponse()
+        except (OSError, http.client.HTTPException, ValueError):
+            connection.close()
+            return NO_CONNECTION  # ValueError: a character that can't be in a request line or a header
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer.read(ANSWER_BYTES_MAX)
+        if not answer.isclosed() or answer.status < http.client.OK:  # There is more than is read.
+            connection.close()
+        answer.close()
+        return answer.status
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float, method: str = "POST") -> int:
+        """Sends one request on a connection of its own, see `connection` and `send`."""
+        with self.connection(url, timeout_s) as connection:
+            return self.send(connection, url, {**headers, "Connection": "close"}, body, method)
 
     def submit(
         self,
@@ -99,30 +132,57 @@ class Dispatcher:
         done: Callable[[int], None],
         method: str = "POST",
     ) -> None:
-        """Sends in the pool and then calls `done` there with the status; after `close` it does neither."""
+        """Posts in the pool and then calls `done` there with the status; after `close` it does neither."""
+        self.run(lambda: done(self.post(url, headers, body, timeout_s, method)))
 
-        def run() -> None:
+    def run(self, work: Callable[[], None]) -> None:
+        """Does something in the pool; after `close` it doesn't."""
+
+        def logged() -> None:
             try:
-                done(self.post(url, headers, body, timeout_s, method))
+                work()
             except Exception:
-                logger.exception("the outcome of a request to %s could not be recorded", url)
+                logger.exception("the outcome of a request could not be recorded")
 
         with self._lock:
             if not self._closed:
-                self._pool.submit(run)
+                self._pool.submit(logged)
 
     def close(self) -> None:
         """Cuts off what is in flight, drops what waits, and returns once all threads have ended."""
         with self._lock:
             self._closed = True
-            for connection in self._open:
-                if connection.sock is not None:
+            for sock in [connection.sock for connection in self._open]:
+                if sock is not None:
                     with contextlib.suppress(OSError):
-                        connection.sock.shutdown(socket.SHUT_RDWR)
+                        sock.shutdown(socket.SHUT_RDWR)
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        """Connects within the connection's timeout, and asks again earlier than TCP would."""
+        timeout_s, wait_s = connection.timeout or 0.0, CONNECT_S_MIN
+        left_s, end_s = timeout_s, time.monotonic() + timeout_s
+        while connection.sock is None:
+            self._leave_if_closed()
+            if left_s <= 0:
+                raise TimeoutError(f"no connection in {timeout_s} s")
+            connection.timeout = min(wait_s, left_s)
+            with contextlib.suppress(TimeoutError):
+                connection.connect()
+            connection.timeout = timeout_s
+            wait_s, left_s = wait_s * 2, end_s - time.monotonic()
+        connection.sock.settimeout(timeout_s)
+        self._leave_if_closed()
 
     def _leave_if_closed(self) -> None:
         """Ends a request whose connection was not yet there to be cut off when the dispatcher closed."""
         with self._lock:
             if self._closed:
                 raise ConnectionAbortedError("the dispatcher is closed")
+
+
+def _has_ended(sock: socket.socket) -> bool:
+    """Whether a peer that has nothing to say has said something: the end."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))

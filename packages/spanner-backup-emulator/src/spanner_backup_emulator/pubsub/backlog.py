@@ -27,12 +27,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.pubsub.filters import compile_filter
-from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery
+from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery, pb, published_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from spanner_backup_emulator.pubsub.model import Message, Subscription
 
 PUSH_BACKOFF_MIN = timedelta(milliseconds=100)
 """The first pause (documented)."""
@@ -45,17 +43,25 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(slots=True)
 class Copy:
-    """One copy of a message on its way to one subscription."""
+    """One copy of a message on its way to one subscription.
+
+    Attributes:
+        number: Names it.
+        message: The message.
+        at: When it is due, or, while it is leased, when the outcome is.
+        attempts: How often it was handed over.
+        backoff: How long it waited the last time.
+        sent_at: When it was handed over the last time.
+        leased: Whether an outcome is awaited.
+    """
 
     number: int
-    message: Message
-    due_at: datetime
+    message: pb.PubsubMessage
+    at: datetime
     attempts: int = 0
     backoff: timedelta = AT_ONCE
     sent_at: datetime = _NEVER
-    ack_deadline: timedelta = AT_ONCE
-    deadline: datetime | None = None
-    """While it is leased: when the outcome is due."""
+    leased: bool = False
 
     @property
     def ack_id(self) -> str:
@@ -67,19 +73,21 @@ class Backlog:
     """The copies that one subscription has not delivered yet.
 
     Attributes:
-        subscription: The settings; may be replaced at any time, but for what can't be changed.
+        subscription: The settings; `settle` replaces them, and nobody changes them.
+        pushes: Whether there is an endpoint to push to, and so nothing to be pulled.
+        retention: How long a message is kept.
         since: When the subscription was created.
         matches: Whether a message with these attributes is for this subscription.
     """
 
     def __init__(
         self,
-        subscription: Subscription,
+        subscription: pb.Subscription,
         push_concurrency: int,
         push_backoff_max: timedelta = PUSH_BACKOFF_MAX,
         since: datetime = _NEVER,
     ) -> None:
-        self.subscription = subscription
+        self.settle(subscription)
         self.since = since
         self._push_concurrency = push_concurrency
         self._push_backoff_max = push_backoff_max
@@ -89,9 +97,15 @@ class Backlog:
         self._waiting: list[tuple[datetime, int]] = []
         self._ready: deque[int] = deque()
         self._leases: list[tuple[datetime, int]] = []
-        self._leased: set[int] = set()
+        self._leased_count = 0
         self._lines: dict[str, deque[Copy]] = {}
         self.matches = compile_filter(subscription.filter)
+
+    def settle(self, subscription: pb.Subscription) -> None:
+        """Takes on other settings."""
+        self.subscription = subscription
+        self.pushes = bool(subscription.push_config.push_endpoint)
+        self.retention = subscription.message_retention_duration.ToTimedelta()
 
     def __len__(self) -> int:
         """How many copies have not been acknowledged."""
@@ -101,17 +115,17 @@ class Backlog:
         """Takes a copy in; it is delivered when it is due."""
         self._copies[copy.number] = copy
         key = copy.message.ordering_key
-        if self.subscription.ordered and key:
+        if key and self.subscription.enable_message_ordering:
             line = self._lines.setdefault(key, deque())
             line.append(copy)
             if line[0] is not copy:
                 return
-        heapq.heappush(self._waiting, (copy.due_at, copy.number))
+        heapq.heappush(self._waiting, (copy.at, copy.number))
 
     def remove(self, copy: Copy) -> None:
         """Forgets a copy, wherever it is; the next one of its ordering key may go."""
         del self._copies[copy.number]
-        self._leased.discard(copy.number)
+        self._leased_count -= copy.leased
         line = self._lines.get(copy.message.ordering_key)
         if line is None:
             return
@@ -120,11 +134,11 @@ class Backlog:
         if not line:
             del self._lines[copy.message.ordering_key]
         elif was_first:
-            heapq.heappush(self._waiting, (line[0].due_at, line[0].number))
+            heapq.heappush(self._waiting, (line[0].at, line[0].number))
 
     def seek(self, moment: datetime) -> set[str]:
         """Forgets what was published before a moment; returns the ids of the messages that are left."""
-        for copy in [copy for copy in self._copies.values() if copy.message.publish_time < moment]:
+        for copy in [copy for copy in self._copies.values() if published_at(copy.message) < moment]:
             self.remove(copy)
         return {copy.message.message_id for copy in self._copies.values()}
 
@@ -136,63 +150,56 @@ class Backlog:
 
     def overdue(self, now: datetime) -> Iterator[Copy]:
         """The copies whose ack deadline has passed; the caller refuses each."""
-        while (lease := self._next_lease()) is not None and lease[0] <= now:
-            heapq.heappop(self._leases)
-            yield self._copies[lease[1]]
+        while (deadline := self._first(self._leases, leased=True)) is not None and deadline <= now:
+            yield self._copies[heapq.heappop(self._leases)[1]]
 
     def push(self, now: datetime) -> list[Delivery]:
         """Leases what may be pushed now: as much as there is room for, nothing in a pause or without an endpoint."""
         self._ripen(now)
-        if not self.subscription.push_endpoint or now < self._paused_until:
+        if not self.pushes or not self._ready or now < self._paused_until:
             return []
-        return self.lease(now, self._push_concurrency - len(self._leased), self.subscription.ack_deadline)
+        return [self.delivery(copy) for copy in self.lease(now, self._push_concurrency - self._leased_count)]
 
-    def lease(self, now: datetime, count_max: int, ack_deadline: timedelta) -> list[Delivery]:
+    def lease(self, now: datetime, count_max: int, ack_deadline_s: int = 0) -> list[Copy]:
         """Leases up to `count_max` of the due copies, the longest due first; drops those past the retention."""
         self._ripen(now)
-        deliveries: list[Delivery] = []
-        while self._ready and len(deliveries) < count_max:
+        deadline = now + timedelta(seconds=ack_deadline_s or self.subscription.ack_deadline_seconds)
+        kept_since = now - self.retention
+        leased: list[Copy] = []
+        while self._ready and len(leased) < count_max:
             copy = self._copies.get(self._ready.popleft())
             if copy is None:
                 continue
-            if copy.message.publish_time + self.subscription.retention <= now:
+            if published_at(copy.message) <= kept_since:
                 self.remove(copy)
                 continue
             copy.attempts += 1
-            copy.sent_at = now
-            copy.ack_deadline = ack_deadline
-            self._leased.add(copy.number)
-            self.extend(copy, now + ack_deadline)
-            deliveries.append(self.delivery(copy))
-        return deliveries
+            copy.sent_at, copy.leased = now, True
+            self._leased_count += 1
+            self.extend(copy, deadline)
+            leased.append(copy)
+        return leased
 
     def delivery(self, copy: Copy) -> Delivery:
-        """The latest attempt to deliver a copy."""
-        return Delivery(
-            subscription=self.subscription.name,
-            message=copy.message,
-            attempt=copy.attempts,
-            ack_id=copy.ack_id,
-            sent_at=copy.sent_at,
-            ack_deadline=copy.ack_deadline,
-            push_endpoint=self.subscription.push_endpoint,
-            shows_attempt=self.subscription.dead_letter_policy is not None,
-            oidc_token=self.subscription.oidc_token,
-        )
+        """The latest attempt to push a copy."""
+        return Delivery(self.subscription, copy.message, copy.attempts, copy.ack_id, copy.sent_at)
 
     def extend(self, copy: Copy, deadline: datetime) -> None:
         """Moves the deadline of a leased copy."""
-        copy.deadline = deadline
+        copy.at = deadline
         heapq.heappush(self._leases, (deadline, copy.number))
 
     def retry(self, now: datetime, copy: Copy) -> None:
         """Ends a lease without success: the copy is due again after its backoff."""
-        policy = self.subscription.retry_policy
-        copy.backoff = min(max(copy.backoff * 2, policy.minimum), policy.maximum) if policy is not None else AT_ONCE
-        copy.due_at = now + copy.backoff
-        copy.deadline = None
-        self._leased.remove(copy.number)
-        heapq.heappush(self._waiting, (copy.due_at, copy.number))
+        if self.subscription.HasField("retry_policy"):
+            policy = self.subscription.retry_policy
+            least, most = policy.minimum_backoff.ToTimedelta(), policy.maximum_backoff.ToTimedelta()
+            copy.backoff = min(max(copy.backoff * 2, least), most)
+        else:
+            copy.backoff = AT_ONCE
+        copy.at, copy.leased = now + copy.backoff, False
+        self._leased_count -= 1
+        heapq.heappush(self._waiting, (copy.at, copy.number))
 
     def pushed(self, now: datetime, copy: Copy, *, acknowledged: bool) -> None:
         """Adjusts the push backoff to an outcome; what was sent before a pause began can't lengthen it."""
@@ -204,35 +211,27 @@ class Backlog:
 
     def next_event_at(self) -> datetime | None:
         """When something is next overdue, to be pushed, or due to whoever pulls; in the past if it is so already."""
-        lease = self._next_lease()
-        moments = [] if lease is None else [lease[0]]
-        while self._waiting and not self._is_waiting(*self._waiting[0]):
-            heapq.heappop(self._waiting)
+        moments, due_at = [self._first(self._leases, leased=True)], self._first(self._waiting, leased=False)
         while self._ready and self._ready[0] not in self._copies:
             self._ready.popleft()
-        if not self.subscription.push_endpoint:
-            moments += [due_at for due_at, _ in self._waiting[:1]]
-        elif len(self._leased) < self._push_concurrency and (self._ready or self._waiting):
-            due_at = self._copies[self._ready[0]].due_at if self._ready else self._waiting[0][0]
-            moments.append(max(due_at, self._paused_until))
-        return min(moments, default=None)
+        if not self.pushes:
+            moments.append(due_at)
+        elif self._leased_count < self._push_concurrency:
+            due_at = self._copies[self._ready[0]].at if self._ready else due_at
+            moments.append(due_at and max(due_at, self._paused_until))
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def _ripen(self, now: datetime) -> None:
         """Makes ready what is due."""
-        while self._waiting and self._waiting[0][0] <= now:
-            due_at, number = heapq.heappop(self._waiting)
-            if self._is_waiting(due_at, number):
-                self._ready.append(number)
+        while (due_at := self._first(self._waiting, leased=False)) is not None and due_at <= now:
+            self._ready.append(heapq.heappop(self._waiting)[1])
 
-    def _is_waiting(self, due_at: datetime, number: int) -> bool:
-        copy = self._copies.get(number)
-        return copy is not None and copy.due_at == due_at
-
-    def _next_lease(self) -> tuple[datetime, int] | None:
-        while self._leases:
-            deadline, number = self._leases[0]
+    def _first(self, heap: list[tuple[datetime, int]], *, leased: bool) -> datetime | None:
+        """When the first entry of a heap is for that is still true; those before it are dropped."""
+        while heap:
+            at, number = heap[0]
             copy = self._copies.get(number)
-            if copy is not None and copy.deadline == deadline:
-                return deadline, number
-            heapq.heappop(self._leases)
+            if copy is not None and copy.at == at and copy.leased is leased:
+                return at
+            heapq.heappop(heap)
         return None

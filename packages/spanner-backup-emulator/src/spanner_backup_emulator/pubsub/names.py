@@ -14,18 +14,15 @@ https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#Su
 
 # 3 to 255 characters, a letter first, never "goog" at the start (documented).
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
-_NAME = re.compile(
-    r"projects/(?P<project>[^/]+)/(?P<kind>topics|subscriptions)/(?P<id>(?!goog)[A-Za-z][A-Za-z0-9\-_.~+%]{2,254})"
-)
-_PROJECT = re.compile(r"projects/[^/]+")
+_NAME = re.compile(r"projects/[^/]+(/(?P<kind>topics|subscriptions)/(?!goog)[A-Za-z][A-Za-z0-9\-_.~+%]{2,254})?")
 
 
-def check(name: str, kind: str) -> None:
+def check(name: str, kind: str | None) -> None:
     """Refuses a name that can't be that of a resource.
 
     Args:
         name: The full name.
-        kind: `topics` or `subscriptions`.
+        kind: `topics`, `subscriptions`, or None for a project.
 
     Raises:
         ApiError: INVALID_ARGUMENT; the text was seen in
@@ -33,28 +30,11 @@ def check(name: str, kind: str) -> None:
     """
     match = _NAME.fullmatch(name)
     if match is None or match["kind"] != kind:
-        raise invalid(name)
-
-
-def check_project(name: str) -> None:
-    """Refuses what is not `projects/` and an id."""
-    if _PROJECT.fullmatch(name) is None:
-        raise invalid(name)
-
-
-def split(name: str) -> tuple[str, str]:
-    """The project's id and the resource's own."""
-    _, project, _, own = name.split("/")
-    return project, own
-
-
-def invalid(name: str) -> ApiError:
-    """The refusal of a malformed name."""
-    return ApiError(
-        Code.INVALID_ARGUMENT,
-        f"Invalid resource name given (name={name}). "
-        "Refer to https://cloud.google.com/pubsub/docs/admin#resource_names for more information.",
-    )
+        raise ApiError(
+            Code.INVALID_ARGUMENT,
+            f"Invalid resource name given (name={name}). "
+            "Refer to https://cloud.google.com/pubsub/docs/admin#resource_names for more information.",
+        )
 
 
 def missing(name: str) -> ApiError:

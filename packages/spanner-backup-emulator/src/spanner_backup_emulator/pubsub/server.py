@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self
 
 from spanner_backup_emulator.front import Front
-from spanner_backup_emulator.pubsub import model
 from spanner_backup_emulator.pubsub.dispatch import PushLoop
+from spanner_backup_emulator.pubsub.model import AT_ONCE, pb
 from spanner_backup_emulator.pubsub.rest import answer
 from spanner_backup_emulator.pubsub.service import Service
 from spanner_backup_emulator.pubsub.serving import register
@@ -16,23 +17,15 @@ from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clo
 from spanner_backup_emulator.web import WebServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime, timedelta
     from types import TracebackType
 
     from spanner_backup_emulator.faults import Faults
+    from spanner_backup_emulator.pubsub.model import Outcome
 
 GRPC_BYTES_MAX = 20_000_000
 """Of one gRPC message: twice the largest publish, so that the state refuses it and not the transport."""
-
-
-class Policy(TypedDict, total=False):
-    """The settings of a subscription that have a default; `Subscription` explains them."""
-
-    ack_deadline: timedelta
-    retention: timedelta
-    retry_policy: model.RetryPolicy | None
-    dead_letter_policy: model.DeadLetterPolicy | None
 
 
 class PubSubEmulator:
@@ -79,7 +72,7 @@ class PubSubEmulator:
         """Cuts off what is in flight, and leaves no thread and no socket behind."""
         with self._service.changed:
             self._service.closing = True
-            self._service.changed.notify_all()
+            self._service.notify()
         self._front.stop()
         self._grpc.stop(grace=0).wait()
         for thread in list(self._service.streams):
@@ -94,42 +87,41 @@ class PubSubEmulator:
 
     def create_topic(self, name: str) -> str:
         """Creates a topic and returns its name."""
-        self._apply(model.CreateTopic(model.Topic(name)))
-        return name
+        with self._changing() as now:
+            return self._state.create_topic(now, pb.Topic(name=name)).name
 
-    def create_push_subscription(self, name: str, topic: str, endpoint: str, **policy: Unpack[Policy]) -> str:
-        """Creates a subscription that posts to an http URL, and returns its name."""
-        self._apply(model.CreateSubscription(model.Subscription(name, topic, endpoint, **policy)))
-        return name
+    def create_push_subscription(self, name: str, topic: str, endpoint: str, **settings: object) -> str:
+        """Creates a subscription that posts to an http URL, with more fields of Google's `Subscription`."""
+        push = {"push_endpoint": endpoint}
+        with self._changing() as now:
+            asked = pb.Subscription(name=name, topic=topic, push_config=push, **settings)
+            return self._state.create_subscription(now, asked).name
 
     def create_pull_subscription(self, name: str, topic: str) -> str:
         """Creates a subscription to pull from, and returns its name."""
-        self._apply(model.CreateSubscription(model.Subscription(name, topic)))
-        return name
+        return self.create_push_subscription(name, topic, "")
 
     def publish(self, topic: str, data: bytes = b"", **attributes: str) -> str:
         """Publishes one message and returns its id."""
-        with self._service.changed:
-            draft = model.Draft(data, attributes)
-            (message_id,) = self._state.apply(self._endpoint.clock(), model.Publish(topic, (draft,)))
-            self._service.changed.notify_all()
-        return message_id
+        message = pb.PubsubMessage(data=data, attributes=attributes)
+        with self._changing() as now:
+            return self._state.publish(now, pb.PublishRequest(topic=topic, messages=[message])).message_ids[0]
 
-    def published(self, topic: str) -> list[model.Message]:
-        """The latest messages of a topic, the oldest first."""
+    def published(self, topic: str) -> list[pb.PubsubMessage]:
+        """The latest messages of a topic, the oldest first; they are not to be changed."""
         with self._service.changed:
             return self._state.published(topic)
 
-    def outcomes(self, subscription: str | None = None) -> list[model.Outcome]:
+    def outcomes(self, subscription: str | None = None) -> list[Outcome]:
         """How the latest push attempts ended, of one subscription or of all, the oldest first."""
         with self._service.changed:
             return [
                 outcome
                 for outcome in self._state.outcomes
-                if subscription is None or outcome.delivery.subscription == subscription
+                if subscription is None or outcome.delivery.subscription.name == subscription
             ]
 
-    def duplicate_next(self, topic: str, count: int = 1, after: timedelta = model.AT_ONCE) -> None:
+    def duplicate_next(self, topic: str, count: int = 1, after: timedelta = AT_ONCE) -> None:
         """Makes each of the next `count` messages of a topic arrive twice, the second copy due `after` the first."""
         with self._service.changed:
             self._state.duplicate_next(topic, count, after)
@@ -139,15 +131,14 @@ class PubSubEmulator:
         with self._service.changed:
             self._state.delay_next(topic, count, after=after)
 
-    def redeliver(self, message_id: str, after: timedelta = model.AT_ONCE) -> None:
+    def redeliver(self, message_id: str, after: timedelta = AT_ONCE) -> None:
         """Sends a message once more to each subscription of its topic.
 
         Raises:
             KeyError: No such message is remembered.
         """
-        with self._service.changed:
-            self._state.redeliver(self._endpoint.clock(), message_id, after)
-            self._service.changed.notify_all()
+        with self._changing() as now:
+            self._state.redeliver(now, message_id, after)
 
     def undelivered_count(self, subscription: str | None = None) -> int:
         """How many messages one subscription, or else all that push, have yet to get acknowledged."""
@@ -163,7 +154,9 @@ class PubSubEmulator:
         """Makes the emulator look at its clock; for a test that has just moved it."""
         self._service.notify()
 
-    def _apply(self, request: model.Request) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[datetime]:
+        """Holds the lock, and tells everybody that the state may have changed."""
         with self._service.changed:
-            self._service.apply(request)
-            self._service.changed.notify_all()
+            yield self._endpoint.clock()
+            self._service.notify()

@@ -1,29 +1,26 @@
-"""The RPCs of Pub/Sub's two services, as functions from Google's request types to Google's response types."""
+"""The RPCs of Pub/Sub's two services: which there are, and how each is answered from the state."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
-
-from google.pubsub_v1 import types
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub import convert, model
+from spanner_backup_emulator.pubsub.model import Message, pb
+from spanner_backup_emulator.pubsub.state import State
 from spanner_backup_emulator.tokens import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    import proto  # type: ignore[import-untyped]  # proto-plus ships no types
-
-    from spanner_backup_emulator.pubsub.state import State
     from spanner_backup_emulator.serving import Endpoint
 
-T = TypeVar("T")
+    Work = Callable[[State, datetime, Message], Message | None]
 
 PULL_WAIT_S = 10.0
 """A pull that finds nothing waits this long; the service only says that it is bounded (documented).
@@ -48,18 +45,20 @@ class Rpc:
     Attributes:
         service: The service's short name.
         name: The method's.
-        request: The request's type.
-        response: The response's type, None for an empty one.
-        resource: The request's field that names what it is about.
-        work: Answers a request; called with the endpoint's lock held.
+        request: The request's class.
+        field: The request's field that names what it is about.
+        verb: The HTTP method of it over REST.
+        path: Its path there, with a group `name` for the field.
+        work: Answers a request from the state; None is an empty answer.
     """
 
     service: str
     name: str
-    request: type[proto.Message]
-    response: type[proto.Message] | None
-    resource: str
-    work: Callable[..., proto.Message | None]
+    request: Message
+    field: str
+    verb: str
+    path: re.Pattern[str]
+    work: Work
 
 
 class Service:
@@ -69,6 +68,7 @@ class Service:
         endpoint: The lock, the clock and the faults.
         state: Read and changed under the endpoint's lock only.
         changed: Notified, under the same lock, whenever the state may have changed.
+        push: Pushes what is due, under the same lock; whoever pushes puts it here.
         closing: Set, under the lock, when nothing is to wait any more.
         signer: Makes the tokens that pushes carry.
         streams: The threads that receive what clients send on their streams; each ends with its call.
@@ -78,44 +78,37 @@ class Service:
         self.endpoint = endpoint
         self.state = state
         self.changed = threading.Condition(endpoint.lock)
+        self.push: Callable[[], None] = lambda: None
         self.closing = False
         self.streams: set[threading.Thread] = set()
         self.signer = Signer()
 
-    def call(self, rpc: Rpc, request: proto.Message, alive: Callable[[], bool] = lambda: True) -> proto.Message | None:
-        """Answers one RPC.
+    def call(self, rpc: Rpc, request: Message, alive: Callable[[], bool] = lambda: True) -> Message | None:
+        """Answers one RPC with its response, None for an empty one, as long as the client is alive.
 
-        Args:
-            rpc: Which.
-            request: An instance of its request type.
-            alive: Whether the client still waits for the answer; a pull on behalf of nobody would lose its messages
-                until their ack deadline.
-
-        Returns:
-            The response, None for an empty one.
+        A pull on behalf of nobody would lose its messages until their ack deadline.
 
         Raises:
             ApiError: The refusal.
         """
 
-        def work(_now: datetime) -> proto.Message | None:
-            if isinstance(request, types.PullRequest):
-                return self.pull(request, alive)
-            return rpc.work(self, request)
+        def work(now: datetime) -> Message | None:
+            if rpc.name == "Pull":
+                return self._pull(request, 0.0 if request.return_immediately else PULL_WAIT_S, alive)
+            return rpc.work(self.state, now, request)
 
         try:
-            return self.endpoint.run(rpc.name, work, str(getattr(request, rpc.resource, "")))
+            return self.endpoint.run(rpc.name, work, attrgetter(rpc.field)(request))
         finally:
             self.notify()
 
     def notify(self) -> None:
-        """Wakes everybody who waits for a change."""
+        """Pushes what is due, and wakes everybody who waits for a change."""
         with self.changed:
+            self.push()
             self.changed.notify_all()
 
-    def stream(
-        self, first: types.StreamingPullRequest, alive: Callable[[], bool]
-    ) -> Iterator[types.StreamingPullResponse]:
+    def stream(self, first: pb.StreamingPullRequest, alive: Callable[[], bool]) -> Iterator[pb.StreamingPullResponse]:
         """Yields responses with messages until the client has gone or the server is closing.
 
         Raises:
@@ -124,15 +117,14 @@ class Service:
         with self.changed:
             self.endpoint.faults.check("StreamingPull", "before", first.subscription)
             self.state.subscription(first.subscription)  # A client that has already ended its side is refused too.
-        ack_deadline = timedelta(seconds=first.stream_ack_deadline_seconds) or None
-        ask = model.Pull(first.subscription, STREAM_BATCH_COUNT_MAX, ack_deadline)
+        ask = pb.PullRequest(subscription=first.subscription, max_messages=STREAM_BATCH_COUNT_MAX)
         while alive() and not self.closing:
             with self.changed:
-                deliveries = self._wait_for(ask, None, alive)
-            if deliveries:
-                yield types.StreamingPullResponse(received_messages=list(map(convert.received, deliveries)))
+                received = self._pull(ask, None, alive, first.stream_ack_deadline_seconds).received_messages
+            if received:
+                yield pb.StreamingPullResponse(received_messages=received)
 
-    def take(self, subscription: str, request: types.StreamingPullRequest) -> None:
+    def take(self, subscription: str, request: pb.StreamingPullRequest) -> None:
         """Does what a later request of a stream asks: acknowledgements and new deadlines.
 
         Raises:
@@ -144,164 +136,88 @@ class Service:
         with self.changed:
             now = self.endpoint.clock()
             if request.ack_ids:
-                self.state.apply(now, model.Acknowledge(subscription, tuple(request.ack_ids)))
+                self.state.acknowledge(now, pb.AcknowledgeRequest(subscription=subscription, ack_ids=request.ack_ids))
             for ack_id, deadline_s in zip(ids, seconds, strict=True):
-                self.state.apply(now, model.ModifyAckDeadline(subscription, (ack_id,), timedelta(seconds=deadline_s)))
-            self.changed.notify_all()
+                ask = pb.ModifyAckDeadlineRequest(subscription=subscription, ack_ids=[ack_id])
+                ask.ack_deadline_seconds = deadline_s
+                self.state.modify_ack_deadline(now, ask)
+            self.notify()
 
-    def apply(self, request: model.Request) -> None:
-        """Applies a request that has no result, now; call with the lock held."""
-        self.state.apply(self.endpoint.clock(), request)
-
-    def pull(self, request: types.PullRequest, alive: Callable[[], bool]) -> types.PullResponse:
-        """Hands over what is due, after a wait if nothing is; call with the lock held."""
-        ask = model.Pull(request.subscription, request.max_messages)
-        deliveries = self._wait_for(ask, 0.0 if request.return_immediately else PULL_WAIT_S, alive)
-        return types.PullResponse(received_messages=list(map(convert.received, deliveries)))
-
-    def _wait_for(self, ask: model.Pull, wait_s: float | None, alive: Callable[[], bool]) -> tuple[model.Delivery, ...]:
+    def _pull(
+        self, request: pb.PullRequest, wait_s: float | None, alive: Callable[[], bool], ack_deadline_s: int = 0
+    ) -> pb.PullResponse:
         """Pulls until there is something, the time is up, or nobody waits; gives the lock away meanwhile."""
         give_up_at = None if wait_s is None else time.monotonic() + wait_s
         while alive() and not self.closing:
-            if deliveries := self.state.apply(self.endpoint.clock(), ask):
-                self.changed.notify_all()
-                return deliveries
+            response = self.state.pull(self.endpoint.clock(), request, ack_deadline_s)
+            if response.received_messages:
+                self.notify()
+                return response
             left_s = None if give_up_at is None else give_up_at - time.monotonic()
             if left_s is not None and left_s <= 0:
                 break
             self.changed.wait(left_s)
-        return ()
+        return pb.PullResponse()
 
 
-def _create_topic(service: Service, request: types.Topic) -> types.Topic:
-    topic = convert.topic(request)
-    service.apply(model.CreateTopic(topic))
-    return convert.shown_topic(topic)
+def _list(response: Message, items: Callable[[State, str], Sequence[Message]]) -> Work:
+    """How a list is answered: by one page of it, and a token that says how many items come before the next.
+
+    The first field of a list's request names what it is a list of, and the first of its response is for the items.
+    """
+
+    def work(state: State, _now: datetime, request: Message) -> Message:
+        found = items(state, getattr(request, request.DESCRIPTOR.fields[0].name))
+        size, token = request.page_size, request.page_token
+        if size < 0 or not (token == "" or token.isdecimal()):
+            raise ApiError(Code.INVALID_ARGUMENT, f"Invalid page_size {size} or page_token {token!r}.")
+        start = int(token or 0)
+        end = start + min(size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+        page = {response.DESCRIPTOR.fields[0].name: found[start:end]}
+        return response(**page, next_page_token=str(end) if end < len(found) else "")
+
+    return work
 
 
-def _update_topic(service: Service, request: types.UpdateTopicRequest) -> types.Topic:
-    topic = convert.updated_topic(service.state.topic(request.topic.name), request)
-    service.apply(model.UpdateTopic(topic))
-    return convert.shown_topic(topic)
+_READS: dict[str, Work] = {
+    "GetTopic": lambda state, _, asked: state.topic(asked.topic),
+    "GetSubscription": lambda state, _, asked: state.subscription(asked.subscription),
+    "ListTopics": _list(pb.ListTopicsResponse, State.topics),
+    "ListTopicSubscriptions": _list(pb.ListTopicSubscriptionsResponse, State.subscriptions_of),
+    "ListSubscriptions": _list(pb.ListSubscriptionsResponse, State.subscriptions),
+}
+"""What is not a method of the state's."""
+
+_METHODS = """
+Publisher CreateTopic PUT {name=projects/*/topics/*}
+Publisher UpdateTopic PATCH {topic.name=projects/*/topics/*}
+Publisher GetTopic GET {topic=projects/*/topics/*}
+Publisher ListTopics GET {project=projects/*}/topics
+Publisher ListTopicSubscriptions GET {topic=projects/*/topics/*}/subscriptions
+Publisher DeleteTopic DELETE {topic=projects/*/topics/*}
+Publisher Publish POST {topic=projects/*/topics/*}:publish
+Subscriber CreateSubscription PUT {name=projects/*/subscriptions/*}
+Subscriber UpdateSubscription PATCH {subscription.name=projects/*/subscriptions/*}
+Subscriber GetSubscription GET {subscription=projects/*/subscriptions/*}
+Subscriber ListSubscriptions GET {project=projects/*}/subscriptions
+Subscriber DeleteSubscription DELETE {subscription=projects/*/subscriptions/*}
+Subscriber ModifyPushConfig POST {subscription=projects/*/subscriptions/*}:modifyPushConfig
+Subscriber Pull POST {subscription=projects/*/subscriptions/*}:pull
+Subscriber Acknowledge POST {subscription=projects/*/subscriptions/*}:acknowledge
+Subscriber ModifyAckDeadline POST {subscription=projects/*/subscriptions/*}:modifyAckDeadline
+Subscriber Seek POST {subscription=projects/*/subscriptions/*}:seek
+"""
 
 
-def _get_topic(service: Service, request: types.GetTopicRequest) -> types.Topic:
-    return convert.shown_topic(service.state.topic(request.topic))
+def _rpc(service: str, name: str, verb: str, path: str) -> Rpc:
+    """A method that is in the table; the braces are around a field of its request and what the field is like."""
+    request = getattr(pb, f"{name}Request", None) or getattr(pb, name.removeprefix("Create"))
+    before, field, pattern, after = re.split("[{=}]", path)
+    # A project's id may begin with a domain and a colon; any other colon begins a verb.
+    pattern = pattern.replace("projects/*", "projects/[^/]+").replace("*", "[^/:]+")
+    work = _READS.get(name) or getattr(State, re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    return Rpc(service, name, request, field, verb, re.compile(f"/v1/{before}(?P<name>{pattern}){after}"), work)
 
 
-def _list_topics(service: Service, request: types.ListTopicsRequest) -> types.ListTopicsResponse:
-    page, token = _page(service.state.topics(request.project), request.page_size, request.page_token)
-    return types.ListTopicsResponse(topics=list(map(convert.shown_topic, page)), next_page_token=token)
-
-
-def _list_topic_subscriptions(
-    service: Service, request: types.ListTopicSubscriptionsRequest
-) -> types.ListTopicSubscriptionsResponse:
-    page, token = _page(service.state.subscriptions_of(request.topic), request.page_size, request.page_token)
-    return types.ListTopicSubscriptionsResponse(subscriptions=page, next_page_token=token)
-
-
-def _delete_topic(service: Service, request: types.DeleteTopicRequest) -> None:
-    service.apply(model.DeleteTopic(request.topic))
-
-
-def _publish(service: Service, request: types.PublishRequest) -> types.PublishResponse:
-    publish = model.Publish(request.topic, convert.drafts(request))
-    return types.PublishResponse(message_ids=service.state.apply(service.endpoint.clock(), publish))
-
-
-def _create_subscription(service: Service, request: types.Subscription) -> types.Subscription:
-    subscription = convert.subscription(request)
-    service.apply(model.CreateSubscription(subscription))
-    return convert.shown_subscription(subscription)
-
-
-def _get_subscription(service: Service, request: types.GetSubscriptionRequest) -> types.Subscription:
-    return convert.shown_subscription(service.state.subscription(request.subscription))
-
-
-def _list_subscriptions(service: Service, request: types.ListSubscriptionsRequest) -> types.ListSubscriptionsResponse:
-    page, token = _page(service.state.subscriptions(request.project), request.page_size, request.page_token)
-    shown = list(map(convert.shown_subscription, page))
-    return types.ListSubscriptionsResponse(subscriptions=shown, next_page_token=token)
-
-
-def _update_subscription(service: Service, request: types.UpdateSubscriptionRequest) -> types.Subscription:
-    subscription = convert.updated(service.state.subscription(request.subscription.name), request)
-    service.apply(model.UpdateSubscription(subscription))
-    return convert.shown_subscription(subscription)
-
-
-def _modify_push_config(service: Service, request: types.ModifyPushConfigRequest) -> None:
-    current = service.state.subscription(request.subscription)
-    endpoint, token = convert.push_endpoint(request.push_config), convert.oidc_token(request.push_config)
-    service.apply(model.UpdateSubscription(replace(current, push_endpoint=endpoint, oidc_token=token)))
-
-
-def _delete_subscription(service: Service, request: types.DeleteSubscriptionRequest) -> None:
-    service.apply(model.DeleteSubscription(request.subscription))
-
-
-def _acknowledge(service: Service, request: types.AcknowledgeRequest) -> None:
-    service.apply(model.Acknowledge(request.subscription, tuple(request.ack_ids)))
-
-
-def _modify_ack_deadline(service: Service, request: types.ModifyAckDeadlineRequest) -> None:
-    deadline = timedelta(seconds=request.ack_deadline_seconds)
-    service.apply(model.ModifyAckDeadline(request.subscription, tuple(request.ack_ids), deadline))
-
-
-def _seek(service: Service, request: types.SeekRequest) -> types.SeekResponse:
-    service.apply(convert.seek(request))
-    return types.SeekResponse()
-
-
-def _page(items: Sequence[T], size: int, token: str) -> tuple[Sequence[T], str]:
-    """One page of a list, and the token of the next: how many items come before it."""
-    if size < 0 or not (token == "" or token.isdecimal()):
-        raise ApiError(Code.INVALID_ARGUMENT, f"Invalid page_size {size} or page_token {token!r}.")
-    start = int(token or 0)
-    end = start + min(size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
-    return items[start:end], str(end) if end < len(items) else ""
-
-
-_PUBLISHER, _SUBSCRIBER = "Publisher", "Subscriber"
-
-
-def _rpc(
-    service: str,
-    name: str,
-    resource: str,
-    work: Callable[..., proto.Message | None],
-    request: type[proto.Message] | None = None,
-    response: type[proto.Message] | None = None,
-) -> tuple[str, Rpc]:
-    """A row; the types that aren't given have the method's name, and an empty response has none."""
-    request = request or getattr(types, f"{name}Request")
-    return name, Rpc(service, name, request, response or getattr(types, f"{name}Response", None), resource, work)
-
-
-_TOPIC, _SUBSCRIPTION = types.Topic, types.Subscription
-
-RPCS = dict(
-    (
-        _rpc(_PUBLISHER, "CreateTopic", "name", _create_topic, _TOPIC, _TOPIC),
-        _rpc(_PUBLISHER, "UpdateTopic", "topic", _update_topic, response=_TOPIC),
-        _rpc(_PUBLISHER, "GetTopic", "topic", _get_topic, response=_TOPIC),
-        _rpc(_PUBLISHER, "ListTopics", "project", _list_topics),
-        _rpc(_PUBLISHER, "ListTopicSubscriptions", "topic", _list_topic_subscriptions),
-        _rpc(_PUBLISHER, "DeleteTopic", "topic", _delete_topic),
-        _rpc(_PUBLISHER, "Publish", "topic", _publish),
-        _rpc(_SUBSCRIBER, "CreateSubscription", "name", _create_subscription, _SUBSCRIPTION, _SUBSCRIPTION),
-        _rpc(_SUBSCRIBER, "GetSubscription", "subscription", _get_subscription, response=_SUBSCRIPTION),
-        _rpc(_SUBSCRIBER, "ListSubscriptions", "project", _list_subscriptions),
-        _rpc(_SUBSCRIBER, "UpdateSubscription", "subscription", _update_subscription, response=_SUBSCRIPTION),
-        _rpc(_SUBSCRIBER, "ModifyPushConfig", "subscription", _modify_push_config),
-        _rpc(_SUBSCRIBER, "DeleteSubscription", "subscription", _delete_subscription),
-        _rpc(_SUBSCRIBER, "Acknowledge", "subscription", _acknowledge),
-        _rpc(_SUBSCRIBER, "ModifyAckDeadline", "subscription", _modify_ack_deadline),
-        _rpc(_SUBSCRIBER, "Seek", "subscription", _seek),
-        _rpc(_SUBSCRIBER, "Pull", "subscription", Service.pull),
-    )
-)
+RPCS = {rpc.name: rpc for rpc in (_rpc(*line.split()) for line in _METHODS.strip().splitlines())}
 """The methods with one answer, by name; StreamingPull is the only other one."""

@@ -3,89 +3,79 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
-from google.pubsub_v1 import types
 
 from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.pubsub.model import Message, pb
 from spanner_backup_emulator.pubsub.service import RPCS
 from spanner_backup_emulator.serving import abort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import proto  # type: ignore[import-untyped]  # proto-plus ships no types
+    from collections.abc import Iterator
 
     from spanner_backup_emulator.pubsub.service import Rpc, Service
 
 
 def register(server: grpc.Server, service: Service) -> None:
     """Adds Publisher and Subscriber to a gRPC server; it answers UNIMPLEMENTED to the methods that are not there."""
-    streaming_pull = grpc.stream_stream_rpc_method_handler(
-        _streaming_pull(service), types.StreamingPullRequest.deserialize, _encode
+    handlers: defaultdict[str, dict[str, grpc.RpcMethodHandler[Message, Message]]] = defaultdict(dict)
+    for rpc in RPCS.values():
+        answer, read = partial(_unary, service, rpc), rpc.request.FromString
+        handlers[rpc.service][rpc.name] = grpc.unary_unary_rpc_method_handler(answer, read, _encode)
+    handlers["Subscriber"]["StreamingPull"] = grpc.stream_stream_rpc_method_handler(
+        partial(_streaming_pull, service), pb.StreamingPullRequest.FromString, _encode
     )
-    for name in ("Publisher", "Subscriber"):
-        methods = {
-            rpc.name: grpc.unary_unary_rpc_method_handler(_unary(service, rpc), rpc.request.deserialize, _encode)
-            for rpc in RPCS.values()
-            if rpc.service == name
-        }
-        if name == "Subscriber":
-            methods["StreamingPull"] = streaming_pull
+    for name, methods in handlers.items():
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"google.pubsub.v1.{name}", methods),))
 
 
-def _encode(response: proto.Message | None) -> bytes:
-    return b"" if response is None else type(response).serialize(response)
+def _encode(response: Message | None) -> bytes:
+    return b"" if response is None else response.SerializeToString()
 
 
-def _unary(service: Service, rpc: Rpc) -> Callable[[proto.Message, grpc.ServicerContext], proto.Message | None]:
-    def answer(request: proto.Message, context: grpc.ServicerContext) -> proto.Message | None:
+def _unary(service: Service, rpc: Rpc, request: Message, context: grpc.ServicerContext) -> Message | None:
+    if rpc.name == "Pull":
         context.add_callback(service.notify)
-        try:
-            return service.call(rpc, request, context.is_active)
-        except ApiError as error:
-            abort(context, error)
-
-    return answer
+    try:
+        return service.call(rpc, request, context.is_active)
+    except ApiError as error:
+        abort(context, error)
 
 
 def _streaming_pull(
-    service: Service,
-) -> Callable[[Iterator[types.StreamingPullRequest], grpc.ServicerContext], Iterator[types.StreamingPullResponse]]:
-    def answer(
-        requests: Iterator[types.StreamingPullRequest], context: grpc.ServicerContext
-    ) -> Iterator[types.StreamingPullResponse]:
-        """Sends in this thread and receives in another; both end with the call."""
-        context.add_callback(service.notify)
-        first = next(requests, None)
-        if first is None:
-            return
-        refusals: list[ApiError] = []
-        received_all = threading.Event()
+    service: Service, requests: Iterator[pb.StreamingPullRequest], context: grpc.ServicerContext
+) -> Iterator[pb.StreamingPullResponse]:
+    """Sends in this thread and receives in another; both end with the call."""
+    context.add_callback(service.notify)
+    first = next(requests, None)
+    if first is None:
+        return
+    refusals: list[ApiError] = []
+    received_all = threading.Event()
 
-        def receive() -> None:
-            try:
-                for request in requests:
-                    service.take(first.subscription, request)
-            except ApiError as error:
-                refusals.append(error)
-            except grpc.RpcError:
-                pass  # The call is over, which the sending side sees for itself.
-            finally:
-                received_all.set()
-                service.streams.discard(threading.current_thread())
-                service.notify()
-
-        receiver = threading.Thread(target=receive, name="pubsub-stream")
-        service.streams.add(receiver)
-        receiver.start()
+    def receive() -> None:
         try:
-            yield from service.stream(first, lambda: context.is_active() and not received_all.is_set())
+            for request in requests:
+                service.take(first.subscription, request)
         except ApiError as error:
-            abort(context, error)
-        if refusals:
-            abort(context, refusals[0])
+            refusals.append(error)
+        except grpc.RpcError:
+            pass  # The call is over, which the sending side sees for itself.
+        finally:
+            received_all.set()
+            service.streams.discard(threading.current_thread())
+            service.notify()
 
-    return answer
+    receiver = threading.Thread(target=receive, name="pubsub-stream")
+    service.streams.add(receiver)
+    receiver.start()
+    try:
+        yield from service.stream(first, lambda: context.is_active() and not received_all.is_set())
+    except ApiError as error:
+        abort(context, error)
+    if refusals:
+        abort(context, refusals[0])

@@ -1,7 +1,8 @@
 """The state of an emulated Pub/Sub: it decides what is delivered where and when, and does nothing else.
 
 It has no clock, no randomness and no connection: whoever drives it says what time it is, makes the push attempts that
-`advance` returns, and reports how each ended to `delivered`. Time must not go back between two calls.
+`advance` returns, and reports how each ended to `delivered`. Time must not go back between two calls. Google's requests
+are answered with Google's responses, in full or not at all: a refusal is an ApiError.
 
 Each published message makes one copy per subscription of its topic, and a copy stays until it is acknowledged, past
 the retention, or dead-lettered. Tests bend that with `duplicate_next`, `delay_next`, `restamp_next`, `reuse_id` and
@@ -13,39 +14,29 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict, deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never, overload
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub import limits, names
+from spanner_backup_emulator.pubsub import limits, names, settings
 from spanner_backup_emulator.pubsub.backlog import PUSH_BACKOFF_MAX, Backlog, Copy
 from spanner_backup_emulator.pubsub.model import (
     AT_ONCE,
     NO_ANSWER,
     PUSH_SUCCESS,
-    Acknowledge,
-    CreateSubscription,
-    CreateTopic,
-    DeleteSubscription,
-    DeleteTopic,
     Delivery,
-    Draft,
     Message,
-    ModifyAckDeadline,
     Outcome,
-    Publish,
-    Pull,
-    Request,
-    Seek,
-    Subscription,
-    Topic,
-    UpdateSubscription,
-    UpdateTopic,
+    copied,
+    pb,
+    published_at,
+    stamp,
     timestamp,
 )
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from collections.abc import Iterable
+    from datetime import datetime
 
 MESSAGE_ID_FIRST = 16_312_247_916_552_181
 """Message ids count up from here; the service's are about as long, and say nothing about the order."""
@@ -76,78 +67,151 @@ class State:
         self._copy_numbers = itertools.count(1)
         self._push_concurrency = push_concurrency
         self._push_backoff_max = push_backoff_max
-        self._topics: dict[str, Topic] = {}
+        self._topics: dict[str, pb.Topic] = {}
         self._backlogs: dict[str, Backlog] = {}
-        self._published: defaultdict[str, deque[Message]] = defaultdict(lambda: deque(maxlen=HISTORY_COUNT_MAX))
+        self._published: defaultdict[str, deque[pb.PubsubMessage]] = defaultdict(
+            lambda: deque(maxlen=HISTORY_COUNT_MAX)
+        )
         self._plans: defaultdict[str, deque[tuple[timedelta, ...]]] = defaultdict(deque)
         self._restamped: dict[str, timedelta] = {}
         self._reused_ids: dict[str, str] = {}
         self.outcomes: deque[Outcome] = deque(maxlen=HISTORY_COUNT_MAX)
 
-    @overload
-    def apply(self, now: datetime, request: Publish) -> tuple[str, ...]: ...
-    @overload
-    def apply(self, now: datetime, request: Pull) -> tuple[Delivery, ...]: ...
-    @overload
-    def apply(self, now: datetime, request: Request) -> tuple[str, ...] | tuple[Delivery, ...] | None: ...
-    def apply(  # noqa: C901 one case for each kind of request
-        self, now: datetime, request: Request
-    ) -> tuple[str, ...] | tuple[Delivery, ...] | None:
-        """Does what is asked, in full or not at all.
+    def create_topic(self, _now: datetime, request: pb.Topic) -> pb.Topic:
+        """Makes a topic."""
+        names.check(request.name, "topics")
+        settings.check_supported(request)
+        if request.name in self._topics:
+            raise names.taken(request.name)
+        self._topics[request.name] = copied(request)
+        return copied(request)
 
-        Returns:
-            The message ids of a publish, the deliveries of a pull, else None.
+    def update_topic(self, _now: datetime, request: pb.UpdateTopicRequest) -> pb.Topic:
+        """Changes the settings that the mask names."""
+        name = request.topic.name
+        changed = settings.merged(self.topic(name), request.topic, request.update_mask)
+        settings.check_supported(changed)
+        self._topics[name] = changed
+        return copied(changed)
 
-        Raises:
-            ApiError: The refusal.
+    def delete_topic(self, _now: datetime, request: pb.DeleteTopicRequest) -> None:
+        """Forgets a topic; its subscriptions stay."""
+        for name in self.subscriptions_of(request.topic):
+            backlog = self._backlogs[name]
+            orphan = copied(backlog.subscription)
+            orphan.topic = names.DELETED_TOPIC
+            backlog.settle(orphan)
+        del self._topics[request.topic]
+
+    def publish(self, now: datetime, request: pb.PublishRequest) -> pb.PublishResponse:
+        """Publishes messages, all or none."""
+        self.topic(request.topic)
+        limits.check_publish(request)
+        ids = [self._enqueue(now, request.topic, copied(message)) for message in request.messages]
+        return pb.PublishResponse(message_ids=ids)
+
+    def create_subscription(self, now: datetime, request: pb.Subscription) -> pb.Subscription:
+        """Makes a subscription; it sees what is published from now on."""
+        names.check(request.name, "subscriptions")
+        kept = self._settled(request)
+        if request.name in self._backlogs:
+            raise names.taken(request.name)
+        self.topic(request.topic)
+        since = now.replace(microsecond=now.microsecond // 1_000 * 1_000)  # As a publish time is.
+        self._backlogs[request.name] = Backlog(kept, self._push_concurrency, self._push_backoff_max, since)
+        return copied(kept)
+
+    def update_subscription(self, _now: datetime, request: pb.UpdateSubscriptionRequest) -> pb.Subscription:
+        """Changes the settings that the mask names."""
+        backlog = self._backlog(request.subscription.name)
+        changed = settings.merged(backlog.subscription, request.subscription, request.update_mask)
+        backlog.settle(self._settled(changed))
+        return copied(backlog.subscription)
+
+    def modify_push_config(self, _now: datetime, request: pb.ModifyPushConfigRequest) -> None:
+        """Changes where a subscription pushes to; to nowhere, it is pulled from."""
+        backlog = self._backlog(request.subscription)
+        changed = copied(backlog.subscription)
+        changed.push_config.CopyFrom(request.push_config)
+        backlog.settle(self._settled(changed))
+
+    def delete_subscription(self, _now: datetime, request: pb.DeleteSubscriptionRequest) -> None:
+        """Forgets a subscription and what waits in it."""
+        self._backlog(request.subscription)
+        del self._backlogs[request.subscription]
+
+    def pull(self, now: datetime, request: pb.PullRequest, ack_deadline_s: int = 0) -> pb.PullResponse:
+        """Leases what is due; another ack deadline than 0 replaces the subscription's own."""
+        backlog = self._backlog(request.subscription)
+        if backlog.pushes:
+            # Seen in https://github.com/GoogleCloudPlatform/php-docs-samples/issues/335.
+            raise ApiError(
+                Code.FAILED_PRECONDITION,
+                "This method is not supported for push subscriptions with a defined push configuration.",
+            )
+        if request.max_messages < 1:
+            # Observed on 2026-11-22 in Google's own emulator (0.8.20).
+            raise ApiError(Code.INVALID_ARGUMENT, "No max_messages specified")
+        self._give_up_overdue(now, backlog)
+        response: Message = pb.PullResponse()
+        shows_attempt = backlog.subscription.HasField("dead_letter_policy")
+        for copy in backlog.lease(now, request.max_messages, ack_deadline_s):
+            attempt = copy.attempts if shows_attempt else 0
+            response.received_messages.add(ack_id=copy.ack_id, message=copy.message, delivery_attempt=attempt)
+        return response  # type: ignore[no-any-return] # as it says
+
+    def acknowledge(self, _now: datetime, request: pb.AcknowledgeRequest) -> None:
+        """Removes the copies; one whose deadline has passed too, unless it was sent again (inferred)."""
+        backlog = self._backlog(request.subscription)
+        for copy in _found(backlog, request.ack_ids):
+            backlog.remove(copy)
+
+    def modify_ack_deadline(self, now: datetime, request: pb.ModifyAckDeadlineRequest) -> None:
+        """Gives deliveries that long from now on; 0 refuses them."""
+        backlog = self._backlog(request.subscription)
+        limits.check_seconds("ack_deadline_seconds", request.ack_deadline_seconds, 0, settings.ACK_DEADLINE_MAX_S)
+        for copy in _found(backlog, request.ack_ids):
+            if not copy.leased:
+                continue
+            if request.ack_deadline_seconds:
+                backlog.extend(copy, now + timedelta(seconds=request.ack_deadline_seconds))
+            else:
+                self._refuse(now, backlog, copy)
+
+    def seek(self, now: datetime, request: pb.SeekRequest) -> pb.SeekResponse:
+        """Moves a subscription to a moment; of what was acknowledged, only a subscription that retains it has any.
+
+        https://cloud.google.com/pubsub/docs/replay-overview (documented)
         """
-        match request:
-            case Publish():
-                return self._publish(now, request)
-            case Pull():
-                return self._pull(now, request)
-            case Acknowledge(subscription, ack_ids):
-                self._acknowledge(subscription, ack_ids)
-            case ModifyAckDeadline():
-                self._modify_ack_deadline(now, request)
-            case CreateTopic() | UpdateTopic():
-                self._put_topic(request)
-            case DeleteTopic(name):
-                self._delete_topic(name)
-            case CreateSubscription(subscription):
-                self._create_subscription(now, subscription)
-            case UpdateSubscription(subscription):
-                self._update_subscription(subscription)
-            case DeleteSubscription(name):
-                self._backlog(name)
-                del self._backlogs[name]
-            case Seek(subscription, moment):
-                self._seek(now, self._backlog(subscription), moment)
-            case _:
-                assert_never(request)
-        return None
+        settings.check_supported(request)
+        if not request.HasField("time"):
+            # Observed on 2026-11-27 in Google's own emulator (0.8.20).
+            text = "No target was specified in the SeekRequest. Must specify either a time or a snapshot"
+            raise ApiError(Code.INVALID_ARGUMENT, text)
+        backlog, moment = self._backlog(request.subscription), request.time.ToDatetime(UTC)
+        left = backlog.seek(moment)
+        subscription = backlog.subscription
+        if subscription.retain_acked_messages:
+            since = max(moment, backlog.since, now - backlog.retention)
+            for message in self._published[subscription.topic]:
+                if message.message_id not in left and published_at(message) >= since:
+                    self._copy(backlog, message, now)
+        return pb.SeekResponse()
 
     def advance(self, now: datetime) -> list[Delivery]:
         """Gives up the deliveries whose ack deadline has passed, and leases what is to be pushed now.
 
-        Returns:
-            The push attempts to make; each holds a place until `delivered`, or until its ack deadline.
+        Each holds a place until `delivered`, or until its ack deadline.
         """
         for backlog in self._backlogs.values():
             self._give_up_overdue(now, backlog)
         return [delivery for backlog in self._backlogs.values() for delivery in backlog.push(now)]
 
     def delivered(self, now: datetime, delivery: Delivery, status: int) -> None:
-        """Takes the outcome of a push attempt; one that comes after its ack deadline changes nothing.
-
-        Args:
-            now: When it ended.
-            delivery: The attempt, from `advance`.
-            status: The HTTP status, or `NO_ANSWER`.
-        """
-        backlog = self._backlogs.get(delivery.subscription)
+        """Takes how a push ended, an HTTP status or `NO_ANSWER`; one that is past its ack deadline changes nothing."""
+        backlog = self._backlogs.get(delivery.subscription.name)
         copy = backlog.find(delivery.ack_id) if backlog is not None else None
-        if backlog is None or copy is None or copy.deadline is None:
+        if backlog is None or copy is None or not copy.leased:
             return
         acknowledged = status in PUSH_SUCCESS
         self.outcomes.append(Outcome(delivery, status, now))
@@ -162,25 +226,25 @@ class State:
         moments = (backlog.next_event_at() for backlog in self._backlogs.values())
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def topic(self, name: str) -> Topic:
-        """The topic of that name, or a refusal."""
+    def topic(self, name: str) -> pb.Topic:
+        """The topic of that name, not to be changed, or a refusal."""
         names.check(name, "topics")
         if name not in self._topics:
             raise names.missing(name)
         return self._topics[name]
 
-    def topics(self, project: str) -> list[Topic]:
+    def topics(self, project: str) -> list[pb.Topic]:
         """The topics of `projects/P`, by name."""
-        names.check_project(project)
+        names.check(project, None)
         return [topic for name, topic in sorted(self._topics.items()) if name.startswith(f"{project}/")]
 
-    def subscription(self, name: str) -> Subscription:
-        """The settings of the subscription of that name, or a refusal."""
+    def subscription(self, name: str) -> pb.Subscription:
+        """The settings of the subscription of that name, not to be changed, or a refusal."""
         return self._backlog(name).subscription
 
-    def subscriptions(self, project: str) -> list[Subscription]:
+    def subscriptions(self, project: str) -> list[pb.Subscription]:
         """The subscriptions of `projects/P`, by name."""
-        names.check_project(project)
+        names.check(project, None)
         return [kept.subscription for name, kept in sorted(self._backlogs.items()) if name.startswith(f"{project}/")]
 
     def subscriptions_of(self, topic: str) -> list[str]:
@@ -188,15 +252,15 @@ class State:
         self.topic(topic)
         return sorted(name for name, kept in self._backlogs.items() if kept.subscription.topic == topic)
 
-    def published(self, topic: str) -> list[Message]:
-        """The latest messages that were published to a topic, dead letters included, the oldest first."""
+    def published(self, topic: str) -> list[pb.PubsubMessage]:
+        """The latest messages of a topic, dead letters included, the oldest first; they are not to be changed."""
         return list(self._published.get(topic, ()))
 
     def undelivered_count(self, subscription: str | None = None) -> int:
         """How many copies one subscription, or else all that push, have yet to get acknowledged."""
         if subscription is not None:
             return len(self._backlog(subscription))
-        return sum(len(backlog) for backlog in self._backlogs.values() if backlog.subscription.push_endpoint)
+        return sum(len(backlog) for backlog in self._backlogs.values() if backlog.pushes)
 
     def duplicate_next(self, topic: str, count: int = 1, after: timedelta = AT_ONCE) -> None:
         """Makes each of the next `count` messages of a topic arrive twice, the second copy due `after` the first."""
@@ -230,136 +294,55 @@ class State:
         for topic, messages in self._published.items():
             for message in messages:
                 if message.message_id == message_id:
-                    self._copy(topic, message, now + after)
+                    self._copy_to_all(topic, message, now + after)
                     return
         raise KeyError(message_id)
 
-    def _publish(self, now: datetime, request: Publish) -> tuple[str, ...]:
-        self.topic(request.topic)
-        limits.check_publish(request)
-        return tuple(self._enqueue(now, request.topic, draft) for draft in request.messages)
-
-    def _enqueue(self, now: datetime, topic: str, draft: Draft) -> str:
-        message_id = self._reused_ids.pop(topic, "") or str(next(self._message_ids))
-        message = Message(message_id, _cut(now), draft.data, dict(draft.attributes), draft.ordering_key)
+    def _enqueue(self, now: datetime, topic: str, message: pb.PubsubMessage) -> str:
+        """Publishes a message that is the state's own."""
+        message.message_id = self._reused_ids.pop(topic, "") or str(next(self._message_ids))
+        stamp(message, now)
         self._published[topic].append(message)
         for after in self._plans[topic].popleft() if self._plans[topic] else (AT_ONCE,):
-            self._copy(topic, message, now + after)
+            self._copy_to_all(topic, message, now + after)
         again_at = now + self._restamped.pop(topic, AT_ONCE)
         if again_at > now:
-            self._copy(topic, replace(message, publish_time=_cut(again_at)), again_at)
-        return message_id
+            again = copied(message)
+            stamp(again, again_at)
+            self._copy_to_all(topic, again, again_at)
+        return message.message_id
 
-    def _copy(self, topic: str, message: Message, due_at: datetime) -> None:
+    def _copy_to_all(self, topic: str, message: pb.PubsubMessage, due_at: datetime) -> None:
         for backlog in self._backlogs.values():
-            if backlog.subscription.topic == topic and backlog.matches(message.attributes):
-                backlog.add(Copy(next(self._copy_numbers), message, due_at))
+            if backlog.subscription.topic == topic:
+                self._copy(backlog, message, due_at)
 
-    def _pull(self, now: datetime, request: Pull) -> tuple[Delivery, ...]:
-        backlog = self._backlog(request.subscription)
-        if backlog.subscription.push_endpoint:
-            # Seen in https://github.com/GoogleCloudPlatform/php-docs-samples/issues/335.
-            raise ApiError(
-                Code.FAILED_PRECONDITION,
-                "This method is not supported for push subscriptions with a defined push configuration.",
-            )
-        if request.max_messages < 1:
-            # Observed on 2026-11-22 in Google's own emulator (0.8.20).
-            raise ApiError(Code.INVALID_ARGUMENT, "No max_messages specified")
-        self._give_up_overdue(now, backlog)
-        ack_deadline = request.ack_deadline or backlog.subscription.ack_deadline
-        return tuple(backlog.lease(now, request.max_messages, ack_deadline))
-
-    def _acknowledge(self, subscription: str, ack_ids: tuple[str, ...]) -> None:
-        """Removes the copies; one whose deadline has passed too, unless it was sent again (inferred)."""
-        backlog = self._backlog(subscription)
-        for copy in self._found(backlog, ack_ids):
-            backlog.remove(copy)
-
-    def _modify_ack_deadline(self, now: datetime, request: ModifyAckDeadline) -> None:
-        backlog = self._backlog(request.subscription)
-        limits.check_lease(request.ack_deadline)
-        for copy in self._found(backlog, request.ack_ids):
-            if copy.deadline is None:
-                continue
-            if request.ack_deadline:
-                backlog.extend(copy, now + request.ack_deadline)
-            else:
-                self._refuse(now, backlog, copy)
-
-    def _found(self, backlog: Backlog, ack_ids: tuple[str, ...]) -> list[Copy]:
-        """The copies that these ids still name; the texts of the refusals are inferred."""
-        if not ack_ids:
-            raise ApiError(Code.INVALID_ARGUMENT, "No ack ids specified.")
-        for ack_id in ack_ids:
-            if _ACK_ID.fullmatch(ack_id) is None:
-                raise ApiError(
-                    Code.INVALID_ARGUMENT, f"You have passed an invalid ack ID to the service (ack_id={ack_id})."
-                )
-        return [copy for ack_id in dict.fromkeys(ack_ids) if (copy := backlog.find(ack_id)) is not None]
+    def _copy(self, backlog: Backlog, message: pb.PubsubMessage, due_at: datetime) -> None:
+        if backlog.matches(message.attributes):
+            backlog.add(Copy(next(self._copy_numbers), message, due_at))
 
     def _give_up_overdue(self, now: datetime, backlog: Backlog) -> None:
         for copy in backlog.overdue(now):
-            if backlog.subscription.push_endpoint:
+            if backlog.pushes:
                 self.outcomes.append(Outcome(backlog.delivery(copy), NO_ANSWER, now))
                 backlog.pushed(now, copy, acknowledged=False)
             self._refuse(now, backlog, copy)
 
     def _refuse(self, now: datetime, backlog: Backlog, copy: Copy) -> None:
         """Lets a copy be tried again, or dead-letters it; without a dead letter topic it stays (inferred)."""
-        policy = backlog.subscription.dead_letter_policy
-        if policy is None or copy.attempts < policy.max_delivery_attempts or policy.topic not in self._topics:
+        subscription = backlog.subscription
+        topic = subscription.dead_letter_policy.dead_letter_topic
+        if topic in self._topics and copy.attempts >= subscription.dead_letter_policy.max_delivery_attempts:
+            backlog.remove(copy)
+            self._enqueue(now, topic, _dead_letter(subscription, copy))
+        else:
             backlog.retry(now, copy)
-            return
-        backlog.remove(copy)
-        self._enqueue(now, policy.topic, _dead_letter(backlog.subscription, copy))
 
-    def _seek(self, now: datetime, backlog: Backlog, moment: datetime) -> None:
-        """Moves a subscription to a moment; of what was acknowledged, only a subscription that retains it has any.
-
-        https://cloud.google.com/pubsub/docs/replay-overview (documented)
-        """
-        left = backlog.seek(moment)
-        if not backlog.subscription.retains_acked:
-            return
-        since = max(moment, backlog.since, now - backlog.subscription.retention)
-        for message in self._published[backlog.subscription.topic]:
-            if message.publish_time >= since and message.message_id not in left and backlog.matches(message.attributes):
-                backlog.add(Copy(next(self._copy_numbers), message, now))
-
-    def _put_topic(self, request: CreateTopic | UpdateTopic) -> None:
-        topic = request.topic
-        if isinstance(request, UpdateTopic):
-            self.topic(topic.name)
-        names.check(topic.name, "topics")
-        if isinstance(request, CreateTopic) and topic.name in self._topics:
-            raise names.taken(topic.name)
-        self._topics[topic.name] = topic
-
-    def _delete_topic(self, name: str) -> None:
-        for subscription in self.subscriptions_of(name):
-            backlog = self._backlogs[subscription]
-            backlog.subscription = replace(backlog.subscription, topic=names.DELETED_TOPIC)
-        del self._topics[name]
-
-    def _create_subscription(self, now: datetime, subscription: Subscription) -> None:
-        names.check(subscription.name, "subscriptions")
-        self.topic(subscription.topic)
-        if subscription.name in self._backlogs:
-            raise names.taken(subscription.name)
-        self._check_settings(subscription)
-        backlog = Backlog(subscription, self._push_concurrency, self._push_backoff_max, _cut(now))
-        self._backlogs[subscription.name] = backlog
-
-    def _update_subscription(self, subscription: Subscription) -> None:
-        backlog = self._backlog(subscription.name)
-        self._check_settings(subscription)
-        backlog.subscription = replace(subscription, topic=backlog.subscription.topic)
-
-    def _check_settings(self, subscription: Subscription) -> None:
-        limits.check_subscription(subscription)
-        if subscription.dead_letter_policy is not None:
-            self.topic(subscription.dead_letter_policy.topic)
+    def _settled(self, given: pb.Subscription) -> pb.Subscription:
+        kept = settings.subscription(given)
+        if kept.HasField("dead_letter_policy"):
+            self.topic(kept.dead_letter_policy.dead_letter_topic)
+        return kept
 
     def _backlog(self, name: str) -> Backlog:
         names.check(name, "subscriptions")
@@ -368,23 +351,27 @@ class State:
         return self._backlogs[name]
 
 
-def _cut(moment: datetime) -> datetime:
-    """A publish time as the service keeps it: in milliseconds."""
-    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
+def _found(backlog: Backlog, ack_ids: Iterable[str]) -> list[Copy]:
+    """The copies that these ids still name; the texts of the refusals are inferred."""
+    if not ack_ids:
+        raise ApiError(Code.INVALID_ARGUMENT, "No ack ids specified.")
+    for ack_id in ack_ids:
+        if _ACK_ID.fullmatch(ack_id) is None:
+            raise ApiError(
+                Code.INVALID_ARGUMENT, f"You have passed an invalid ack ID to the service (ack_id={ack_id})."
+            )
+    return [copy for ack_id in dict.fromkeys(ack_ids) if (copy := backlog.find(ack_id)) is not None]
 
 
-def _dead_letter(subscription: Subscription, copy: Copy) -> Draft:
-    """A message as it is forwarded: its own attributes, and four that say where it failed.
+def _dead_letter(subscription: pb.Subscription, copy: Copy) -> pb.PubsubMessage:
+    """A message as it is forwarded: as it was, and with four attributes that say where it failed.
 
     Documented in https://cloud.google.com/pubsub/docs/handling-failures ; the form of the publish time was observed on
     2026-11-22 in Google's own emulator (0.8.20).
     """
-    project, own = names.split(subscription.name)
-    message = copy.message
-    source = {
-        "CloudPubSubDeadLetterSourceDeliveryCount": str(copy.attempts),
-        "CloudPubSubDeadLetterSourceSubscription": own,
-        "CloudPubSubDeadLetterSourceSubscriptionProject": project,
-        "CloudPubSubDeadLetterSourceTopicPublishTime": timestamp(message.publish_time),
-    }
-    return Draft(message.data, {**message.attributes, **source}, message.ordering_key)
+    letter, (_, project, _, own) = copied(copy.message), subscription.name.split("/")
+    letter.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] = str(copy.attempts)
+    letter.attributes["CloudPubSubDeadLetterSourceSubscription"] = own
+    letter.attributes["CloudPubSubDeadLetterSourceSubscriptionProject"] = project
+    letter.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"] = timestamp(copy.message)
+    return letter
