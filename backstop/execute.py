@@ -89,9 +89,8 @@ def case_of(context: Context, poll: Poll, operation: Operation | None) -> Case:
 
     Only a deletion needs to know for certain what has the backup's name now.
     """
-    # What the deployment has forbidden since the command, no poll does any more.
-    poll = structs.replace(poll, include_scheduled=poll.include_scheduled and context.settings.allow_scheduled)
-    case = Case(poll, context.now, operation, None, context.settings.allow_delete)
+    settings = context.settings
+    case = Case(poll, context.now, operation, None, settings.allow_delete, settings.allow_scheduled)
     if operation is None or not operation.done or operation.error is not None:
         return case
     deletes = intent_of(case) is Intent.CANCEL and poll.if_created is IfCreated.DELETE and case.allow_delete

@@ -40,10 +40,11 @@ def cancel(command: Cancel, context: Context) -> Report:
     listing = _list(command, context)
     kept = _scheduled(command, listing.operations, context)
     choice = selection.choose([one for one in listing.operations if one not in kept], published)
-    meant = selection.meant(command, listing, choice, published, [one for one in kept if selection.ran(one, published)])
+    ran, late = [one for one in kept if selection.ran(one, published)], _comes_late(context)
+    meant = selection.meant(command, listing, choice, published, ran, late=late)
     if isinstance(meant, str):
         return _reject(command, meant, context)
-    if meant is not None and _comes_late(context) and selection.is_in_doubt(meant, published):
+    if meant is not None and late and selection.is_in_doubt(meant, published):
         return _reject(command, IN_DOUBT.format(meant.name), context, operation=meant.name)
     if meant is not None:
         # A list may be behind, and what it has running may have ended before the command.
@@ -144,7 +145,8 @@ def _look_after(command: Sweep, operation: Operation, context: Context) -> list[
         include_scheduled=command.include_scheduled,
         give_up_at=context.now + context.settings.give_up_after,
     )
-    case = Case(poll, context.now, operation, found, context.settings.allow_delete)
+    settings = context.settings
+    case = Case(poll, context.now, operation, found, settings.allow_delete, settings.allow_scheduled)
     if command.dry_run:
         rehearse(context, case)
     else:

@@ -126,7 +126,8 @@ class Case:
     now: datetime  # It decides only while the operation runs.
     operation: Operation | None  # As it is now; None if Spanner doesn't know it.
     found: Backup | None = None  # What has the backup's name now; None if nothing has, or nobody needs to know.
-    allow_delete: bool = False  # Whether the deployment may delete at all.
+    allow_delete: bool = False  # Whether the deployment may delete at all now, whatever held when the command came.
+    allow_scheduled: bool = False  # Whether it may delete what native backup schedules made, likewise.
     refused: Mapping[Action, Failure] = field(default_factory=dict)  # What Spanner has refused to do in this case.
 
     @property
@@ -196,6 +197,10 @@ def _when_complete(case: Case) -> str:
     return f"it was complete at {end.isoformat()}, before this command asked to stop it"
 
 
+def _forbids_scheduled(case: Case) -> str:
+    return "BACKSTOP_ALLOW_SCHEDULED is false" if case.poll.include_scheduled else "include_scheduled is not set"
+
+
 def _other_than_made(case: Case) -> str:
     there, made = (backup.create_time.isoformat() for backup in (case.there, case.made))
     return f"the backup that has its name now was created at {there}, and the one that was to be stopped at {made}"
@@ -259,8 +264,8 @@ GUARDS = (
     ),
     Guard(
         "a backup schedule made it",
-        lambda case: bool(case.schedules) and not case.poll.include_scheduled,
-        lambda case: f"is left alone: it was made by {', '.join(case.schedules)}, and include_scheduled is not set",
+        lambda case: bool(case.schedules) and not (case.poll.include_scheduled and case.allow_scheduled),
+        lambda case: f"is left alone: it was made by {', '.join(case.schedules)}, and {_forbids_scheduled(case)}",
     ),
 )
 

@@ -118,7 +118,7 @@ def choose(operations: Sequence[Operation], published: datetime) -> Choice:
 
 
 def meant(
-    command: Cancel, listing: Listing, choice: Choice, published: datetime, kept: Sequence[Operation] = ()
+    command: Cancel, listing: Listing, choice: Choice, published: datetime, kept: Sequence[Operation], *, late: bool
 ) -> Operation | str | None:
     """The operation that a cancel by database or backup means, or why none is to be touched; None if none is there.
 
@@ -133,8 +133,7 @@ def meant(
     stopped = [one for one in choice.pool if one.cancel_time is not None and one.cancel_time >= published]
     found = choice.pool if command.include_scheduled else (alive or stopped or choice.pool)[: max(len(alive), 1)]
     # By these clocks the command may be older. If an earlier delivery of it has stopped one, no later one is meant.
-    recent, then = [one for one in alive if one.start_time > published - CLOCK_MARGIN], format(published, TIME_FORM)
-    young = [one for one in recent if not "" < _asked_in(one) < then]
+    young = [one for one in alive if late and one.start_time > published - CLOCK_MARGIN and one not in stopped]
     before = [one for one in choice.stopped if any((one.end_time or published) <= other.start_time for other in young)]
     ran_then = not found or found[0].start_time < published + PUBLISH_TIME_CUT
     others = (*before, *choice.rivals, *(() if ran_then else kept))
@@ -149,13 +148,13 @@ def meant(
         return f"{what}, as any of these may be meant: {names}. Name the operation."
     if any(not one.done or one.backup == command.backup for one in unhandled):
         return f"Cancelled nothing. {left_alone(unhandled)}"
-    late = choice.late if command.backup is not None else None
+    ended = choice.late if command.backup is not None else None
     doubtful = [*(one.name for one in choice.younger), *(one.name for one in unhandled)]
-    if late is None or not doubtful:
-        return late
+    if ended is None or not doubtful:
+        return ended
     return (
-        f"Deleted nothing, as it is in doubt which operation is meant: {late.name} ended at {when(late.end_time)}, and"
-        f" there is {', '.join(doubtful)}. Name the operation."
+        f"Deleted nothing, as it is in doubt which operation is meant: {ended.name} ended at {when(ended.end_time)},"
+        f" and there is {', '.join(doubtful)}. Name the operation."
     )
 
 
@@ -201,14 +200,10 @@ def _asked_for_later(operation: Operation, published: datetime) -> bool:
     """Whether a start that was published after the command made the operation; its backup's derived name says when.
 
     Both times are Pub/Sub's, so no difference of clocks comes in. But other tools' names may have the same form, with a
-    local time; so it counts only of what may have begun after the command.
+    local time; so it counts only if it isn't later than the operation itself.
     """
-    return operation.start_time > published - CLOCK_MARGIN and _asked_in(operation) > format(published, TIME_FORM)
-
-
-def _asked_in(operation: Operation) -> str:
-    """The second in which the start of a derived name was published; empty of a name that has another form."""
-    return operation.backup.id[-ID_DIGITS - TIME_LENGTH : -ID_DIGITS - 1] if is_derived(operation) else ""
+    asked, latest = operation.backup.id[-ID_DIGITS - TIME_LENGTH : -ID_DIGITS - 1], operation.start_time + CLOCK_MARGIN
+    return is_derived(operation) and format(published, TIME_FORM) < asked <= format(latest, TIME_FORM)
 
 
 def _may_be_stopped(operation: Operation, published: datetime) -> bool:

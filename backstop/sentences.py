@@ -16,11 +16,11 @@ def event_of(case: Case, decision: Decision, outcome: Outcome) -> Event:
     poll, operation, detail, found = case.poll, case.operation, sentence(case, decision), case.found
     if operation is None:
         return of_poll(outcome, detail, poll)
-    if found is not None and operation.response is not None and outcome is not Outcome.COMPLETED_KEPT:
+    kept = decision.guard is GUARDS[0]  # The command itself keeps it.
+    if found is not None and operation.response is not None and (kept or outcome is not Outcome.COMPLETED_KEPT):
         found = found if found.create_time == operation.response.create_time else None
     refused = case.refused.get(Action.DELETE)
-    severity = "WARNING" if outcome is Outcome.COMPLETED and found is None else None
-    severity = "INFO" if decision.guard is GUARDS[0] else severity  # The command itself keeps it.
+    severity = "WARNING" if outcome is Outcome.COMPLETED and found is None else "INFO" if kept and found else None
     said = {"steps": poll.step, "error": refused, "severity": severity}
     return of_operation(outcome, detail, poll.trigger, operation, found, **said)
 

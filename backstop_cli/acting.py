@@ -100,6 +100,9 @@ def cancel(session: Session, target: str, *, yes: bool, waiting: Waiting, **more
             return Exit.USAGE
         if len(meant) == 1:  # Another one may run by now, and nobody has said yes to that.
             found = Target("operation", meant[0].name)
+            ended = not (keep or meant[0].done) and any(one.state == "SUCCEEDED" for one in attempts(session, found))
+            if ended and not click.confirm("It was complete before you answered. Delete it?", err=True):
+                return Exit.USAGE
     fields = {"action": "cancel", found.kind: found.name, **_asked(more)}
     find = partial(_ran, session, found, bool(more["include_scheduled"]))
     request = Request(fields, "cancel --keep" if keep else "cancel", named.id, find)
@@ -219,13 +222,16 @@ def _swept(session: Session, instance: str, *, delete: bool, limit: str | None, 
     left = strays(operations, session.spanner.suspects(instance, operations)) if delete else []
     mine = [one for one in left if scheduled or not one["scheduled"]]
     rows = [(short(one["backup"]), "complete", output.ago(one["completed"], now), "is deleted") for one in mine]
+    held = len(left) - len(mine)
     if limit:
         since = now - Duration.parse(limit)
-        late = [one for one in operations if one.state == "RUNNING" and one.started and one.started <= since]
+        old = [one for one in operations if one.state == "RUNNING" and one.started and one.started <= since]
+        late = [one for one in old if scheduled or not _is_scheduled(session, one)]
+        held += len(old) - len(late)
         rows += [(short(one.backup), f"{one.percent}%", output.ago(one.started, now), "is stopped") for one in late]
     console = output.err()
-    if len(mine) < len(left):
-        console.print(f"{len(left) - len(mine)} that schedules made stay without --include-scheduled.")
+    if held:
+        console.print(f"{held} that schedules made stay without --include-scheduled.")
     if rows:
         console.print(f"In {instance}:", soft_wrap=True)
         console.print(output.table(("BACKUP", ">DONE", "SINCE", ""), rows))
@@ -263,7 +269,9 @@ def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> 
             console.print(f"{short(one.backup)} was made by a schedule: refused without --include-scheduled.")
     console.print(output.table(("BACKUP", "STATE", ">DONE", "SINCE", "MADE BY"), rows))
     if not running:
-        return "It is complete. Delete it?", may_stop or meant
+        return "It is complete. Delete it?" * bool(may_stop), may_stop
+    if not may_stop:
+        return "", []
     ends = "stays" if keep else "is deleted"
     console.print(f"If it is complete before it can be stopped, the backup {ends}.")
-    return "Stop it?", may_stop or meant
+    return "Stop it?", may_stop

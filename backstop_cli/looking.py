@@ -121,7 +121,12 @@ def _print_status(session: Session, document: dict[str, Any], now: datetime) -> 
         since = output.ago(one["started"], now)
         console.print(f"{about}, is at {one['percent']}%, begun {since}. Backstop leaves it alone.", soft_wrap=True)
     if document["unfollowed"]:
-        _print_unfollowed(session, [one for one in document["running"] if not one["followers"] and not one["fresh"]])
+        alone = [one for one in document["running"] if not one["followers"] and not one["fresh"]]
+        made = session.spanner.named(document["instance"], [one["backup"] for one in alone])
+        scheduled = {one.name for one in made if one.schedules}
+        for one in (one for one in alone if one["backup"] in scheduled):
+            console.print(f"{session.spelled(one['backup'])} is made by a backup schedule: nobody has to follow it.")
+        _print_unfollowed(session, [one for one in alone if one["backup"] not in scheduled])
     for one in document["waiting"]:
         console.print(_waits(session, one, now), soft_wrap=True)
     for one in document["strays"]:

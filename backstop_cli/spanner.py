@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -125,8 +125,11 @@ class Spanner:
         return [_backup(one) for one in self._list("backups", "backups", instance, "")]
 
     def suspects(self, instance: str, operations: Iterable[Operation]) -> list[Backup]:
-        """The backups that may be strays: read one by one where they are few, as a list may have many pages."""
-        names = [one.backup for one in operations if one.cancelled and one.made]
+        """The backups that may be strays."""
+        return self.named(instance, [one.backup for one in operations if one.cancelled and one.made])
+
+    def named(self, instance: str, names: Sequence[str]) -> list[Backup]:
+        """The backups of these names, and others too where they are many: a list may have many pages."""
         if len(names) > FEW:
             return self.backups(instance)
         return [found for name in names if (found := self.backup(name)) is not None]

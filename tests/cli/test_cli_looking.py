@@ -105,10 +105,13 @@ def test_status_advises_to_cancel_what_is_being_cancelled_and_nobody_follows(
         place.stack.spanner.queue_plans(place.database(name), Plan(timedelta(hours=1), cancel_duration=None))
         operations[name] = by_hand(place, f"{place.instance}/databases/{name}", name)
     begin_cancel(operations["slow-wrong"])
+    nightly = place.database("slow-nightly")
+    place.stack.spanner.start_scheduled_backup(nightly, f"{nightly}/backupSchedules/daily", "nightly")
     typed = cli("status")
 
     assert sorted(advised(typed.out)) == [["cancel", "backups/slow-wrong"], ["follow", "backups/slow-wanted"]]
     assert "add --cancel-after" in typed.out
+    assert "backups/nightly is made by a backup schedule: nobody has to follow it." in typed.out
 
 
 def test_status_tells_of_limits_of_what_may_not_be_deleted_yet_and_of_copies(

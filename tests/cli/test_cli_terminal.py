@@ -76,6 +76,23 @@ def test_a_cancel_at_a_terminal_showed_one_operation_and_stopped_what_began_whil
     assert published["operation"].startswith(f"{place.instance}/backups/unwanted/operations/")
 
 
+def test_a_cancel_asked_about_what_the_function_was_sure_to_refuse(place: Place) -> None:
+    """A schedule's backup is named, and left alone; so it is by a sweep's question."""
+    database = place.database("slow")
+    schedule = f"{database}/backupSchedules/daily"
+    place.stack.spanner.start_scheduled_backup(database, schedule, "scheduled")
+
+    cancelled = at_a_terminal(place.environ, "cancel", "slow")
+    swept = at_a_terminal(place.environ, "sweep", "--cancel-after", "0s")
+
+    assert (cancelled.code, "refused without --include-scheduled" in cancelled.out) == (Exit.NOTHING, True)
+    assert (swept.code, "1 that schedules made stay without --include-scheduled." in swept.out) == (
+        Exit.AS_WISHED,
+        True,
+    )
+    assert not place.commands()
+
+
 def test_a_cancel_that_is_thought_better_of_publishes_nothing(cli: Cli, place: Place) -> None:
     """The answer no, which is also that of an empty line."""
     begin_backup(cli, place, "slow", "wanted")

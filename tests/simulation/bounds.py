@@ -23,7 +23,7 @@ SWEEP_CALLS_MAX = 25
 STEPS_MAX = 700
 """Looks of a chain that runs for its whole 3 days at an operation that hangs; most end after fewer than 20."""
 
-TOLD_MAX = 5
+TOLD_MAX = 6
 """Different outcomes of one command about one operation: started, cancel requested, blocked, given up, and the end that
 a late duplicate finds after that."""
 

@@ -127,11 +127,12 @@ def one_last_word(facts: Facts) -> Iterator[str]:
 
     A command that was turned down may be delivered again and find the way clear; a chain that was given up may be
     looked at again and tell the end. What an operation came to is told in one way only. And a command tells the end of
-    one operation, unless the clocks leave open whether another one ran when it was published.
+    one operation, unless the clocks leave open whether another one ran when it was published. One that comes again with
+    another publish time is as if it were asked for again.
     """
     for command_id, outcomes in _last_words(facts).items():
         command = facts.commands.get(command_id)
-        if command is None or command.action == "sweep":
+        if command is None or command.action == "sweep" or len(command.stamps) > 1:
             continue
         by_operation: defaultdict[str, set[str]] = defaultdict(set)
         for outcome in outcomes:

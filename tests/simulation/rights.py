@@ -65,13 +65,12 @@ def only_what_was_meant(facts: Facts) -> Iterator[str]:
 
 def _too_young(facts: Facts) -> Iterator[str]:
     """What was stopped or deleted on behalf of a command that was older, and that came too late to mean it."""
-    stopped = [(one, one.canceller, "cancelled") for one in facts.attempts.values()]
-    for attempt, call, what in (*stopped, *((one, call, "deleted") for one, call in _deleted(facts))):
-        command = facts.commands.get(facts.command_behind(call)) if call is not None else None
-        if call is not None and command is not None and call.method in {"CancelOperation", "DeleteBackup"}:
-            taken_up_at = _taken_up_at(command, attempt, call, facts)
-            if entitlement.is_younger(command, attempt, taken_up_at, facts):
-                yield f"{attempt.operation} began at {attempt.start}, and was {what}{_for(command)} of {command.asked}"
+    calls = [(one, one.canceller) for one in facts.attempts.values()]
+    stopped = [(one, call) for one, call in calls if call is not None and call.method == "CancelOperation"]
+    for attempt, call in (*stopped, *_deleted(facts)):
+        command = facts.commands.get(facts.command_behind(call))
+        if command and entitlement.is_younger(command, attempt, _taken_up_at(command, attempt, call, facts), facts):
+            yield f"{call.method} of {attempt.operation} of {attempt.start}{_for(command)} of {command.asked}"
 
 
 def _taken_up_at(command: Command, attempt: Attempt, call: Call, facts: Facts) -> datetime:

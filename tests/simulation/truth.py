@@ -186,7 +186,9 @@ def _is_own_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
             misread = f"{INSTANCE}/backups/{body.get('backup_id')}" in facts.record.misread
             return late or misread or any(entitlement.may_be_own(command, one) for one in facts.attempts.values())
         case "cancel":
-            return _is_ambiguous(command, facts) or _is_missing(outcome, command, facts)
+            blamed = [one for one in facts.attempts.values() if one.operation in outcome.detail]
+            beside = any(one.scheduled for one in blamed) and any(one.start > min(command.stamps) for one in blamed)
+            return beside or _is_ambiguous(command, facts) or _is_missing(outcome, command, facts)
         case "follow":
             return _is_missing(outcome, command, facts) or not any(
                 entitlement.describes(command, one) and one.start < command.at - entitlement.CLOCKS

@@ -355,18 +355,6 @@ def test_the_sixth_scheduled_backup_that_ran_at_once_was_stopped() -> None:
     assert (world.outcomes, world.calls["CancelOperation"]) == (["REJECTED"], 0)
 
 
-def test_a_chain_went_on_to_delete_what_the_deployment_had_forbidden_since() -> None:
-    """Each poll asks what is allowed now."""
-    world = World(LOSES)
-    world.start_scheduled("nightly")
-    world.send(action="cancel", database=ORDERS, include_scheduled=True)
-    world.settings = Settings(FOLLOW_UPS, allow_scheduled=False)
-
-    world.looks()
-
-    assert (world.outcomes, world.exists()) == (["CANCEL_REQUESTED", "COMPLETED_KEPT"], True)
-
-
 def test_a_cancel_was_gone_of_an_operation_that_the_list_has_and_that_is_not_found_twice() -> None:
     """One of the two answers is old, so the message comes again."""
     world = World()

@@ -13,7 +13,7 @@ from spanner_backup_emulator.spanner.history import What
 from tests.support.ports import update_request
 from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_nightly
-from tests.unit.times import DAY, HOUR, MINUTE, START
+from tests.unit.times import DAY, HOUR, MINUTE, SECOND, START
 
 RESTORED = f"{INSTANCE}/databases/restored"
 GIVE_UP = START + 30 * MINUTE + 3 * DAY
@@ -191,3 +191,35 @@ def test_a_backup_that_google_does_not_let_us_see_is_not_deleted() -> None:
     assert "DeleteBackup" not in world.calls
     world.looks()
     assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_THEN_DELETED"]
+
+
+def test_a_backup_that_the_command_keeps_and_somebody_deleted_was_no_warning() -> None:
+    """What has its name by then is another one, whose expiry is not told."""
+    world = World(LOSES)
+    operation = world.start_by_hand()
+    world.send(action="cancel", database=ORDERS, if_created="keep")
+    world.spanner.finish(world.now, operation)
+    world.delete_by_hand(NIGHTLY)
+    world.tick(SECOND)
+    world.start_by_hand()
+
+    world.looks()
+
+    assert world.outcomes == ["CANCEL_REQUESTED", "COMPLETED_KEPT"]
+    assert "severity" not in world.results[-1]
+    assert datetime.fromisoformat(world.results[-1]["expire_time"]) < world.backup().expire_time
+
+
+def test_a_chain_went_on_to_delete_what_the_deployment_had_forbidden_since() -> None:
+    """Each poll asks what is allowed now."""
+    world = World(LOSES)
+    world.start_scheduled("nightly")
+    world.send(action="cancel", database=ORDERS, include_scheduled=True)
+    world.settings = Settings(FOLLOW_UPS, allow_scheduled=False)
+
+    world.look()
+    assert world.waiting[-1][1].include_scheduled  # type: ignore[union-attr]  # a poll: the next deployment may allow it
+    world.looks()
+
+    assert (world.outcomes, world.exists()) == (["CANCEL_REQUESTED", "COMPLETED_KEPT"], True)
+    assert world.detail.endswith("/backupSchedules/nightly, and BACKSTOP_ALLOW_SCHEDULED is false.")

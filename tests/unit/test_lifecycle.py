@@ -55,7 +55,7 @@ def about(case: Case, **said: object) -> Case:
 
 
 RUNS = Case(POLL, START + MINUTE, RUNNING)
-LOST = Case(POLL, END + MINUTE, MADE, BACKUP, allow_delete=True)
+LOST = Case(POLL, END + MINUTE, MADE, BACKUP, allow_delete=True, allow_scheduled=True)
 """A race that was lost, and nothing speaks for the backup."""
 BLOCKED = replace(LOST, refused={Action.DELETE: NO})
 CANCELLING = replace(RUNNING, cancel_time=START)
@@ -277,7 +277,7 @@ def test_the_first_guard_that_applies_is_the_one_that_is_told() -> None:
     )
     for clear in (
         lambda case: about(case, if_created=IfCreated.DELETE),
-        lambda case: replace(case, allow_delete=True),
+        lambda case: replace(case, allow_delete=True, allow_scheduled=True),
         lambda case: replace(case, operation=UNKNOWN.operation, found=replace(SCHEDULED, create_time=END)),
         lambda case: replace(case, found=replace(SCHEDULED, create_time=END - SECOND)),
         lambda case: replace(case, operation=MADE),
