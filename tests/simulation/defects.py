@@ -150,8 +150,8 @@ def _believing(parse: Any_) -> Any_:
 def _late(meant: Any_) -> Any_:
     """A cancel by database may be late by the grace."""
 
-    def chosen(command: Cancel, listing: Listing, choice: Choice, *more: Any_) -> object:
-        return meant(command, listing, choice, *more) or choice.late
+    def chosen(command: Cancel, listing: Listing, choice: Choice, *more: Any_, late: bool) -> object:
+        return meant(command, listing, choice, *more, late=late) or choice.late
 
     return chosen
 
