@@ -133,7 +133,8 @@ def meant(
     stopped = [one for one in choice.pool if one.cancel_time is not None and one.cancel_time >= published]
     found = choice.pool if command.include_scheduled else (alive or stopped or choice.pool)[: max(len(alive), 1)]
     # By these clocks the command may be older. If an earlier delivery of it has stopped one, no later one is meant.
-    young = [one for one in alive if late and one.start_time > published - CLOCK_MARGIN and one not in stopped]
+    since = published - CLOCK_MARGIN if late else published + PUBLISH_TIME_CUT
+    young = [one for one in alive if one.start_time > since and one not in stopped]
     before = [one for one in choice.stopped if any((one.end_time or published) <= other.start_time for other in young)]
     ran_then = not found or found[0].start_time < published + PUBLISH_TIME_CUT
     others = (*before, *choice.rivals, *(() if ran_then else kept))

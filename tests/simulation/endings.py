@@ -127,12 +127,12 @@ def one_last_word(facts: Facts) -> Iterator[str]:
 
     A command that was turned down may be delivered again and find the way clear; a chain that was given up may be
     looked at again and tell the end. What an operation came to is told in one way only. And a command tells the end of
-    one operation, unless the clocks leave open whether another one ran when it was published. One that comes again with
-    another publish time is as if it were asked for again.
+    one operation, unless the clocks leave open whether another one ran when it was published. If it comes again with
+    another publish time, its limit is another one.
     """
     for command_id, outcomes in _last_words(facts).items():
         command = facts.commands.get(command_id)
-        if command is None or command.action == "sweep" or len(command.stamps) > 1:
+        if command is None or command.action == "sweep":
             continue
         by_operation: defaultdict[str, set[str]] = defaultdict(set)
         for outcome in outcomes:
@@ -147,7 +147,7 @@ def one_last_word(facts: Facts) -> Iterator[str]:
             if outcome.name in REAL_ENDS and not _came_to_nothing(attempt, command_id, facts):
                 by_operation[outcome.operation].add(outcome.name)
         for operation, names in by_operation.items():
-            if len(names) > 1:
+            if len(names) > 1 and len(command.stamps) == 1:
                 yield f"{command_id} says {sorted(names)} of {operation}"
         sure = [operation for operation in by_operation if not _may_be_later(operation, command, facts)]
         if len(sure) > 1 and "instance" not in command.body and not entitlement.began_anew(command, facts):
