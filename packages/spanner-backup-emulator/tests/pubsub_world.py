@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub.model import Message, copied, pb
+from spanner_backup_emulator.messages import Message, copied
+from spanner_backup_emulator.pubsub.model import pb
 from spanner_backup_emulator.pubsub.service import RPCS
 from spanner_backup_emulator.pubsub.state import State
 

@@ -15,7 +15,7 @@ from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
 
 WIRE_EXAMPLE_SHARE = 4
 """A step over gRPC takes some twenty times as long, and adds the wire only, so it gets fewer examples."""

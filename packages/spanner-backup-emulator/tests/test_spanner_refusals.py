@@ -15,7 +15,7 @@ from google.cloud.spanner_admin_database_v1.services.database_admin.transports i
 from google.longrunning import operations_pb2
 from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, USERS, Clock
 
-from spanner_backup_emulator.spanner.messages import stamp
+from spanner_backup_emulator.messages import stamp
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 

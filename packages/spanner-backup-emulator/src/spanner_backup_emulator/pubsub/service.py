@@ -10,7 +10,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub.model import Message, pb
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.pubsub.model import pb
 from spanner_backup_emulator.pubsub.state import State
 from spanner_backup_emulator.tokens import Signer
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.pubsub.model import Message, pb
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.pubsub.model import pb
 from spanner_backup_emulator.pubsub.service import RPCS
 from spanner_backup_emulator.serving import abort
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.messages import copied, time_of
 from spanner_backup_emulator.spanner import fields, refusals, rules
-from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.databases import Databases
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.messages import copied, time_of
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.pages import page_of, under
 from spanner_backup_emulator.spanner.starts import start_backup, start_copy, start_restore
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.work import Resource, Work
 
 

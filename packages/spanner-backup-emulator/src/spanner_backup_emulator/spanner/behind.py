@@ -16,20 +16,20 @@ import grpc
 from google.api_core.exceptions import GoogleAPICallError
 
 from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.messages import stamp, time_of
 from spanner_backup_emulator.serving import abort
-from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.contents import Store
-from spanner_backup_emulator.spanner.messages import stamp, time_of
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.planning import parse_duration
 from spanner_backup_emulator.spanner.rpcs import RPCS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.serving import Endpoint
     from spanner_backup_emulator.spanner.contents import Contents
-    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.state import State
     from spanner_backup_emulator.spanner.work import Resource
 

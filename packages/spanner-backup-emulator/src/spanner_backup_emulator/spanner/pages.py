@@ -14,7 +14,7 @@ from spanner_backup_emulator.spanner import refusals
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.work import Resource, Work
 
 PAGE_SIZE_MAX = 1000

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from spanner_backup_emulator.spanner import messages as pb
-from spanner_backup_emulator.spanner.messages import Message
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.spanner.messages import pb
 
 _INSTANCE = "projects/[^/]+/instances/[^/]+"
 _PLACES = {

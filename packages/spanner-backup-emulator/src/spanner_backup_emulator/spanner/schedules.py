@@ -10,17 +10,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.messages import copied, stamp
 from spanner_backup_emulator.spanner import refusals, rules
 from spanner_backup_emulator.spanner.agenda import Agenda
 from spanner_backup_emulator.spanner.backups import Backups
-from spanner_backup_emulator.spanner.messages import copied, stamp
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.pages import page_of
 from spanner_backup_emulator.spanner.starts import start_backup
 from spanner_backup_emulator.spanner.work import Resource
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
 
 SCHEDULES_PER_DATABASE_MAX = 4
 """https://docs.cloud.google.com/spanner/quotas, documented."""

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from spanner_backup_emulator.faults import Faults
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.history import Event
-    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.plans import Plan
 
 

@@ -9,8 +9,8 @@ import grpc
 from spanner_backup_emulator.spanner.rpcs import RPCS
 
 if TYPE_CHECKING:
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.serving import Endpoint
-    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.rpcs import Rpc
     from spanner_backup_emulator.spanner.state import State
 

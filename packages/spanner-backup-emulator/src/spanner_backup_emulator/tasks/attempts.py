@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb
 from spanner_backup_emulator.tasks.model import NO_ANSWER
 
 if TYPE_CHECKING:
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.tasks.lane import Job
-    from spanner_backup_emulator.tasks.wire import Message
 
 USER_AGENT = "Google-Cloud-Tasks"
 
@@ -69,4 +69,4 @@ def http_status(code: Code) -> int:
 def response_status(status: int) -> Message:
     """What a failed attempt shows, as in https://github.com/googleapis/nodejs-tasks/issues/487 ."""
     code = _CODES.get(status, Code.INTERNAL if status >= 500 else Code.UNKNOWN)
-    return wire.Status(code=code, message=f"{code.name}({code.value}): HTTP status code {status}")
+    return pb.Status(code=code, message=f"{code.name}({code.value}): HTTP status code {status}")

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.tasks.lane import Job
-    from spanner_backup_emulator.tasks.wire import Message
 
 RETENTION = timedelta(days=31)
 """A task that is older is deleted whether it was dispatched or not.

@@ -14,7 +14,8 @@ from spanner_backup_emulator.dispatch import NO_CONNECTION, Dispatcher, is_senda
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.front import Front
 from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
-from spanner_backup_emulator.tasks import attempts, wire
+from spanner_backup_emulator.tasks import attempts
+from spanner_backup_emulator.tasks.messages import METHODS, pb
 from spanner_backup_emulator.tasks.state import State
 from spanner_backup_emulator.tokens import Signer
 from spanner_backup_emulator.web import WebServer
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     import grpc
 
     from spanner_backup_emulator.faults import Faults
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.tasks.model import Dispatch, Outcome, Settings
-    from spanner_backup_emulator.tasks.wire import Message
 
 SERVICE = "google.cloud.tasks.v2.CloudTasks"
 
@@ -80,7 +81,7 @@ class TasksEmulator:
         self.state = State(settings)
         self.endpoint = Endpoint(clock, faults)
         for name in queues:
-            self.state.apply(clock(), wire.UpdateQueueRequest(queue={"name": name}))
+            self.state.apply(clock(), pb.UpdateQueueRequest(queue={"name": name}))
         self._host, self._port = host, port
         self._changed = threading.Condition(self.endpoint.lock)
         self._closing = False
@@ -195,7 +196,7 @@ class TasksEmulator:
             request.body,
             task.dispatch_deadline.ToTimedelta().total_seconds(),
             partial(self._answered, dispatch),
-            wire.METHODS[request.http_method],
+            METHODS[request.http_method],
         )
 
     def _authorization(self, request: Message) -> dict[str, str]:
