@@ -16,7 +16,7 @@ import pytest
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.messages import Message, copied
 from spanner_backup_emulator.pubsub.model import pb
-from spanner_backup_emulator.pubsub.service import RPCS
+from spanner_backup_emulator.pubsub.service import RPCS, WORKS
 from spanner_backup_emulator.pubsub.state import State
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ class Briefly(State):
 
     def refusal(self, request: Message) -> tuple[Code, str]:
         """How a request is refused."""
-        (rpc,) = (rpc for rpc in RPCS.values() if isinstance(request, rpc.request))
+        (rpc,) = (rpc for rpc in RPCS if isinstance(request, rpc.request))
         with pytest.raises(ApiError) as caught:
-            rpc.work(self, T0, request)
+            WORKS[rpc.name](self, T0, request)
         return caught.value.code, caught.value.message
 
 

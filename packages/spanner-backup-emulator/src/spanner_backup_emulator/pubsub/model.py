@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
+from google.protobuf import empty_pb2  # noqa: TID251 the same
 from google.pubsub_v1 import types  # noqa: TID251 the state keeps Google's messages
 
 from spanner_backup_emulator.messages import Classes, set_time, time_of
@@ -15,7 +16,7 @@ from spanner_backup_emulator.messages import Classes, set_time, time_of
 if TYPE_CHECKING:
     pb = types  # For mypy both are the same: the fields are as they are declared.
 else:
-    pb = Classes(types)
+    pb = Classes(types, empty_pb2)
 
 # An answer with one of these acknowledges a pushed message, any other refuses it (documented).
 # https://cloud.google.com/pubsub/docs/push#receive_push
