@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spanner_backup_emulator.dispatch import CONNECT_S_MIN, NO_CONNECTION, Dispatcher, is_sendable
+from spanner_backup_emulator.dispatch import CONNECT_S_MIN, NO_ANSWER, Dispatcher, is_sendable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,7 +129,7 @@ def test_no_listener_is_status_0() -> None:
         unused.bind(("127.0.0.1", 0))
         dispatcher = Dispatcher()
 
-        assert dispatcher.post(f"http://127.0.0.1:{unused.getsockname()[1]}/", {}, b"", 5) == NO_CONNECTION
+        assert dispatcher.post(f"http://127.0.0.1:{unused.getsockname()[1]}/", {}, b"", 5) == NO_ANSWER
     dispatcher.close()
 
 
@@ -137,7 +137,7 @@ def test_a_silent_peer_is_status_0_after_the_timeout() -> None:
     """The timeout is the caller's."""
     dispatcher = Dispatcher()
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert dispatcher.post(f"http://127.0.0.1:{silent.getsockname()[1]}/", {}, b"", 0.05) == NO_CONNECTION
+        assert dispatcher.post(f"http://127.0.0.1:{silent.getsockname()[1]}/", {}, b"", 0.05) == NO_ANSWER
     dispatcher.close()
 
 
@@ -151,9 +151,9 @@ def test_closing_cuts_off_a_request_in_flight_and_ends_the_threads() -> None:
         dispatcher.close()
         peer.close()
 
-    assert statuses == [NO_CONNECTION]
+    assert statuses == [NO_ANSWER]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cut-off")]
-    assert dispatcher.post("http://127.0.0.1:1/", {}, b"", 1) == NO_CONNECTION
+    assert dispatcher.post("http://127.0.0.1:1/", {}, b"", 1) == NO_ANSWER
     dispatcher.submit("http://127.0.0.1:1/", {}, b"", 1, statuses.append)
     assert len(statuses) == 1
 
@@ -194,7 +194,7 @@ def test_what_http_cannot_carry_is_status_0(path: str, header: str) -> None:
     """A bad character ends in an outcome, so the caller's slot is given back."""
     dispatcher = Dispatcher()
     with receiver() as (url, seen):
-        assert dispatcher.post(url + path, {"X-Extra": header}, b"", 5) == NO_CONNECTION
+        assert dispatcher.post(url + path, {"X-Extra": header}, b"", 5) == NO_ANSWER
     dispatcher.close()
 
     assert seen == []

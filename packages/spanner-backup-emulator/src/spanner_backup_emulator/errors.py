@@ -28,6 +28,30 @@ class Code(enum.IntEnum):
     UNAUTHENTICATED = 16
 
 
+HTTP_STATUSES = {
+    Code.INVALID_ARGUMENT: 400,
+    Code.FAILED_PRECONDITION: 400,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNAUTHENTICATED: 401,
+    Code.PERMISSION_DENIED: 403,
+    Code.NOT_FOUND: 404,
+    Code.ABORTED: 409,
+    Code.ALREADY_EXISTS: 409,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.CANCELLED: 499,
+    Code.INTERNAL: 500,
+    Code.UNKNOWN: 500,
+    Code.DATA_LOSS: 500,
+    Code.UNIMPLEMENTED: 501,
+    Code.UNAVAILABLE: 503,
+    Code.DEADLINE_EXCEEDED: 504,
+}
+"""By code; of several codes the first is the one that a status alone stands for.
+
+https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto, documented.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class ResourceInfo:
     """The `google.rpc.ResourceInfo` detail that some refusals carry.

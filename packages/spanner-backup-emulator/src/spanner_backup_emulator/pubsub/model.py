@@ -25,9 +25,6 @@ PUSH_SUCCESS = frozenset({102, 200, 201, 202, 204})
 AT_ONCE = timedelta(0)
 """No delay."""
 
-NO_ANSWER = 0
-"""The status of an attempt that ended without an HTTP status: no connection, or the ack deadline passed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -17,13 +17,13 @@ from collections import defaultdict, deque
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.dispatch import NO_ANSWER
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.messages import Message, copied
 from spanner_backup_emulator.pubsub import limits, names, settings
 from spanner_backup_emulator.pubsub.backlog import PUSH_BACKOFF_MAX, Backlog, Copy
 from spanner_backup_emulator.pubsub.model import (
     AT_ONCE,
-    NO_ANSWER,
     PUSH_SUCCESS,
     Delivery,
     Outcome,

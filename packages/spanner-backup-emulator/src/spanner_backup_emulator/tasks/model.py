@@ -16,9 +16,6 @@ RETENTION = timedelta(days=31)
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#cloudtasks (CreateQueue), documented.
 """
 
-NO_ANSWER = 0
-"""The status of an attempt that got no HTTP answer: refused, cut off, or past its deadline."""
-
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.cloud.tasks_v2 import types
 
-from spanner_backup_emulator.dispatch import NO_CONNECTION, Dispatcher, is_sendable
+from spanner_backup_emulator.dispatch import NO_ANSWER, Dispatcher, is_sendable
 from spanner_backup_emulator.emulator import Emulator
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.rpc import Rpc, register
@@ -158,7 +158,7 @@ class TasksEmulator(Emulator):
             return
         if not is_sendable(request.url):
             logger.warning("%s is not sent: emulators send plain HTTP only, not to %s", task.name, request.url)
-            self._record(dispatch, NO_CONNECTION)
+            self._record(dispatch, NO_ANSWER)
             return
         self._dispatcher.submit(
             request.url,

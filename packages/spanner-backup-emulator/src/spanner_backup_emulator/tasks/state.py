@@ -19,12 +19,13 @@ import hashlib
 from collections import deque
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.dispatch import NO_ANSWER
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.messages import copied, filled, set_time, time_of
 from spanner_backup_emulator.tasks import attempts, checks, names, pacing
 from spanner_backup_emulator.tasks.lane import Job
 from spanner_backup_emulator.tasks.messages import METHODS, pb
-from spanner_backup_emulator.tasks.model import NO_ANSWER, RETENTION, Dispatch, Outcome, Settings
+from spanner_backup_emulator.tasks.model import RETENTION, Dispatch, Outcome, Settings
 from spanner_backup_emulator.tasks.queues import NO_ENTITY, RETRY_CONFIG, Queues, cut, drop_past
 
 if TYPE_CHECKING:
