@@ -8,12 +8,10 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 from google.cloud.spanner_admin_database_v1 import types as pb
-from google.cloud.spanner_admin_database_v1.services.database_admin.transports import DatabaseAdminGrpcTransport
-from spanner_world import INSTANCE, ORDERS, USERS
+from spanner_world import INSTANCE, ORDERS, USERS, connected
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.planning import parse_duration, parse_plan
@@ -43,8 +41,7 @@ def test_the_command_serves_until_it_is_told_to_stop(command: subprocess.Popen[s
     greeting, export = command.stdout.readline(), command.stdout.readline().strip()
     address = export.removeprefix("export SPANNER_EMULATOR_HOST=")
     assert address in greeting
-    with grpc.insecure_channel(address) as channel:
-        client = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
+    with connected(address) as client:
         listed = {database.name for database in client.list_databases(parent=INSTANCE)}
         codes = [_outcome(client, database) for database in (ORDERS, USERS)]
     command.send_signal(number)
@@ -60,8 +57,7 @@ def test_by_default_the_next_read_shows_what_a_cancel_did() -> None:
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().partition("listens on ")[2].partition(". ")[0]
-        with grpc.insecure_channel(address) as channel:
-            client = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
+        with connected(address) as client:
             expire_time = datetime.now(UTC) + timedelta(days=1)
             backup = pb.Backup(database=ORDERS, expire_time=expire_time)
             operation = client.create_backup(parent=INSTANCE, backup_id="nightly", backup=backup)
