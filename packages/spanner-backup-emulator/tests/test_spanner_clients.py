@@ -39,12 +39,14 @@ def test_create_wait_and_read(client: DatabaseAdminClient, clock: Clock) -> None
     operation = _create(client)
     clock.tick(HOUR / 4)
     assert not operation.done()
-    running = operation.metadata
+    running, before = operation.metadata, client.get_backup(name=NIGHTLY)
     clock.tick(HOUR)
 
     assert (running.name, running.database) == (NIGHTLY, ORDERS)
     assert (running.progress.progress_percent, running.progress.start_time) == (25, START)
+    assert (before.state, before.size_bytes) == (pb.Backup.State.CREATING, 0)
     made = operation.result(timeout=60)
+    assert made.size_bytes > 0
     assert made == client.get_backup(name=NIGHTLY)
     assert (made.state, made.create_time, made.version_time) == (pb.Backup.State.READY, START, START)
     assert made.max_expire_time == START + 366 * DAY

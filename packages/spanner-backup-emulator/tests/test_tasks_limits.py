@@ -59,19 +59,6 @@ def test_no_more_tasks_are_on_their_way_than_allowed() -> None:
     assert len(state.advance(NOW + SECOND)) == 1
 
 
-def test_a_paused_queue_takes_tasks_and_sends_none() -> None:
-    """Tasks wait until the queue is resumed, and go out then."""
-    state = make_state()
-    paused = state.apply(NOW, pb.PauseQueueRequest(name=QUEUE))
-    create(state)
-
-    assert state.next_event_at() is None
-    assert state.advance(NOW + SECOND) == []
-    assert state.apply(NOW + SECOND, pb.ResumeQueueRequest(name=QUEUE)).state == pb.Queue.RUNNING
-    assert paused.state == pb.Queue.PAUSED
-    assert only(state.advance(NOW + SECOND)).task.name == NAME
-
-
 def test_a_purge_deletes_all_tasks_and_is_remembered() -> None:
     """Nothing is left to send, what is on its way ends silently, and new tasks are taken."""
     state = make_state()
