@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spanner_backup_emulator.messages import Message
 
 
 class Code(enum.IntEnum):
@@ -52,32 +55,17 @@ https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto, docu
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceInfo:
-    """The `google.rpc.ResourceInfo` detail that some refusals carry.
-
-    Attributes:
-        resource_type: The type's full name, for example `google.spanner.admin.instance.v1.Instance`.
-        resource_name: The resource's full name.
-        description: What is wrong with it.
-    """
-
-    resource_type: str
-    resource_name: str
-    description: str
-
-
 class ApiError(Exception):
     """A refusal, as a client would see it.
 
     Attributes:
         code: The canonical code.
         message: The service's text.
-        resource: The resource that the refusal is about, where the real service says so.
+        detail: The `google.rpc.ResourceInfo` of what the refusal is about, where the real service says so.
     """
 
-    def __init__(self, code: Code, message: str, resource: ResourceInfo | None = None) -> None:
+    def __init__(self, code: Code, message: str, detail: Message = None) -> None:
         super().__init__(f"{code.name}: {message}")
         self.code = code
         self.message = message
-        self.resource = resource
+        self.detail = detail

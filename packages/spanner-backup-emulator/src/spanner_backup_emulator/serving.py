@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import grpc
-from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import status_pb2
 
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.faults import Faults, Trouble, TroubleError
@@ -74,16 +73,9 @@ class Endpoint:
 
 def abort(context: grpc.ServicerContext, error: ApiError) -> NoReturn:
     """Ends the RPC the way Google's front end does: status, text, and `grpc-status-details-bin`."""
-    if error.resource is not None:
-        detail = any_pb2.Any()
-        detail.Pack(
-            error_details_pb2.ResourceInfo(
-                resource_type=error.resource.resource_type,
-                resource_name=error.resource.resource_name,
-                description=error.resource.description,
-            )
-        )
-        status = status_pb2.Status(code=int(error.code), message=error.message, details=[detail])
+    if error.detail is not None:
+        status = status_pb2.Status(code=int(error.code), message=error.message)
+        status.details.add().Pack(error.detail)
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
     context.abort(_STATUS[int(error.code)], error.message)
 

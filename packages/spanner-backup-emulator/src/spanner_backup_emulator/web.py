@@ -77,20 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(200, "application/json; charset=UTF-8", body)
 
-    def do_GET(self) -> None:
-        self._do()
-
-    def do_PUT(self) -> None:
-        self._do()
-
-    def do_POST(self) -> None:
-        self._do()
-
-    def do_PATCH(self) -> None:
-        self._do()
-
-    def do_DELETE(self) -> None:
-        self._do()
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _do  # noqa: N815 - http.server's names
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")

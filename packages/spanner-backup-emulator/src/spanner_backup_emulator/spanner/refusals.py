@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from spanner_backup_emulator.errors import ApiError, Code, ResourceInfo
+from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.spanner.messages import pb
 
 _PACKAGES = {
     "Backup": "type.googleapis.com/google.spanner.admin.database.v1",
@@ -53,9 +55,11 @@ def exists(kind: str, name: str) -> ApiError:
     return ApiError(Code.ALREADY_EXISTS, f"{kind} already exists: {name}", _info(kind, name, "already exists"))
 
 
-def _info(kind: str, name: str, what: str) -> ResourceInfo | None:
+def _info(kind: str, name: str, what: str) -> Message:
     package = _PACKAGES.get(kind)
-    return ResourceInfo(f"{package}.{kind}", name, f"{kind} {what}.") if package else None
+    if package is None:
+        return None
+    return pb.ResourceInfo(resource_type=f"{package}.{kind}", resource_name=name, description=f"{kind} {what}.")
 
 
 NOT_NOW, BAD = Code.FAILED_PRECONDITION, Code.INVALID_ARGUMENT

@@ -162,26 +162,12 @@ class TasksEmulator(Emulator):
             return
         self._dispatcher.submit(
             request.url,
-            dispatch.headers | self._authorization(request),
+            dispatch.headers | self._signer.headers(self.endpoint.clock(), request, request.url),
             request.body,
             task.dispatch_deadline.ToTimedelta().total_seconds(),
             partial(self._answered, dispatch),
             METHODS[request.http_method],
         )
-
-    def _authorization(self, request: Message) -> dict[str, str]:
-        """The header that proves who sends; it takes the place of one that the task itself has."""
-        now = self.endpoint.clock()
-        match request.WhichOneof("authorization_header"):
-            case "oidc_token":
-                token = request.oidc_token
-                signed = self._signer.identity(now, token.service_account_email, token.audience or request.url)
-            case "oauth_token":
-                token = request.oauth_token
-                signed = self._signer.access(now, token.service_account_email, token.scope)
-            case _:
-                return {}
-        return {"Authorization": signed}
 
     def _answered(self, dispatch: Dispatch, status: int) -> None:
         """Takes note of an answer, in a thread of the pool; what was cut off by closing is not one."""
