@@ -10,6 +10,7 @@ import pytest
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from hypothesis import settings
 from pubsub_world import PULL, TOPIC
+from receiver import Receiver, receiving
 from spanner_world import Clock, connected
 
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 settings.register_profile("emulator", max_examples=60, stateful_step_count=50, deadline=None)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("emulator")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An endpoint of pushes and of tasks."""
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.serving import abort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from spanner_backup_emulator.messages import Message
+
+CALL_S_MAX = 60.0
+"""For one call to an emulator."""
 
 _NOWHERE = re.compile("(?!)")
 _SHOWN_PATH = re.compile(r"(.*)\{([\w.]+)=(\w+)\}(.*)")
@@ -111,6 +114,21 @@ def register(
         )
     for service, handlers in services.items():
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+
+def called(channel: grpc.Channel, rpc: Rpc, request: Message) -> Message:
+    """Has the server at the other end answer a request.
+
+    Raises:
+        ApiError: The refusal.
+    """
+    call: grpc.UnaryUnaryMultiCallable[Message, Message] = channel.unary_unary(
+        f"/{rpc.service}/{rpc.name}", rpc.request.SerializeToString, rpc.response.FromString
+    )
+    try:
+        return call(request, timeout=CALL_S_MAX)
+    except grpc.RpcError as error:
+        raise ApiError(Code[error.code().name], error.details() or "") from None
 
 
 def encoded(message: Message | bytes | None) -> bytes:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from spanner_backup_emulator.emulator import Emulator
-from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.rest import answer
-from spanner_backup_emulator.rpc import register
+from spanner_backup_emulator.rpc import called, register
 from spanner_backup_emulator.serving import HOST, start_grpc, wall_clock
 from spanner_backup_emulator.spanner.behind import Behind
 from spanner_backup_emulator.spanner.rpcs import RPCS
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from spanner_backup_emulator.rpc import Rpc
     from spanner_backup_emulator.spanner.history import Event
     from spanner_backup_emulator.spanner.plans import Plan
-
-CALL_S_MAX = 60.0
-"""For one call of REST's to the gRPC server beside it."""
 
 
 class SpannerEmulator(Emulator):
@@ -75,8 +71,9 @@ class SpannerEmulator(Emulator):
         )
         closing.callback(lambda: server.stop(grace=None).wait())
         if self._rest_port is not None:
+            # By way of the server beside it, so that faults and Google's emulator behind it apply alike.
             channel = closing.enter_context(grpc.insecure_channel(self.address))
-            web = WebServer(partial(answer, RPCS, partial(_called, channel)), self._rest_port, self._host)
+            web = WebServer(partial(answer, RPCS, partial(called, channel)), self._rest_port, self._host)
             closing.callback(web.stop)
             self._rest_port = web.server_port
 
@@ -132,14 +129,3 @@ class SpannerEmulator(Emulator):
         with self.lock:
             self.state.advance(self.now())
             return tuple(self.state.history)
-
-
-def _called(channel: grpc.Channel, rpc: Rpc, request: Message) -> Message:
-    """Has the gRPC server answer what came by REST, so that faults and Google's emulator behind it apply alike."""
-    call: grpc.UnaryUnaryMultiCallable[Message, Message] = channel.unary_unary(
-        f"/{rpc.service}/{rpc.name}", rpc.request.SerializeToString, rpc.response.FromString
-    )
-    try:
-        return call(request, timeout=CALL_S_MAX)
-    except grpc.RpcError as error:
-        raise ApiError(Code[error.code().name], error.details() or "") from None
