@@ -66,7 +66,7 @@ def test_everything_a_command_line_needs_is_there_by_rest(pubsub: PubSubEmulator
     assert rest(pubsub, "PATCH", f"/v1/{subscription}", patch)[1]["ackDeadlineSeconds"] == 40
     assert rest(pubsub, "GET", f"/v1/{subscription}")[1]["name"] == subscription
     assert rest(pubsub, "GET", f"/v1/{topic}/subscriptions")[1] == {"subscriptions": [subscription]}
-    assert rest(pubsub, "GET", "/v1/projects/p/topics?pageSize=1&alt=json")[1] == {
+    assert rest(pubsub, "GET", "/v1/projects/p/topics?pageSize=1&$alt=json;enum-encoding=int")[1] == {
         "topics": [{"name": topic}],
         "nextPageToken": "1",
     }

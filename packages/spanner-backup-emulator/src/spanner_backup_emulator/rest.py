@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.rpc import Rpc
 
-SYSTEM_PARAMETERS = frozenset({"alt", "key", "fields", "prettyPrint", "quotaUser", "access_token", "$.xgafv"})
-"""Of every API, and of no effect here: https://docs.cloud.google.com/apis/docs/system-parameters, documented."""
+SYSTEM_PARAMETERS = frozenset({"alt", "key", "fields", "prettyPrint", "quotaUser", "access_token"})
+"""Of every API, as those that begin with a `$`, and of no effect here.
+
+https://docs.cloud.google.com/apis/docs/system-parameters, documented.
+"""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 
@@ -70,7 +73,7 @@ def _fields(rpc: Rpc, query: str, body: bytes) -> dict[str, Any]:
     for name, values in parse_qs(query).items():
         if name in {"updateMask", "update_mask"}:
             fields["updateMask"] = re.sub(r"_([a-z])", lambda found: found[1].upper(), values[-1])
-        elif name not in SYSTEM_PARAMETERS:
+        elif name not in SYSTEM_PARAMETERS and not name.startswith("$"):
             _set(fields, name, values if name.endswith(("kmsKeyNames", "kms_key_names")) else values[-1])
     _check_base64(fields.get("messages"))
     return fields

@@ -161,8 +161,7 @@ class Databases(World):
             raise refusals.missing("Instance", name)
 
     def _statements(self, database: str) -> list[str]:
-        if database not in self.databases:
-            raise refusals.missing("Database", database)
+        refusals.found("Database", self.databases, database)
         return self._ddl.setdefault(database, [])
 
     def _shown(self, name: str) -> Message:

@@ -6,11 +6,16 @@ the service doing it, "inferred" that nobody says so and a client should not rel
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.spanner.messages import pb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
 
 _PACKAGES = {
     "Backup": "type.googleapis.com/google.spanner.admin.database.v1",
@@ -44,6 +49,13 @@ def missing(kind: str, name: str) -> ApiError:
     (https://github.com/googleapis/python-spanner/blob/main/samples/samples/backup_sample.py); the rest is inferred.
     """
     return ApiError(Code.NOT_FOUND, f"{kind} not found: {name}", _info(kind, name, "does not exist"))
+
+
+def found(kind: str, held: Mapping[str, T], name: str) -> T:
+    """What is held by that name, or the refusal."""
+    if name not in held:
+        raise missing(kind, name)
+    return held[name]
 
 
 def exists(kind: str, name: str) -> ApiError:
