@@ -56,7 +56,9 @@ class Rpc:
 
 
 def table(classes: object, places: Mapping[str, str], text: str) -> Iterator[Rpc]:
-    """Reads a table. A line with one word names the service of those below, which are of this form:
+    """Reads a table of methods.
+
+    A line with one word names the service of the lines below it, which are of this form:
 
         CreateBackup Operation POST {parent=INSTANCE}/backups body=backup new=/backups/{0.backup_id}
 
@@ -67,7 +69,7 @@ def table(classes: object, places: Mapping[str, str], text: str) -> Iterator[Rpc
         classes: Where the messages are; the request of a method without one of its own is like its answer.
         places: A pattern for each kind of names.
         text: The lines.
-    """  # noqa: D415 - the line after it belongs to it
+    """
     service = ""
     for name, *words in map(str.split, text.strip().splitlines()):
         if not words:
