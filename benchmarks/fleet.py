@@ -29,7 +29,7 @@ from spanner_backup_emulator.quota import WINDOW, Quota
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.progress import ProgressModel
 from spanner_backup_emulator.spanner.state import State as Spanner
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb as wire
 from spanner_backup_emulator.tasks.state import State as Tasks
 from tests.support.ports import QueuePort, SpannerPort, publish_of
 

@@ -18,7 +18,7 @@ from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.quota import REQUESTS_PER_S
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.server import SpannerEmulator
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb as wire
 from spanner_backup_emulator.tasks.server import TasksEmulator
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.serving import wall_clock
-from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.messages import pb
 from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, played, quick
 from tests.support.ports import create_request
 from tests.waiting import wait_until

@@ -10,8 +10,8 @@ from backstop.errors import UnhandledOperationError
 from backstop.operations import Backup, Listing, Operation, Unhandled
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Faults as PlannedFaults
+from spanner_backup_emulator.messages import time_of
 from spanner_backup_emulator.spanner import refusals
-from spanner_backup_emulator.tasks.wire import time_of
 from tests.simulation.chance import CALL, READ
 from tests.simulation.record import Call, Logged, Told, Waiting
 from tests.support.ports import EventsPort, SpannerPort

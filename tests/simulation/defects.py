@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from backstop.followups import FollowUp
     from backstop.lifecycle import Guard
     from backstop.selection import Choice
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from tests.simulation.planting import Make
 
     Any_ = Callable[..., Any]

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.spanner.messages import pb
+from spanner_backup_emulator.tasks.messages import pb as wire
 from tests.simulation.envelopes import event_of
 from tests.simulation.faults import FORGED_SOURCE
 from tests.simulation.history import (
@@ -27,7 +27,7 @@ from tests.support.ports import create_request, update_request
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from tests.simulation.history import Step
     from tests.simulation.world import World
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from backstop.dispatch import receive
 from backstop.ports import Ports, Settings
-from spanner_backup_emulator.pubsub.model import NO_ANSWER, pb
+from spanner_backup_emulator.dispatch import NO_ANSWER
 from spanner_backup_emulator.pubsub.model import Delivery as Push
+from spanner_backup_emulator.pubsub.model import pb
 from spanner_backup_emulator.pubsub.state import State as PubSub
 from spanner_backup_emulator.spanner.state import State as Spanner
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb as wire
 from spanner_backup_emulator.tasks.state import State as Tasks
 from tests.simulation import envelopes, people
 from tests.simulation.arrivals import Arrivals

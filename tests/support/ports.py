@@ -20,11 +20,11 @@ from backstop.operations import Backup, Listing, Operation
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_event
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Faults
+from spanner_backup_emulator.messages import stamp
 from spanner_backup_emulator.pubsub.model import pb as pubsub
-from spanner_backup_emulator.spanner import messages as pb
-from spanner_backup_emulator.spanner.messages import stamp, unpacked
+from spanner_backup_emulator.spanner.messages import pb, unpacked
 from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb as wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from backstop.commands import Start
     from backstop.events import Event
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.pubsub.state import State as PubSubState
-    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.state import State as SpannerState
     from spanner_backup_emulator.tasks.state import State as TasksState
 

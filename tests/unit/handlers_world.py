@@ -22,12 +22,11 @@ from spanner_backup_emulator.faults import Faults
 from spanner_backup_emulator.pubsub.model import pb as pubsub
 from spanner_backup_emulator.pubsub.model import published_at
 from spanner_backup_emulator.pubsub.state import State as PubSubState
-from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.messages import unpacked
+from spanner_backup_emulator.spanner.messages import pb, unpacked
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.state import State as SpannerState
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb as wire
 from spanner_backup_emulator.tasks.state import State as TasksState
 from tests.support.ports import EventsPort, QueuePort, SpannerPort, create_request, publish_of
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START

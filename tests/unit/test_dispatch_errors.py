@@ -10,8 +10,8 @@ from backstop.operations import Failure
 from backstop.wire import Delivery
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
+from spanner_backup_emulator.messages import time_of
 from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.tasks.wire import time_of
 from tests.unit.handlers_world import COMMANDS, DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, World
 
 Command = dict[str, object]

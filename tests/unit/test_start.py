@@ -20,7 +20,7 @@ from backstop.operations import Backup, Failure, Listing
 from backstop.ports import Settings
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
-from spanner_backup_emulator.spanner.messages import time_of
+from spanner_backup_emulator.messages import time_of
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, USERS, World

@@ -10,17 +10,49 @@ import pytest
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from hypothesis import settings
 from pubsub_world import PULL, TOPIC
+from receiver import Receiver, receiving
+from spanner_world import Clock, connected
 
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.pubsub.state import State
+from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
 # Where these tests run alone; whoever runs them among others has a profile of their own.
 settings.register_profile("emulator", max_examples=60, stateful_step_count=50, deadline=None)
 if settings.get_current_profile_name() == "default":
     settings.load_profile("emulator")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An endpoint of pushes and of tasks."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Time that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def emulator(clock: Clock) -> Iterator[SpannerEmulator]:
+    """Cloud Spanner's backups, in which nothing has happened yet."""
+    with SpannerEmulator(clock=clock, rest_port=0) as running:
+        yield running
+
+
+@pytest.fixture
+def client(emulator: SpannerEmulator) -> Iterator[DatabaseAdminClient]:
+    """Google's generated client of it."""
+    with connected(emulator.address) as client:
+        yield client
 
 
 @pytest.fixture

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import http.client
-import http.server
 import json
-import queue
-import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub.model import Message, copied, pb
-from spanner_backup_emulator.pubsub.service import RPCS
+from spanner_backup_emulator.messages import Message, copied
+from spanner_backup_emulator.pubsub.model import pb
+from spanner_backup_emulator.pubsub.service import RPCS, WORKS
 from spanner_backup_emulator.pubsub.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from spanner_backup_emulator.pubsub.server import PubSubEmulator
 
@@ -96,9 +93,9 @@ class Briefly(State):
 
     def refusal(self, request: Message) -> tuple[Code, str]:
         """How a request is refused."""
-        (rpc,) = (rpc for rpc in RPCS.values() if isinstance(request, rpc.request))
+        (rpc,) = (rpc for rpc in RPCS if isinstance(request, rpc.request))
         with pytest.raises(ApiError) as caught:
-            rpc.work(self, T0, request)
+            WORKS[rpc.name](self, T0, request)
         return caught.value.code, caught.value.message
 
 
@@ -110,62 +107,6 @@ def state_with(*subscriptions: pb.Subscription, state: Briefly | None = None) ->
     for subscription in subscriptions:
         state.create_subscription(T0, subscription)
     return state
-
-
-class Receiver:
-    """Takes pushes; answers with the statuses it is told to, in their order, and 204 after that.
-
-    Attributes:
-        url: Where it listens.
-        bodies: What came, in its order.
-        statuses: The next answers; a None waits for `go_on`, and then answers 204.
-        go_on: Lets the waiting answers go.
-        authorizations: The header of that name of each push.
-    """
-
-    def __init__(self, server: http.server.HTTPServer) -> None:
-        self.url = f"http://127.0.0.1:{server.server_port}/projects/p/topics/commands"
-        self.bodies: queue.Queue[tuple[str, str | None, dict[str, object]]] = queue.Queue()
-        self.statuses: queue.Queue[int | None] = queue.Queue()
-        self.go_on = threading.Event()
-        self.authorizations: list[str | None] = []
-
-    def answer(self, path: str, content_type: str | None, body: bytes) -> int:
-        """Notes a push and chooses the answer."""
-        self.bodies.put((path, content_type, json.loads(body)))
-        try:
-            status = self.statuses.get_nowait()
-        except queue.Empty:
-            return 204
-        if status is None:
-            assert self.go_on.wait(SOON_S)
-            return 204
-        return status
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    """Runs a receiver."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.authorizations.append(self.headers["Authorization"])
-            self.send_response(receiver.answer(self.path, self.headers["Content-Type"], body))
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_args: object) -> None:
-            """Says nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver = Receiver(server)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield receiver
-        receiver.go_on.set()
-        server.shutdown()
-        thread.join()
 
 
 def rest(

@@ -17,9 +17,9 @@ from spanner_model import RETENTION_MAX, RETENTION_MIN, Attempt, Fate, Model
 from spanner_world import INSTANCE, SCHEDULE, START, Clock, create_request, update_request
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.messages import time_of
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.messages import time_of, unpacked
+from spanner_backup_emulator.spanner.messages import pb, unpacked
 from spanner_backup_emulator.spanner.plans import Plan, Status
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 DATABASES = ("orders", "users")

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
+from google.cloud.spanner_admin_database_v1.services.database_admin.transports import DatabaseAdminGrpcTransport
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.spanner import messages as pb
-from spanner_backup_emulator.spanner.messages import stamp, unpacked
+from spanner_backup_emulator.messages import stamp
+from spanner_backup_emulator.spanner.messages import pb, unpacked
 from spanner_backup_emulator.spanner.state import State
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.messages import Message
+    from collections.abc import Iterator
+
+    from spanner_backup_emulator.messages import Message
+    from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -32,6 +42,21 @@ def update_request(backup: str, expire_time: datetime) -> Message:
     """What asks for another expire_time."""
     changed = {"name": backup, "expire_time": stamp(expire_time)}
     return pb.UpdateBackupRequest(backup=changed, update_mask={"paths": ["expire_time"]})
+
+
+@contextmanager
+def connected(address: str) -> Iterator[DatabaseAdminClient]:
+    """Google's generated client."""
+    with grpc.insecure_channel(address) as channel:
+        yield DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
+
+
+def ask(emulator: SpannerEmulator, verb: str, path: str, body: object = None) -> Any:  # noqa: ANN401 JSON
+    """Makes a call by REST."""
+    data = None if body is None else json.dumps(body).encode()
+    url = f"http://{emulator.rest_address}/v1/{path}"
+    with urllib.request.urlopen(urllib.request.Request(url, data, method=verb), timeout=60) as answer:
+        return json.load(answer)
 
 
 class Clock:

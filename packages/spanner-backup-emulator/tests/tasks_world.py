@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb
 from spanner_backup_emulator.tasks.model import Settings
 from spanner_backup_emulator.tasks.state import State
 
 if TYPE_CHECKING:
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.tasks.model import Dispatch
-    from spanner_backup_emulator.tasks.wire import Message
 
 LOCATION = "projects/p/locations/l"
 QUEUE = f"{LOCATION}/queues/q"
@@ -28,13 +28,13 @@ POST = {"url": "http://127.0.0.1:1/x", "headers": {"Content-Type": "application/
 def make_state(settings: Settings | None = None, **queue: Any) -> State:  # noqa: ANN401 - fields of a message
     """A state with one queue."""
     state = State(settings)
-    state.apply(NOW, wire.CreateQueueRequest(parent=LOCATION, queue={"name": QUEUE, **queue}))
+    state.apply(NOW, pb.CreateQueueRequest(parent=LOCATION, queue={"name": QUEUE, **queue}))
     return state
 
 
 def creation(name: str = NAME, **task: Any) -> Message:  # noqa: ANN401 - fields of a message
     """What makes a task in that queue."""
-    return wire.CreateTaskRequest(parent=QUEUE, task={"name": name, "http_request": POST, **task})
+    return pb.CreateTaskRequest(parent=QUEUE, task={"name": name, "http_request": POST, **task})
 
 
 def create(state: State, now: datetime = NOW, name: str = NAME, due: datetime | None = None) -> Message:

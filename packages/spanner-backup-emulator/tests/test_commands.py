@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +25,10 @@ ELSEWHERE = "127.0.0.2"
         ("spanner-backup-emulator-tasks", "CLOUD_TASKS"),
     ],
 )
-def test_a_command_listens_where_the_environment_and_its_line_say(command: str, service: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_listens_where_it_is_told_to_until_a_signal(
+    command: str, service: str, number: signal.Signals
+) -> None:
     """As in a container: the address comes from one variable, options from another, and the line wins."""
     environment = os.environ | {"SPANNER_BACKUP_EMULATOR_HOST": ELSEWHERE, f"{service}_EMULATOR_OPTIONS": "--port 1"}
     program = [sys.executable, "-W", "error", str(Path(sys.executable).parent / command), "--port", "0"]
@@ -33,5 +37,5 @@ def test_a_command_listens_where_the_environment_and_its_line_say(command: str, 
         said = next(line for line in process.stdout if line.startswith("export"))
         (port,) = re.findall(rf"{service}_EMULATOR_HOST={ELSEWHERE}:(\d+)", said)
         with socket.create_connection((ELSEWHERE, int(port)), WAIT_S_MAX):
-            process.terminate()
+            process.send_signal(number)
         assert process.wait(WAIT_S_MAX) == 0

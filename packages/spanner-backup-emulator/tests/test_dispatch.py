@@ -3,56 +3,27 @@
 from __future__ import annotations
 
 import http.client
-import http.server
 import socket
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from spanner_backup_emulator.dispatch import CONNECT_S_MIN, NO_CONNECTION, Dispatcher, is_sendable
+from spanner_backup_emulator.dispatch import CONNECT_S_MIN, NO_ANSWER, Dispatcher, is_sendable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    seen: list[tuple[str, str | None, bytes]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.seen.append((self.path, self.headers["X-Extra"], body))
-        self.send_response(int(self.path.strip("/").split("?")[0]))
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *args: object) -> None:
-        """Keeps the test's output clean."""
-
-
-@contextmanager
-def receiver() -> Iterator[tuple[str, list[tuple[str, str | None, bytes]]]]:
-    """A receiver that answers the status in the path."""
-    handler = type("Handler", (_Handler,), {"seen": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", handler.seen  # type: ignore[attr-defined] # made above
-        server.shutdown()
-        thread.join()
+    from receiver import Receiver
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 404, 503])
-def test_the_status_comes_back_and_the_request_is_sent_once(status: int) -> None:
+def test_the_status_comes_back_and_the_request_is_sent_once(receiver: Receiver, status: int) -> None:
     """One call is one request, redirects included."""
     dispatcher = Dispatcher()
-    with receiver() as (url, seen):
-        assert dispatcher.post(f"{url}/{status}?a=b", {"X-Extra": "e"}, b"body", 5) == status
+    receiver.statuses = [status]
+    assert dispatcher.post(f"{receiver.origin}/x?a=b", {"X-Extra": "e"}, b"body", 5) == status
 
     dispatcher.close()
-    assert seen == [(f"/{status}?a=b", "e", b"body")]
+    assert [(path, headers["X-Extra"], body) for _, path, headers, body in receiver.got] == [("/x?a=b", "e", b"body")]
 
 
 def test_requests_in_a_row_share_a_connection_until_the_peer_closes_it() -> None:
@@ -104,7 +75,7 @@ def test_an_answer_that_is_not_read_to_its_end_is_no_answer_to_the_next_request(
     assert statuses == [102, 204]
 
 
-def test_a_connection_that_nobody_takes_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_nobody_takes_is_asked_for_again(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a wait that doubles; nothing has been sent by then."""
     dispatcher, connect = Dispatcher(), http.client.HTTPConnection.connect
     waits: list[float | None] = []
@@ -116,11 +87,10 @@ def test_a_connection_that_nobody_takes_is_asked_for_again(monkeypatch: pytest.M
         connect(connection)
 
     monkeypatch.setattr(http.client.HTTPConnection, "connect", slow)
-    with receiver() as (url, seen):
-        assert dispatcher.post(f"{url}/204", {}, b"", 5) == 204
+    assert dispatcher.post(receiver.url, {}, b"", 5) == 200
     dispatcher.close()
 
-    assert (waits, len(seen)) == ([CONNECT_S_MIN, 2 * CONNECT_S_MIN, 4 * CONNECT_S_MIN], 1)
+    assert (waits, len(receiver.got)) == ([CONNECT_S_MIN, 2 * CONNECT_S_MIN, 4 * CONNECT_S_MIN], 1)
 
 
 def test_no_listener_is_status_0() -> None:
@@ -129,7 +99,7 @@ def test_no_listener_is_status_0() -> None:
         unused.bind(("127.0.0.1", 0))
         dispatcher = Dispatcher()
 
-        assert dispatcher.post(f"http://127.0.0.1:{unused.getsockname()[1]}/", {}, b"", 5) == NO_CONNECTION
+        assert dispatcher.post(f"http://127.0.0.1:{unused.getsockname()[1]}/", {}, b"", 5) == NO_ANSWER
     dispatcher.close()
 
 
@@ -137,7 +107,7 @@ def test_a_silent_peer_is_status_0_after_the_timeout() -> None:
     """The timeout is the caller's."""
     dispatcher = Dispatcher()
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert dispatcher.post(f"http://127.0.0.1:{silent.getsockname()[1]}/", {}, b"", 0.05) == NO_CONNECTION
+        assert dispatcher.post(f"http://127.0.0.1:{silent.getsockname()[1]}/", {}, b"", 0.05) == NO_ANSWER
     dispatcher.close()
 
 
@@ -151,9 +121,9 @@ def test_closing_cuts_off_a_request_in_flight_and_ends_the_threads() -> None:
         dispatcher.close()
         peer.close()
 
-    assert statuses == [NO_CONNECTION]
+    assert statuses == [NO_ANSWER]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cut-off")]
-    assert dispatcher.post("http://127.0.0.1:1/", {}, b"", 1) == NO_CONNECTION
+    assert dispatcher.post("http://127.0.0.1:1/", {}, b"", 1) == NO_ANSWER
     dispatcher.submit("http://127.0.0.1:1/", {}, b"", 1, statuses.append)
     assert len(statuses) == 1
 
@@ -171,7 +141,7 @@ def test_anything_but_plain_http_is_refused(url: str) -> None:
     dispatcher.close()
 
 
-def test_a_failing_callback_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_callback_is_logged(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
     """A bug in the emulator's bookkeeping is not swallowed by the pool."""
     dispatcher = Dispatcher()
 
@@ -181,20 +151,18 @@ def test_a_failing_callback_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         called.set()
         raise KeyError("bug")
 
-    with receiver() as (url, _seen):
-        dispatcher.submit(f"{url}/200", {}, b"", 5, fail)
-        assert called.wait(60)
+    dispatcher.submit(receiver.url, {}, b"", 5, fail)
+    assert called.wait(60)
     dispatcher.close()
 
     assert "could not be recorded" in caplog.text
 
 
 @pytest.mark.parametrize(("path", "header"), [("/a b", "x"), ("/\u00e4", "x"), ("/200", "a\r\nb")])
-def test_what_http_cannot_carry_is_status_0(path: str, header: str) -> None:
+def test_what_http_cannot_carry_is_status_0(receiver: Receiver, path: str, header: str) -> None:
     """A bad character ends in an outcome, so the caller's slot is given back."""
     dispatcher = Dispatcher()
-    with receiver() as (url, seen):
-        assert dispatcher.post(url + path, {"X-Extra": header}, b"", 5) == NO_CONNECTION
+    assert dispatcher.post(receiver.origin + path, {"X-Extra": header}, b"", 5) == NO_ANSWER
     dispatcher.close()
 
-    assert seen == []
+    assert receiver.got == []

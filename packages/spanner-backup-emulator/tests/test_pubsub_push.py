@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 from google.pubsub_v1 import types
-from pubsub_world import DEAD, LETTERS, PULL, PUSH, SOON_S, TOPIC, receiving, rest, retrying
+from pubsub_world import PULL, PUSH, SOON_S, TOPIC, rest
+from receiver import receiving
 
-from spanner_backup_emulator.pubsub.model import published_at, timestamp
+from spanner_backup_emulator.pubsub.model import published_at, push_body
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.pubsub.state import PUSH_CONCURRENCY, State
 from spanner_backup_emulator.tokens import KEYS_PATH
@@ -30,25 +31,13 @@ def test_a_push_arrives_with_the_services_body(pubsub: PubSubEmulator) -> None:
     with receiving() as receiver:
         pubsub.create_push_subscription(PUSH, TOPIC, receiver.url)
         message_id = pubsub.publish(TOPIC, b"hello", a="b")
-        path, content_type, body = receiver.bodies.get(timeout=SOON_S)
-
         assert pubsub.wait_until_idle(SOON_S)
-    (message,) = pubsub.published(TOPIC)
-    published = timestamp(message)
-    assert (path, content_type) == ("/projects/p/topics/commands", "application/json")
-    assert body == {
-        "message": {
-            "attributes": {"a": "b"},
-            "data": base64.b64encode(b"hello").decode(),
-            "messageId": message_id,
-            "message_id": message_id,
-            "publishTime": published,
-            "publish_time": published,
-        },
-        "subscription": PUSH,
-    }
     (outcome,) = pubsub.outcomes(PUSH)
-    assert (outcome.status, outcome.delivery.attempt) == (204, 1)
+    ((_, path, headers, body),) = receiver.got
+    assert (path, headers["Content-Type"]) == ("/v1/projects/p/topics/t:publish?x=1", "application/json")
+    assert json.loads(body) == json.loads(push_body(outcome.delivery))
+    assert outcome.delivery.message.message_id == message_id
+    assert (outcome.status, outcome.delivery.attempt) == (200, 1)
     assert pubsub.outcomes("projects/p/subscriptions/other") == []
 
 
@@ -63,7 +52,7 @@ def test_a_push_with_an_oidc_token_proves_who_sends(
         made = subscriber.create_subscription(name=PUSH, topic=TOPIC, push_config=config)
         pubsub.publish(TOPIC, b"hello")
         assert pubsub.wait_until_idle(SOON_S)
-    header, claims, _ = (receiver.authorizations[0] or "").removeprefix("Bearer ").split(".")
+    header, claims, _ = receiver.got[0].headers["Authorization"].removeprefix("Bearer ").split(".")
     _, keys = rest(pubsub, "GET", KEYS_PATH)
 
     said = json.loads(base64.urlsafe_b64decode(claims + "=="))
@@ -72,43 +61,19 @@ def test_a_push_with_an_oidc_token_proves_who_sends(
     assert made.push_config.oidc_token.audience == audience
 
 
-def test_a_refused_push_is_tried_again_and_then_dead_lettered(
-    pubsub: PubSubEmulator, subscriber: SubscriberClient
-) -> None:
-    """Five refusals with a growing deliveryAttempt, then the dead letter topic has it."""
-    pubsub.create_topic(DEAD)
-    pubsub.create_pull_subscription("projects/p/subscriptions/dead", DEAD)
-    with receiving() as receiver:
-        for status in (500, 404, 302, 429, 503):
-            receiver.statuses.put(status)
-        pubsub.create_push_subscription(
-            PUSH, TOPIC, receiver.url, retry_policy=retrying(0.001, 0.004), dead_letter_policy=LETTERS
-        )
-        pubsub.publish(TOPIC, b"poison")
-
-        assert pubsub.wait_until_idle(SOON_S)
-        attempts = [receiver.bodies.get(timeout=SOON_S)[2]["deliveryAttempt"] for _ in range(5)]
-    (dead,) = subscriber.pull(subscription="projects/p/subscriptions/dead", max_messages=9).received_messages
-    assert attempts == [1, 2, 3, 4, 5]
-    assert [outcome.status for outcome in pubsub.outcomes()] == [500, 404, 302, 429, 503]
-    assert dead.message.attributes["CloudPubSubDeadLetterSourceSubscription"] == "push"
-
-
 def test_sixteen_pushes_are_in_flight_at_once(pubsub: PubSubEmulator) -> None:
     """A slow endpoint does not make the messages queue one behind the other, nor is it flooded."""
     with receiving() as receiver:
-        for _ in range(PUSH_CONCURRENCY):
-            receiver.statuses.put(None)
+        receiver.hold.clear()
         pubsub.create_push_subscription(PUSH, TOPIC, receiver.url)
         for _ in range(PUSH_CONCURRENCY + 4):
             pubsub.publish(TOPIC, b"x")
-        for _ in range(PUSH_CONCURRENCY):
-            receiver.bodies.get(timeout=SOON_S)
+        receiver.wait_for(PUSH_CONCURRENCY)
 
-        assert receiver.bodies.empty()
+        assert len(receiver.got) == PUSH_CONCURRENCY
         assert pubsub.undelivered_count() == PUSH_CONCURRENCY + 4
         assert not pubsub.wait_until_idle(0.05)
-        receiver.go_on.set()
+        receiver.hold.set()
         assert pubsub.wait_until_idle(SOON_S)
 
 
@@ -133,14 +98,14 @@ def test_a_doubled_delayed_or_repeated_message_reaches_the_endpoint(pubsub: PubS
 def test_what_is_due_after_the_push_before_it_is_pushed_in_time() -> None:
     """Where only one may be in flight; nothing else happens that would make the emulator look at its clock."""
     with receiving() as receiver, PubSubEmulator(state=State(push_concurrency=1)) as pubsub:
-        receiver.statuses.put(None)
+        receiver.hold.clear()
         pubsub.create_topic(TOPIC)
         pubsub.create_push_subscription(PUSH, TOPIC, receiver.url)
         pubsub.publish(TOPIC, b"first")
-        receiver.bodies.get(timeout=SOON_S)
+        receiver.wait_for(1)
         pubsub.delay_next(TOPIC, after=timedelta(seconds=0.3))
         pubsub.publish(TOPIC, b"second")
-        receiver.go_on.set()
+        receiver.hold.set()
 
         assert pubsub.wait_until_idle(SOON_S)
     first, second = pubsub.outcomes()
@@ -151,7 +116,7 @@ def test_a_clock_of_ones_own_decides_when_a_push_is_due() -> None:
     """Ten seconds of backoff pass when the test says so."""
     now = [datetime(2026, 11, 22, tzinfo=UTC)]
     with receiving() as receiver, PubSubEmulator(clock=lambda: now[0]) as pubsub:
-        receiver.statuses.put(503)
+        receiver.statuses.append(503)
         pubsub.create_topic(TOPIC)
         pubsub.create_push_subscription(PUSH, TOPIC, receiver.url, retry_policy={})
         pubsub.publish(TOPIC, b"x")

@@ -22,7 +22,8 @@ from pubsub_world import (
 )
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub.model import Message, pb
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.pubsub.model import pb
 
 NO_TOPIC, NONE, NEW = "projects/p/topics/none", "projects/p/subscriptions/none", "projects/p/subscriptions/new"
 INVALID, MISSING = Code.INVALID_ARGUMENT, Code.NOT_FOUND

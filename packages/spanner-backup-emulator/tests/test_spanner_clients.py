@@ -9,15 +9,13 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 from google.api_core import exceptions
 from google.cloud import spanner
 from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 from google.cloud.spanner_admin_database_v1 import types as pb
-from google.cloud.spanner_admin_database_v1.services.database_admin.transports import DatabaseAdminGrpcTransport
 from google.longrunning import operations_pb2
-from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, SCHEDULE, START, USERS, Clock
+from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, SCHEDULE, START, USERS, Clock, connected
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
@@ -26,31 +24,9 @@ from spanner_backup_emulator.spanner.progress import ProgressModel
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from google.api_core.operation import Operation
 
 CREATE_METADATA = "type.googleapis.com/google.spanner.admin.database.v1.CreateBackupMetadata"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The emulator's clock."""
-    return Clock()
-
-
-@pytest.fixture
-def emulator(clock: Clock) -> Iterator[SpannerEmulator]:
-    """A running emulator in which nothing has happened yet."""
-    with SpannerEmulator(clock=clock) as running:
-        yield running
-
-
-@pytest.fixture
-def client(emulator: SpannerEmulator) -> Iterator[DatabaseAdminClient]:
-    """Google's generated client."""
-    with grpc.insecure_channel(emulator.address) as channel:
-        yield DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
 
 
 def _create(client: DatabaseAdminClient, backup_id: str = "nightly", database: str = ORDERS) -> Operation:
@@ -63,12 +39,14 @@ def test_create_wait_and_read(client: DatabaseAdminClient, clock: Clock) -> None
     operation = _create(client)
     clock.tick(HOUR / 4)
     assert not operation.done()
-    running = operation.metadata
+    running, before = operation.metadata, client.get_backup(name=NIGHTLY)
     clock.tick(HOUR)
 
     assert (running.name, running.database) == (NIGHTLY, ORDERS)
     assert (running.progress.progress_percent, running.progress.start_time) == (25, START)
+    assert (before.state, before.size_bytes) == (pb.Backup.State.CREATING, 0)
     made = operation.result(timeout=60)
+    assert made.size_bytes > 0
     assert made == client.get_backup(name=NIGHTLY)
     assert (made.state, made.create_time, made.version_time) == (pb.Backup.State.READY, START, START)
     assert made.max_expire_time == START + 366 * DAY
@@ -326,9 +304,8 @@ def test_of_many_creations_at_once_one_gets_the_slot(client: DatabaseAdminClient
 
 def test_real_time_passes_too() -> None:
     """Without a clock of the test's the emulator runs on the real one."""
-    with SpannerEmulator() as emulator, grpc.insecure_channel(emulator.address) as channel:
+    with SpannerEmulator() as emulator, connected(emulator.address) as client:
         emulator.set_plan(ORDERS, Plan(duration=timedelta(milliseconds=50)))
-        client = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
         backup = pb.Backup(database=ORDERS, expire_time=emulator.now() + DAY)
         operation = client.create_backup(parent=INSTANCE, backup_id="nightly", backup=backup)
 

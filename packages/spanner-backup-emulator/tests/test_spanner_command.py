@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
-from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 from google.cloud.spanner_admin_database_v1 import types as pb
-from google.cloud.spanner_admin_database_v1.services.database_admin.transports import DatabaseAdminGrpcTransport
-from spanner_world import INSTANCE, ORDERS, USERS
+from spanner_world import INSTANCE, ORDERS, USERS, connected
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.planning import parse_duration, parse_plan
@@ -21,35 +17,27 @@ from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.progress import ProgressModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
 BASE = Plan(duration=timedelta(seconds=7))
 
 
-@pytest.fixture
-def command() -> Iterator[subprocess.Popen[str]]:
-    """The emulator as a process of its own, on a free port, with one failing database."""
+def test_the_command_obeys_its_plans() -> None:
+    """It prints the address and the variable to set, and has the databases that it names, one of which fails."""
     arguments = ["--port=0", "--backup-seconds=0", "--strict", f"--database={ORDERS}", f"--database={USERS}"]
     program = [sys.executable, "-m", "spanner_backup_emulator.spanner", *arguments, f"--plan={USERS}=0s,fail=INTERNAL"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        process.kill()
+        assert process.stdout is not None
+        greeting, export = process.stdout.readline(), process.stdout.readline().strip()
+        address = export.removeprefix("export SPANNER_EMULATOR_HOST=")
+        try:
+            with connected(address) as client:
+                listed = {database.name for database in client.list_databases(parent=INSTANCE)}
+                codes = [_outcome(client, database) for database in (ORDERS, USERS)]
+        finally:
+            process.terminate()
 
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_serves_until_it_is_told_to_stop(command: subprocess.Popen[str], number: signal.Signals) -> None:
-    """It prints the address and the variable to set, obeys its plans, and exits with 0 on either signal."""
-    assert command.stdout is not None
-    greeting, export = command.stdout.readline(), command.stdout.readline().strip()
-    address = export.removeprefix("export SPANNER_EMULATOR_HOST=")
     assert address in greeting
-    with grpc.insecure_channel(address) as channel:
-        client = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
-        listed = {database.name for database in client.list_databases(parent=INSTANCE)}
-        codes = [_outcome(client, database) for database in (ORDERS, USERS)]
-    command.send_signal(number)
-
-    assert command.wait(timeout=60) == 0
     assert listed == {ORDERS, USERS}
     assert codes == [Code.OK, Code.INTERNAL]
 
@@ -60,8 +48,7 @@ def test_by_default_the_next_read_shows_what_a_cancel_did() -> None:
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().partition("listens on ")[2].partition(". ")[0]
-        with grpc.insecure_channel(address) as channel:
-            client = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
+        with connected(address) as client:
             expire_time = datetime.now(UTC) + timedelta(days=1)
             backup = pb.Backup(database=ORDERS, expire_time=expire_time)
             operation = client.create_backup(parent=INSTANCE, backup_id="nightly", backup=backup)

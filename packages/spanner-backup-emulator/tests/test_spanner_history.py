@@ -5,9 +5,9 @@ from __future__ import annotations
 from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, Desk, create_request, update_request
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.messages import time_of
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.messages import time_of
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.state import State
 

@@ -4,26 +4,19 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import pytest
 from google.api_core import exceptions
 from google.cloud import spanner
-from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
-from google.cloud.spanner_admin_database_v1.services.database_admin.transports import DatabaseAdminGrpcTransport
+from spanner_world import INSTANCE, ORDERS, ask, connected
 
 from spanner_backup_emulator.serving import wall_clock
 
 if TYPE_CHECKING:
     from spanner_backup_emulator.spanner.server import SpannerEmulator
-
-INSTANCE = "projects/p/instances/i"
-ORDERS = f"{INSTANCE}/databases/orders"
 
 pytestmark = pytest.mark.spanner_emulator(strict=True, rest_port=0)
 
@@ -68,8 +61,7 @@ def test_a_database_is_not_dropped_while_its_backup_is_made_and_an_odd_statement
 ) -> None:
     """As the service has it (documented); a dialect is kept."""
     spanner_emulator.add_database(ORDERS)
-    with grpc.insecure_channel(spanner_emulator.address) as channel:
-        admin = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
+    with connected(spanner_emulator.address) as admin:
         backup = {"database": ORDERS, "expire_time": wall_clock() + timedelta(days=1)}
         admin.create_backup(request={"parent": INSTANCE, "backup_id": "nightly", "backup": backup})
 
@@ -85,25 +77,18 @@ def test_a_database_is_not_dropped_while_its_backup_is_made_and_an_odd_statement
 
 def test_gcloud_waits_for_an_instance_and_a_database_by_their_operations(spanner_emulator: SpannerEmulator) -> None:
     """It reads an operation until it is done, also one that was done in the answer."""
-
-    def ask(verb: str, path: str, body: object = None) -> Any:  # noqa: ANN401 JSON
-        data = None if body is None else json.dumps(body).encode()
-        url = f"http://{spanner_emulator.rest_address}/v1/{path}"
-        with urllib.request.urlopen(urllib.request.Request(url, data, method=verb), timeout=60) as answer:
-            return json.load(answer)
-
-    (config,) = ask("GET", "projects/p/instanceConfigs")["instanceConfigs"]
+    (config,) = ask(spanner_emulator, "GET", "projects/p/instanceConfigs")["instanceConfigs"]
     body = {"instanceId": "i", "instance": {"config": config["name"], "displayName": "Mine", "nodeCount": 1}}
     for operation in (
-        ask("POST", "projects/p/instances", body),
-        ask("POST", f"{INSTANCE}/databases", {"createStatement": "CREATE DATABASE `orders`"}),
+        ask(spanner_emulator, "POST", "projects/p/instances", body),
+        ask(spanner_emulator, "POST", f"{INSTANCE}/databases", {"createStatement": "CREATE DATABASE `orders`"}),
     ):
-        assert ask("GET", operation["name"]) == operation
+        assert ask(spanner_emulator, "GET", operation["name"]) == operation
         assert operation["done"]
-    assert ask("GET", config["name"]) == config
-    assert ask("GET", INSTANCE)["displayName"] == "Mine"
-    assert [one["name"] for one in ask("GET", "projects/p/instances")["instances"]] == [INSTANCE]
-    assert ask("GET", f"{ORDERS}/ddl") == {}
-    ask("DELETE", ORDERS)
-    ask("DELETE", INSTANCE)
-    assert ask("GET", "projects/p/instances") == {}
+    assert ask(spanner_emulator, "GET", config["name"]) == config
+    assert ask(spanner_emulator, "GET", INSTANCE)["displayName"] == "Mine"
+    assert [one["name"] for one in ask(spanner_emulator, "GET", "projects/p/instances")["instances"]] == [INSTANCE]
+    assert ask(spanner_emulator, "GET", f"{ORDERS}/ddl") == {}
+    ask(spanner_emulator, "DELETE", ORDERS)
+    ask(spanner_emulator, "DELETE", INSTANCE)
+    assert ask(spanner_emulator, "GET", "projects/p/instances") == {}

@@ -9,13 +9,13 @@ from hypothesis import settings
 from spanner_machine import SpannerMachine, Subject
 from spanner_world import ORDERS, USERS
 
-from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.rpc import called
 from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
 
 WIRE_EXAMPLE_SHARE = 4
 """A step over gRPC takes some twenty times as long, and adds the wire only, so it gets fewer examples."""
@@ -42,14 +42,7 @@ class WireMachine(SpannerMachine):
 
     def call(self, request: Message) -> Message:
         """Makes a call."""
-        rpc = BY_REQUEST[type(request)]
-        method: grpc.UnaryUnaryMultiCallable[Message, Message] = self.channel.unary_unary(
-            f"/{rpc.service}/{rpc.name}", rpc.request.SerializeToString, rpc.response.FromString
-        )
-        try:
-            return method(request)
-        except grpc.RpcError as error:
-            raise ApiError(Code[error.code().name], error.details() or "") from None
+        return called(self.channel, BY_REQUEST[type(request)], request)
 
     def teardown(self) -> None:
         """Ends the connection and the server."""

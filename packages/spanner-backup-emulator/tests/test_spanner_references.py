@@ -6,8 +6,8 @@ import pytest
 from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, Desk, update_request
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner import messages as pb
-from spanner_backup_emulator.spanner.messages import stamp
+from spanner_backup_emulator.messages import stamp
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.state import State
 

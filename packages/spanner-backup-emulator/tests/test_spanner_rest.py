@@ -4,45 +4,23 @@ from __future__ import annotations
 
 import json
 import urllib.error
-import urllib.request
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from spanner_world import DAY, HOUR, INSTANCE, NIGHTLY, ORDERS, START, Clock
+from spanner_world import DAY, HOUR, INSTANCE, NIGHTLY, ORDERS, START, Clock, ask
 
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 EXPIRE = f"{START + 10 * DAY:%Y-%m-%dT%H:%M:%SZ}"
-WAIT_S = 60
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Time that stands still."""
-    return Clock()
-
-
-@pytest.fixture
-def emulator(clock: Clock) -> Iterator[SpannerEmulator]:
-    """A running emulator that speaks REST too."""
-    with SpannerEmulator(clock=clock, rest_port=0) as emulator:
-        yield emulator
-
-
-def _ask(emulator: SpannerEmulator, verb: str, path: str, body: object = None) -> Any:  # noqa: ANN401 JSON
-    data = None if body is None else json.dumps(body).encode()
-    url = f"http://{emulator.rest_address}/v1/{path}"
-    with urllib.request.urlopen(urllib.request.Request(url, data, method=verb), timeout=WAIT_S) as answer:
-        return json.load(answer)
 
 
 def _refused(emulator: SpannerEmulator, verb: str, path: str, body: object = None) -> tuple[int, str, str]:
     with pytest.raises(urllib.error.HTTPError) as caught:
-        _ask(emulator, verb, path, body)
+        ask(emulator, verb, path, body)
     with caught.value as answer:
         error = json.load(answer)["error"]
     return error["code"], error["status"], error["message"]
@@ -50,33 +28,33 @@ def _refused(emulator: SpannerEmulator, verb: str, path: str, body: object = Non
 
 def _created(emulator: SpannerEmulator, backup_id: str = "nightly") -> str:
     body = {"database": ORDERS, "expireTime": EXPIRE}
-    operation = _ask(emulator, "POST", f"{INSTANCE}/backups?backupId={backup_id}&alt=json", body)
+    operation = ask(emulator, "POST", f"{INSTANCE}/backups?backupId={backup_id}&alt=json", body)
     return str(operation["name"])
 
 
 def test_a_backup_is_made_followed_read_and_deleted(emulator: SpannerEmulator, clock: Clock) -> None:
     """What gcloud does without --async: it starts the backup and reads its operation until that is done."""
     operation = _created(emulator)
-    running = _ask(emulator, "GET", operation)
+    running = ask(emulator, "GET", operation)
     clock.tick(HOUR)
-    done = _ask(emulator, "GET", operation)
-    backup = _ask(emulator, "GET", NIGHTLY)
-    deleted = _ask(emulator, "DELETE", NIGHTLY)
+    done = ask(emulator, "GET", operation)
+    backup = ask(emulator, "GET", NIGHTLY)
+    deleted = ask(emulator, "DELETE", NIGHTLY)
 
     assert "done" not in running
     assert running["metadata"]["@type"].endswith("CreateBackupMetadata")
     assert (done["done"], done["response"]["state"]) == (True, "READY")
     assert (backup["database"], backup["expireTime"]) == (ORDERS, EXPIRE)
     assert deleted == {}
-    assert _ask(emulator, "GET", f"{INSTANCE}/backups") == {}
+    assert ask(emulator, "GET", f"{INSTANCE}/backups") == {}
 
 
 def test_operations_are_listed_and_cancelled(emulator: SpannerEmulator) -> None:
     """By the backup, as `gcloud spanner operations list --backup` does, and by the instance."""
     operation = _created(emulator)
-    asked = _ask(emulator, "POST", f"{operation}:cancel", {})
-    by_backup = _ask(emulator, "GET", f"{NIGHTLY}/operations")["operations"]
-    by_instance = _ask(emulator, "GET", f"{INSTANCE}/backupOperations?pageSize=1&filter=done:true")["operations"]
+    asked = ask(emulator, "POST", f"{operation}:cancel", {})
+    by_backup = ask(emulator, "GET", f"{NIGHTLY}/operations")["operations"]
+    by_instance = ask(emulator, "GET", f"{INSTANCE}/backupOperations?pageSize=1&filter=done:true")["operations"]
 
     assert asked == {}
     assert [one["name"] for one in by_backup] == [one["name"] for one in by_instance] == [operation]
@@ -88,19 +66,19 @@ def test_a_backup_is_copied_updated_and_restored(emulator: SpannerEmulator, cloc
     _created(emulator)
     clock.tick(HOUR)
     body = {"backupId": "copy", "sourceBackup": NIGHTLY, "expireTime": EXPIRE}
-    _ask(emulator, "POST", f"{INSTANCE}/backups:copy", body)
-    _ask(emulator, "POST", f"{INSTANCE}/databases:restore", {"databaseId": "restored", "backup": NIGHTLY})
+    ask(emulator, "POST", f"{INSTANCE}/backups:copy", body)
+    ask(emulator, "POST", f"{INSTANCE}/databases:restore", {"databaseId": "restored", "backup": NIGHTLY})
     later = f"{START + 20 * DAY:%Y-%m-%dT%H:%M:%SZ}"
     for mask in ("expireTime", "expire_time"):
-        updated = _ask(emulator, "PATCH", f"{NIGHTLY}?updateMask={mask}", {"expireTime": later})
+        updated = ask(emulator, "PATCH", f"{NIGHTLY}?updateMask={mask}", {"expireTime": later})
     clock.tick(HOUR + timedelta(minutes=1))
-    restored = _ask(emulator, "GET", f"{INSTANCE}/databases/restored")
+    restored = ask(emulator, "GET", f"{INSTANCE}/databases/restored")
 
     assert updated["expireTime"] == later
-    assert _ask(emulator, "GET", f"{INSTANCE}/backups/copy")["state"] == "READY"
+    assert ask(emulator, "GET", f"{INSTANCE}/backups/copy")["state"] == "READY"
     assert restored["restoreInfo"]["backupInfo"]["sourceDatabase"] == ORDERS
-    assert len(_ask(emulator, "GET", f"{INSTANCE}/databaseOperations")["operations"]) == 2
-    assert len(_ask(emulator, "GET", f"{INSTANCE}/databases")["databases"]) == 2
+    assert len(ask(emulator, "GET", f"{INSTANCE}/databaseOperations")["operations"]) == 2
+    assert len(ask(emulator, "GET", f"{INSTANCE}/databases")["databases"]) == 2
 
 
 def test_a_missing_backup_is_not_found(emulator: SpannerEmulator) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import pytest
 from google.api_core import exceptions
 from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 from google.cloud.spanner_admin_database_v1 import types as pb
-from google.cloud.spanner_admin_database_v1.services.database_admin.transports import DatabaseAdminGrpcTransport
 from google.protobuf.field_mask_pb2 import FieldMask
-from spanner_world import DAY, HOUR, INSTANCE, ORDERS, START, Clock
+from spanner_world import DAY, HOUR, INSTANCE, ORDERS, START, Clock, ask, connected
 
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.spanner.plans import Plan
@@ -29,24 +25,11 @@ NIGHTLY = f"{ORDERS}/backupSchedules/nightly"
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """The emulator's clock."""
-    return Clock()
-
-
-@pytest.fixture
 def emulator(clock: Clock) -> Iterator[SpannerEmulator]:
     """A running emulator that knows one database."""
     state = State(databases=[ORDERS], strict=True, default_plan=Plan(duration=HOUR))
     with SpannerEmulator(clock=clock, state=state, rest_port=0) as running:
         yield running
-
-
-@pytest.fixture
-def client(emulator: SpannerEmulator) -> Iterator[DatabaseAdminClient]:
-    """Google's generated client."""
-    with grpc.insecure_channel(emulator.address) as channel:
-        yield DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
 
 
 def spec(cron: str = "0 3 * * *", retention: timedelta = 2 * DAY) -> pb.BackupSchedule:
@@ -132,8 +115,8 @@ def test_what_no_schedule_can_be_is_refused(client: DatabaseAdminClient) -> None
 def test_a_database_that_is_forgotten_takes_its_schedules_along(clock: Clock) -> None:
     """Nothing is backed up that isn't there."""
     state = State(databases=[ORDERS])
-    with SpannerEmulator(clock=clock, state=state) as emulator, grpc.insecure_channel(emulator.address) as channel:
-        create(DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel)))
+    with SpannerEmulator(clock=clock, state=state) as emulator, connected(emulator.address) as client:
+        create(client)
         state.forget_database(clock.now, ORDERS)
 
         assert state.next_event_at() is None
@@ -141,23 +124,15 @@ def test_a_database_that_is_forgotten_takes_its_schedules_along(clock: Clock) ->
 
 def test_schedules_are_there_over_rest_too(emulator: SpannerEmulator) -> None:
     """As `gcloud spanner backup-schedules` asks for them."""
-
-    def call(verb: str, path: str, body: object = None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://{emulator.rest_address}/v1/{path}", data, method=verb)
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 as above
-            said: dict[str, Any] = json.loads(answer.read() or b"{}")
-            return said
-
     body = {"spec": {"cronSpec": {"text": "0 3 * * *"}}, "retentionDuration": "172800s", "fullBackupSpec": {}}
-    made = call("POST", f"{ORDERS}/backupSchedules?backupScheduleId=nightly", body)
-    changed = call("PATCH", f"{NIGHTLY}?updateMask=retentionDuration", {"retentionDuration": "86400s"})
+    made = ask(emulator, "POST", f"{ORDERS}/backupSchedules?backupScheduleId=nightly", body)
+    changed = ask(emulator, "PATCH", f"{NIGHTLY}?updateMask=retentionDuration", {"retentionDuration": "86400s"})
 
     assert (made["name"], changed["retentionDuration"]) == (NIGHTLY, "86400s")
-    assert call("GET", NIGHTLY) == changed
-    assert call("GET", f"{ORDERS}/backupSchedules") == {"backupSchedules": [changed]}
-    assert call("DELETE", NIGHTLY) == {}
-    assert call("GET", f"{ORDERS}/backupSchedules") == {}
+    assert ask(emulator, "GET", NIGHTLY) == changed
+    assert ask(emulator, "GET", f"{ORDERS}/backupSchedules") == {"backupSchedules": [changed]}
+    assert ask(emulator, "DELETE", NIGHTLY) == {}
+    assert ask(emulator, "GET", f"{ORDERS}/backupSchedules") == {}
 
 
 @pytest.mark.parametrize(

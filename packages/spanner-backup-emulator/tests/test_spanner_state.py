@@ -8,8 +8,8 @@ import pytest
 from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, SCHEDULE, START, USERS, Desk
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner import messages as pb
-from spanner_backup_emulator.spanner.messages import copied, stamp
+from spanner_backup_emulator.messages import copied, stamp
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.state import State
 
@@ -19,21 +19,6 @@ if TYPE_CHECKING:
 
 def _planned(**fields: object) -> Desk:
     return Desk(State(default_plan=Plan(**fields)))  # type: ignore[arg-type]  # the plan's own fields, by name
-
-
-def test_a_backup_is_creating_and_then_ready() -> None:
-    """A backup is there from the call on, without a size, and READY when its operation is done."""
-    desk = Desk()
-    started = desk.create()
-    before = desk.backup()
-    desk.clock.tick(HOUR)
-
-    assert (before.state, before.size_bytes, before.create_time) == (pb.Backup.CREATING, 0, stamp(START))
-    assert before.version_time == before.create_time
-    assert desk.operation(started.name).done
-    assert desk.response(started.name) == desk.backup()
-    assert desk.backup().state == pb.Backup.READY
-    assert desk.backup().size_bytes > 0
 
 
 def test_a_queued_backup_starts_later() -> None:
@@ -47,18 +32,6 @@ def test_a_queued_backup_starts_later() -> None:
     assert _percent(desk, started.name) == 50
     desk.clock.tick(30 * MINUTE)
     assert desk.operation(started.name).done
-
-
-def test_an_early_cancel_wins_at_once() -> None:
-    """By default the next read after a cancel shows code 1, and the backup is gone."""
-    desk = Desk()
-    started = desk.create()
-    desk.clock.tick(MINUTE)
-    desk.cancel(started.name)
-
-    assert desk.metadata(started.name).cancel_time == stamp(START + MINUTE)
-    assert desk.operation(started.name).error.code == Code.CANCELLED
-    assert not desk.exists()
 
 
 @pytest.mark.parametrize(
@@ -77,17 +50,6 @@ def test_a_slow_cancel_may_lose(cancelled_at: timedelta, code: Code) -> None:
     assert desk.metadata(started.name).cancel_time == stamp(START + cancelled_at)
     assert desk.operation(started.name).error.code == code
     assert desk.exists() is (code is Code.OK)
-
-
-def test_a_lost_cancel_never_takes_hold() -> None:
-    """A cancel that the plan loses sets cancel_time, and the backup completes all the same."""
-    desk = _planned(cancel_duration=None)
-    started = desk.create()
-    desk.cancel(started.name)
-    desk.clock.tick(HOUR)
-
-    assert desk.metadata(started.name).cancel_time == stamp(START)
-    assert desk.response(started.name) == desk.backup()
 
 
 def test_a_second_cancel_changes_nothing() -> None:

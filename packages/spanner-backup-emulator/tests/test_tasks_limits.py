@@ -8,7 +8,7 @@ import pytest
 from tasks_world import DAY, NAME, NOW, POST, QUEUE, SECOND, create, creation, finish_all, make_state, only, refusal
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb
 from spanner_backup_emulator.tasks.model import Settings
 
 
@@ -31,7 +31,7 @@ def test_the_service_chooses_the_burst_size() -> None:
     sizes = []
     for rate in (0.25, 1, 50, 500):
         state = make_state(rate_limits={"max_dispatches_per_second": rate, "max_burst_size": 7})
-        sizes.append(state.apply(NOW, wire.GetQueueRequest(name=QUEUE)).rate_limits.max_burst_size)
+        sizes.append(state.apply(NOW, pb.GetQueueRequest(name=QUEUE)).rate_limits.max_burst_size)
 
     assert sizes == [10, 10, 50, 100]
 
@@ -59,19 +59,6 @@ def test_no_more_tasks_are_on_their_way_than_allowed() -> None:
     assert len(state.advance(NOW + SECOND)) == 1
 
 
-def test_a_paused_queue_takes_tasks_and_sends_none() -> None:
-    """Tasks wait until the queue is resumed, and go out then."""
-    state = make_state()
-    paused = state.apply(NOW, wire.PauseQueueRequest(name=QUEUE))
-    create(state)
-
-    assert state.next_event_at() is None
-    assert state.advance(NOW + SECOND) == []
-    assert state.apply(NOW + SECOND, wire.ResumeQueueRequest(name=QUEUE)).state == wire.Queue.RUNNING
-    assert paused.state == wire.Queue.PAUSED
-    assert only(state.advance(NOW + SECOND)).task.name == NAME
-
-
 def test_a_purge_deletes_all_tasks_and_is_remembered() -> None:
     """Nothing is left to send, what is on its way ends silently, and new tasks are taken."""
     state = make_state()
@@ -79,7 +66,7 @@ def test_a_purge_deletes_all_tasks_and_is_remembered() -> None:
     dispatch = only(state.advance(NOW))
     create(state, name="", due=NOW + SECOND)
 
-    assert state.apply(NOW + SECOND, wire.PurgeQueueRequest(name=QUEUE)).purge_time.ToDatetime(UTC) == NOW + SECOND
+    assert state.apply(NOW + SECOND, pb.PurgeQueueRequest(name=QUEUE)).purge_time.ToDatetime(UTC) == NOW + SECOND
     assert state.advance(NOW + SECOND) == []
     state.dispatched(NOW + SECOND, dispatch, 500)
     assert state.pending() == ()

@@ -9,29 +9,27 @@ import pytest
 from tasks_world import DAY, LOCATION, NAME, NOW, QUEUE, SECOND, create, creation, finish, make_state, refusal
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb
 from spanner_backup_emulator.tasks.model import Settings
 from spanner_backup_emulator.tasks.state import State
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.tasks.wire import Message
+    from spanner_backup_emulator.messages import Message
 
 
 def update(on: State, *paths: str, name: str = QUEUE, **queue: Any) -> Message:  # noqa: ANN401 - fields of a message
     """The queue after an update."""
-    return on.apply(
-        NOW, wire.UpdateQueueRequest(queue={"name": name, **queue}, update_mask=wire.FieldMask(paths=paths))
-    )
+    return on.apply(NOW, pb.UpdateQueueRequest(queue={"name": name, **queue}, update_mask=pb.FieldMask(paths=paths)))
 
 
 def limits(rate: int, concurrent: int, burst: int = 0) -> Message:
     """Rate limits."""
-    return wire.RateLimits(max_dispatches_per_second=rate, max_concurrent_dispatches=concurrent, max_burst_size=burst)
+    return pb.RateLimits(max_dispatches_per_second=rate, max_concurrent_dispatches=concurrent, max_burst_size=burst)
 
 
 def listed(state: State, **page: Any) -> Message:  # noqa: ANN401 - fields of a message
     """A page of the queue's tasks."""
-    return state.apply(NOW, wire.ListTasksRequest(parent=QUEUE, **page))
+    return state.apply(NOW, pb.ListTasksRequest(parent=QUEUE, **page))
 
 
 def test_an_unnamed_task_gets_a_name_of_its_own() -> None:
@@ -41,7 +39,7 @@ def test_an_unnamed_task_gets_a_name_of_its_own() -> None:
 
     assert first.name != second.name
     assert first.name.startswith(f"{QUEUE}/tasks/")
-    assert state.apply(NOW, wire.GetTaskRequest(name=second.name)) == second
+    assert state.apply(NOW, pb.GetTaskRequest(name=second.name)) == second
 
 
 def test_the_name_of_a_living_task_is_taken() -> None:
@@ -66,9 +64,9 @@ def test_the_name_of_an_ended_task_is_taken_until_its_tombstone_falls(end: str) 
         case "done":
             finish(state, NOW)
         case "deleted":
-            state.apply(NOW, wire.DeleteTaskRequest(name=NAME))
+            state.apply(NOW, pb.DeleteTaskRequest(name=NAME))
         case "purged":
-            state.apply(NOW, wire.PurgeQueueRequest(name=QUEUE))
+            state.apply(NOW, pb.PurgeQueueRequest(name=QUEUE))
         case _:
             finish(state, NOW, 500)
     assert state.pending() == ()
@@ -77,9 +75,9 @@ def test_the_name_of_an_ended_task_is_taken_until_its_tombstone_falls(end: str) 
     with pytest.raises(ApiError, match="existed too recently"):
         create(state, almost)
     with pytest.raises(ApiError, match="no longer exists, though a task with this name existed recently"):
-        state.apply(almost, wire.GetTaskRequest(name=NAME))
+        state.apply(almost, pb.GetTaskRequest(name=NAME))
     with pytest.raises(ApiError, match=r"Requested entity was not found\."):
-        state.apply(NOW + DAY, wire.GetTaskRequest(name=NAME))
+        state.apply(NOW + DAY, pb.GetTaskRequest(name=NAME))
     assert create(state, NOW + DAY).name == NAME
 
 
@@ -87,9 +85,9 @@ def test_a_deleted_queue_keeps_its_tasks_names_and_its_own() -> None:
     """DeleteQueue buries the tasks for a day and the queue for three."""
     state = make_state()
     create(state)
-    state.apply(NOW, wire.DeleteQueueRequest(name=QUEUE))
+    state.apply(NOW, pb.DeleteQueueRequest(name=QUEUE))
 
-    again = wire.CreateQueueRequest(parent=LOCATION, queue={"name": QUEUE})
+    again = pb.CreateQueueRequest(parent=LOCATION, queue={"name": QUEUE})
     assert refusal(state, NOW + 3 * DAY - SECOND, again) is Code.FAILED_PRECONDITION
     with pytest.raises(ApiError, match="Queue does not exist"):
         create(state, NOW + SECOND)
@@ -139,7 +137,7 @@ def test_an_update_takes_what_its_mask_names_and_nothing_else() -> None:
     group = update(state, "retry_config", **new)
     assert (group.rate_limits, group.retry_config.max_attempts) == (limits(5, 60, 10), 70)
     everything = update(state, **new)
-    assert (everything.rate_limits, everything.state) == (limits(50, 60, 50), wire.Queue.RUNNING)
+    assert (everything.rate_limits, everything.state) == (limits(50, 60, 50), pb.Queue.RUNNING)
     with pytest.raises(ApiError, match=r"rate_limits\.speed"):
         update(state, "rate_limits.speed", **new)
 
@@ -149,7 +147,7 @@ def test_an_update_makes_the_queue_where_there_is_none() -> None:
     state = State()
 
     assert update(state, rate_limits={"max_dispatches_per_second": 5}).rate_limits.max_dispatches_per_second == 5
-    assert state.apply(NOW, wire.GetQueueRequest(name=QUEUE)).name == QUEUE
+    assert state.apply(NOW, pb.GetQueueRequest(name=QUEUE)).name == QUEUE
 
 
 def test_only_a_new_rate_refills_the_bucket() -> None:
@@ -197,7 +195,7 @@ def test_queues_are_listed_by_location_in_pages() -> None:
     for name in (f"{LOCATION}/queues/b", "projects/p/locations/l2/queues/c"):
         update(state, name=name)
 
-    request = wire.ListQueuesRequest(parent=LOCATION, page_size=1)
+    request = pb.ListQueuesRequest(parent=LOCATION, page_size=1)
     first = state.apply(NOW, request)
     request.page_token = first.next_page_token
     second = state.apply(NOW, request)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tasks_world import DAY, NAME, NOW, QUEUE, SECOND, create, creation, finish, finish_all, make_state, send_next
 
-from spanner_backup_emulator.tasks.model import NO_ANSWER
+from spanner_backup_emulator.dispatch import NO_ANSWER
 
 
 def test_a_task_goes_out_when_it_is_due_and_not_before() -> None:

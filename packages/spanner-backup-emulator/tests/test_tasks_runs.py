@@ -7,7 +7,7 @@ from datetime import timedelta
 from tasks_world import DAY, NAME, NOW, QUEUE, SECOND, create, make_state, only, refusal
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.tasks import wire
+from spanner_backup_emulator.tasks.messages import pb
 from spanner_backup_emulator.tasks.model import Settings
 
 
@@ -17,16 +17,16 @@ def test_run_task_needs_neither_a_time_nor_a_running_queue_nor_a_token() -> None
     state = make_state(Settings(max_burst_size=1), rate_limits=limits)
     create(state, name=f"{QUEUE}/tasks/b")
     state.advance(NOW)
-    state.apply(NOW, wire.PauseQueueRequest(name=QUEUE))
+    state.apply(NOW, pb.PauseQueueRequest(name=QUEUE))
     create(state, due=NOW + 10 * SECOND)
 
-    assert state.apply(NOW, wire.RunTaskRequest(name=NAME)).name == NAME
+    assert state.apply(NOW, pb.RunTaskRequest(name=NAME)).name == NAME
     assert state.next_event_at() == NOW
     dispatch = only(state.advance(NOW))
-    state.apply(NOW, wire.ResumeQueueRequest(name=QUEUE))
+    state.apply(NOW, pb.ResumeQueueRequest(name=QUEUE))
     assert state.advance(NOW + 10 * SECOND) == []
     state.dispatched(NOW + 10 * SECOND, dispatch, 200)
-    assert refusal(state, NOW + 10 * SECOND, wire.RunTaskRequest(name=NAME)) is Code.NOT_FOUND
+    assert refusal(state, NOW + 10 * SECOND, pb.RunTaskRequest(name=NAME)) is Code.NOT_FOUND
 
 
 def test_a_task_that_is_run_early_is_not_sent_again_when_its_time_comes() -> None:
@@ -36,7 +36,7 @@ def test_a_task_that_is_run_early_is_not_sent_again_when_its_time_comes() -> Non
     create(state, due=NOW + SECOND)
     create(state, name=f"{QUEUE}/tasks/b", due=NOW + 2 * SECOND)
     for name in (NAME, f"{QUEUE}/tasks/b"):
-        state.apply(NOW, wire.RunTaskRequest(name=name))
+        state.apply(NOW, pb.RunTaskRequest(name=name))
     first, _ = state.advance(NOW)
     state.dispatched(NOW, first, 500)
     assert only(state.advance(NOW + SECOND / 2)).task.name not in {NAME, f"{QUEUE}/tasks/b"}
@@ -50,7 +50,7 @@ def test_a_failed_run_is_retried_counting_from_the_call() -> None:
     """The next attempt is due at the call's time plus the backoff, however late the answer was."""
     state = make_state(retry_config={"min_backoff": 10 * SECOND})
     create(state, due=NOW + DAY)
-    state.apply(NOW, wire.RunTaskRequest(name=NAME))
+    state.apply(NOW, pb.RunTaskRequest(name=NAME))
     dispatch = only(state.advance(NOW))
     state.dispatched(NOW + 4 * SECOND, dispatch, 500)
 
@@ -62,7 +62,7 @@ def test_a_task_that_is_run_while_on_its_way_is_retried_once() -> None:
     state = make_state()
     create(state)
     first = only(state.advance(NOW))
-    state.apply(NOW, wire.RunTaskRequest(name=NAME))
+    state.apply(NOW, pb.RunTaskRequest(name=NAME))
     second = only(state.advance(NOW))
     assert "X-CloudTasks-TaskPreviousResponse" not in second.headers
 
@@ -70,15 +70,15 @@ def test_a_task_that_is_run_while_on_its_way_is_retried_once() -> None:
     assert state.next_event_at() is None
     state.dispatched(NOW, second, 500)
     assert state.next_event_at() == NOW + timedelta(milliseconds=200)
-    assert state.apply(NOW, wire.GetTaskRequest(name=NAME)).response_count == 2
+    assert state.apply(NOW, pb.GetTaskRequest(name=NAME)).response_count == 2
 
 
 def test_a_run_of_a_task_that_is_deleted_meanwhile_does_nothing() -> None:
     """The deletion wins, even if the name is in use again."""
     state = make_state()
     create(state, due=NOW + DAY)
-    state.apply(NOW, wire.RunTaskRequest(name=NAME))
-    state.apply(NOW, wire.DeleteTaskRequest(name=NAME))
+    state.apply(NOW, pb.RunTaskRequest(name=NAME))
+    state.apply(NOW, pb.DeleteTaskRequest(name=NAME))
     state.forget_name(NAME)
     create(state, due=NOW + DAY)
 
@@ -120,7 +120,7 @@ def test_a_late_answer_does_not_touch_a_new_task_of_the_same_name() -> None:
     state = make_state()
     create(state)
     old = only(state.advance(NOW))
-    state.apply(NOW, wire.DeleteTaskRequest(name=NAME))
+    state.apply(NOW, pb.DeleteTaskRequest(name=NAME))
     state.forget_name(NAME)
     create(state, due=NOW + DAY)
 
@@ -133,7 +133,7 @@ def test_an_answer_after_the_queue_was_deleted_is_only_history() -> None:
     state = make_state()
     create(state)
     dispatch = only(state.advance(NOW))
-    state.apply(NOW, wire.DeleteQueueRequest(name=QUEUE))
+    state.apply(NOW, pb.DeleteQueueRequest(name=QUEUE))
     state.dispatched(NOW, dispatch, 500)
 
     assert [outcome.status for outcome in state.history] == [500]

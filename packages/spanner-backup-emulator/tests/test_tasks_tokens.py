@@ -15,12 +15,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from google.auth import jwt
-from test_tasks_server import QUEUE, WAIT_S, Receiver, connect, emulator, receiver
+from receiver import WAIT_S, Receiver
+from test_tasks_server import QUEUE, connect, emulator
 
 from spanner_backup_emulator.tasks.server import TasksEmulator
 from spanner_backup_emulator.tokens import ISSUER, KEYS_PATH, SCOPE_DEFAULT
 
-__all__ = ["emulator", "receiver"]
+__all__ = ["emulator"]
 
 EMAIL = "worker@p.iam.gserviceaccount.com"
 

@@ -42,13 +42,6 @@ def emulator() -> Iterator[SpannerEmulator]:
         yield running
 
 
-@pytest.fixture
-def client(emulator: SpannerEmulator) -> Iterator[DatabaseAdminClient]:
-    """Google's generated client."""
-    with grpc.insecure_channel(emulator.address) as channel:
-        yield DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
-
-
 def _plan(emulator: SpannerEmulator, trouble: Trouble, method: str = "ListDatabases") -> None:
     with emulator.lock:
         emulator.faults.plan(Fault(method, trouble, "after"))

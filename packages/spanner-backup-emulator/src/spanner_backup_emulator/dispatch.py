@@ -26,8 +26,8 @@ CONNECT_S_MIN = 0.05
 """Waited for a connection at first, then twice as long each time. A peer whose queue is full says nothing, that of
 Python's `http.server` holds five, and TCP itself waits a second before it asks again."""
 
-NO_CONNECTION = 0
-"""The status of a request that got no answer: refused, timed out, cut off, or can't be sent."""
+NO_ANSWER = 0
+"""The status of an attempt without an HTTP answer: refused, past its deadline, cut off, or can't be sent."""
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Dispatcher:
             method: The HTTP method.
 
         Returns:
-            The HTTP status, or `NO_CONNECTION`.
+            The HTTP status, or `NO_ANSWER`.
         """
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -110,7 +110,7 @@ class Dispatcher:
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError):
             connection.close()
-            return NO_CONNECTION  # ValueError: a character that can't be in a request line or a header
+            return NO_ANSWER  # ValueError: a character that can't be in a request line or a header
         with contextlib.suppress(OSError, http.client.HTTPException):
             answer.read(ANSWER_BYTES_MAX)
         if not answer.isclosed() or answer.status < http.client.OK:  # There is more than is read.

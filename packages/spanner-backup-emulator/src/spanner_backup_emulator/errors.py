@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from spanner_backup_emulator.messages import Message
 
 
 class Code(enum.IntEnum):
@@ -28,19 +31,28 @@ class Code(enum.IntEnum):
     UNAUTHENTICATED = 16
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceInfo:
-    """The `google.rpc.ResourceInfo` detail that some refusals carry.
+HTTP_STATUSES = {
+    Code.INVALID_ARGUMENT: 400,
+    Code.FAILED_PRECONDITION: 400,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNAUTHENTICATED: 401,
+    Code.PERMISSION_DENIED: 403,
+    Code.NOT_FOUND: 404,
+    Code.ABORTED: 409,
+    Code.ALREADY_EXISTS: 409,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.CANCELLED: 499,
+    Code.INTERNAL: 500,
+    Code.UNKNOWN: 500,
+    Code.DATA_LOSS: 500,
+    Code.UNIMPLEMENTED: 501,
+    Code.UNAVAILABLE: 503,
+    Code.DEADLINE_EXCEEDED: 504,
+}
+"""By code; of several codes the first is the one that a status alone stands for.
 
-    Attributes:
-        resource_type: The type's full name, for example `google.spanner.admin.instance.v1.Instance`.
-        resource_name: The resource's full name.
-        description: What is wrong with it.
-    """
-
-    resource_type: str
-    resource_name: str
-    description: str
+https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto, documented.
+"""
 
 
 class ApiError(Exception):
@@ -49,11 +61,11 @@ class ApiError(Exception):
     Attributes:
         code: The canonical code.
         message: The service's text.
-        resource: The resource that the refusal is about, where the real service says so.
+        detail: The `google.rpc.ResourceInfo` of what the refusal is about, where the real service says so.
     """
 
-    def __init__(self, code: Code, message: str, resource: ResourceInfo | None = None) -> None:
+    def __init__(self, code: Code, message: str, detail: Message = None) -> None:
         super().__init__(f"{code.name}: {message}")
         self.code = code
         self.message = message
-        self.resource = resource
+        self.detail = detail

@@ -7,18 +7,21 @@ are imported only by the fixtures.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from spanner_backup_emulator.emulator import Emulator
     from spanner_backup_emulator.faults import Faults
     from spanner_backup_emulator.pubsub.server import PubSubEmulator
     from spanner_backup_emulator.spanner.server import SpannerEmulator
     from spanner_backup_emulator.spanner.state import State
     from spanner_backup_emulator.tasks.server import TasksEmulator
+
+E = TypeVar("E", bound="Emulator")
 
 _FAULT = "(method, code_or_trouble, when=…, times=…, message=…, resource=…, skip=…): what goes wrong, see `Fault`."
 
@@ -46,12 +49,13 @@ def spanner_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     from spanner_backup_emulator.serving import wall_clock
     from spanner_backup_emulator.spanner.server import SpannerEmulator
 
-    settings = _settings(request, "spanner_emulator")
-    state = _state(request, {name: settings.pop(name) for name in ("databases", "strict") if name in settings})
-    faults = Quota(wall_clock) if settings.pop("quota", False) else None
-    with SpannerEmulator(state=state, faults=_faults(request, "spanner_fault", faults), **settings) as emulator:
-        monkeypatch.setenv("SPANNER_EMULATOR_HOST", emulator.address)
-        yield emulator
+    def made(**settings: Any) -> SpannerEmulator:  # noqa: ANN401 - as the class has them
+        if settings.pop("quota", False):
+            settings["faults"] = _faults(request, "spanner_fault", Quota(wall_clock))
+        state = _state(request, {name: settings.pop(name) for name in ("databases", "strict") if name in settings})
+        return SpannerEmulator(state=state, **settings)
+
+    yield from _running(request, monkeypatch, made, "spanner")
 
 
 @pytest.fixture
@@ -59,10 +63,7 @@ def pubsub_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Pub/Sub without topics."""
     from spanner_backup_emulator.pubsub.server import PubSubEmulator
 
-    settings = _settings(request, "pubsub_emulator")
-    with PubSubEmulator(faults=_faults(request, "pubsub_fault"), **settings) as emulator:
-        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", emulator.address)
-        yield emulator
+    yield from _running(request, monkeypatch, PubSubEmulator, "pubsub")
 
 
 @pytest.fixture
@@ -70,19 +71,23 @@ def cloud_tasks_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.Mon
     """Cloud Tasks with the queues that its marker names."""
     from spanner_backup_emulator.tasks.server import TasksEmulator
 
-    settings = _settings(request, "cloud_tasks_emulator")
-    with TasksEmulator(faults=_faults(request, "cloud_tasks_fault"), **settings) as emulator:
-        monkeypatch.setenv("CLOUD_TASKS_EMULATOR_HOST", emulator.address)
+    yield from _running(request, monkeypatch, TasksEmulator, "cloud_tasks")
+
+
+def _running(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: Callable[..., E], name: str
+) -> Iterator[E]:
+    """An emulator as its markers say, which Google's client finds."""
+    marks = _marks(request, f"{name}_emulator")
+    settings = {setting: value for mark in marks for setting, value in mark.kwargs.items()}
+    with kind(**{"faults": _faults(request, f"{name}_fault"), **settings}) as emulator:
+        monkeypatch.setenv(f"{name.upper()}_EMULATOR_HOST", emulator.address)
         yield emulator
 
 
 def _marks(request: pytest.FixtureRequest, name: str) -> list[pytest.Mark]:
     """Those of the module first, those of the test last, so that the nearest counts."""
     return list(request.node.iter_markers(name))[::-1]
-
-
-def _settings(request: pytest.FixtureRequest, name: str) -> dict[str, Any]:
-    return {setting: value for mark in _marks(request, name) for setting, value in mark.kwargs.items()}
 
 
 def _state(request: pytest.FixtureRequest, settings: dict[str, Any]) -> State:

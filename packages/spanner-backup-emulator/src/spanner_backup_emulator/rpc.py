@@ -1,68 +1,141 @@
-"""One table for a gRPC service: how each of its methods is read, and how its answer is shown."""
+"""The methods of a service: one table for its gRPC server, for REST, and for what a fault is matched with."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.serving import abort
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from spanner_backup_emulator.serving import Endpoint
+    from spanner_backup_emulator.messages import Message
+
+CALL_S_MAX = 60.0
+"""For one call to an emulator."""
+
+_NOWHERE = re.compile("(?!)")
+_SHOWN_PATH = re.compile(r"(.*)\{([\w.]+)=(\w+)\}(.*)")
 
 
-class Method(NamedTuple):
-    """One method that has one answer.
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """A method that has one answer.
 
     Attributes:
-        request: The class of Google's request.
-        parse: Makes a request to the state out of it.
-        show: Makes Google's answer out of the request and the state's answer.
+        service: The full name of its service.
+        name: Its own.
+        request: The class of its request.
+        resource_of: The full name of what a request is about.
+        method: What Python calls it.
+        response: The class of its answer.
+        verb: REST's.
+        path: REST's; its group `name` is the value of `field`.
+        field: Which field of the request the path names.
+        body: Which field the body is; empty where the body is the request itself.
     """
 
-    request: Any
-    parse: Callable[[Any], Any]
-    show: Callable[[Any, Any], Any]
+    service: str
+    name: str
+    request: Message
+    resource_of: Callable[[Message], str]
+    method: str = ""
+    response: Message = None
+    verb: str = ""
+    path: re.Pattern[str] = _NOWHERE
+    field: str = ""
+    body: str = ""
+
+
+def table(classes: object, places: Mapping[str, str], text: str) -> Iterator[Rpc]:
+    """Reads a table of methods.
+
+    A line with one word names the service of the lines below it, which are of this form:
+
+        CreateBackup Operation POST {parent=INSTANCE}/backups body=backup new=/backups/{0.backup_id}
+
+    That is the method, its answer, REST's verb and path, the field that the body is, and how the name of what is made
+    follows from its parent's. In the braces are a field of the request and the kind of name that it has.
+
+    Args:
+        classes: Where the messages are; the request of a method without one of its own is like its answer.
+        places: A pattern for each kind of names.
+        text: The lines.
+    """
+    service = ""
+    for name, *words in map(str.split, text.strip().splitlines()):
+        if not words:
+            service = name
+            continue
+        answer, verb, shown = words[:3]
+        more = dict(word.split("=", 1) for word in words[3:])
+        before, field, place, after = _SHOWN_PATH.fullmatch(shown).groups()  # type: ignore[union-attr] # it is a path
+        yield Rpc(
+            service=service,
+            name=name,
+            method=re.sub(r"\B(?=[A-Z])", "_", name).lower(),
+            request=getattr(classes, f"{name}Request", None) or getattr(classes, answer),
+            resource_of=f"{{0.{field}}}{more['new']}".format if "new" in more else attrgetter(field),
+            response=getattr(classes, answer),
+            verb=verb,
+            path=re.compile(f"/v1/{before}(?P<name>{places[place]}){after}"),
+            field=field,
+            body=more.get("body", ""),
+        )
 
 
 def register(
-    server: grpc.Server,
-    service: str,
-    methods: Mapping[str, Method],
-    endpoint: Endpoint,
-    apply: Callable[[datetime, Any], Any],
-    resource_of: Callable[[Method, Any], str],
+    server: grpc.Server, rpcs: Iterable[Rpc], answer: Callable[[Rpc, Message, grpc.ServicerContext], Message | None]
 ) -> None:
-    """Adds a service; a method that is not in the table answers UNIMPLEMENTED, as gRPC does by itself.
+    """Adds methods to a server, which is not yet started; to all others gRPC answers UNIMPLEMENTED by itself.
 
     Args:
-        server: The server, not yet started.
-        service: Its full name.
-        methods: By name.
-        endpoint: The lock, the clock and the faults.
-        apply: Answers a request to the state; called with the lock held.
-        resource_of: The name that a fault is matched with.
+        server: The server.
+        rpcs: The methods.
+        answer: Answers a request; None is an answer without anything in it, an ApiError a refusal.
     """
 
-    def handler(name: str, method: Method) -> grpc.RpcMethodHandler[Any, Any]:
-        def call(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - Google's messages have no types
-            def work(now: datetime) -> Any:  # noqa: ANN401 - the same
-                return method.show(request, apply(now, method.parse(request)))
+    def call(rpc: Rpc, request: Message, context: grpc.ServicerContext) -> Message | None:
+        try:
+            return answer(rpc, request, context)
+        except ApiError as error:
+            abort(context, error)
 
-            return endpoint.answer(name, context, work, resource_of(method, request))
+    services: defaultdict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = defaultdict(dict)
+    for rpc in rpcs:
+        services[rpc.service][rpc.name] = grpc.unary_unary_rpc_method_handler(
+            partial(call, rpc), rpc.request.FromString, encoded
+        )
+    for service, handlers in services.items():
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
 
-        read = getattr(method.request, "deserialize", None) or method.request.FromString
-        return grpc.unary_unary_rpc_method_handler(call, request_deserializer=read, response_serializer=serialized)
 
-    handlers = {name: handler(name, method) for name, method in methods.items()}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+def called(channel: grpc.Channel, rpc: Rpc, request: Message) -> Message:
+    """Has the server at the other end answer a request.
 
-
-def serialized(message: Any) -> bytes:  # noqa: ANN401 - a message of either of Google's two kinds
-    """The message's bytes."""
-    made: bytes = (
-        message.SerializeToString() if hasattr(message, "SerializeToString") else type(message).serialize(message)
+    Raises:
+        ApiError: The refusal.
+    """
+    call: grpc.UnaryUnaryMultiCallable[Message, Message] = channel.unary_unary(
+        f"/{rpc.service}/{rpc.name}", rpc.request.SerializeToString, rpc.response.FromString
     )
+    try:
+        return call(request, timeout=CALL_S_MAX)
+    except grpc.RpcError as error:
+        raise ApiError(Code[error.code().name], error.details() or "") from None
+
+
+def encoded(message: Message | bytes | None) -> bytes:
+    """The bytes of an answer."""
+    if message is None or isinstance(message, bytes):
+        return message or b""
+    made: bytes = message.SerializeToString()
     return made

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import secrets
-import shlex
-import signal
 import socket
 import stat
-import sys
 import threading
 from concurrent import futures
 from contextlib import suppress
@@ -19,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import grpc
-from google.protobuf import any_pb2
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import status_pb2
 
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.faults import Faults, Trouble, TroubleError
@@ -43,32 +38,6 @@ THREAD_COUNT_MAX = 32
 """Calls served at once; a streaming pull holds one thread, so it is more than the tests ever hold."""
 
 
-STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
-"""What ends a command."""
-
-
-def hold_stop_signals() -> None:
-    """Blocks the signals that end a command, to be called before any thread starts.
-
-    A handler would run only once the main thread wakes up, and a signal that one of gRPC's threads happens to receive
-    doesn't wake it.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-
-
-def wait_for_stop_signal() -> None:
-    """Sleeps until one of the signals held comes."""
-    signal.sigwait(STOP_SIGNALS)
-
-
-def options_of(parser: argparse.ArgumentParser, variable: str) -> argparse.Namespace:
-    """A command's options, `--host` among them: those in a variable of the environment, and then those on its line."""
-    default = os.environ.get("SPANNER_BACKUP_EMULATOR_HOST", HOST)
-    parser.add_argument("--host", default=default, help=f"the address to listen on, {default} if none is given")
-    parser.epilog = f"{variable} may hold options too; those on the command line win."
-    return parser.parse_args(shlex.split(os.environ.get(variable, "")) + sys.argv[1:])
-
-
 def wall_clock() -> datetime:
     """The time now, aware, UTC."""
     return datetime.now(UTC)
@@ -88,15 +57,6 @@ class Endpoint:
         self.clock = clock
         self.faults = faults or Faults()
 
-    def answer(
-        self, method: str, context: grpc.ServicerContext, work: Callable[[datetime], T], resource: str = ""
-    ) -> T:
-        """Runs one call's work like `run`; a refusal ends the RPC with its code, text and details."""
-        try:
-            return self.run(method, work, resource)
-        except ApiError as error:
-            abort(context, error)
-
     def run(self, method: str, work: Callable[[datetime], T], resource: str = "") -> T:
         """Runs one call's work under the lock, with the faults before and after it.
 
@@ -113,16 +73,9 @@ class Endpoint:
 
 def abort(context: grpc.ServicerContext, error: ApiError) -> NoReturn:
     """Ends the RPC the way Google's front end does: status, text, and `grpc-status-details-bin`."""
-    if error.resource is not None:
-        detail = any_pb2.Any()
-        detail.Pack(
-            error_details_pb2.ResourceInfo(
-                resource_type=error.resource.resource_type,
-                resource_name=error.resource.resource_name,
-                description=error.resource.description,
-            )
-        )
-        status = status_pb2.Status(code=int(error.code), message=error.message, details=[detail])
+    if error.detail is not None:
+        status = status_pb2.Status(code=int(error.code), message=error.message)
+        status.details.add().Pack(error.detail)
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
     context.abort(_STATUS[int(error.code)], error.message)
 

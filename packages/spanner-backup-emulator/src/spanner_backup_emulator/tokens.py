@@ -21,6 +21,8 @@ from spanner_backup_emulator.web import no_such_page
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from spanner_backup_emulator.messages import Message
+
 KEYS_PATH = "/oauth2/v3/certs"
 """Google's own are at this path of www.googleapis.com (documented in its OpenID configuration).
 
@@ -52,13 +54,21 @@ class Signer:
     def _key(self) -> rsa.RSAPrivateKey:
         return rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
 
-    def identity(self, now: datetime, email: str, audience: str) -> str:
-        """An Authorization header with an identity token."""
-        return self._bearer(now, email, {"aud": audience, "email_verified": True})
+    def headers(self, now: datetime, holder: Message, url: str) -> dict[str, str]:
+        """The header that proves to a URL who sends, if a message has one of Google's tokens, which say so.
 
-    def access(self, now: datetime, email: str, scope: str) -> str:
-        """An Authorization header with an access token: Google's can't be read, this one says its scope."""
-        return self._bearer(now, email, {"scope": scope or SCOPE_DEFAULT})
+        An identity token is for its audience, or else for the URL. Google's access tokens can't be read; this one says
+        its scope.
+        """
+        for field, token in holder.ListFields():
+            if field.name == "oidc_token":
+                claims = {"aud": token.audience or url, "email_verified": True}
+            elif field.name == "oauth_token":
+                claims = {"scope": token.scope or SCOPE_DEFAULT}
+            else:
+                continue
+            return {"Authorization": self._bearer(now, token.service_account_email, claims)}
+        return {}
 
     def answer(self, verb: str, target: str, _body: bytes) -> bytes:
         """Shows the public key as a JSON Web Key Set (https://www.rfc-editor.org/rfc/rfc7517)."""

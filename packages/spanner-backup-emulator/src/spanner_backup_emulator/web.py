@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.errors import HTTP_STATUSES, ApiError, Code
 from spanner_backup_emulator.faults import TroubleError
 from spanner_backup_emulator.serving import HOST
 
@@ -25,26 +25,6 @@ BODY_BYTES_MAX = 10_485_760
 
 IDLE_S_MAX = 60.0
 """A kept connection that is silent this long is closed."""
-
-# https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto (documented)
-_HTTP_STATUS = {
-    Code.CANCELLED: 499,
-    Code.UNKNOWN: 500,
-    Code.INVALID_ARGUMENT: 400,
-    Code.DEADLINE_EXCEEDED: 504,
-    Code.NOT_FOUND: 404,
-    Code.ALREADY_EXISTS: 409,
-    Code.PERMISSION_DENIED: 403,
-    Code.RESOURCE_EXHAUSTED: 429,
-    Code.FAILED_PRECONDITION: 400,
-    Code.ABORTED: 409,
-    Code.OUT_OF_RANGE: 400,
-    Code.UNIMPLEMENTED: 501,
-    Code.INTERNAL: 500,
-    Code.UNAVAILABLE: 503,
-    Code.DATA_LOSS: 500,
-    Code.UNAUTHENTICATED: 401,
-}
 
 
 def invalid_json(why: str) -> ApiError:
@@ -89,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self.server.answer(self.command, self.path, self._body())
         except ApiError as error:
-            status = _HTTP_STATUS[error.code]
+            status = HTTP_STATUSES[error.code]
             shown = {"error": {"code": status, "message": error.message, "status": error.code.name}}
             self._send(status, "application/json; charset=UTF-8", json.dumps(shown).encode())
         except TroubleError:
@@ -97,20 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(200, "application/json; charset=UTF-8", body)
 
-    def do_GET(self) -> None:
-        self._do()
-
-    def do_PUT(self) -> None:
-        self._do()
-
-    def do_POST(self) -> None:
-        self._do()
-
-    def do_PATCH(self) -> None:
-        self._do()
-
-    def do_DELETE(self) -> None:
-        self._do()
+    do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _do  # noqa: N815 - http.server's names
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")

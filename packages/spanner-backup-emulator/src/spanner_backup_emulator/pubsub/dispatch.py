@@ -12,7 +12,7 @@ from spanner_backup_emulator.pubsub.model import push_body
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from spanner_backup_emulator.pubsub.model import Delivery, pb
+    from spanner_backup_emulator.pubsub.model import Delivery
     from spanner_backup_emulator.pubsub.service import Service
 
 WAIT_S_MAX = 60.0
@@ -78,10 +78,11 @@ class PushLoop:
     def _push(self, delivery: Delivery) -> None:
         """Pushes a message, and on the same connection what may be pushed then."""
         settings, following = delivery.subscription, None
-        endpoint, deadline_s = settings.push_config.push_endpoint, settings.ack_deadline_seconds
+        config, deadline_s = settings.push_config, settings.ack_deadline_seconds
+        endpoint, now = config.push_endpoint, self._service.endpoint.clock
         with self._sender.connection(endpoint, deadline_s) as connection:
             for _ in range(PUSH_COUNT_MAX):
-                headers = self._headers(settings.push_config)
+                headers = _HEADERS | self._service.signer.headers(now(), config, endpoint)
                 status = self._sender.send(connection, endpoint, headers, push_body(delivery))
                 following = self._done(delivery, status)
                 if following is None or following.subscription is not settings:
@@ -89,13 +90,6 @@ class PushLoop:
                 delivery = following
         if following is not None:
             self._submit(following)
-
-    def _headers(self, config: pb.PushConfig) -> dict[str, str]:
-        if not config.HasField("oidc_token"):
-            return _HEADERS
-        now, token = self._service.endpoint.clock(), config.oidc_token
-        audience = token.audience or config.push_endpoint
-        return {**_HEADERS, "Authorization": self._service.signer.identity(now, token.service_account_email, audience)}
 
     def _done(self, delivery: Delivery, status: int) -> Delivery | None:
         """Notes how a push ended; returns what is to be pushed next by who asks."""

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
+from google.protobuf import empty_pb2  # noqa: TID251 the same
 from google.pubsub_v1 import types  # noqa: TID251 the state keeps Google's messages
 
+from spanner_backup_emulator.messages import Classes, set_time, time_of
+
 if TYPE_CHECKING:
-    pb = types
+    pb = types  # For mypy both are the same: the fields are as they are declared.
 else:
-    # Their wrappers take some twenty times as long. For mypy both are the same: the fields are as they are declared.
-    pb = SimpleNamespace(**{name: kind.pb() for name in types.__all__ if hasattr(kind := getattr(types, name), "pb")})
-
-Message: TypeAlias = Any
-"""One of Google's, whichever."""
-
-T = TypeVar("T")
+    pb = Classes(types, empty_pb2)
 
 # An answer with one of these acknowledges a pushed message, any other refuses it (documented).
 # https://cloud.google.com/pubsub/docs/push#receive_push
@@ -28,9 +24,6 @@ PUSH_SUCCESS = frozenset({102, 200, 201, 202, 204})
 
 AT_ONCE = timedelta(0)
 """No delay."""
-
-NO_ANSWER = 0
-"""The status of an attempt that ended without an HTTP status: no connection, or the ack deadline passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +59,19 @@ class Outcome:
         return self.status in PUSH_SUCCESS
 
 
-def copied(message: T) -> T:
-    """One of Google's messages that can be changed: the state never changes one that it has shown to somebody."""
-    made: Message = type(message)()
-    made.CopyFrom(message)
-    return made  # type: ignore[no-any-return] # it is as `message`
+def milliseconds(moment: datetime) -> datetime:
+    """The moment as the service keeps publish times."""
+    return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
 
 
-def stamp(message: pb.PubsubMessage, moment: datetime) -> None:
-    """Sets a message's publish time, which the service keeps in milliseconds."""
-    published = message.publish_time
-    published.seconds, published.nanos = int(moment.timestamp()), moment.microsecond // 1_000 * 1_000_000
+def publish(message: pb.PubsubMessage, moment: datetime) -> None:
+    """Sets a message's publish time."""
+    set_time(message.publish_time, milliseconds(moment))
 
 
 def published_at(message: pb.PubsubMessage) -> datetime:
     """A message's publish time."""
-    published = message.publish_time
-    return datetime.fromtimestamp(published.seconds + published.nanos / 1e9, UTC)
+    return time_of(message.publish_time)
 
 
 def timestamp(message: pb.PubsubMessage) -> str:

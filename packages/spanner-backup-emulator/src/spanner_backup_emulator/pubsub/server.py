@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.front import Front
+from spanner_backup_emulator.emulator import Emulator
 from spanner_backup_emulator.pubsub.dispatch import PushLoop
 from spanner_backup_emulator.pubsub.model import AT_ONCE, pb
-from spanner_backup_emulator.pubsub.rest import answer
 from spanner_backup_emulator.pubsub.service import Service
 from spanner_backup_emulator.pubsub.serving import register
 from spanner_backup_emulator.pubsub.state import State
-from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
-from spanner_backup_emulator.web import WebServer
+from spanner_backup_emulator.serving import HOST, wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import ExitStack
     from datetime import datetime, timedelta
-    from types import TracebackType
 
     from spanner_backup_emulator.faults import Faults
     from spanner_backup_emulator.pubsub.model import Outcome
@@ -27,15 +24,14 @@ if TYPE_CHECKING:
 GRPC_BYTES_MAX = 20_000_000
 """Of one gRPC message: twice the largest publish, so that the state refuses it and not the transport."""
 
+_OPTIONS = (("grpc.max_receive_message_length", GRPC_BYTES_MAX), ("grpc.max_send_message_length", -1))
 
-class PubSubEmulator:
+
+class PubSubEmulator(Emulator):
     """Google's clients reach it through `PUBSUB_EMULATOR_HOST`, REST through `http://` and the same address.
 
     The helpers are for authors of tests: they speak of what the service would hide, and raise what they find wrong.
-
-    Attributes:
-        faults: What to inject, by RPC (`Publish`, `Pull` …; `StreamingPull` is checked when a stream begins), and the
-            counts of calls; REST and gRPC calls count alike.
+    `StreamingPull` is checked for faults when a stream begins; REST and gRPC calls count alike.
     """
 
     def __init__(
@@ -46,44 +42,20 @@ class PubSubEmulator:
         state: State | None = None,
         host: str = HOST,
     ) -> None:
-        self._host, self._port = host, port
-        self._endpoint = Endpoint(clock, faults)
+        super().__init__(port, clock, faults, host)
         self._state = state if state is not None else State()
-        self._service = Service(self._endpoint, self._state)
-        self.faults = self._endpoint.faults
+        self._service = Service(self.endpoint, self._state)
 
-    def __enter__(self) -> Self:
-        """Listens and pushes until the end of the block."""
-        self._front = Front(self._port, self._host)
-        self._grpc, grpc_port = start_grpc(
-            lambda server: register(server, self._service),
-            0,
-            (("grpc.max_receive_message_length", GRPC_BYTES_MAX), ("grpc.max_send_message_length", -1)),
+    def _open(self, closing: ExitStack) -> None:
+        closing.callback(self._service.join)
+        cut = self._open_port(
+            closing, lambda server: register(server, self._service), self._service.rest, options=_OPTIONS
         )
-        self._rest = WebServer(partial(answer, self._service))
-        self._pushes = PushLoop(self._service)
-        self._pushes.start()
-        self._front.start(grpc_port, self._rest.server_port)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Cuts off what is in flight, and leaves no thread and no socket behind."""
-        with self._service.changed:
-            self._service.closing = True
-            self._service.notify()
-        self._front.stop()
-        self._grpc.stop(grace=0).wait()
-        for thread in list(self._service.streams):
-            thread.join()
-        self._rest.stop()
-        self._pushes.stop()
-
-    @property
-    def address(self) -> str:
-        """`host:port`, as `PUBSUB_EMULATOR_HOST` wants it."""
-        return f"{self._host}:{self._front.port}"
+        pushes = PushLoop(self._service)
+        pushes.start()
+        closing.callback(pushes.stop)
+        closing.callback(self._service.close)
+        closing.callback(cut)
 
     def create_topic(self, name: str) -> str:
         """Creates a topic and returns its name."""
@@ -158,5 +130,5 @@ class PubSubEmulator:
     def _changing(self) -> Iterator[datetime]:
         """Holds the lock, and tells everybody that the state may have changed."""
         with self._service.changed:
-            yield self._endpoint.clock()
+            yield self.endpoint.clock()
             self._service.notify()

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.pubsub.model import Message, pb
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.pubsub.model import pb
 from spanner_backup_emulator.pubsub.state import State
-from spanner_backup_emulator.tokens import Signer
+from spanner_backup_emulator.rest import answer
+from spanner_backup_emulator.rpc import table
+from spanner_backup_emulator.tokens import KEYS_PATH, Signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from spanner_backup_emulator.rpc import Rpc
     from spanner_backup_emulator.serving import Endpoint
 
     Work = Callable[[State, datetime, Message], Message | None]
@@ -36,29 +37,6 @@ PAGE_SIZE_DEFAULT = 100
 
 PAGE_SIZE_MAX = 1_000
 """Of the lists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rpc:
-    """One method of a service.
-
-    Attributes:
-        service: The service's short name.
-        name: The method's.
-        request: The request's class.
-        field: The request's field that names what it is about.
-        verb: The HTTP method of it over REST.
-        path: Its path there, with a group `name` for the field.
-        work: Answers a request from the state; None is an empty answer.
-    """
-
-    service: str
-    name: str
-    request: Message
-    field: str
-    verb: str
-    path: re.Pattern[str]
-    work: Work
 
 
 class Service:
@@ -95,12 +73,29 @@ class Service:
         def work(now: datetime) -> Message | None:
             if rpc.name == "Pull":
                 return self._pull(request, 0.0 if request.return_immediately else PULL_WAIT_S, alive)
-            return rpc.work(self.state, now, request)
+            return WORKS[rpc.name](self.state, now, request)
 
         try:
-            return self.endpoint.run(rpc.name, work, attrgetter(rpc.field)(request))
+            return self.endpoint.run(rpc.name, work, rpc.resource_of(request))
         finally:
             self.notify()
+
+    def rest(self, verb: str, target: str, body: bytes) -> bytes:
+        """Answers over HTTP: the same methods, and the keys of the tokens."""
+        if target == KEYS_PATH:
+            return self.signer.answer(verb, target, body)
+        return answer(RPCS, self.call, verb, target, body)
+
+    def close(self) -> None:
+        """Lets nobody wait any more."""
+        with self.changed:
+            self.closing = True
+            self.notify()
+
+    def join(self) -> None:
+        """Returns once the threads of the streams have ended, which the end of their calls brings about."""
+        for thread in list(self.streams):
+            thread.join()
 
     def notify(self) -> None:
         """Pushes what is due, and wakes everybody who waits for a change."""
@@ -188,36 +183,37 @@ _READS: dict[str, Work] = {
 }
 """What is not a method of the state's."""
 
+_PLACES = {
+    "PROJECT": "projects/[^/]+",
+    "TOPIC": "projects/[^/]+/topics/[^/:]+",
+    "SUBSCRIPTION": "projects/[^/]+/subscriptions/[^/:]+",
+}
+"""A project's id may begin with a domain and a colon; any other colon begins a verb."""
+
 _METHODS = """
-Publisher CreateTopic PUT {name=projects/*/topics/*}
-Publisher UpdateTopic PATCH {topic.name=projects/*/topics/*}
-Publisher GetTopic GET {topic=projects/*/topics/*}
-Publisher ListTopics GET {project=projects/*}/topics
-Publisher ListTopicSubscriptions GET {topic=projects/*/topics/*}/subscriptions
-Publisher DeleteTopic DELETE {topic=projects/*/topics/*}
-Publisher Publish POST {topic=projects/*/topics/*}:publish
-Subscriber CreateSubscription PUT {name=projects/*/subscriptions/*}
-Subscriber UpdateSubscription PATCH {subscription.name=projects/*/subscriptions/*}
-Subscriber GetSubscription GET {subscription=projects/*/subscriptions/*}
-Subscriber ListSubscriptions GET {project=projects/*}/subscriptions
-Subscriber DeleteSubscription DELETE {subscription=projects/*/subscriptions/*}
-Subscriber ModifyPushConfig POST {subscription=projects/*/subscriptions/*}:modifyPushConfig
-Subscriber Pull POST {subscription=projects/*/subscriptions/*}:pull
-Subscriber Acknowledge POST {subscription=projects/*/subscriptions/*}:acknowledge
-Subscriber ModifyAckDeadline POST {subscription=projects/*/subscriptions/*}:modifyAckDeadline
-Subscriber Seek POST {subscription=projects/*/subscriptions/*}:seek
+google.pubsub.v1.Publisher
+CreateTopic Topic PUT {name=TOPIC}
+UpdateTopic Topic PATCH {topic.name=TOPIC}
+GetTopic Topic GET {topic=TOPIC}
+ListTopics ListTopicsResponse GET {project=PROJECT}/topics
+ListTopicSubscriptions ListTopicSubscriptionsResponse GET {topic=TOPIC}/subscriptions
+DeleteTopic Empty DELETE {topic=TOPIC}
+Publish PublishResponse POST {topic=TOPIC}:publish
+google.pubsub.v1.Subscriber
+CreateSubscription Subscription PUT {name=SUBSCRIPTION}
+UpdateSubscription Subscription PATCH {subscription.name=SUBSCRIPTION}
+GetSubscription Subscription GET {subscription=SUBSCRIPTION}
+ListSubscriptions ListSubscriptionsResponse GET {project=PROJECT}/subscriptions
+DeleteSubscription Empty DELETE {subscription=SUBSCRIPTION}
+ModifyPushConfig Empty POST {subscription=SUBSCRIPTION}:modifyPushConfig
+Pull PullResponse POST {subscription=SUBSCRIPTION}:pull
+Acknowledge Empty POST {subscription=SUBSCRIPTION}:acknowledge
+ModifyAckDeadline Empty POST {subscription=SUBSCRIPTION}:modifyAckDeadline
+Seek SeekResponse POST {subscription=SUBSCRIPTION}:seek
 """
 
+RPCS = tuple(table(pb, _PLACES, _METHODS))
+"""The methods with one answer; StreamingPull is the only other one."""
 
-def _rpc(service: str, name: str, verb: str, path: str) -> Rpc:
-    """A method that is in the table; the braces are around a field of its request and what the field is like."""
-    request = getattr(pb, f"{name}Request", None) or getattr(pb, name.removeprefix("Create"))
-    before, field, pattern, after = re.split("[{=}]", path)
-    # A project's id may begin with a domain and a colon; any other colon begins a verb.
-    pattern = pattern.replace("projects/*", "projects/[^/]+").replace("*", "[^/:]+")
-    work = _READS.get(name) or getattr(State, re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower())
-    return Rpc(service, name, request, field, verb, re.compile(f"/v1/{before}(?P<name>{pattern}){after}"), work)
-
-
-RPCS = {rpc.name: rpc for rpc in (_rpc(*line.split()) for line in _METHODS.strip().splitlines())}
-"""The methods with one answer, by name; StreamingPull is the only other one."""
+WORKS: dict[str, Work] = {rpc.name: _READS.get(rpc.name) or getattr(State, rpc.method) for rpc in RPCS}
+"""How each is answered, by name."""

@@ -3,47 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.pubsub.model import Message, pb
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.pubsub.model import pb
 from spanner_backup_emulator.pubsub.service import RPCS
+from spanner_backup_emulator.rpc import encoded
+from spanner_backup_emulator.rpc import register as register_all
 from spanner_backup_emulator.serving import abort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spanner_backup_emulator.pubsub.service import Rpc, Service
+    from spanner_backup_emulator.pubsub.service import Service
+    from spanner_backup_emulator.rpc import Rpc
 
 
 def register(server: grpc.Server, service: Service) -> None:
-    """Adds Publisher and Subscriber to a gRPC server; it answers UNIMPLEMENTED to the methods that are not there."""
-    handlers: defaultdict[str, dict[str, grpc.RpcMethodHandler[Message, Message]]] = defaultdict(dict)
-    for rpc in RPCS.values():
-        answer, read = partial(_unary, service, rpc), rpc.request.FromString
-        handlers[rpc.service][rpc.name] = grpc.unary_unary_rpc_method_handler(answer, read, _encode)
-    handlers["Subscriber"]["StreamingPull"] = grpc.stream_stream_rpc_method_handler(
-        partial(_streaming_pull, service), pb.StreamingPullRequest.FromString, _encode
-    )
-    for name, methods in handlers.items():
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"google.pubsub.v1.{name}", methods),))
+    """Adds Publisher and Subscriber to a gRPC server."""
 
-
-def _encode(response: Message | None) -> bytes:
-    return b"" if response is None else response.SerializeToString()
-
-
-def _unary(service: Service, rpc: Rpc, request: Message, context: grpc.ServicerContext) -> Message | None:
-    if rpc.name == "Pull":
-        context.add_callback(service.notify)
-    try:
+    def answer(rpc: Rpc, request: Message, context: grpc.ServicerContext) -> Message | None:
+        if rpc.name == "Pull":
+            context.add_callback(service.notify)
         return service.call(rpc, request, context.is_active)
-    except ApiError as error:
-        abort(context, error)
+
+    register_all(server, RPCS, answer)
+    stream = grpc.stream_stream_rpc_method_handler(
+        partial(_streaming_pull, service), pb.StreamingPullRequest.FromString, encoded
+    )
+    handler = grpc.method_handlers_generic_handler("google.pubsub.v1.Subscriber", {"StreamingPull": stream})
+    server.add_generic_rpc_handlers((handler,))
 
 
 def _streaming_pull(

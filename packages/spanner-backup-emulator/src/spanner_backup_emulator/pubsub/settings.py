@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from spanner_backup_emulator.dispatch import is_sendable
 from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.messages import Message, copied
 from spanner_backup_emulator.pubsub.filters import compile_filter
 from spanner_backup_emulator.pubsub.limits import check_range, check_seconds
-from spanner_backup_emulator.pubsub.model import Message, copied, pb
+from spanner_backup_emulator.pubsub.model import pb
 
 if TYPE_CHECKING:
     from google.protobuf.field_mask_pb2 import FieldMask  # noqa: TID251 a type only

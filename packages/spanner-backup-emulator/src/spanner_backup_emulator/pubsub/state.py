@@ -17,20 +17,20 @@ from collections import defaultdict, deque
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.dispatch import NO_ANSWER
 from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.messages import Message, copied
 from spanner_backup_emulator.pubsub import limits, names, settings
 from spanner_backup_emulator.pubsub.backlog import PUSH_BACKOFF_MAX, Backlog, Copy
 from spanner_backup_emulator.pubsub.model import (
     AT_ONCE,
-    NO_ANSWER,
     PUSH_SUCCESS,
     Delivery,
-    Message,
     Outcome,
-    copied,
+    milliseconds,
     pb,
+    publish,
     published_at,
-    stamp,
     timestamp,
 )
 
@@ -117,8 +117,7 @@ class State:
         if request.name in self._backlogs:
             raise names.taken(request.name)
         self.topic(request.topic)
-        since = now.replace(microsecond=now.microsecond // 1_000 * 1_000)  # As a publish time is.
-        self._backlogs[request.name] = Backlog(kept, self._push_concurrency, self._push_backoff_max, since)
+        self._backlogs[request.name] = Backlog(kept, self._push_concurrency, self._push_backoff_max, milliseconds(now))
         return copied(kept)
 
     def update_subscription(self, _now: datetime, request: pb.UpdateSubscriptionRequest) -> pb.Subscription:
@@ -301,14 +300,14 @@ class State:
     def _enqueue(self, now: datetime, topic: str, message: pb.PubsubMessage) -> str:
         """Publishes a message that is the state's own."""
         message.message_id = self._reused_ids.pop(topic, "") or str(next(self._message_ids))
-        stamp(message, now)
+        publish(message, now)
         self._published[topic].append(message)
         for after in self._plans[topic].popleft() if self._plans[topic] else (AT_ONCE,):
             self._copy_to_all(topic, message, now + after)
         again_at = now + self._restamped.pop(topic, AT_ONCE)
         if again_at > now:
             again = copied(message)
-            stamp(again, again_at)
+            publish(again, again_at)
             self._copy_to_all(topic, again, again_at)
         return message.message_id
 

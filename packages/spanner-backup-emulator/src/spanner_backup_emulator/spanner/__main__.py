@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.command import options_of, parser_of, serve
 from spanner_backup_emulator.quota import Quota
-from spanner_backup_emulator.serving import hold_stop_signals, options_of, wait_for_stop_signal, wall_clock
+from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.planning import parse_plan
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
+
+if TYPE_CHECKING:
+    import argparse
+
+_GREETING = """\
+The Spanner backup emulator listens on {0.address}. Stop it with Ctrl-C.
+export SPANNER_EMULATOR_HOST={0.address}
+"""
+_FOR_GCLOUD = "gcloud config set api_endpoint_overrides/spanner http://{0.rest_address}/\n"
 
 
 def main() -> None:
@@ -27,26 +36,19 @@ def main() -> None:
             state.set_plan(*parse_plan(text, default))
         except ValueError as error:
             parser.error(f"argument --plan: {error}")
-    hold_stop_signals()
-    with SpannerEmulator(
+    emulator = SpannerEmulator(
         options.port,
         state=state,
         faults=Quota(wall_clock) if options.quota else None,
         behind=options.behind,
         rest_port=options.rest_port,
         host=options.host,
-    ) as emulator:
-        sys.stdout.write(f"The Spanner backup emulator listens on {emulator.address}. Stop it with Ctrl-C.\n")
-        sys.stdout.write(f"export SPANNER_EMULATOR_HOST={emulator.address}\n")
-        if options.rest_port is not None:
-            sys.stdout.write(f"gcloud config set api_endpoint_overrides/spanner http://{emulator.rest_address}/\n")
-        sys.stdout.flush()
-        wait_for_stop_signal()
+    )
+    serve(emulator, _GREETING if options.rest_port is None else _GREETING + _FOR_GCLOUD)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m spanner_backup_emulator.spanner", description=__doc__)
-    parser.add_argument("--port", type=int, default=9010, help="default: %(default)s; 0 for any free one")
+    parser = parser_of("spanner", __doc__, 9010)
     parser.add_argument(
         "--backup-seconds", type=float, default=60, metavar="S", help="how long a backup takes (%(default)s)"
     )

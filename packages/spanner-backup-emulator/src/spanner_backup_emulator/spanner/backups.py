@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.messages import copied, time_of
 from spanner_backup_emulator.spanner import fields, refusals, rules
-from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.databases import Databases
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.messages import copied, time_of
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.pages import page_of, under
 from spanner_backup_emulator.spanner.starts import start_backup, start_copy, start_restore
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.messages import Message
-    from spanner_backup_emulator.spanner.work import Resource, Work
+    from spanner_backup_emulator.messages import Message
 
 
 class Backups(Databases):
@@ -42,7 +41,7 @@ class Backups(Databases):
         """Starts a copy."""
         name = self._checked_name(request)
         self._check_instance(request.parent)
-        source = self._backup(request.source_backup)
+        source = refusals.found("Backup", self.backups, request.source_backup)
         if source.message.state == pb.Backup.CREATING:
             raise refusals.SOURCE_PENDING(request.source_backup)
         expire_time = rules.checked_expire_time(name, self.now, time_of(source.message.create_time), request)
@@ -55,7 +54,7 @@ class Backups(Databases):
         rules.check_form("instance name", request.parent)
         rules.check_form("database id", request.database_id)
         self._check_instance(request.parent)
-        source = self._backup(request.backup)
+        source = refusals.found("Backup", self.backups, request.backup)
         if source.message.state == pb.Backup.CREATING:
             raise refusals.BACKUP_PENDING("restore", request.backup)
         name = f"{request.parent}/databases/{request.database_id}"
@@ -66,7 +65,7 @@ class Backups(Databases):
 
     def get_backup(self, request: Message) -> Message:
         """Reads a backup."""
-        return copied(self._backup(request.name).message)
+        return copied(refusals.found("Backup", self.backups, request.name).message)
 
     def update_backup(self, request: Message) -> Message:
         """Changes when a backup expires.
@@ -77,7 +76,7 @@ class Backups(Databases):
         mask, name = request.update_mask.paths, request.backup.name
         if not mask or any(path != "expire_time" for path in mask):
             raise refusals.invalid(f"Only expire_time can be updated, not: {', '.join(mask) or 'nothing'}.")
-        backup = self._backup(name)
+        backup = refusals.found("Backup", self.backups, name)
         if backup.message.state == pb.Backup.CREATING:
             raise refusals.BACKUP_PENDING("update", name)
         origin = time_of(backup.message.create_time)
@@ -110,11 +109,11 @@ class Backups(Databases):
 
     def get_operation(self, request: Message) -> Message:
         """Reads an operation."""
-        return self._done.get(request.name) or self._work(request.name).seen(self.now)
+        return self._done.get(request.name) or refusals.found("Operation", self.works, request.name).seen(self.now)
 
     def cancel_operation(self, request: Message) -> Message:
         """Asks for an operation to be cancelled; one that has ended stays as it is."""
-        work = self._work(request.name)
+        work = refusals.found("Operation", self.works, request.name)
         if work.kind in {"RestoreDatabase", "OptimizeRestoredDatabase"}:
             raise refusals.CANCEL_UNSUPPORTED()  # noqa: RSE102 a call makes the exception
         if self._late_cancel_refused and work.operation.done:
@@ -165,15 +164,3 @@ class Backups(Databases):
             raise refusals.exists("Backup", name)
         if busy:
             raise refusals.TOO_MANY_PENDING(name, database)
-
-    def _backup(self, name: str) -> Resource:
-        backup = self.backups.get(name)
-        if backup is None:
-            raise refusals.missing("Backup", name)
-        return backup
-
-    def _work(self, name: str) -> Work:
-        work = self.works.get(name)
-        if work is None:
-            raise refusals.missing("Operation", name)
-        return work

@@ -16,20 +16,21 @@ import grpc
 from google.api_core.exceptions import GoogleAPICallError
 
 from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.messages import stamp, time_of
+from spanner_backup_emulator.rpc import encoded
 from spanner_backup_emulator.serving import abort
-from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.contents import Store
-from spanner_backup_emulator.spanner.messages import stamp, time_of
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.planning import parse_duration
 from spanner_backup_emulator.spanner.rpcs import RPCS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.serving import Endpoint
     from spanner_backup_emulator.spanner.contents import Contents
-    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.state import State
     from spanner_backup_emulator.spanner.work import Resource
 
@@ -82,7 +83,7 @@ class Behind(grpc.ServerInterceptor):
             return grpc.stream_stream_rpc_method_handler(self._carrier(method))
         ours = continuation(handler_call_details)
         assert ours is not None  # noqa: S101 each of these is served here too
-        return grpc.unary_unary_rpc_method_handler(self._answerer(method, ours), ours.request_deserializer, _encoded)
+        return grpc.unary_unary_rpc_method_handler(self._answerer(method, ours), ours.request_deserializer, encoded)
 
     def _carrier(self, method: str) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
         """Carries any call, of one message or of a stream each way, which look the same on the wire."""
@@ -284,10 +285,6 @@ def _theirs(answer: bytes) -> Message:
     if page.next_page_token:
         page.next_page_token = _THEIRS + page.next_page_token
     return page
-
-
-def _encoded(response: Message | bytes) -> bytes:
-    return response if isinstance(response, bytes) else response.SerializeToString()
 
 
 def _seconds(context: grpc.ServicerContext) -> float | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.struct_pb2 import ListValue
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
 
 CELL_COUNT_MAX = 20_000
 """Values in one commit: a quarter of what the service takes, as indexes count too.

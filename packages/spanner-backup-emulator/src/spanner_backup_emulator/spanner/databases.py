@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.messages import copied, stamp
 from spanner_backup_emulator.spanner import refusals, rules
 from spanner_backup_emulator.spanner.agenda import Agenda
-from spanner_backup_emulator.spanner.messages import copied, stamp
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.pages import page_of, under
 from spanner_backup_emulator.spanner.starts import database_of
 from spanner_backup_emulator.spanner.world import World
@@ -20,7 +20,7 @@ from spanner_backup_emulator.spanner.world import World
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.work import Resource
 
 CONFIG_ID = "emulator-config"
@@ -161,8 +161,7 @@ class Databases(World):
             raise refusals.missing("Instance", name)
 
     def _statements(self, database: str) -> list[str]:
-        if database not in self.databases:
-            raise refusals.missing("Database", database)
+        refusals.found("Database", self.databases, database)
         return self._ddl.setdefault(database, [])
 
     def _shown(self, name: str) -> Message:

@@ -13,15 +13,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.messages import time_of
 from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.filters import Field, FilterError, Kind, compile_filter
-from spanner_backup_emulator.spanner.messages import TYPE_PREFIX, time_of, unpacked
+from spanner_backup_emulator.spanner.messages import TYPE_PREFIX, pb, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.work import Resource, Work
 
 T = TypeVar("T")

@@ -7,6 +7,7 @@ pages neither repeats nor skips an item.
 from __future__ import annotations
 
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from spanner_backup_emulator.spanner import refusals
@@ -14,7 +15,7 @@ from spanner_backup_emulator.spanner import refusals
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.work import Resource, Work
 
 PAGE_SIZE_MAX = 1000
@@ -52,9 +53,5 @@ def page_of(items: Iterable[N], request: Message, scope: str) -> tuple[list[N], 
         last = int(number)
         rest = (item for item in rest if item.uid < last)
     size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
-    found: list[N] = []
-    for item in rest:
-        if len(found) == size:
-            return found, f"{found[-1].uid}-{mark}"
-        found.append(item)
-    return found, ""
+    found = list(islice(rest, size + 1))
+    return found[:size], f"{found[size - 1].uid}-{mark}" if len(found) > size else ""

@@ -6,9 +6,16 @@ the service doing it, "inferred" that nobody says so and a client should not rel
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from spanner_backup_emulator.errors import ApiError, Code, ResourceInfo
+from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.spanner.messages import pb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
 
 _PACKAGES = {
     "Backup": "type.googleapis.com/google.spanner.admin.database.v1",
@@ -44,6 +51,13 @@ def missing(kind: str, name: str) -> ApiError:
     return ApiError(Code.NOT_FOUND, f"{kind} not found: {name}", _info(kind, name, "does not exist"))
 
 
+def found(kind: str, held: Mapping[str, T], name: str) -> T:
+    """What is held by that name, or the refusal."""
+    if name not in held:
+        raise missing(kind, name)
+    return held[name]
+
+
 def exists(kind: str, name: str) -> ApiError:
     """The name is taken.
 
@@ -53,9 +67,11 @@ def exists(kind: str, name: str) -> ApiError:
     return ApiError(Code.ALREADY_EXISTS, f"{kind} already exists: {name}", _info(kind, name, "already exists"))
 
 
-def _info(kind: str, name: str, what: str) -> ResourceInfo | None:
+def _info(kind: str, name: str, what: str) -> Message:
     package = _PACKAGES.get(kind)
-    return ResourceInfo(f"{package}.{kind}", name, f"{kind} {what}.") if package else None
+    if package is None:
+        return None
+    return pb.ResourceInfo(resource_type=f"{package}.{kind}", resource_name=name, description=f"{kind} {what}.")
 
 
 NOT_NOW, BAD = Code.FAILED_PRECONDITION, Code.INVALID_ARGUMENT

@@ -9,14 +9,14 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.messages import stamp, time_in, time_of
 from spanner_backup_emulator.spanner import refusals
-from spanner_backup_emulator.spanner.messages import stamp, time_in, time_of
 from spanner_backup_emulator.spanner.planning import parse_duration
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
 
 RETENTION_MIN = timedelta(hours=6)
 RETENTION_MAX = timedelta(days=366)

@@ -10,17 +10,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.messages import copied, stamp
 from spanner_backup_emulator.spanner import refusals, rules
 from spanner_backup_emulator.spanner.agenda import Agenda
 from spanner_backup_emulator.spanner.backups import Backups
-from spanner_backup_emulator.spanner.messages import copied, stamp
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.pages import page_of
 from spanner_backup_emulator.spanner.starts import start_backup
 from spanner_backup_emulator.spanner.work import Resource
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
 
 SCHEDULES_PER_DATABASE_MAX = 4
 """https://docs.cloud.google.com/spanner/quotas, documented."""
@@ -54,11 +54,14 @@ class Schedules(Backups):
 
     def get_backup_schedule(self, request: Message) -> Message:
         """Reads a schedule."""
-        return copied(self._found(request.name).message)
+        return copied(refusals.found("Backup schedule", self.schedules, request.name).message)
 
     def update_backup_schedule(self, request: Message) -> Message:
         """Changes the fields that the mask names; its next backup starts by the new times."""
-        held, mask = self._found(request.backup_schedule.name), request.update_mask
+        held, mask = (
+            refusals.found("Backup schedule", self.schedules, request.backup_schedule.name),
+            request.update_mask,
+        )
         changed = copied(held.message)
         if not mask.paths or "name" in mask.paths or not mask.IsValidForDescriptor(changed.DESCRIPTOR):
             raise refusals.invalid(f"Invalid update mask: {', '.join(mask.paths) or 'it is empty'}")
@@ -67,7 +70,7 @@ class Schedules(Backups):
 
     def delete_backup_schedule(self, request: Message) -> Message:
         """Takes a schedule away; what it has started goes on."""
-        Agenda.drop(self._found(request.name).due)
+        Agenda.drop(refusals.found("Backup schedule", self.schedules, request.name).due)
         del self.schedules[request.name]
         return pb.Empty()
 
@@ -77,11 +80,6 @@ class Schedules(Backups):
         self._found_database(request.parent)
         page, token = page_of(self.schedules_of(request.parent), request, request.parent)
         return pb.ListBackupSchedulesResponse(backup_schedules=(one.message for one in page), next_page_token=token)
-
-    def _found(self, name: str) -> Resource:
-        if name not in self.schedules:
-            raise refusals.missing("Backup schedule", name)
-        return self.schedules[name]
 
     def _put(self, schedule: Resource) -> Message:
         message = schedule.message

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import grpc
 
-from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
+from spanner_backup_emulator.emulator import Emulator
+from spanner_backup_emulator.rest import answer
+from spanner_backup_emulator.rpc import called, register
+from spanner_backup_emulator.serving import HOST, start_grpc, wall_clock
 from spanner_backup_emulator.spanner.behind import Behind
-from spanner_backup_emulator.spanner.rest import answer
-from spanner_backup_emulator.spanner.service import register
+from spanner_backup_emulator.spanner.rpcs import RPCS
 from spanner_backup_emulator.spanner.state import State
 from spanner_backup_emulator.web import WebServer
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
+    from contextlib import ExitStack
     from datetime import datetime, timedelta
-    from types import TracebackType
 
     from spanner_backup_emulator.faults import Faults
+    from spanner_backup_emulator.messages import Message
+    from spanner_backup_emulator.rpc import Rpc
     from spanner_backup_emulator.spanner.history import Event
-    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.plans import Plan
 
 
-class SpannerEmulator:
-    """A server on loopback while the context lasts; the methods are for test authors and take the lock themselves.
+class SpannerEmulator(Emulator):
+    """What tests and programs in the same process use; the methods are for test authors and take the lock themselves.
 
     Attributes:
         state: What the server serves; hold `lock` to touch it.
-        faults: What to inject, by the RPC's name; hold `lock` to touch it.
     """
 
     def __init__(
@@ -49,69 +49,45 @@ class SpannerEmulator:
         """Makes a server that does not listen yet.
 
         Args:
-            port: Where to listen; 0 for any free port.
+            port: As for `Emulator`, like all that isn't said here.
             clock: What time it is.
             state: What to serve; None for an empty state that accepts any database.
-            faults: What to inject; None for nothing so far.
+            faults: What to inject.
             behind: The address of Google's emulator, which answers everything but backups; empty for none.
             rest_port: Where to listen for REST; 0 for any free port, None for nowhere.
             host: The address to listen on.
         """
-        self._endpoint = Endpoint(clock, faults)
-        self._host, self._port, self._rest_port, self._behind = host, port, rest_port, behind
-        self._closing = ExitStack()
+        super().__init__(port, clock, faults, host)
+        self._rest_port, self._behind = rest_port, behind
         self.state = state or State()
-        self.faults = self._endpoint.faults
 
-    def start(self) -> Self:
-        """Starts to listen."""
+    def _open(self, closing: ExitStack) -> None:
         more: tuple[Behind, ...] = ()
         if self._behind:
-            more = (Behind(self._behind, self._endpoint, self.state),)
-            self._closing.callback(more[0].close)
+            more = (Behind(self._behind, self.endpoint, self.state),)
+            closing.callback(more[0].close)
         server, self._port = start_grpc(
-            lambda server: register(server, self._endpoint, self.state), self._port, interceptors=more, host=self._host
+            lambda server: register(server, RPCS, self._answer), self._port, interceptors=more, host=self._host
         )
-        self._closing.callback(lambda: server.stop(grace=None).wait())
+        closing.callback(lambda: server.stop(grace=None).wait())
         if self._rest_port is not None:
-            channel = self._closing.enter_context(grpc.insecure_channel(self.address))
-            web = WebServer(partial(answer, channel), self._rest_port, self._host)
-            self._closing.callback(web.stop)
+            # By way of the server beside it, so that faults and Google's emulator behind it apply alike.
+            channel = closing.enter_context(grpc.insecure_channel(self.address))
+            web = WebServer(partial(answer, RPCS, partial(called, channel)), self._rest_port, self._host)
+            closing.callback(web.stop)
             self._rest_port = web.server_port
-        return self
 
-    def close(self) -> None:
-        """Stops listening and drops the calls under way; doing it twice does no harm."""
-        self._closing.close()
-
-    def __enter__(self) -> Self:
-        """Starts."""
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stops."""
-        self.close()
-
-    @property
-    def address(self) -> str:
-        """What `SPANNER_EMULATOR_HOST` should be."""
-        return f"{self._host}:{self._port}"
+    def _answer(self, rpc: Rpc, request: Message, _: grpc.ServicerContext) -> Message:
+        return self.endpoint.run(rpc.name, lambda now: self.state.apply(now, request), rpc.resource_of(request))
 
     @property
     def rest_address(self) -> str:
         """Where REST is, `host:port`."""
         return f"{self._host}:{self._rest_port}"
 
-    @property
-    def lock(self) -> threading.RLock:
-        """Held while a call is answered."""
-        return self._endpoint.lock
-
     def now(self) -> datetime:
         """What time it is here."""
-        return self._endpoint.clock()
+        return self.endpoint.clock()
 
     def set_plan(self, resource: str, plan: Plan) -> None:
         """See `State.set_plan`."""

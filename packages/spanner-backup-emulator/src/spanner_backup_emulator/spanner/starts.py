@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.messages import copied, stamp
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.messages import copied, stamp
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.progress import ProgressModel
 from spanner_backup_emulator.spanner.rules import RETENTION_MAX
@@ -15,7 +15,7 @@ from spanner_backup_emulator.spanner.work import Resource, Work
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.world import World
 
 VERSION_RETENTION = "3600s"

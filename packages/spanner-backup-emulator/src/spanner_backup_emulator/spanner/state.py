@@ -12,8 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.spanner import messages as pb
 from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
 from spanner_backup_emulator.spanner.rules import instance_of
@@ -23,7 +23,7 @@ from spanner_backup_emulator.spanner.starts import start_copy, start_restore
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from spanner_backup_emulator.spanner.messages import Message
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.work import Resource
 
 _RETENTION = timedelta(days=7)

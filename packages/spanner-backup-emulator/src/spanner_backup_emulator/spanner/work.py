@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.spanner.messages import copied
+from spanner_backup_emulator.messages import copied
 from spanner_backup_emulator.spanner.progress import PERCENT_DONE, ProgressModel, percent_at
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.agenda import Entry
-    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.plans import Plan
 
 

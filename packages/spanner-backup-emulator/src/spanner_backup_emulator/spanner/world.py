@@ -27,10 +27,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner import messages as pb
+from spanner_backup_emulator.messages import stamp, time_of
 from spanner_backup_emulator.spanner.agenda import Agenda
 from spanner_backup_emulator.spanner.history import Event, What
-from spanner_backup_emulator.spanner.messages import stamp, time_of
+from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.rules import instance_of
 from spanner_backup_emulator.spanner.starts import database_of, start_optimization
@@ -39,8 +39,8 @@ from spanner_backup_emulator.spanner.work import Resource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.spanner.agenda import Entry
-    from spanner_backup_emulator.spanner.messages import Message
     from spanner_backup_emulator.spanner.work import Work
 
 OPERATION_KEPT = timedelta(days=7)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.tasks import wire
-from spanner_backup_emulator.tasks.model import NO_ANSWER
+from spanner_backup_emulator.dispatch import NO_ANSWER
+from spanner_backup_emulator.errors import HTTP_STATUSES, Code
+from spanner_backup_emulator.tasks.messages import pb
 
 if TYPE_CHECKING:
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.tasks.lane import Job
-    from spanner_backup_emulator.tasks.wire import Message
 
 USER_AGENT = "Google-Cloud-Tasks"
 
@@ -24,21 +24,7 @@ _RESERVED = ("x-google-", "x-appengine-", "x-cloudtasks-")
 NO_ANSWER_SHOWN = 504
 """What a retry is told about an attempt that got no answer: recorded for a missed deadline, else inferred."""
 
-# https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto, documented.
-_HTTP = {
-    Code.INVALID_ARGUMENT: 400,
-    Code.UNAUTHENTICATED: 401,
-    Code.PERMISSION_DENIED: 403,
-    Code.NOT_FOUND: 404,
-    Code.ABORTED: 409,
-    Code.RESOURCE_EXHAUSTED: 429,
-    Code.CANCELLED: 499,
-    Code.INTERNAL: 500,
-    Code.UNIMPLEMENTED: 501,
-    Code.UNAVAILABLE: 503,
-    Code.DEADLINE_EXCEEDED: NO_ANSWER,
-}
-_CODES = {status: code for code, status in _HTTP.items()} | {504: Code.DEADLINE_EXCEEDED}
+_CODES = {status: code for code, status in reversed(HTTP_STATUSES.items())}
 
 
 def headers(job: Job) -> dict[str, str]:
@@ -63,10 +49,10 @@ def headers(job: Job) -> dict[str, str]:
 
 def http_status(code: Code) -> int:
     """The status that an injected fault of that code stands for; a missed deadline is no answer at all."""
-    return _HTTP.get(code, 500)
+    return NO_ANSWER if code is Code.DEADLINE_EXCEEDED else HTTP_STATUSES[code]
 
 
 def response_status(status: int) -> Message:
     """What a failed attempt shows, as in https://github.com/googleapis/nodejs-tasks/issues/487 ."""
     code = _CODES.get(status, Code.INTERNAL if status >= 500 else Code.UNKNOWN)
-    return wire.Status(code=code, message=f"{code.name}({code.value}): HTTP status code {status}")
+    return pb.Status(code=code, message=f"{code.name}({code.value}): HTTP status code {status}")

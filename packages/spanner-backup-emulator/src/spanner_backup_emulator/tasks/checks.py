@@ -10,13 +10,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.tasks import names, wire
+from spanner_backup_emulator.tasks import names
+from spanner_backup_emulator.tasks.messages import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from spanner_backup_emulator.tasks.wire import Message
+    from spanner_backup_emulator.messages import Message
 
 SCHEDULE_AHEAD_MAX = timedelta(hours=720)
 """30 days, recorded."""
@@ -86,7 +87,7 @@ def _check_http_request(request: Message) -> None:
     HTTP, so this one lets a token go to this machine, which can't be mistaken for one of Google's.
     """
     url = request.url
-    takes_body = wire.METHODS.get(request.http_method, "POST") in METHODS_WITH_BODY
+    takes_body = METHODS.get(request.http_method, "POST") in METHODS_WITH_BODY
     has_token = request.WhichOneof("authorization_header") is not None
     is_open = not url.startswith("https://") and not _ON_THIS_MACHINE.match(url)
     headers_bytes = sum(len(name.encode()) + len(value.encode()) for name, value in request.headers.items())

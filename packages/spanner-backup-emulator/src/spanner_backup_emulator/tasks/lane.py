@@ -6,12 +6,14 @@ import heapq
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.tasks import pacing, wire
+from spanner_backup_emulator.messages import copied
+from spanner_backup_emulator.tasks import pacing
+from spanner_backup_emulator.tasks.messages import pb
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from spanner_backup_emulator.tasks.wire import Message
+    from spanner_backup_emulator.messages import Message
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +68,7 @@ class Lane:
 
     def change(self, field: str, value: object) -> Message:
         """Sets one field of the queue, and gives the queue."""
-        self.queue = wire.copied(self.queue)
+        self.queue = copied(self.queue)
         setattr(self.queue, field, value)
         return self.queue
 
@@ -113,7 +115,7 @@ class Lane:
 
     def _may_go(self) -> bool:
         queue = self.queue
-        paused = queue.state == wire.Queue.PAUSED
+        paused = queue.state == pb.Queue.PAUSED
         return not paused and len(self.in_flight) < queue.rate_limits.max_concurrent_dispatches
 
     def _first(self) -> Job | None:

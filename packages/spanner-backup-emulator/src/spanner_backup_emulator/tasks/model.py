@@ -7,17 +7,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.tasks.lane import Job
-    from spanner_backup_emulator.tasks.wire import Message
 
 RETENTION = timedelta(days=31)
 """A task that is older is deleted whether it was dispatched or not.
 
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#cloudtasks (CreateQueue), documented.
 """
-
-NO_ANSWER = 0
-"""The status of an attempt that got no HTTP answer: refused, cut off, or past its deadline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from spanner_backup_emulator.tasks.model import RETENTION
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.tasks.wire import Message
+    from spanner_backup_emulator.messages import Message
 
 BURST_SIZE_MIN = 10
 BURST_SIZE_MAX = 100

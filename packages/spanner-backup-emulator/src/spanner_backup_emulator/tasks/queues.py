@@ -6,15 +6,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.tasks import checks, names, pacing, wire
+from spanner_backup_emulator.messages import copied, filled
+from spanner_backup_emulator.tasks import checks, names, pacing
 from spanner_backup_emulator.tasks.lane import Lane
+from spanner_backup_emulator.tasks.messages import pb
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.tasks.model import Settings
-    from spanner_backup_emulator.tasks.wire import Message
 
 T = TypeVar("T")
 
@@ -26,13 +28,13 @@ NO_QUEUE = "Queue does not exist. If you just created the queue, wait at least a
 NO_ENTITY = "Requested entity was not found."
 QUEUE_EXISTED = "The queue cannot be created because a queue with this name existed too recently."
 
-RATE_LIMITS = wire.RateLimits(max_dispatches_per_second=500, max_concurrent_dispatches=1000)
-RETRY_CONFIG = wire.RetryConfig(
+RATE_LIMITS = pb.RateLimits(max_dispatches_per_second=500, max_concurrent_dispatches=1000)
+RETRY_CONFIG = pb.RetryConfig(
     max_attempts=100, min_backoff=timedelta(milliseconds=100), max_backoff=timedelta(hours=1), max_doublings=16
 )
 """What a new queue shows, as widely seen in the output of `gcloud tasks queues describe`."""
 
-SETTINGS = wire.FieldMask(paths=["rate_limits", "retry_config", "stackdriver_logging_config"])
+SETTINGS = pb.FieldMask(paths=["rate_limits", "retry_config", "stackdriver_logging_config"])
 """What an update can change, but for the burst size; any value for the rest, which is for output only, is ignored.
 
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#updatequeuerequest, documented.
@@ -76,7 +78,7 @@ class Queues:
         """Changes a queue, or makes it."""
         new = _new(request.queue, request.update_mask.paths)
         lane = self.lanes.get(new.name)
-        queue = wire.copied(lane.queue) if lane is not None else _new(wire.Queue(name=new.name))
+        queue = copied(lane.queue) if lane is not None else _new(pb.Queue(name=new.name))
         _merge(new, queue, request.update_mask)
         self._settle(queue)
         if lane is None:
@@ -93,7 +95,7 @@ class Queues:
         left = sorted(name for name in self.lanes if name.startswith(prefix) and name > request.page_token)
         page, more = cut(left, request.page_size, QUEUE_PAGE_SIZE_MAX)
         queues = [self.lanes[name].queue for name in page]
-        return wire.ListQueuesResponse(queues=queues, next_page_token=page[-1] if more else "")
+        return pb.ListQueuesResponse(queues=queues, next_page_token=page[-1] if more else "")
 
     def delete(self, now: datetime, name: str) -> Lane:
         """Removes a queue, and gives its lane."""
@@ -120,10 +122,10 @@ class Queues:
 def _new(given: Message, paths: Iterable[str] = ()) -> Message:
     """The queue as a new one would be; zero and absent mean the service's default."""
     checks.check_supported(given, paths)
-    queue = wire.copied(given)
-    queue.rate_limits.CopyFrom(wire.filled(given.rate_limits, RATE_LIMITS))
-    queue.retry_config.CopyFrom(wire.filled(given.retry_config, RETRY_CONFIG))
-    queue.state = wire.Queue.RUNNING
+    queue = copied(given)
+    queue.rate_limits.CopyFrom(filled(given.rate_limits, RATE_LIMITS))
+    queue.retry_config.CopyFrom(filled(given.retry_config, RETRY_CONFIG))
+    queue.state = pb.Queue.RUNNING
     queue.ClearField("purge_time")
     return queue
 
@@ -131,9 +133,9 @@ def _new(given: Message, paths: Iterable[str] = ()) -> Message:
 def _merge(new: Message, queue: Message, mask: Message) -> None:
     """Takes over those settings of the new queue that the field mask names; all, where it is empty."""
     for path in mask.paths:
-        if not wire.FieldMask(paths=[path]).IsValidForDescriptor(queue.DESCRIPTOR):
+        if not pb.FieldMask(paths=[path]).IsValidForDescriptor(queue.DESCRIPTOR):
             raise ApiError(Code.INVALID_ARGUMENT, f"Invalid field path in update mask: {path}")  # Inferred.
-    chosen = wire.FieldMask()
+    chosen = pb.FieldMask()
     chosen.Intersect(mask if mask.paths else SETTINGS, SETTINGS)
     chosen.MergeMessage(new, queue, replace_message_field=True)
 

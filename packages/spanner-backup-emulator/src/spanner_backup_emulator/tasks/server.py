@@ -5,30 +5,30 @@ from __future__ import annotations
 import logging
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from google.cloud.tasks_v2 import types
 
-from spanner_backup_emulator import rpc
-from spanner_backup_emulator.dispatch import NO_CONNECTION, Dispatcher, is_sendable
+from spanner_backup_emulator.dispatch import NO_ANSWER, Dispatcher, is_sendable
+from spanner_backup_emulator.emulator import Emulator
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.front import Front
-from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
-from spanner_backup_emulator.tasks import attempts, wire
+from spanner_backup_emulator.rpc import Rpc, register
+from spanner_backup_emulator.serving import HOST, wall_clock
+from spanner_backup_emulator.tasks import attempts
+from spanner_backup_emulator.tasks.messages import METHODS, pb
 from spanner_backup_emulator.tasks.state import State
 from spanner_backup_emulator.tokens import Signer
-from spanner_backup_emulator.web import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import ExitStack
     from datetime import datetime
-    from types import TracebackType
 
     import grpc
 
     from spanner_backup_emulator.faults import Faults
+    from spanner_backup_emulator.messages import Message
     from spanner_backup_emulator.tasks.model import Dispatch, Outcome, Settings
-    from spanner_backup_emulator.tasks.wire import Message
 
 SERVICE = "google.cloud.tasks.v2.CloudTasks"
 
@@ -41,21 +41,17 @@ CLOCK_CHECK_S = 1.0
 FOREIGN_CLOCK_CHECK_S = 0.01
 """The timer looks at any other clock this often: it may run faster, or stand until a test moves it."""
 
-GRPC_GRACE_S = 0.5
-"""How long calls that are being answered may take when the emulator closes."""
-
 logger = logging.getLogger(__name__)
 
 
-class TasksEmulator:
-    """A Cloud Tasks emulator on loopback, running from `__enter__` to `__exit__`.
+class TasksEmulator(Emulator):
+    """Google's client reaches it by its address; over HTTP it shows the keys of its tokens.
 
     The methods below its life cycle are for the authors of tests. Any fault can be planned by the RPC's name; the
     dispatches themselves go by `DISPATCH`.
 
     Attributes:
         state: The queues and tasks; while the emulator runs, read it with `endpoint.lock` held.
-        endpoint: The lock, the clock and the faults.
     """
 
     def __init__(
@@ -78,51 +74,31 @@ class TasksEmulator:
             host: The address to listen on.
         """
         self.state = State(settings)
-        self.endpoint = Endpoint(clock, faults)
+        super().__init__(port, clock, faults, host)
         for name in queues:
-            self.state.apply(clock(), wire.UpdateQueueRequest(queue={"name": name}))
-        self._host, self._port = host, port
+            self.state.apply(clock(), pb.UpdateQueueRequest(queue={"name": name}))
         self._changed = threading.Condition(self.endpoint.lock)
-        self._closing = False
+        self._shut = False
         self._signer = Signer()
         self._check_s = CLOCK_CHECK_S if clock is wall_clock else FOREIGN_CLOCK_CHECK_S
         self._dispatcher = Dispatcher(name="tasks-dispatch")
         self._timer = threading.Thread(target=self._dispatch_when_due, name="tasks-timer")
-        self._server: grpc.Server | None = None
 
-    def __enter__(self) -> Self:
-        """Starts serving and dispatching."""
-        self._front = Front(self._port, self._host)
-        self._port = self._front.port
-        self._server, grpc_port = start_grpc(self._register, 0)
-        self._web = WebServer(self._signer.answer)
-        self._front.start(grpc_port, self._web.server_port)
+    def _open(self, closing: ExitStack) -> None:
+        rpcs = [
+            Rpc(SERVICE, kind.DESCRIPTOR.name.removesuffix("Request"), kind, _resource) for kind in self.state.methods
+        ]
+        cut = self._open_port(closing, lambda server: register(server, rpcs, self._answer), self._signer.answer)
+        closing.callback(self._dispatcher.close)
         self._timer.start()
-        return self
+        closing.callback(self._stop)
+        closing.callback(cut)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stops; requests on their way are cut off, and no thread is left."""
-        if self._server is not None:
-            self._server.stop(GRPC_GRACE_S).wait()
-            self._front.stop()
-            self._web.stop()
+    def _stop(self) -> None:
         with self._changed:
-            self._closing = True
+            self._shut = True
             self._changed.notify_all()
         self._timer.join()
-        self._dispatcher.close()
-
-    @property
-    def address(self) -> str:
-        """Where it listens: the value for CLOUD_TASKS_EMULATOR_HOST; over HTTP it shows the keys of its tokens."""
-        return f"{self._host}:{self._port}"
-
-    @property
-    def faults(self) -> Faults:
-        """What is injected; plan and count under `endpoint.lock` while calls are being made."""
-        return self.endpoint.faults
 
     def dispatch_twice_next(self, count: int = 1) -> None:
         """Lets each of the next dispatches go out twice, as at-least-once delivery allows."""
@@ -154,23 +130,18 @@ class TasksEmulator:
         with self._changed:
             return self._changed.wait_for(lambda: not (self.state.pending() or self.state.in_flight_count()), timeout_s)
 
-    def _register(self, server: grpc.Server) -> None:
-        """Adds the service; the client library ships no servicer classes, so the handlers are made of its messages."""
-        methods = {
-            kind.DESCRIPTOR.name.removesuffix("Request"): rpc.Method(kind, lambda given: given, lambda _, made: made)
-            for kind in self.state.methods
-        }
-        rpc.register(server, SERVICE, methods, self.endpoint, self._apply, _resource)
+    def _answer(self, rpc: Rpc, request: Message, _: grpc.ServicerContext) -> Message:
+        def work(now: datetime) -> Message:
+            answer = self.state.apply(now, request)
+            self._changed.notify_all()
+            return answer
 
-    def _apply(self, now: datetime, request: Message) -> Message:
-        answer = self.state.apply(now, request)
-        self._changed.notify_all()
-        return answer
+        return self.endpoint.run(rpc.name, work, rpc.resource_of(request))
 
     def _dispatch_when_due(self) -> None:
         """Sends what is due, then sleeps until the next task is, or until something changes."""
         with self._changed:
-            while not self._closing:
+            while not self._shut:
                 for dispatch in self.state.advance(self.endpoint.clock()):
                     self._send(dispatch)
                 due = self.state.next_event_at()
@@ -187,35 +158,21 @@ class TasksEmulator:
             return
         if not is_sendable(request.url):
             logger.warning("%s is not sent: emulators send plain HTTP only, not to %s", task.name, request.url)
-            self._record(dispatch, NO_CONNECTION)
+            self._record(dispatch, NO_ANSWER)
             return
         self._dispatcher.submit(
             request.url,
-            dispatch.headers | self._authorization(request),
+            dispatch.headers | self._signer.headers(self.endpoint.clock(), request, request.url),
             request.body,
             task.dispatch_deadline.ToTimedelta().total_seconds(),
             partial(self._answered, dispatch),
-            wire.METHODS[request.http_method],
+            METHODS[request.http_method],
         )
-
-    def _authorization(self, request: Message) -> dict[str, str]:
-        """The header that proves who sends; it takes the place of one that the task itself has."""
-        now = self.endpoint.clock()
-        match request.WhichOneof("authorization_header"):
-            case "oidc_token":
-                token = request.oidc_token
-                signed = self._signer.identity(now, token.service_account_email, token.audience or request.url)
-            case "oauth_token":
-                token = request.oauth_token
-                signed = self._signer.access(now, token.service_account_email, token.scope)
-            case _:
-                return {}
-        return {"Authorization": signed}
 
     def _answered(self, dispatch: Dispatch, status: int) -> None:
         """Takes note of an answer, in a thread of the pool; what was cut off by closing is not one."""
         with self._changed:
-            if self._closing:
+            if self._shut:
                 return
             try:
                 self.faults.check(DISPATCH, "after", dispatch.task.name)
@@ -228,7 +185,7 @@ class TasksEmulator:
         self._changed.notify_all()
 
 
-def _resource(_: rpc.Method, request: Message) -> str:
+def _resource(request: Message) -> str:
     """The name that a fault is matched with: the task's or the queue's, else the parent's."""
     inner = getattr(request, "task", None) or getattr(request, "queue", None) or request
     return str(getattr(inner, "name", "") or getattr(request, "parent", ""))

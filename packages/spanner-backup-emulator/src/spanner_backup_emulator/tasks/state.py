@@ -19,17 +19,20 @@ import hashlib
 from collections import deque
 from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.dispatch import NO_ANSWER
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.tasks import attempts, checks, names, pacing, wire
+from spanner_backup_emulator.messages import copied, filled, set_time, time_of
+from spanner_backup_emulator.tasks import attempts, checks, names, pacing
 from spanner_backup_emulator.tasks.lane import Job
-from spanner_backup_emulator.tasks.model import NO_ANSWER, RETENTION, Dispatch, Outcome, Settings
+from spanner_backup_emulator.tasks.messages import METHODS, pb
+from spanner_backup_emulator.tasks.model import RETENTION, Dispatch, Outcome, Settings
 from spanner_backup_emulator.tasks.queues import NO_ENTITY, RETRY_CONFIG, Queues, cut, drop_past
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from spanner_backup_emulator.tasks.wire import Message
+    from spanner_backup_emulator.messages import Message
 
 OUTPUT_ONLY = ("dispatch_count", "response_count", "first_attempt", "last_attempt", "view")
 DISPATCH_DEADLINE_DEFAULT_S = 600
@@ -75,23 +78,19 @@ class State:
         self._number = 0
         self._twice = 0
         self.methods: dict[Message, Callable[[datetime, Message], Message]] = {
-            wire.CreateTaskRequest: self._create_task,
-            wire.GetTaskRequest: lambda _, request: _seen(self._find(request.name).task, request),
-            wire.RunTaskRequest: self._run_task,
-            wire.DeleteTaskRequest: self._delete_task,
-            wire.ListTasksRequest: self._list_tasks,
-            wire.CreateQueueRequest: self._queues.create,
-            wire.UpdateQueueRequest: self._queues.update,
-            wire.GetQueueRequest: lambda _, request: self._queues.lane(request.name).queue,
-            wire.ListQueuesRequest: self._queues.list,
-            wire.DeleteQueueRequest: self._delete_queue,
-            wire.PauseQueueRequest: lambda _, request: self._queues.lane(request.name).change(
-                "state", wire.Queue.PAUSED
-            ),
-            wire.ResumeQueueRequest: lambda _, request: self._queues.lane(request.name).change(
-                "state", wire.Queue.RUNNING
-            ),
-            wire.PurgeQueueRequest: self._purge_queue,
+            pb.CreateTaskRequest: self._create_task,
+            pb.GetTaskRequest: lambda _, request: _seen(self._find(request.name).task, request),
+            pb.RunTaskRequest: self._run_task,
+            pb.DeleteTaskRequest: self._delete_task,
+            pb.ListTasksRequest: self._list_tasks,
+            pb.CreateQueueRequest: self._queues.create,
+            pb.UpdateQueueRequest: self._queues.update,
+            pb.GetQueueRequest: lambda _, request: self._queues.lane(request.name).queue,
+            pb.ListQueuesRequest: self._queues.list,
+            pb.DeleteQueueRequest: self._delete_queue,
+            pb.PauseQueueRequest: lambda _, request: self._queues.lane(request.name).change("state", pb.Queue.PAUSED),
+            pb.ResumeQueueRequest: lambda _, request: self._queues.lane(request.name).change("state", pb.Queue.RUNNING),
+            pb.PurgeQueueRequest: self._purge_queue,
         }
 
     def apply(self, now: datetime, request: Message) -> Message:
@@ -151,11 +150,11 @@ class State:
 
     def _create_task(self, now: datetime, request: Message) -> Message:
         given = request.task
-        due = max(wire.time_of(given.schedule_time), now) if given.HasField("schedule_time") else now
+        due = max(time_of(given.schedule_time), now) if given.HasField("schedule_time") else now
         checks.check_create_task(request, due, now)
         task = _stored(given, due, now)
         if self.settings.auto_create_queues and request.parent not in self._queues.lanes:
-            self._queues.update(now, wire.UpdateQueueRequest(queue=wire.Queue(name=request.parent)))
+            self._queues.update(now, pb.UpdateQueueRequest(queue=pb.Queue(name=request.parent)))
         lane = self._queues.lane(request.parent)
         self._sequence += 1
         task.name = task.name or f"{request.parent}/tasks/{_generated_id(request.parent, self._sequence)}"
@@ -165,7 +164,7 @@ class State:
             raise ApiError(Code.ALREADY_EXISTS, "Requested entity already exists")  # Recorded.
         if task.name in self._tombstones:
             raise ApiError(Code.ALREADY_EXISTS, TASK_EXISTED)
-        task.view = wire.Task.FULL
+        task.view = pb.Task.FULL
         lane.put(Job(lane, task, self._sequence, now.replace(microsecond=0) + RETENTION), due)
         self.created.append(task)
         return _seen(task, request)
@@ -177,7 +176,7 @@ class State:
 
     def _delete_task(self, now: datetime, request: Message) -> Message:
         self._end(now, self._find(request.name))
-        return wire.Empty()
+        return pb.Empty()
 
     def _list_tasks(self, _: datetime, request: Message) -> Message:
         names.check_queue(request.parent)
@@ -187,7 +186,7 @@ class State:
         left = [job for job in self._queues.lane(request.parent).jobs.values() if job.sequence > after]
         page, more = cut(left, request.page_size, TASK_PAGE_SIZE_MAX)
         tasks = [_seen(job.task, request) for job in page]
-        return wire.ListTasksResponse(tasks=tasks, next_page_token=str(page[-1].sequence) if more else "")
+        return pb.ListTasksResponse(tasks=tasks, next_page_token=str(page[-1].sequence) if more else "")
 
     def _find(self, name: str) -> Job:
         """The task of that name, or the refusal."""
@@ -200,10 +199,10 @@ class State:
     def _send(self, now: datetime, job: Job, *, forced: bool) -> list[Dispatch]:
         """Begins an attempt; a duplicate is the same attempt under another number."""
         sent = attempts.headers(job)
-        task = wire.copied(job.task)
+        task = copied(job.task)
         task.dispatch_count += 1
-        task.last_attempt.CopyFrom(wire.Attempt(schedule_time=task.schedule_time))
-        wire.set_time(task.last_attempt.dispatch_time, now)
+        task.last_attempt.CopyFrom(pb.Attempt(schedule_time=task.schedule_time))
+        set_time(task.last_attempt.dispatch_time, now)
         if task.dispatch_count == 1:
             task.first_attempt.dispatch_time.CopyFrom(task.last_attempt.dispatch_time)
         job.task, job.due, job.status = task, None, None
@@ -223,20 +222,20 @@ class State:
         job, answered = dispatch.job, status != NO_ANSWER
         job.status = status
         job.execution_count += answered and status < 500
-        job.task = task = wire.copied(job.task)
+        job.task = task = copied(job.task)
         task.response_count += answered
         task.last_attempt.CopyFrom(dispatch.task.last_attempt)
-        wire.set_time(task.last_attempt.response_time, now)
+        set_time(task.last_attempt.response_time, now)
         task.last_attempt.response_status.CopyFrom(attempts.response_status(status))
         if job.due is not None or dispatch.attempt != task.dispatch_count:
             return
         config = task.retry_config if task.HasField("retry_config") else job.lane.queue.retry_config
-        if pacing.exhausted(config, dispatch.attempt, now - wire.time_of(task.first_attempt.dispatch_time)):
+        if pacing.exhausted(config, dispatch.attempt, now - time_of(task.first_attempt.dispatch_time)):
             self._end(now, job)
             return
         since = dispatch.time if dispatch.forced else now  # After RunTask it counts from that call.
         due = since + pacing.backoff(config, dispatch.attempt)
-        wire.set_time(task.schedule_time, due)
+        set_time(task.schedule_time, due)
         job.lane.put(job, due)
 
     def _end(self, now: datetime, job: Job) -> None:
@@ -265,23 +264,23 @@ class State:
 
     def _delete_queue(self, now: datetime, request: Message) -> Message:
         self._bury(now, self._queues.delete(now, request.name).clear())
-        return wire.Empty()
+        return pb.Empty()
 
 
 def _stored(given: Message, due: datetime, now: datetime) -> Message:
     """A task as the service keeps it, but for the name that it may have to be given."""
-    task = wire.copied(given)
+    task = copied(given)
     for name in OUTPUT_ONLY:
         task.ClearField(name)
-    wire.set_time(task.schedule_time, due)
-    wire.set_time(task.create_time, now.replace(microsecond=0))  # Shown to the second.
+    set_time(task.schedule_time, due)
+    set_time(task.create_time, now.replace(microsecond=0))  # Shown to the second.
     if not given.HasField("dispatch_deadline"):
         task.dispatch_deadline.seconds = DISPATCH_DEADLINE_DEFAULT_S
     if given.HasField("retry_config"):
-        task.retry_config.CopyFrom(wire.filled(given.retry_config, RETRY_CONFIG))
+        task.retry_config.CopyFrom(filled(given.retry_config, RETRY_CONFIG))
         checks.check_retry_config(task.retry_config)
     request = task.http_request
-    if request.http_method not in wire.METHODS:
+    if request.http_method not in METHODS:
         request.http_method = "POST"  # Documented of one that is unspecified.
     for name in [name for name in request.headers if name.lower() == "user-agent"]:
         del request.headers[name]
@@ -291,11 +290,11 @@ def _stored(given: Message, due: datetime, now: datetime) -> Message:
 
 def _seen(task: Message, request: Message) -> Message:
     """The task in the view that is asked for; the body is only in the full one."""
-    if request.response_view == wire.Task.FULL:
+    if request.response_view == pb.Task.FULL:
         return task
-    shown = wire.copied(task)
+    shown = copied(task)
     shown.http_request.ClearField("body")
-    shown.view = wire.Task.BASIC
+    shown.view = pb.Task.BASIC
     return shown
 
 

@@ -1,8 +1,4 @@
-"""Backups and operations over REST, which is what `gcloud` speaks: paths and JSON in, the same RPCs, JSON out.
-
-https://docs.cloud.google.com/spanner/docs/reference/rest, documented. Each call goes on to this emulator's own gRPC
-server, so faults, Google's emulator behind it and everything else apply alike.
-"""
+"""Google's REST: paths and JSON in, the same methods as over gRPC, JSON out."""
 
 from __future__ import annotations
 
@@ -11,28 +7,33 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import grpc
 from google.protobuf import json_format
 
-from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.spanner.rpcs import RPCS
 from spanner_backup_emulator.web import invalid_json, no_such_page
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.rpcs import Rpc
+    from collections.abc import Callable, Iterable
 
-CALL_S_MAX = 60.0
-"""For one call to the server beside this one."""
+    from spanner_backup_emulator.messages import Message
+    from spanner_backup_emulator.rpc import Rpc
 
-SYSTEM_PARAMETERS = frozenset({"alt", "key", "fields", "prettyPrint", "quotaUser", "access_token", "$.xgafv"})
-"""Of every API, and of no effect here: https://docs.cloud.google.com/apis/docs/system-parameters, documented."""
+SYSTEM_PARAMETERS = frozenset({"alt", "key", "fields", "prettyPrint", "quotaUser", "access_token"})
+"""Of every API, as those that begin with a `$`, and of no effect here.
+
+https://docs.cloud.google.com/apis/docs/system-parameters, documented.
+"""
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 
 
-def answer(channel: grpc.Channel, verb: str, target: str, body: bytes) -> bytes:
+def answer(
+    rpcs: Iterable[Rpc], call: Callable[[Rpc, Message], Message | None], verb: str, target: str, body: bytes
+) -> bytes:
     """Answers one request.
 
     Args:
-        channel: To the gRPC server beside this one.
+        rpcs: The methods that there are.
+        call: Answers a request of one of them; None is an answer without anything in it.
         verb: The HTTP method.
         target: The path and the query.
         body: JSON, or nothing.
@@ -45,28 +46,17 @@ def answer(channel: grpc.Channel, verb: str, target: str, body: bytes) -> bytes:
     """
     parts = urlsplit(target)
     path = unquote(parts.path)
-    for rpc in RPCS:
+    for rpc in rpcs:
         if rpc.verb == verb and (match := rpc.path.fullmatch(path)) is not None:
             fields = _fields(rpc, parts.query, body)
             _set(fields, rpc.field, match["name"])
-            return _called(channel, rpc, fields)
+            try:
+                request = json_format.ParseDict(fields, rpc.request())
+            except json_format.ParseError as error:
+                raise invalid_json(str(error)) from None
+            response = call(rpc, request)
+            return b"{}" if response is None else json_format.MessageToJson(response).encode()
     raise no_such_page(parts.path)
-
-
-def _called(channel: grpc.Channel, rpc: Rpc, fields: dict[str, Any]) -> bytes:
-    try:
-        request = json_format.ParseDict(fields, rpc.request())
-    except json_format.ParseError as error:
-        raise invalid_json(str(error)) from None
-    call: Any = channel.unary_unary(
-        f"/{rpc.service}/{rpc.name}", rpc.request.SerializeToString, rpc.response.FromString
-    )
-    try:
-        response = call(request, timeout=CALL_S_MAX)
-    except grpc.RpcError as error:
-        refused: Any = error
-        raise ApiError(Code[refused.code().name], refused.details() or "") from None
-    return json_format.MessageToJson(response).encode()
 
 
 def _fields(rpc: Rpc, query: str, body: bytes) -> dict[str, Any]:
@@ -83,8 +73,9 @@ def _fields(rpc: Rpc, query: str, body: bytes) -> dict[str, Any]:
     for name, values in parse_qs(query).items():
         if name in {"updateMask", "update_mask"}:
             fields["updateMask"] = re.sub(r"_([a-z])", lambda found: found[1].upper(), values[-1])
-        elif name not in SYSTEM_PARAMETERS:
+        elif name not in SYSTEM_PARAMETERS and not name.startswith("$"):
             _set(fields, name, values if name.endswith(("kmsKeyNames", "kms_key_names")) else values[-1])
+    _check_base64(fields.get("messages"))
     return fields
 
 
@@ -96,3 +87,11 @@ def _set(fields: dict[str, Any], path: str, value: object) -> None:
         fields[name] = inner = held if isinstance(held, dict) else {}
         fields = inner
     fields[last] = value
+
+
+def _check_base64(messages: object) -> None:
+    """Refuses data that is not base64 of either alphabet; the JSON parser would drop the odd characters in silence."""
+    for index, message in enumerate(messages if isinstance(messages, list) else ()):
+        data = message.get("data") if isinstance(message, dict) else None
+        if isinstance(data, str) and _BASE64.fullmatch(data) is None:
+            raise invalid_json(f"Invalid value at 'messages[{index}].data' (TYPE_BYTES), Base64 decoding failed.")
