@@ -12,6 +12,8 @@ locals {
   # A sweep tells it again each hour, for as long as Spanner knows the operation.
   _by_sweep = "jsonPayload.trigger.action=\"sweep\""
 
+  _refused = "jsonPayload.error.code=~\"^(PERMISSION_DENIED|UNAUTHENTICATED)$\""
+
   # How often people are notified of what the log repeats until they act: oftener, and it uses up what Google sends of one
   # policy, a notification in 5 minutes and 20 in a day. (That a day may be asked for is inferred.)
   # https://docs.cloud.google.com/monitoring/alerts/log-based-incidents (documented: the limits)
@@ -36,7 +38,7 @@ locals {
     command-rejected = {
       title    = "A command was rejected"
       severity = "WARNING"
-      log      = "${local.log_lines} AND jsonPayload.outcome=\"REJECTED\""
+      log      = "${local.log_lines} AND jsonPayload.outcome=\"REJECTED\" AND NOT (${local._by_sweep} AND ${local._refused})"
       extract  = local._outcome_extractors
     }
     delete-blocked = {
@@ -61,11 +63,12 @@ locals {
       log      = "${local.log_lines} AND jsonPayload.outcome=\"STARTED\" AND severity>=WARNING"
       extract  = local._outcome_extractors
     }
-    # What is tried again, as the right may come back. A command that is REJECTED for it is command-rejected's.
+    # What is tried again, as the right may come back: by the function, or by the next sweep. Any other command that is
+    # REJECTED for it is command-rejected's.
     right-missing = {
       title    = "Google refuses the function a right"
       severity = "CRITICAL"
-      log      = "${local.log_lines} AND jsonPayload.error.code=~\"^(PERMISSION_DENIED|UNAUTHENTICATED)$\" AND NOT jsonPayload.outcome:* AND NOT jsonPayload.outcomes=\"REJECTED\""
+      log      = "${local.log_lines} AND ${local._refused} AND ((NOT jsonPayload.outcome:* AND NOT jsonPayload.outcomes=\"REJECTED\") OR (${local._by_sweep} AND jsonPayload.outcome=\"REJECTED\"))"
       extract  = { message = "EXTRACT(jsonPayload.error.message)" }
       period   = local._once_a_day
     }

@@ -185,11 +185,14 @@ def test_each_line_is_told_by_its_own_alert(fleet: Plan, lines: list[Line]) -> N
         {**kept, "outcome": outcome, "severity": severity, "trigger": {**kept["trigger"], "action": action}}
         for outcome, severity, action in (*TOLD_BY, ("COMPLETED_KEPT", "INFO", "start"))
     ]
+    denied = {"outcome": "REJECTED", "severity": "ERROR", "error": {"code": "PERMISSION_DENIED", "message": "no role"}}
+    altered.append({**kept, **denied, "trigger": {**kept["trigger"], "action": "sweep"}})
     fired = []
     for line in (*lines, *altered):
         about = (line.get("outcome", ""), line["severity"], line["trigger"].get("action", "start"))
-        is_retried = line.get("error", {}).get("code") == "PERMISSION_DENIED" and "next_poll_s" in line
-        alert = "right-missing" if is_retried else TOLD_BY.get(about)
+        is_retried = "next_poll_s" in line or about == ("REJECTED", "ERROR", "sweep")
+        is_denied = is_retried and line.get("error", {}).get("code") == "PERMISSION_DENIED"
+        alert = "right-missing" if is_denied else TOLD_BY.get(about)
         fired.append([name for name, matches in filters.items() if matches(entry(line, "backstop"))])
         assert fired[-1] == [alert] * (alert is not None), line
         assert not any(matches(entry(line, "another")) for matches in filters.values())

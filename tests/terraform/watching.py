@@ -164,7 +164,7 @@ def filters_look_for_outcomes_that_exist(plan: Plan, subject: str) -> None:
         "delete-blocked": stays | {Outcome.GAVE_UP, Outcome.GONE},
         "left-behind": stays | {Outcome.COMPLETED_DESPITE_CANCEL},
         "not-started": {Outcome.STARTED},
-        "right-missing": set(),
+        "right-missing": {Outcome.REJECTED},  # Of a sweep, which the next one may be allowed.
         "scheduler-failed": set(),
         **({"deletion": {Outcome.COMPLETED_THEN_DELETED}} if subject in TOLD_OF_DELETIONS else {}),
     }
