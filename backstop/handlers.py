@@ -231,7 +231,7 @@ def _how_to_delete(operation: Operation, context: Context) -> str:
         included = {"include_scheduled": True} if found.schedules else {}
         publish = json.dumps({"action": "cancel", "operation": operation.name, **included})
         return f"If its backup is to go, publish {publish} by {when(operation.end_time + GRACE)}."
-    project, instance = operation.name.split("/")[1:4:2]
+    _, project, _, instance, *_ = operation.name.split("/")
     delete = f"gcloud spanner backups delete {backup.id} --instance={instance} --project={project}"
     return f"If its backup is to go: {delete}"
 

@@ -11,13 +11,10 @@ if TYPE_CHECKING:
 WAIT_S_MAX = 90.0
 """Nothing here takes more than a few seconds; only what is stuck takes this, on however busy a machine."""
 
-POLL_S = 0.05
-"""Between two looks."""
-
 
 def wait_until(condition: Callable[[], object], timeout_s: float = WAIT_S_MAX, found: object = None) -> None:
     """Waits until something holds, and shows what was found instead; the failing test's name says what is awaited."""
     end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, f"this did not come to hold in {timeout_s} s: {condition}; found: {found}"
-        time.sleep(POLL_S)
+        time.sleep(0.05)

@@ -153,10 +153,7 @@ def _is_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
 
 
 def _is_in_doubt(outcome: Outcome, command: Command, facts: Facts) -> bool:
-    """Whether a command came late or again, and what it was turned down for began after it, by its own clock.
-
-    Without a dead-letter policy Pub/Sub doesn't say whether it came before.
-    """
+    """Whether a command came late or again, for all that Pub/Sub says, and what is blamed began after it."""
     first, counted = min(command.stamps), facts.record.deployment.dead_letter_after is not None
     again = not counted or outcome.told.delivery != command.deliveries[0].number
     late = outcome.told.at - first > entitlement.CLOCKS - facts.skew

@@ -45,12 +45,14 @@ def expire(world: World, at: datetime) -> None:
 def test_a_backup_that_a_restore_needs_is_deleted_as_soon_as_it_is_free() -> None:
     """That it is blocked, and by whom, is told once; then the function keeps trying, less and less often."""
     world = blocked(START + 5 * HOUR)
+    again = blocked(START + 5 * HOUR)
+    again.send(action="sweep", instance=INSTANCE, if_created="delete", dry_run=True)
+    assert again.detail.endswith(f"and would be deleted as soon as {RESTORED}-a, {RESTORED}-b no longer needs it.")
 
     first, second, *_ = world.looks()
 
     assert world.outcomes == ["CANCEL_REQUESTED", "DELETE_BLOCKED", "COMPLETED_THEN_DELETED"]
-    why = f"{{backup}} can't be deleted yet, as {RESTORED}-a, {RESTORED}-b still needs it;"
-    why += " the next poll tries again."
+    why = f"{{backup}} can't be deleted yet, as {RESTORED}-a, {RESTORED}-b still needs it; the next poll tries again."
     error = world.results[1]["error"]
     assert error["code"] == "FAILED_PRECONDITION"
     assert world.results[1] == of_nightly(world, "DELETE_BLOCKED", why, **COMPLETE, error=error, steps=1)

@@ -19,6 +19,7 @@ from tests.unit.times import HOUR, MINUTE, START
 
 IDS = ("invoices", "orders-de", "orders-fr", "users")
 DATABASES = [f"{INSTANCE}/databases/{name}" for name in IDS]
+WOULD, NONE = "Would start a backup of each of", "No database matches"
 NO_MATCH = "no database of the instance matches"
 AT_ONCE = START - START
 ALL: dict[str, object] = {"action": "start", "instance": INSTANCE}
@@ -86,7 +87,7 @@ def test_a_start_of_an_instance_that_can_t_be_queued_is_refused() -> None:
             f"Started nothing, as no database of {INSTANCE} matches.",
             {"databases": {"started": [], "not_started": {"order": NO_MATCH, "x*": NO_MATCH}}},
         ),
-        (["orders-*"], True, "DRY_RUN", "Would start a backup of each of 2 databases: orders-de, orders-fr.", {}),
+        (["orders-*", "x", "y"], True, "DRY_RUN", f"{WOULD} 2 databases: orders-de, orders-fr. {NONE} x, y.", {}),
     ],
 )
 def test_a_start_that_starts_none_has_no_chain(

@@ -212,7 +212,11 @@ def test_a_late_cancel_took_the_form_of_a_name_for_proof_that_it_was_meant(
 
 @pytest.mark.parametrize("lost", [False, True], ids=["won", "lost"])
 @pytest.mark.parametrize("by", [CANCEL, {"action": "cancel", "backup": NIGHTLY}], ids=["by database", "by backup"])
-@pytest.mark.parametrize(("skew", "pause"), [(-3 * SECOND, SECOND), (8 * SECOND, 9 * SECOND)], ids=["behind", "ahead"])
+@pytest.mark.parametrize(
+    ("skew", "pause"),
+    [(-3 * SECOND, SECOND), (8 * SECOND, 9 * SECOND), (8 * SECOND, 4 * SECOND)],
+    ids=["behind", "ahead", "ahead of the next one, too"],
+)
 def test_a_doubled_cancel_that_had_worked_stopped_the_next_backup_as_well(
     skew: timedelta, pause: timedelta, by: dict[str, object], *, lost: bool
 ) -> None:

@@ -132,6 +132,8 @@ def test_what_was_asked_for_after_the_command_is_never_meant(after: timedelta, *
         # So a follow, where Spanner's clock has it begin before.
         early = replace(young, start_time=PUBLISHED - SECOND)
         assert selection.newest([early], PUBLISHED) == (early if found else None)
+        last = replace(young, start_time=PUBLISHED + SECOND - CLOCK_MARGIN)
+        assert bool(selection.choose([last], PUBLISHED).pool) is found
 
 
 def test_a_name_of_a_later_time_than_the_operation_itself_hid_it_from_a_cancel() -> None:
@@ -276,6 +278,16 @@ def test_a_cancel_means_one_operation_or_says_why_none(
 
     choice = selection.choose(listing.operations, PUBLISHED)
     assert selection.meant(command, listing, choice, PUBLISHED, [], late=True) == expected
+
+
+def test_a_second_cancel_that_comes_at_once_means_what_was_started_between_them() -> None:
+    """Within what a publish time is cut by; and a schedule's backup puts nothing in doubt that ran then, too."""
+    young = named("young", start_time=PUBLISHED + MICROSECOND)
+    stopped = replace(OURS_DONE, cancel_time=PUBLISHED - SECOND, end_time=PUBLISHED - MICROSECOND)
+
+    for meant, *others in ([young, stopped], [ENDED]):
+        choice = selection.choose([meant, *others], PUBLISHED)
+        assert selection.meant(BY_DATABASE, listed(meant, *others), choice, PUBLISHED, [RUNNING], late=False) == meant
 
 
 DATABASES = [DatabaseName(f"{INSTANCE}/databases/{name}") for name in ("orders-de", "orders-fr", "users")]

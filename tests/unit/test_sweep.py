@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -118,7 +119,6 @@ def test_a_sweep_leaves_alone_what_is_nobody_s_leftover(
 
     assert world.outcomes == ["NOTHING_TO_CANCEL"]
     assert world.calls == {"ListBackupOperations": 1, "Publish": 1}
-    # It had said that nothing was left behind of what ran on for hours after its cancel.
     stuck = f"Did nothing in {INSTANCE}. {operation} still runs, cancelled at 2026-11-22 03:00:00 UTC."
     assert (world.detail == stuck) is (command == STOP and cancel_at is not None)
 
@@ -303,7 +303,7 @@ def test_a_sweep_deleted_several_backups_and_told_of_one_or_of_none_before_an_er
     """Each deletion is announced, then told when it is done; a refusal is told last, whatever the others come to."""
     world = lost_races(5)
     if code is not None:
-        world.faults.plan(Fault("DeleteBackup", code, skip=3))
+        world.faults.plan(Fault("DeleteBackup", code, skip=3, message="No role."))
     diary = Diary(world)
     command, ports = world.publish(CLEAN_UP), replace(world.ports, events=diary)
 
@@ -318,6 +318,21 @@ def test_a_sweep_deleted_several_backups_and_told_of_one_or_of_none_before_an_er
     assert diary.entries == [*(entry for entries in told for entry in entries), *refused]
     assert [event.subject for event in report.events] == [name for did, name in diary.entries if did != "announced"]
     assert report.retry is (code is Code.INTERNAL)
-    assert bool(refused) is report.events[-1].detail.startswith(f"Google refused what {names[3]}/operations/")
+    assert (report.error is None) is (code is None)
+    if refused:
+        why = rf"Google refused what {names[3]}/operations/\w+ needs: No role\."
+        assert re.fullmatch(why, report.events[-1].detail)
+        assert report.events[-1].error is report.error is not None
     deliver(command, world.now, ports, world.settings)
     assert not any(world.exists(name) for name in (NIGHTLY, *names))
+
+
+def test_a_sweep_that_was_blocked_promised_to_try_again() -> None:
+    """It makes no chain; only another one that deletes tries again."""
+    world = lost_races()
+    world.faults.plan(Fault("DeleteBackup", Code.FAILED_PRECONDITION))
+
+    world.send(**CLEAN_UP)
+
+    assert world.outcomes == ["DELETE_BLOCKED"]
+    assert world.detail.endswith("; a sweep with if_created: delete tries again.")
