@@ -129,7 +129,6 @@ def test_what_was_asked_for_after_the_command_is_never_meant(after: timedelta, *
         young = named("b", start_time=PUBLISHED + SECOND, backup=backup, database=database)
 
         assert bool(selection.choose([young], PUBLISHED).pool) is found
-        # So a follow, where Spanner's clock has it begin before.
         early = replace(young, start_time=PUBLISHED - SECOND)
         assert selection.newest([early], PUBLISHED) == (early if found else None)
         last = replace(young, start_time=PUBLISHED + SECOND - CLOCK_MARGIN)
