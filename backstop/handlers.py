@@ -97,7 +97,7 @@ def sweep(command: Sweep, context: Context) -> Report:
             notes += _look_after(command, operation, context)
         except RefusedError as error:
             refused = error
-            notes.append(f"Google refused what {operation.name} needs: {error.explained.rstrip('.')}.")
+            notes.append(f"Google refused what {operation.name} needs: {error.explained.removesuffix('.')}.")
     since = context.trigger.publish_time - GRACE
     running = [one for one in listing.operations if not one.done]
     stuck = [one for one in running if one.cancel_time is not None and one.cancel_time < since][:NAMED_MAX]
