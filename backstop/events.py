@@ -40,7 +40,7 @@ class Outcome(enum.StrEnum):
     COMPLETED_DESPITE_CANCEL = "COMPLETED_DESPITE_CANCEL", "WARNING", "a cancel that this command did not ask for came too late; `detail` says whether the backup is there", "decide about the backup"
     FAILED = "FAILED", "WARNING", "Spanner gave up; `error` has its words", "read them, start again"
     GONE = "GONE", "WARNING", "Spanner doesn't know the operation, or has forgotten it", "check the name, look whether the backup exists"
-    DELETE_BLOCKED = "DELETE_BLOCKED", "WARNING", "a restore or a copy still needs the backup; published once, then tried again, after a sweep by the next one", "wait"
+    DELETE_BLOCKED = "DELETE_BLOCKED", "WARNING", "a restore or a copy still needs the backup; published once, then tried again; after a sweep, only by the next sweep", "wait"
     GAVE_UP = "GAVE_UP", "ERROR", "the time is up; `detail` says what stood in the way, and when a backup that could not be deleted expires", "look into it"
     NOTHING_TO_CANCEL = "NOTHING_TO_CANCEL", "INFO", "nothing ran when the command was published; `detail` says what ended last and how to delete it", "check the name"
     REJECTED = "REJECTED", "ERROR", "the message is invalid, it is unclear which operation it means, or Google refused; `detail` and `error` say why", "correct it, or name the operation, and publish again"

@@ -8,7 +8,7 @@ from backstop.lifecycle import GUARDS, Action, Case, Decision, State
 from backstop.operations import Failure
 
 BY_LIMIT = "a cancel was asked for: by Spanner's clock it was complete before this command's limit"
-BY_SOMEBODY = "somebody, or a sweep, asked for a cancel; it stays unless a command deletes it"
+BY_SOMEBODY = "somebody, or a sweep, asked for a cancel"
 
 
 def event_of(case: Case, decision: Decision, outcome: Outcome) -> Event:

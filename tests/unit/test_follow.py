@@ -27,7 +27,7 @@ def test_a_follow_tells_how_an_operation_ended_and_leaves_its_backup_alone(by: s
 
     assert (report.command, report.state, report.operation, report.events) == ("follow", "RUNNING", operation, ())
     kept = "{backup} is complete and is kept until 2026-12-06 02:00 UTC."
-    despite = f"{kept[:-1]}, although somebody, or a sweep, asked for a cancel; it stays unless a command deletes it."
+    despite = f"{kept[:-1]}, although somebody, or a sweep, asked for a cancel."
     outcome, detail = ("COMPLETED_DESPITE_CANCEL", despite) if cancelled_by_hand else ("COMPLETED", kept)
     assert world.results == [of_nightly(world, outcome, detail, **COMPLETE, steps=len(polls))]
     assert world.exists()

@@ -130,7 +130,7 @@ FORBIDDEN = "is left alone: this deployment may not delete backups (BACKSTOP_ALL
 @pytest.mark.parametrize(
     ("command", "allow_delete", "outcome", "detail"),
     [
-        (SWEEP, True, "COMPLETED_DESPITE_CANCEL", f"{DESPITE} a cancel; it stays unless a command deletes it."),
+        (SWEEP, True, "COMPLETED_DESPITE_CANCEL", f"{DESPITE} a cancel."),
         (CLEAN_UP | {"dry_run": True}, True, "DRY_RUN", f"{LATE}would be deleted."),
         (CLEAN_UP, False, "COMPLETED_KEPT", f"{LATE}{FORBIDDEN}"),
         (CLEAN_UP, True, "COMPLETED_THEN_DELETED", f"{LATE}has been deleted."),
