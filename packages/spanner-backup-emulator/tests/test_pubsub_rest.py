@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pubsub_world import PULL, SOON_S, rest
 
-from spanner_backup_emulator import front, support
+from spanner_backup_emulator import support, web
 from spanner_backup_emulator.pubsub.service import RPCS
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def test_a_connection_that_says_nothing_or_too_little_is_harmless(pubsub: PubSub
 
 def test_connections_beyond_the_bound_are_closed(pubsub: PubSubEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that came first stays, and its place can be had again."""
-    monkeypatch.setattr(front, "CONNECTION_COUNT_MAX", 1)
+    monkeypatch.setattr(web, "CONNECTION_COUNT_MAX", 1)
     host, port = pubsub.address.split(":")
     with socket.create_connection((host, int(port))) as first:
         first.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -7,12 +7,9 @@ import os
 import shlex
 import signal
 import sys
-from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.emulator import Emulator
 from spanner_backup_emulator.serving import HOST
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.emulator import Emulator
 
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 """What ends a command."""

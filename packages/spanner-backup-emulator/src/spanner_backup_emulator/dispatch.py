@@ -9,12 +9,9 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 CONCURRENCY = 64
 """Requests in flight at once: a few endpoints at a busy one's 16, yet few enough for threads."""

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from datetime import datetime
+from typing import Self
 
-from spanner_backup_emulator.front import Front
+import grpc
+
+from spanner_backup_emulator.faults import Faults
 from spanner_backup_emulator.serving import HOST, Endpoint, start_grpc, wall_clock
-from spanner_backup_emulator.web import WebServer
-
-if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
-    from datetime import datetime
-    from types import TracebackType
-
-    import grpc
-
-    from spanner_backup_emulator.faults import Faults
-    from spanner_backup_emulator.web import Answer
+from spanner_backup_emulator.web import Answer, WebServer
 
 
 class Emulator(ABC):
@@ -71,9 +65,7 @@ class Emulator(ABC):
         """Starts."""
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stops."""
         self.close()
 
@@ -99,11 +91,9 @@ class Emulator(ABC):
         Returns:
             What cuts all connections off. Note it last: a client is to see that, and nothing of what is stopped then.
         """
-        front = Front(self._port, self._host)
-        self._port = front.port
+        web = WebServer(self._port, self._host)
+        self._port = web.server_port
         server, grpc_port = start_grpc(register, 0, options)
-        web = WebServer(answer)
-        front.start(grpc_port, web.server_port)
-        closing.callback(web.stop)
+        web.start(answer, grpc_port)
         closing.callback(lambda: server.stop(grace=None).wait())
-        return front.stop
+        return web.stop

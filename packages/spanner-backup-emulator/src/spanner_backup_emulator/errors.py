@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.messages import Message
 
 
 class Code(enum.IntEnum):

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.faults import Faults
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from spanner_backup_emulator.faults import When
+from spanner_backup_emulator.faults import Faults, When
 
 REQUESTS_PER_S, WINDOW = 5, timedelta(seconds=100)
 """For each project, on average over the window; polls of operations count (documented).

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from google.protobuf import json_format
 
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.rpc import Rpc
 from spanner_backup_emulator.web import invalid_json, no_such_page
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.rpc import Rpc
 
 SYSTEM_PARAMETERS = frozenset({"alt", "key", "fields", "prettyPrint", "quotaUser", "access_token"})
 """Of every API, as those that begin with a `$`, and of no effect here.

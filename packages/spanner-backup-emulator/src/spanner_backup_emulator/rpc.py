@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import stat
+import threading
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import grpc
+from google.rpc import status_pb2
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.serving import abort
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.faults import Trouble, TroubleError
+from spanner_backup_emulator.messages import Message
 
 CALL_S_MAX = 60.0
 """For one call to an emulator."""
 
+GARBLED = b"\xff" * 8
+"""No message: it begins with a field whose number has no end."""
+
+_STATUS = {status.value[0]: status for status in grpc.StatusCode}
 _NOWHERE = re.compile("(?!)")
 _SHOWN_PATH = re.compile(r"(.*)\{([\w.]+)=(\w+)\}(.*)")
 
@@ -103,11 +111,13 @@ def register(
         answer: Answers a request; None is an answer without anything in it, an ApiError a refusal.
     """
 
-    def call(rpc: Rpc, request: Message, context: grpc.ServicerContext) -> Message | None:
+    def call(rpc: Rpc, request: Message, context: grpc.ServicerContext) -> Message | bytes | None:
         try:
             return answer(rpc, request, context)
         except ApiError as error:
             abort(context, error)
+        except TroubleError as error:
+            return _trouble(error.trouble, context)
 
     services: defaultdict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = defaultdict(dict)
     for rpc in rpcs:
@@ -139,3 +149,36 @@ def encoded(message: Message | bytes | None) -> bytes:
         return message or b""
     made: bytes = message.SerializeToString()
     return made
+
+
+def abort(context: grpc.ServicerContext, error: ApiError) -> NoReturn:
+    """Ends the RPC the way Google's front end does: status, text, and `grpc-status-details-bin`."""
+    if error.detail is not None:
+        status = status_pb2.Status(code=int(error.code), message=error.message)
+        status.details.add().Pack(error.detail)
+        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(_STATUS[int(error.code)], error.message)
+
+
+def _trouble(trouble: Trouble, context: grpc.ServicerContext) -> bytes:
+    """What a client gets in the place of an answer."""
+    if trouble in {Trouble.BARE, Trouble.GARBLED}:
+        return GARBLED if trouble is Trouble.GARBLED else b""
+    over = threading.Event()
+    if trouble is Trouble.CUT:
+        _cut(context.peer())
+    if context.add_callback(over.set):
+        over.wait()  # For the client's time limit or its end, or for that of this server.
+    return b""  # Nobody hears it.
+
+
+def _cut(peer: str) -> None:
+    """Breaks a client's connection; gRPC can't, so its socket is looked for among the open files of this process."""
+    port = int(peer.rpartition(":")[2])
+    for file in Path("/dev/fd").iterdir():
+        with suppress(OSError):  # It may be closed meanwhile.
+            if not stat.S_ISSOCK(os.fstat(int(file.name)).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(file.name))) as connection:
+                if connection.family in {socket.AF_INET, socket.AF_INET6} and connection.getpeername()[1] == port:
+                    connection.shutdown(socket.SHUT_RDWR)

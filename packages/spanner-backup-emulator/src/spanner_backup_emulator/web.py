@@ -1,21 +1,36 @@
-"""HTTP/1.1 for the emulators: bytes in, JSON out, and Google's JSON for a refusal."""
+"""HTTP/1.1 for the emulators, and gRPC on the same port: bytes in, JSON out, and Google's JSON for a refusal.
+
+An HTTP/2 client that knows whom it talks to, as every gRPC client does, begins with a fixed preface, `PRI * HTTP/2.0`
+(https://www.rfc-editor.org/rfc/rfc9113#section-3.4); no HTTP/1.1 method begins with PRI. So the first bytes say whether
+a connection is to be answered here, or carried to a gRPC server.
+"""
 
 from __future__ import annotations
 
 import json
+import socket
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
 from spanner_backup_emulator.errors import HTTP_STATUSES, ApiError, Code
 from spanner_backup_emulator.faults import TroubleError
 from spanner_backup_emulator.serving import HOST
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+Answer: TypeAlias = Callable[[str, str, bytes], bytes]
+"""From the HTTP method, the target and the body to the JSON of the response; a refusal is an ApiError."""
 
-    Answer = Callable[[str, str, bytes], bytes]
-    """From the HTTP method, the target and the body to the JSON of the response; a refusal is an ApiError."""
+PREFACE_START = b"PRI"
+"""How every HTTP/2 connection begins, and no HTTP/1.1 request does."""
+
+CONNECTION_COUNT_MAX = 256
+"""Connections at once: far more than tests hold open, and a bound all the same."""
+
+CHUNK_BYTES = 65_536
+"""Carried at a time, per direction."""
 
 POLL_S = 0.05
 """How often the server looks whether it is to stop."""
@@ -38,29 +53,73 @@ def no_such_page(target: str) -> ApiError:
 
 
 class WebServer(ThreadingHTTPServer):
-    """The inner HTTP/1.1 server; each connection has a thread, which ends with it."""
+    """It listens from the first and serves from `start` to `stop`; each connection has a thread, which ends with it."""
 
     daemon_threads = False
     request_queue_size = 128
 
-    def __init__(self, answer: Answer, port: int = 0, host: str = HOST) -> None:
+    def __init__(self, port: int = 0, host: str = HOST) -> None:
         super().__init__((host, port), _Handler)
-        self.answer = answer
+        self._open: set[socket.socket] = set()
         self._thread = threading.Thread(target=self.serve_forever, args=(POLL_S,), name="emulator-web")
+
+    def start(self, answer: Answer, grpc_port: int | None = None) -> None:
+        """Serves; what gRPC's clients say is carried to that port, and None makes them unwelcome."""
+        self.answer, self.grpc_port = answer, grpc_port
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns once the thread and the socket are gone."""
+        """Cuts all connections off and returns once the threads and the sockets are gone."""
         self.shutdown()
+        for connection in list(self._open):
+            with suppress(OSError):  # It may be closed meanwhile.
+                connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self.server_close()
+
+    @contextmanager
+    def noted(self, connection: socket.socket) -> Iterator[None]:
+        """Has `stop` cut it off meanwhile."""
+        self._open.add(connection)
+        try:
+            yield
+        finally:
+            self._open.discard(connection)
+
+    def verify_request(self, _request: object, _address: object) -> bool:
+        """Whether there is room for a connection."""
+        return len(self._open) < CONNECTION_COUNT_MAX
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's types
+        """Says nothing of a client that has gone."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "emulator"
-    timeout = IDLE_S_MAX
+    disable_nagle_algorithm = True
     server: WebServer
+
+    def handle(self) -> None:
+        """Answers here or carries, as the first bytes say."""
+        with self.server.noted(self.connection):
+            port = self.server.grpc_port
+            start = self.connection.recv(len(PREFACE_START), socket.MSG_PEEK | socket.MSG_WAITALL)
+            if port is not None and start == PREFACE_START:
+                self._carry(port)
+            elif len(start) == len(PREFACE_START):
+                self.connection.settimeout(IDLE_S_MAX)
+                super().handle()
+
+    def _carry(self, port: int) -> None:
+        with socket.create_connection((HOST, port)) as inner, self.server.noted(inner):
+            inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            back = threading.Thread(target=_pump, args=(inner, self.connection), name="emulator-web-back")
+            back.start()
+            _pump(self.connection, inner)
+            back.join()
 
     def _do(self) -> None:
         if self.command == "GET" and self.path == "/":
@@ -98,3 +157,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_args: object) -> None:
         """Says nothing: what was called is counted with the faults."""
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    """Carries one direction up to its end, no faster than it is read at the other side."""
+    with suppress(OSError):
+        while data := source.recv(CHUNK_BYTES):
+            target.sendall(data)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

@@ -12,9 +12,8 @@ from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.pubsub.model import pb
 from spanner_backup_emulator.pubsub.service import RPCS
-from spanner_backup_emulator.rpc import encoded
+from spanner_backup_emulator.rpc import abort, encoded
 from spanner_backup_emulator.rpc import register as register_all
-from spanner_backup_emulator.serving import abort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

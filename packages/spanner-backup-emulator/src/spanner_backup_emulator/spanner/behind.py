@@ -17,8 +17,7 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.messages import stamp, time_of
-from spanner_backup_emulator.rpc import encoded
-from spanner_backup_emulator.serving import abort
+from spanner_backup_emulator.rpc import abort, encoded
 from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.contents import Store
 from spanner_backup_emulator.spanner.messages import pb

@@ -73,7 +73,8 @@ class SpannerEmulator(Emulator):
         if self._rest_port is not None:
             # By way of the server beside it, so that faults and Google's emulator behind it apply alike.
             channel = closing.enter_context(grpc.insecure_channel(self.address))
-            web = WebServer(partial(answer, RPCS, partial(called, channel)), self._rest_port, self._host)
+            web = WebServer(self._rest_port, self._host)
+            web.start(partial(answer, RPCS, partial(called, channel)))
             closing.callback(web.stop)
             self._rest_port = web.server_port
 
