@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -16,9 +17,12 @@ from typing import TYPE_CHECKING
 
 from backstop.events import ON_THE_WAY
 from benchmarks.machine import quantile
-from demo.stack import Stack
-from spanner_backup_emulator import google_pubsub
+from demo.stack import ROOT, Stack
 from spanner_backup_emulator.spanner.plans import Plan
+
+sys.path.append(str(ROOT / "packages/spanner-backup-emulator/tests"))
+
+import google_pubsub
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

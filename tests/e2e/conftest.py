@@ -7,10 +7,10 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import google_pubsub
 import pytest
 
 from demo.stack import Stack
-from spanner_backup_emulator import google_pubsub
 
 pytest.register_assert_rewrite("tests.e2e.lab", "tests.e2e.wire_lives")
 

@@ -19,6 +19,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
@@ -26,7 +27,9 @@ from google.pubsub_v1 import PublisherClient, SubscriberClient, types
 from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-from spanner_backup_emulator.google_pubsub import GooglePubSub, installed
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from google_pubsub import GooglePubSub, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

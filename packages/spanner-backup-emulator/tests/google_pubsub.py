@@ -65,7 +65,7 @@ class GooglePubSub:
             port = free_port()
             self.address = f"{HOST}:{port}"
             command = ["java", *self._jvm, "-jar", str(self._jar), f"--host={HOST}", f"--port={port}"]
-            process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True)  # noqa: S603 a program that its owner installed
+            process = subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True)
             stack.callback(_kill, process)
             end_s = time.monotonic() + START_S_MAX
             while not _answers(port):
