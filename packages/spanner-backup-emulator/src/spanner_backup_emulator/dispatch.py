@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import logging
 import select
 import socket
@@ -11,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
+from contextlib import contextmanager, suppress
+from http.client import OK, HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 CONCURRENCY = 64
@@ -48,11 +48,11 @@ class Dispatcher:
     def __init__(self, concurrency: int = CONCURRENCY, name: str = "dispatch") -> None:
         self._pool = futures.ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix=name)
         self._lock = threading.Lock()
-        self._open: set[http.client.HTTPConnection] = set()
+        self._open: set[HTTPConnection] = set()
         self._closed = False
 
-    @contextlib.contextmanager
-    def connection(self, url: str, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
+    @contextmanager
+    def connection(self, url: str, timeout_s: float) -> Iterator[HTTPConnection]:
         """A connection for `send`, which opens it; it is closed in the end, and cut off when the dispatcher closes.
 
         Args:
@@ -65,7 +65,7 @@ class Dispatcher:
         if not is_sendable(url):
             raise ValueError(f"not an http URL: {url!r}")
         parts = urlsplit(url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
+        connection = HTTPConnection(parts.hostname or "", parts.port, timeout=timeout_s)
         with self._lock:
             self._open.add(connection)
         try:
@@ -76,14 +76,9 @@ class Dispatcher:
                 connection.close()
 
     def send(
-        self,
-        connection: http.client.HTTPConnection,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        method: str = "POST",
+        self, connection: HTTPConnection, url: str, headers: Mapping[str, str], body: bytes, method: str = "POST"
     ) -> int:
-        """Sends in the caller's thread and waits for the answer; redirects are not followed.
+        """Sends in the caller's thread; the HTTP status, also of a redirect, or `NO_ANSWER`.
 
         Args:
             connection: Where to.
@@ -91,26 +86,19 @@ class Dispatcher:
             headers: Sent as they are; Host and Content-Length are added.
             body: The bytes.
             method: The HTTP method.
-
-        Returns:
-            The HTTP status, or `NO_ANSWER`.
         """
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            self._leave_if_closed()
-            if connection.sock is not None and _has_ended(connection.sock):
-                connection.close()
-            if connection.sock is None:
-                self._connect(connection)
+            self._connect(connection)
             connection.request(method, target, body or None, dict(headers))
             answer = connection.getresponse()
-        except (OSError, http.client.HTTPException, ValueError):
+        except (OSError, HTTPException, ValueError):
             connection.close()
             return NO_ANSWER  # ValueError: a character that can't be in a request line or a header
-        with contextlib.suppress(OSError, http.client.HTTPException):
+        with suppress(OSError, HTTPException):
             answer.read(ANSWER_BYTES_MAX)
-        if not answer.isclosed() or answer.status < http.client.OK:  # There is more than is read.
+        if not answer.isclosed() or answer.status < OK:  # There is more than is read.
             connection.close()
         answer.close()
         return answer.status
@@ -151,23 +139,27 @@ class Dispatcher:
             self._closed = True
             for sock in [connection.sock for connection in self._open]:
                 if sock is not None:
-                    with contextlib.suppress(OSError):
+                    with suppress(OSError):
                         sock.shutdown(socket.SHUT_RDWR)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _connect(self, connection: http.client.HTTPConnection) -> None:
-        """Connects within the connection's timeout, and asks again earlier than TCP would."""
+    def _connect(self, connection: HTTPConnection) -> None:
+        """Connects where the peer hasn't been met or has gone, within the timeout, and asks earlier than TCP would."""
+        if connection.sock is not None and _has_ended(connection.sock):
+            connection.close()
         timeout_s, wait_s = connection.timeout or 0.0, CONNECT_S_MIN
-        left_s, end_s = timeout_s, time.monotonic() + timeout_s
+        end_s = time.monotonic() + timeout_s
         while connection.sock is None:
             self._leave_if_closed()
-            if left_s <= 0:
-                raise TimeoutError(f"no connection in {timeout_s} s")
-            connection.timeout = min(wait_s, left_s)
-            with contextlib.suppress(TimeoutError):
+            connection.timeout = max(min(wait_s, end_s - time.monotonic()), 0.0)
+            try:
                 connection.connect()
-            connection.timeout = timeout_s
-            wait_s, left_s = wait_s * 2, end_s - time.monotonic()
+            except TimeoutError:
+                if time.monotonic() >= end_s:
+                    raise
+            finally:
+                connection.timeout = timeout_s
+            wait_s *= 2
         connection.sock.settimeout(timeout_s)
         self._leave_if_closed()
 
