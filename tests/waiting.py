@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
 
 WAIT_S_MAX = 90.0
 """Nothing here takes more than a few seconds; only what is stuck takes this, on however busy a machine."""

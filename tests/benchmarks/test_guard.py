@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
+from backstop.names import OperationName
 from benchmarks import deliveries, fleet, pacing
 from benchmarks.deployment import FOLLOW_UPS, QUEUE, RESULTS
 from demo.stack import ROOT
@@ -20,11 +21,6 @@ from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.tasks.messages import pb as wire
 from spanner_backup_emulator.tasks.server import TasksEmulator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from backstop.names import OperationName
 
 SEEDS = 60
 """Few, so that it is quick; the bars have more room than so few operations are off."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,11 +22,7 @@ pytest.register_assert_rewrite("tests.cli.terminal")
 
 from tests.cli.terminal import Typed  # noqa: E402 rewritten first
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    Cli = Callable[..., Typed]
+Cli = Callable[..., Typed]
 
 NEVER = None
 PLANS = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
+from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
 from backstop_cli.clients import client
 from backstop_cli.errors import Exit
@@ -15,13 +16,9 @@ from backstop_cli.waiting import ABSENT
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.plans import Plan
+from tests.cli.conftest import Cli, Place
 from tests.cli.terminal import is_golden, normal
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
-
-    from tests.cli.conftest import Cli, Place
 
 
 def begin(cli: Cli, place: Place, database: str, backup_id: str, *more: str) -> str:

@@ -6,10 +6,11 @@ import json
 import re
 import shlex
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
+from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
 from backstop_cli.clients import client
 from backstop_cli.errors import Exit
@@ -20,16 +21,11 @@ from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.plans import Plan
+from tests.cli.conftest import Cli, Place
 from tests.cli.terminal import is_golden
 from tests.cli.test_cli_acting import begin, begin_cancel, cancel
 from tests.cli.test_cli_parts import TRIGGER, task
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
-
-    from tests.cli.conftest import Cli, Place
-
 
 CHAIN = {"kind": "poll", "trigger": TRIGGER, "step": 1, "give_up_at": "2026-11-29T11:00:00Z"}
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import time
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from google.cloud import tasks_v2
 
 from backstop_cli.app import main
 from backstop_cli.clients import CALLS_PER_S_MAX, client
@@ -19,12 +21,6 @@ from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 from spanner_backup_emulator.tasks.server import TasksEmulator
 from tests.support.ports import create_request
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from google.cloud import tasks_v2
 
 INSTANCE, QUEUE = "projects/p/instances/i", "projects/p/locations/l/queues/q"
 DATABASES, ROUNDS = 100, 100

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,13 +11,8 @@ from backstop_cli.app import main
 from backstop_cli.errors import CliError
 from backstop_cli.naming import resolve as find
 from backstop_cli.session import Session
-from backstop_cli.settings import resolve
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from backstop_cli.settings import Settings
-    from backstop_cli.spanner import Backup, Operation, Spanner
+from backstop_cli.settings import Settings, resolve
+from backstop_cli.spanner import Backup, Operation, Spanner
 
 INSTANCE = "projects/p/instances/i"
 

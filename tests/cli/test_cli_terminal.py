@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
+from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
 from backstop_cli.clients import client
 from backstop_cli.errors import Exit
+from tests.cli.conftest import Cli, Place
 from tests.cli.terminal import at_a_terminal, begin, interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin as begin_backup
 from tests.cli.test_cli_looking import by_hand, stray
 from tests.cli.test_cli_watching import subscriptions
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
-
-    from tests.cli.conftest import Cli, Place
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
 

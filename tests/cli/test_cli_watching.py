@@ -7,8 +7,9 @@ import json
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import grpc
 import pytest
@@ -23,16 +24,12 @@ from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault, Trouble, When
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.serving import start_grpc
+from tests.cli.conftest import Cli, Place
 from tests.cli.terminal import begin as begin_process
 from tests.cli.terminal import interrupt, is_golden, wait_for_line
 from tests.cli.test_cli_acting import begin
 from tests.cli.test_cli_looking import CHAIN
 from tests.cli.test_cli_parts import task
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.cli.conftest import Cli, Place
 
 
 def subscriptions(place: Place) -> list[str]:

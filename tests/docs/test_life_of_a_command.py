@@ -5,21 +5,18 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import Any
 
 import pytest
 
 from backstop.dispatch import receive
 from backstop.events import Outcome
+from backstop.execute import Report
+from backstop.wire import Delivery
 from tests.simulation import world
 from tests.simulation.catalogue import SCENARIOS
 from tests.simulation.run import run
-
-if TYPE_CHECKING:
-    from types import FrameType
-
-    from backstop.execute import Report
-    from backstop.wire import Delivery
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "life-of-a-command.md").read_text(encoding="utf-8")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import google_pubsub
 import pytest
@@ -14,14 +14,9 @@ from demo.stack import Stack
 
 pytest.register_assert_rewrite("tests.e2e.lab", "tests.e2e.wire_lives")
 
-from tests.e2e.lab import PLAYS, Deployment, Lab  # noqa: E402 rewritten first
+from tests.e2e.lab import PLAYS, Act, Deployment, Lab, Play  # noqa: E402 rewritten first
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from tests.e2e.lab import Act, Play
-
-    Played = Mapping[str, Future[None]]
+Played = Mapping[str, Future[None]]
 
 DEPLOYMENTS_AT_ONCE = 4
 """They wait for most of their time; more of them would make each other's calls late."""

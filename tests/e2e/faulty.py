@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from datetime import datetime
 
 import main
 from backstop.dispatch import receive
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from backstop.execute import Report
-    from backstop.ports import Ports, Settings
-    from backstop.wire import Delivery
+from backstop.execute import Report
+from backstop.ports import Ports, Settings
+from backstop.wire import Delivery
 
 _seen: set[str] = set()
 

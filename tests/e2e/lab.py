@@ -5,32 +5,27 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import grpc
 import pytest
 from google.api_core.exceptions import NotFound
+from google.cloud.spanner_admin_database_v1 import Backup
 from google.cloud.spanner_admin_database_v1.services.database_admin import DatabaseAdminClient
 
 from backstop.events import ON_THE_WAY, Outcome
-from demo.stack import ROOT
+from demo.stack import ROOT, Event, Stack
 from spanner_backup_emulator.serving import HOST
+from spanner_backup_emulator.spanner.history import Event as Happening
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.plans import Plan
 from tests.waiting import WAIT_S_MAX, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from google.cloud.spanner_admin_database_v1 import Backup
-
-    from demo.stack import Event, Stack
-    from spanner_backup_emulator.spanner.history import Event as Happening
 
 EMBEDDED_ONLY = pytest.mark.parametrize("pubsub_address", ["embedded"], indirect=True)
 """For tests that need what Google's emulator can't be made to do, or have nothing to do with Pub/Sub."""

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import Any
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault, Trouble, When
-from spanner_backup_emulator.spanner.plans import Status
+from spanner_backup_emulator.spanner.plans import Plan, Status
 from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, quick, seconds
-from tests.e2e.wire import CODES, READS
-
-if TYPE_CHECKING:
-    from random import Random
-
-    from spanner_backup_emulator.spanner.plans import Plan
-    from tests.e2e.wire import Kind
+from tests.e2e.wire import CODES, READS, Kind
 
 RATE_MIN, RATE_MAX = 0.08, 0.18
 """The part of a method's calls that are to go wrong; fewer do, as all that comes in the calm goes well."""

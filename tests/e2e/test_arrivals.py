@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.history import What
-from tests.e2e.lab import ALONE, DEAF, ENDLESS, REFUSING, STUBBORN, Play, add, played, quick, seconds
+from tests.e2e.lab import ALONE, DEAF, ENDLESS, REFUSING, STUBBORN, Act, Lab, Play, add, played, quick, seconds
 from tests.e2e.wire_lives import one_chain
 from tests.waiting import WAIT_S_MAX, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.e2e.lab import Act, Lab
 
 AT_ONCE = 10
 """Deliveries of one start at once."""

@@ -5,15 +5,10 @@ Every error of every call is in `test_wire.py`; here is what is told of some of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.history import What
-from tests.e2e.lab import ALONE, ENDLESS, IMPATIENT, REFUSING, STUBBORN, played, quick
-
-if TYPE_CHECKING:
-    from tests.e2e.lab import Lab
+from tests.e2e.lab import ALONE, ENDLESS, IMPATIENT, REFUSING, STUBBORN, Lab, played, quick
 
 TRANSIENT = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.INTERNAL, Code.ABORTED, Code.UNKNOWN, Code.CANCELLED)
 

@@ -7,15 +7,11 @@ import os
 import shutil
 import subprocess
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.lab import played, quick
+from tests.e2e.lab import Lab, played, quick
 from tests.waiting import WAIT_S_MAX, wait_until
-
-if TYPE_CHECKING:
-    from tests.e2e.lab import Lab
 
 
 @played(embedded=True)

@@ -13,20 +13,16 @@ from __future__ import annotations
 import enum
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.plans import Status
-from tests.e2e.lab import DEAF, ENDLESS, IMPATIENT, SHARED, STUBBORN, Play, add, quick
+from spanner_backup_emulator.spanner.plans import Plan, Status
+from tests.e2e.lab import DEAF, ENDLESS, IMPATIENT, SHARED, STUBBORN, Act, Lab, Play, add, quick
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.plans import Plan
-    from tests.e2e.lab import Act, Lab
 
 BACKUP_ID = "nightly"
 

@@ -6,18 +6,14 @@ The tests run at once, each in an instance of its own, in a deployment that they
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from google.cloud.spanner_admin_database_v1 import Backup
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.plans import Status
-from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, lifetime, played, push_body, quick, seconds
+from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, Lab, lifetime, played, push_body, quick, seconds
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.e2e.lab import Lab
 
 TOUCHED = (What.BACKUP_STARTED, What.BACKUP_DELETED, What.CANCEL_RECEIVED, What.EXPIRY_CHANGED)
 """What an instance that nobody touched has none of."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.messages import pb
-from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, played, quick
+from tests.e2e.lab import DEAF, ENDLESS, STUBBORN, Lab, played, quick
 from tests.support.ports import create_request
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.e2e.lab import Lab
 
 
 def _complete(lab: Lab, operation: str) -> None:

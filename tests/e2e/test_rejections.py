@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import socket
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from backstop.events import Trigger
 from backstop.followups import Intent, Poll
 from backstop.names import OperationName
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
+from demo.stack import Event
 from spanner_backup_emulator.serving import HOST, wall_clock
-from tests.e2e.lab import ENDLESS, played, push_body, quick
+from tests.e2e.lab import ENDLESS, Lab, played, push_body, quick
 from tests.waiting import WAIT_S_MAX, wait_until
-
-if TYPE_CHECKING:
-    from demo.stack import Event
-    from tests.e2e.lab import Lab
 
 INSTANCE = "projects/orders/instances/nobody"
 DATABASE = f"{INSTANCE}/databases/orders"

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
 from demo.stack import Function
 from spanner_backup_emulator.serving import free_port
 from spanner_backup_emulator.spanner.history import What
-from tests.e2e.lab import DEAF, IMPATIENT, STUBBORN, Deployment, lifetime, played, quick, seconds
+from tests.e2e.lab import DEAF, IMPATIENT, STUBBORN, Deployment, Lab, lifetime, played, quick, seconds
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.e2e.lab import Lab
 
 GOOD = {
     "BACKSTOP_FOLLOW_UPS_TOPIC": "projects/orders/topics/follow-ups",

@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from demo.stack import ROOT
-from tests.e2e.lab import ENDLESS, STUBBORN, Deployment, played, quick
+from tests.e2e.lab import ENDLESS, STUBBORN, Deployment, Lab, played, quick
 from tests.waiting import WAIT_S_MAX, wait_until
-
-if TYPE_CHECKING:
-    from tests.e2e.lab import Lab
 
 COUNTED = Deployment("counted")
 FAULTY = Deployment("faulty", {"PYTHONPATH": str(ROOT)}, source=Path(__file__).with_name("faulty.py"))

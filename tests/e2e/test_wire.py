@@ -6,8 +6,8 @@ With `-s` each test prints how many cells it has.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from demo.stack import Stack
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault, Trouble
 from spanner_backup_emulator.spanner.history import What
@@ -17,6 +17,7 @@ from tests.e2e.wire_lives import (
     PUSH_AGAIN,
     PUSH_DIED,
     PUSH_OK,
+    Going,
     begin,
     check_deliveries,
     judge,
@@ -25,10 +26,6 @@ from tests.e2e.wire_lives import (
     refusals,
 )
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from demo.stack import Stack
-    from tests.e2e.wire_lives import Going
 
 THREADS = {"THREADS": "40"}
 """A call that hangs holds a thread, and many are to hang at once."""

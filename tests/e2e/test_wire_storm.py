@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
-from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.faults import Trouble
+from spanner_backup_emulator.faults import Faults, Trouble
 from tests.e2e import storm
-from tests.e2e.lab import Deployment, played
+from tests.e2e.lab import Deployment, Lab, played
 from tests.e2e.storm import FATES, SPANNER
 from tests.e2e.wire import CODES
 from tests.e2e.wire_lives import PUSH_AGAIN, PUSH_DIED, PUSH_OK, pushes
@@ -22,12 +21,6 @@ from tests.e2e.wire_record import record_of
 from tests.simulation.checker import findings
 from tests.simulation.history import INSTANCE
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from spanner_backup_emulator.faults import Faults
-    from tests.e2e.lab import Lab
 
 SEED = int(os.environ.get("WIRE_SEED", "2"))
 

@@ -7,17 +7,13 @@ cells have an instance of their own, so that the fault hits that life and no oth
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault, Trouble, When
+from spanner_backup_emulator.spanner.plans import Plan
 from tests.e2e.lab import ENDLESS, STUBBORN, quick
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from spanner_backup_emulator.spanner.plans import Plan
 
 Kind = Code | Trouble
 

@@ -7,17 +7,15 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from backstop.events import ON_THE_WAY
+from demo.stack import Stack
+from spanner_backup_emulator.pubsub.model import Outcome as Push
 from spanner_backup_emulator.spanner.history import What
 from tests.e2e.lab import Lab
 from tests.e2e.wire import LIVES, Cell
 from tests.waiting import WAIT_S_MAX, wait_until
-
-if TYPE_CHECKING:
-    from demo.stack import Stack
-    from spanner_backup_emulator.pubsub.model import Outcome as Push
 
 PUSH_OK, PUSH_AGAIN, PUSH_DIED = 204, 503, 0
 """How a delivery may end; a 500 would be a bug."""

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
-from spanner_backup_emulator.pubsub.model import published_at
+from demo.stack import Stack
+from spanner_backup_emulator.pubsub.model import Outcome, published_at
 from spanner_backup_emulator.spanner.history import What
 from tests.simulation.history import INSTANCE, Deployment
 from tests.simulation.reading import body_of, trigger_of
 from tests.simulation.record import Call, Delivery, Published, Record, Told, Waiting
 from tests.simulation.rights import EFFECTS
 from tests.support.ports import databases_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from demo.stack import Stack
-    from spanner_backup_emulator.pubsub.model import Outcome
-
 
 PUBLISHED_WITHIN = timedelta(microseconds=999)
 """Publish times are cut to milliseconds, and what is told has been done before, not after."""

@@ -5,20 +5,15 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from backstop.lifecycle import TRANSITIONS, Action
+from backstop.followups import Intent
+from backstop.lifecycle import TRANSITIONS, Action, Rule, State
 from backstop.polling import Expectation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from backstop.followups import Intent
-    from backstop.lifecycle import Rule, State
 
 NAMED = re.compile(r"^(_?[A-Z][A-Z_]+)(?:: .+)? = ", re.MULTILINE)
 UNUSED_LATER = {"names"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import resource
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Mapping
 
 import pytest
 from mutmut.state import state
@@ -18,9 +18,6 @@ from mutmut.state import state
 from tests.simulation.cases import CASES
 from tests.simulation.generate import history
 from tests.simulation.run import run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
 
 CPU_S_MAX = 120
 """Many times what all of it takes; a mutant that takes this long has met a loop without end."""

@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 from datetime import timedelta
 from pprint import pformat
-from typing import TYPE_CHECKING
 
 from tests.simulation.generate import history
+from tests.simulation.history import History
 from tests.simulation.run import run, trace
 from tests.simulation.search import CORES, Total, all_found, exhaustive_search, random_search
 from tests.simulation.shrink import shrink
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from tests.simulation.history import History
 
 YEAR = timedelta(days=365.25)
 REPORT_EVERY_S = 60.0

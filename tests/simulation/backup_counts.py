@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.progress import ProgressModel
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from spanner_backup_emulator.spanner.plans import Plan
-    from tests.simulation.record import Record
+from tests.simulation.record import Record
 
 SLOW_CANCEL_MIN, HUNG_MIN = timedelta(minutes=1), timedelta(hours=6)
 """From when on a cancel counts as slow, and a backup as hanging."""

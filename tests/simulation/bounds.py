@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.simulation.facts import Facts, FollowUp
+from tests.simulation.facts import Facts, FollowUp
 
 CALLS_MAX = 14
 """Calls to Spanner of a delivery that is no sweep, those that come to nothing included: a list, 2 to learn who made

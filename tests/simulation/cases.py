@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from tests.simulation.chance import CALL, COMMAND, READ
+from tests.simulation.chance import CALL, COMMAND, READ, Site
 from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED, FORGED_SOURCE, NO_ID, NO_TIME, Faults
 from tests.simulation.history import INSTANCE, Deployment, History, Person, Publish
 from tests.simulation.story import (
@@ -29,9 +29,6 @@ from tests.simulation.story import (
     sweep,
     twin,
 )
-
-if TYPE_CHECKING:
-    from tests.simulation.chance import Site
 
 GOOD_ONE = create(1, "good")
 """A backup that is complete 5 minutes later."""

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
-
-    from tests.simulation.faults import Faults
+from tests.simulation.faults import Faults
 
 Site = tuple[int, ...]
 

@@ -5,16 +5,12 @@ The checker is no part of the simulation: it gets the record when all is over, a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tests.simulation import bounds, endings, rights, truth
 from tests.simulation.facts import Facts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.simulation.record import Record
+from tests.simulation.record import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,36 +7,28 @@ around them: the ports, the selection, the names of follow-ups, and what an erro
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import structs
 
 from backstop import start, wire
+from backstop.commands import Cancel
 from backstop.errors import RefusedError, TransientError
 from backstop.events import Outcome
-from backstop.execute import Report, execute
-from backstop.followups import FanOut, Intent, Poll
-from backstop.lifecycle import GRACE, GUARDS, TRANSITIONS, Action, Case, Decision, Rule, State
+from backstop.execute import Context, Report, execute
+from backstop.followups import FanOut, FollowUp, Intent, Poll
+from backstop.lifecycle import GRACE, GUARDS, TRANSITIONS, Action, Case, Decision, Guard, Rule, State
 from backstop.names import OperationName
 from backstop.operations import Listing
-from backstop.selection import derived_backup_id
-from tests.simulation.planting import Defect
+from backstop.selection import Choice, derived_backup_id
+from spanner_backup_emulator.messages import Message
+from tests.simulation.planting import Defect, Make
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from backstop.commands import Cancel
-    from backstop.execute import Context
-    from backstop.followups import FollowUp
-    from backstop.lifecycle import Guard
-    from backstop.selection import Choice
-    from spanner_backup_emulator.messages import Message
-    from tests.simulation.planting import Make
-
-    Any_ = Callable[..., Any]
+Any_ = Callable[..., Any]
 
 NO_TIME, AGES = timedelta(0), timedelta(days=7)
 SPANNER = "tests.simulation.calls:WorldSpanner"

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.pubsub.model import published_at
 from spanner_backup_emulator.spanner.history import What
 from tests.simulation import entitlement
-from tests.simulation.facts import GOOD
+from tests.simulation.facts import GOOD, Attempt, Command, Facts, Outcome
 from tests.simulation.history import database_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from tests.simulation.facts import Attempt, Command, Facts, Outcome
 
 BOUND = timedelta(hours=2, minutes=30)
 """The last word comes this long, at the latest, after nothing was left to wait for: two of the longest waits, as

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
+from tests.simulation.facts import Attempt, Command, Facts
 from tests.simulation.history import INSTANCE
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from tests.simulation.facts import Attempt, Command, Facts
 
 GRACE = timedelta(minutes=10)
 """An operation may have ended this long before a cancel that names it, and still be the one that is meant."""

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.pubsub.model import push_body
+from spanner_backup_emulator.pubsub.model import Delivery, push_body
 from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED_SOURCE, NO_ID, NO_TIME
 from tests.simulation.history import BEGIN, FOLLOW_UPS
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.pubsub.model import Delivery
 
 TIMES = {EPOCH: "1970-01-01T00:00:00Z", FAR_FUTURE: "9999-12-31T23:59:59.999Z"}
 

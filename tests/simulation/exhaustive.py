@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tests.simulation.chance import FAULTS_AT
+from tests.simulation.history import History
 from tests.simulation.run import Verdict, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.simulation.history import History
 
 
 def singles(history: History) -> Iterator[Verdict]:

@@ -12,16 +12,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.pubsub.model import published_at
 from spanner_backup_emulator.spanner.history import What
 from tests.simulation.reading import body_of, follow_up_data, key_in
-from tests.simulation.record import command_key
-
-if TYPE_CHECKING:
-    from tests.simulation.record import Call, Delivery, Record, Told, Waiting
+from tests.simulation.record import Call, Delivery, Record, Told, Waiting, command_key
 
 _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 

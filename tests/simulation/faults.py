@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from random import Random
-
+from random import Random
 
 FORGED, FORGED_SOURCE = "claims to be a follow-up", "claims to come from the follow-ups' topic"
 NO_TIME, EPOCH, FAR_FUTURE, NO_ID = "no publish time", "published in 1970", "published in 9999", "no message id"

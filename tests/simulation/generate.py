@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.progress import ProgressModel
 from tests.simulation import moments, races
-from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED, FORGED_SOURCE, NO_ID, NO_TIME, swarm
+from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED, FORGED_SOURCE, NO_ID, NO_TIME, Faults, swarm
 from tests.simulation.history import (
     DATABASES,
     GHOST,
@@ -24,11 +24,6 @@ from tests.simulation.history import (
     backup_name,
     database_name,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.simulation.faults import Faults
 
 BACKUPS = ("nightly", "before-migration")
 """So few names that people and commands meet under them."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
+from spanner_backup_emulator.spanner.plans import Plan
+from tests.simulation.chance import Site
 from tests.simulation.faults import NONE, Faults
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from spanner_backup_emulator.spanner.plans import Plan
-    from tests.simulation.chance import Site
 
 BEGIN = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 """When every history begins; a Sunday night."""

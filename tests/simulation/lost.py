@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.pubsub.model import pb, published_at
-from tests.simulation.record import command_key
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tests.simulation.record import Delivery, Published, Record, Waiting
+from tests.simulation.record import Delivery, Published, Record, Waiting, command_key
 
 
 def first_published_at(letter: pb.PubsubMessage) -> datetime:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from random import Random
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.plans import Plan, Status
+from tests.simulation.faults import Faults
 from tests.simulation.history import INSTANCE, History, Person, Publish, Step, backup_name, database_name
 from tests.simulation.races import deployment
-
-if TYPE_CHECKING:
-    from random import Random
-
-    from tests.simulation.faults import Faults
 
 ORDERS = database_name("orders")
 MOMENT_S_MIN, MOMENT_S_MAX = 0.0002, 20.0

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from random import Random
 
 from spanner_backup_emulator.spanner.plans import Plan
+from tests.simulation.faults import Faults
 from tests.simulation.history import INSTANCE, Deployment, History, Person, Publish, Step, database_name
-
-if TYPE_CHECKING:
-    from random import Random
-
-    from tests.simulation.faults import Faults
 
 LOOK_MIN = tuple(timedelta(seconds=seconds) for seconds in (10, 120, 600, 1800))
 """The longer ones cost less to simulate; how often to look is the benchmark's business."""

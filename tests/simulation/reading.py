@@ -5,13 +5,9 @@ from __future__ import annotations
 import base64
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from tests.simulation.record import command_key
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.pubsub.model import pb
-    from tests.simulation.record import Waiting
+from spanner_backup_emulator.pubsub.model import pb
+from tests.simulation.record import Waiting, command_key
 
 
 def follow_up_data(task: Waiting) -> dict[str, object]:

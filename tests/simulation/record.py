@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from tests.simulation.history import MORE_COMMANDS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from spanner_backup_emulator.pubsub.model import pb
-    from spanner_backup_emulator.spanner.history import Event
-    from tests.simulation.history import Deployment
+from spanner_backup_emulator.pubsub.model import pb
+from spanner_backup_emulator.spanner.history import Event
+from tests.simulation.history import MORE_COMMANDS, Deployment
 
 
 def command_key(topic: str, message_id: str) -> str:

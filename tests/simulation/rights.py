@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 from tests.simulation import entitlement
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from tests.simulation.facts import Attempt, Command, Facts
-    from tests.simulation.record import Call
+from tests.simulation.facts import Attempt, Command, Facts
+from tests.simulation.record import Call
 
 DELIVERY_MAX = timedelta(seconds=60)
 """A delivery acts on the time at which it began."""

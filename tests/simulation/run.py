@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from tests.simulation.checker import findings
+from tests.simulation.chance import Site
+from tests.simulation.checker import Finding, findings
+from tests.simulation.history import History
+from tests.simulation.record import Record
 from tests.simulation.world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from tests.simulation.chance import Site
-    from tests.simulation.checker import Finding
-    from tests.simulation.history import History
-    from tests.simulation.record import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from tests.simulation.catalogue import SCENARIOS
+from tests.simulation.checker import Finding
 from tests.simulation.defects import DEFECTS
 from tests.simulation.exhaustive import pairs, singles
 from tests.simulation.faults import COUNTED
 from tests.simulation.generate import history
-from tests.simulation.history import BEGIN
-from tests.simulation.planting import planted
-from tests.simulation.run import run
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from tests.simulation.checker import Finding
-    from tests.simulation.history import History
-    from tests.simulation.planting import Defect
-    from tests.simulation.run import Verdict
+from tests.simulation.history import BEGIN, History
+from tests.simulation.planting import Defect, planted
+from tests.simulation.run import Verdict, run
 
 CHUNK = 250
 """Histories between two reports; a few seconds of one core."""

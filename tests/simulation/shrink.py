@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tests.simulation.history import Deployment, History
 from tests.simulation.run import Verdict, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def shrink(verdict: Verdict) -> Verdict:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.spanner.plans import Plan
+from tests.simulation.chance import Site
 from tests.simulation.faults import Faults
 from tests.simulation.history import INSTANCE, Deployment, History, Person, Publish, Step, backup_name, database_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tests.simulation.chance import Site
 
 MINUTE_S, HOUR_S = 60.0, 3600.0
 ORDERS, USERS = database_name("orders"), database_name("users")

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
 from backstop.lifecycle import GUARDS, TRANSITIONS
 from tests.simulation.cases import CASES
-from tests.simulation.chance import CALL
+from tests.simulation.chance import CALL, Site
 from tests.simulation.defects import DEFECTS, ONLY_IN_CASES
 from tests.simulation.facts import Facts
 from tests.simulation.history import Deployment, Person
 from tests.simulation.planting import planted
 from tests.simulation.run import run
 from tests.simulation.story import HOUR_S, LOST, create, start, story, sweep
-
-if TYPE_CHECKING:
-    from tests.simulation.chance import Site
 
 FIVE = tuple(f"database-{number}" for number in range(5))
 LEFTOVERS = [(create(1 + n, f"leftover-{n}", name), Person(1.5 + n, "cancel")) for n, name in enumerate(FIVE)]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from tests.simulation import entitlement
-from tests.simulation.facts import CANCELLED, GOOD
+from tests.simulation.facts import CANCELLED, GOOD, Attempt, Command, Facts, Outcome
 from tests.simulation.faults import EPOCH, FAR_FUTURE, NO_ID, NO_TIME
 from tests.simulation.history import INSTANCE, database_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.simulation.facts import Attempt, Command, Facts, Outcome
 
 OF_DRY_RUNS = frozenset({"DRY_RUN", "REJECTED", "NOTHING_TO_CANCEL", "GONE", "GAVE_UP"})
 """What a dry run may tell. That of a sweep tells of what is left behind as it is, too."""

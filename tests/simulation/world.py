@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from backstop.dispatch import receive
 from backstop.ports import Ports, Settings
@@ -27,7 +26,7 @@ from tests.simulation import envelopes, people
 from tests.simulation.arrivals import Arrivals
 from tests.simulation.backup_counts import count_backups
 from tests.simulation.calls import CallFaults, CrashedError, Work, WorldEvents, WorldSpanner
-from tests.simulation.chance import ANSWER, COMMAND, DISPATCH, FOLLOW_UP, Chance
+from tests.simulation.chance import ANSWER, COMMAND, DISPATCH, FOLLOW_UP, Chance, Site
 from tests.simulation.faults import FORGED
 from tests.simulation.history import (
     BEGIN,
@@ -38,19 +37,13 @@ from tests.simulation.history import (
     MORE_COMMANDS,
     QUEUE,
     RESULTS,
+    History,
     Person,
     database_name,
 )
 from tests.simulation.lost import body_of, delivery_of, lost_commands
-from tests.simulation.record import Delivery, Published, Record, command_key
+from tests.simulation.record import Call, Delivery, Published, Record, command_key
 from tests.support.ports import QueuePort, databases_of, publish_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from tests.simulation.chance import Site
-    from tests.simulation.history import History
-    from tests.simulation.record import Call
 
 ACK_DEADLINE_S = 180
 """As the Terraform module has it: longer than the function may run."""

@@ -8,34 +8,29 @@ after its effect, under the RPC's name, as it does in the emulators' servers. Wh
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import msgspec
 
+from backstop.commands import Start
 from backstop.descriptions import read_backup, read_list, read_operation
 from backstop.errors import TransientError, kind_of
+from backstop.events import Event
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.operations import Backup, Listing, Operation
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_event
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Faults
-from spanner_backup_emulator.messages import stamp
+from spanner_backup_emulator.messages import Message, stamp
 from spanner_backup_emulator.pubsub.model import pb as pubsub
+from spanner_backup_emulator.pubsub.state import State as PubSubState
 from spanner_backup_emulator.spanner.messages import pb, unpacked
 from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
+from spanner_backup_emulator.spanner.state import State as SpannerState
 from spanner_backup_emulator.tasks.messages import pb as wire
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
-
-    from backstop.commands import Start
-    from backstop.events import Event
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.pubsub.state import State as PubSubState
-    from spanner_backup_emulator.spanner.state import State as SpannerState
-    from spanner_backup_emulator.tasks.state import State as TasksState
+from spanner_backup_emulator.tasks.state import State as TasksState
 
 
 class SpannerPort:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from backstop.gcp.calls import SHARED, Budget
 from backstop.gcp.spanner import SpannerBackups
 from tests.unit.google_services import Services
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture

@@ -7,31 +7,27 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import functions_framework
 import pytest
+from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backstop.events import Trigger
 from backstop.followups import Intent, Poll
 from backstop.gcp import logs
+from backstop.names import OperationName
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, encode_follow_up
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from tests.unit import strategies as own
 from tests.unit.handlers_world import COMMANDS, DAY, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, RESULTS, START, World
 from tests.unit.test_main import ENVIRONMENT, ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from flask.testing import FlaskClient
-
-    from backstop.names import OperationName
 
 REQUESTS_PER_EXAMPLE = 10
 """Each message is posted in as many forms."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import pytest
@@ -20,9 +21,6 @@ from backstop.operations import Backup, Failure, Operation
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from tests.unit.google_services import BACKUP, OPERATION, Services, listed, official, operation
 from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, START, USERS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 BACKUP_FIELDS: dict[str, Callable[[types.Backup], object]] = {
     "name": lambda read: read.name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -20,14 +19,12 @@ from backstop.events import Databases, Event, Outcome, Trigger
 from backstop.followups import Intent, Poll
 from backstop.gcp.calls import Budget
 from backstop.gcp.pubsub import PubSubEvents
+from backstop.gcp.spanner import SpannerBackups
 from backstop.gcp.tasks import TasksQueue
 from backstop.ports import Ports, Settings
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, Delivery, encode_follow_up
 from tests.unit.google_services import BACKUP, OPERATION, Services, at, operation
 from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, RESULTS, START
-
-if TYPE_CHECKING:
-    from backstop.gcp.spanner import SpannerBackups
 
 TOPIC = "projects/example.com:demo-project/topics/follow%2Dups"
 

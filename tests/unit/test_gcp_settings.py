@@ -6,14 +6,11 @@ import json
 import re
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from backstop.gcp import logs, settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 REQUIRED = {
     "BACKSTOP_FOLLOW_UPS_TOPIC": "projects/demo-project/topics/follow-ups",

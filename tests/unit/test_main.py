@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import functions_framework
 import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from backstop.gcp import calls
 from tests.unit.handlers_world import COMMANDS, ORDERS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from flask.testing import FlaskClient
-    from werkzeug.test import TestResponse
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = sorted(path for path in (ROOT / "tests" / "samples").iterdir() if path.is_dir())

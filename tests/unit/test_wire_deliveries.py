@@ -6,14 +6,15 @@ import base64
 import json
 import re
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
 from backstop.commands import Start
 from backstop.dispatch import receive
 from backstop.errors import BadMessageError
+from backstop.execute import Report
 from backstop.ports import Settings
 from backstop.wire import KIND_ATTRIBUTE, KIND_FOLLOW_UP, NO_PUSH, Delivery, parse_command, parse_delivery, trace_name
 from tests.unit.handlers_world import (
@@ -28,11 +29,6 @@ from tests.unit.handlers_world import (
     START,
     World,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from backstop.execute import Report
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 UTC_TIME = "2026-11-22T02:00:00Z"
