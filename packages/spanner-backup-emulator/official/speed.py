@@ -19,6 +19,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,12 @@ from google_pubsub import GooglePubSub, installed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MESSAGES = {"publish": 1000, "push": 1000, "streaming pull": 5000}
+MESSAGES = {"publish, one a request": 1000, "publish, 100 a request": 20_000, "push": 1000, "streaming pull": 5000}
 """Each takes a second or so."""
 
 BATCH = 100
+"""As many as Google's client publishes in one request, unless it is told otherwise."""
+
 WAIT_S_MAX = 120.0
 _numbers = itertools.count(1)
 
@@ -87,11 +90,11 @@ class Client:
             self.publisher.publish(topic=topic, messages=[types.PubsubMessage(data=b"x" * 200)] * batch)
 
 
-def publish(client: Client, count: int) -> float:
-    """How long it takes to publish messages one by one."""
+def publish(client: Client, count: int, batch: int = 1) -> float:
+    """How long it takes to publish messages, one request after the other."""
     topic, _ = client.topic()
     begun_s = time.perf_counter()
-    client.publish(topic, count)
+    client.publish(topic, count, batch)
     return time.perf_counter() - begun_s
 
 
@@ -141,7 +144,12 @@ def streaming_pull(client: Client, count: int) -> float:
     return took_s
 
 
-WORK: dict[str, Callable[[Client, int], float]] = {"publish": publish, "push": push, "streaming pull": streaming_pull}
+WORK: dict[str, Callable[[Client, int], float]] = {
+    "publish, one a request": publish,
+    "publish, 100 a request": partial(publish, batch=BATCH),
+    "push": push,
+    "streaming pull": streaming_pull,
+}
 
 
 def main() -> None:
