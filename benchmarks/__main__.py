@@ -5,16 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from benchmarks import cold_start, command_line, fleet, imports, lifecycles, memory, pacing, throughput
 from benchmarks.page import All, bars, machine, page
 from benchmarks.plots import fleet_plot, pacing_plot
 from benchmarks.prose import FLEET_PLOT, PACING_PLOT
 from demo.stack import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 T = TypeVar("T")
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from benchmarks import deliveries
 from benchmarks.deployment import BACKSTOP, BARE, EAGER, Emulators, Served
 from benchmarks.machine import median_ratio
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 RUNS = 15
 BARE_RATIO_MAX, EAGER_RATIO_MAX = 2.6, 0.8

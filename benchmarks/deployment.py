@@ -10,16 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import Self
 
 from demo.stack import ROOT
 from spanner_backup_emulator.serving import HOST, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
 
 PROJECT = "projects/benchmark"
 FOLLOW_UPS = f"{PROJECT}/topics/backstop-follow-ups"

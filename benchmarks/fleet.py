@@ -14,17 +14,19 @@ import json
 import math
 import random
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
+from backstop.commands import Start
 from backstop.dispatch import deliver
-from backstop.events import ON_THE_WAY, Outcome
+from backstop.events import ON_THE_WAY, Event, Outcome
 from backstop.names import BackupName, DatabaseName, InstanceName, OperationName
 from backstop.operations import Backup, Listing, Operation
 from backstop.ports import Ports, Settings
 from backstop.wire import Delivery
 from benchmarks.machine import quantile
+from spanner_backup_emulator.faults import When
 from spanner_backup_emulator.quota import WINDOW, Quota
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.progress import ProgressModel
@@ -32,13 +34,6 @@ from spanner_backup_emulator.spanner.state import State as Spanner
 from spanner_backup_emulator.tasks.messages import pb as wire
 from spanner_backup_emulator.tasks.state import State as Tasks
 from tests.support.ports import QueuePort, SpannerPort, publish_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from backstop.commands import Start
-    from backstop.events import Event
-    from spanner_backup_emulator.faults import When
 
 BEGIN = datetime(2026, 11, 22, 2, tzinfo=UTC)
 PROJECT = "projects/benchmark"

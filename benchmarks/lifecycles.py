@@ -13,7 +13,6 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from backstop.events import ON_THE_WAY
 from benchmarks.machine import quantile
@@ -22,12 +21,11 @@ from spanner_backup_emulator.spanner.plans import Plan
 
 sys.path.append(str(ROOT / "packages/spanner-backup-emulator/tests"))
 
+from collections.abc import Mapping
+
 import google_pubsub
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from demo.stack import Event
+from demo.stack import Event
 
 COUNTS = (10, 100, 1000)
 

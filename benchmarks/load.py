@@ -5,17 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from benchmarks.deployment import Served
 from benchmarks.machine import quantile
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from benchmarks.deployment import Served
-
-    Delivery = Callable[[int], tuple[str, bytes]]
+Delivery = Callable[[int], tuple[str, bytes]]
 
 _numbers = itertools.count(1)
 """Every message of a benchmark has its own number, so that none is taken for the doubled delivery of another."""

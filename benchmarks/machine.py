@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PACKAGES = (
     "functions-framework",

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from backstop.names import OperationName
 from benchmarks import deliveries
 from benchmarks.deployment import BACKSTOP, BARE, EAGER, Emulators, Served
 from benchmarks.load import deliver
 from benchmarks.machine import memory_mb
-
-if TYPE_CHECKING:
-    from backstop.names import OperationName
 
 FIRST = 1000
 SOAK = 50_000

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from benchmarks import cold_start, fleet, imports, lifecycles, memory, pacing, prose, throughput
 from benchmarks.machine import description, median_ratio
 from spanner_backup_emulator.quota import REQUESTS_PER_S
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from benchmarks import fleet, pacing
+from benchmarks.page import All
 from benchmarks.plot import Axis, Point, points, steps
-
-if TYPE_CHECKING:
-    from benchmarks.page import All
 
 _POLLS_TICKS = tuple((value, f"{value:g}") for value in (5, 10, 20, 50, 100, 200, 500, 1000))
 _LAG_TICKS = tuple((value, f"{value:g} s") for value in (5, 10, 20, 50, 100, 200))

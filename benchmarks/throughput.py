@@ -9,17 +9,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from benchmarks import deliveries
 from benchmarks.deployment import ASKS, BACKSTOP, BARE, PUBLISHES, Emulators, Served
 from benchmarks.load import Load, deliver
 from benchmarks.machine import median_ratio, quantile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 ROUNDS = 10
 DELIVERIES = 200

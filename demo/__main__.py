@@ -9,20 +9,17 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from demo.picture import INTRODUCTION, WIDTH, Ending, Life, endings_table, line, lives_table, summary, write_svg
 from demo.scenarios import SCENARIOS, Scenario
 from demo.stack import Event, Stack
 from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.history import What
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
 
 SECONDS_MAX = 40.0
 """A demo that has not ended by then has gone wrong."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from demo.stack import PROJECT
 from spanner_backup_emulator.spanner.plans import Plan
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 def _s(seconds: float) -> timedelta:

@@ -15,10 +15,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self
+from types import TracebackType
+from typing import Any, Self
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError
@@ -30,10 +32,6 @@ from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.serving import HOST, free_port
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.tasks.server import TasksEmulator
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "projects/backstop-demo"

@@ -8,10 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -19,9 +19,6 @@ from rich.text import Text
 from backstop_cli.emulating import environment, write_log
 from demo.stack import PROJECT, Stack
 from spanner_backup_emulator.spanner.plans import Plan
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "cli.svg"

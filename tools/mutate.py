@@ -15,15 +15,12 @@ import sys
 import time
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from mutmut.mutation.file_mutation import mutate_file_contents
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 COPY = ROOT / "mutants"

@@ -13,11 +13,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BUSY_LOOPS = 2
 """As many as a small machine has cores, so that the tests get half of it."""

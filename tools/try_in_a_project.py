@@ -18,14 +18,12 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from demo.stack import INSTANCE, Stack
 from spanner_backup_emulator.spanner.plans import Plan
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "try"
