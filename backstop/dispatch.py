@@ -45,9 +45,7 @@ def receive(
     """Does what one HTTP request asks for; returns the message, as far as there is one, and what came of it."""
     delivery = wire.parse_delivery(body, path, headers, now)
     if delivery.is_event:
-        note = (
-            f"This is an outcome, from {delivery.topic or 'nowhere'}; nothing is published of it, lest that never end."
-        )
+        note = f"This is an outcome, from {delivery.topic or 'nowhere'}; nothing is published of it, lest it never end."
         return delivery, Report(note=note, warning=True)
     if delivery.mistake is not None:
         return delivery, _not_understood(delivery.mistake, delivery, Context(now, _sender(delivery), ports, settings))

@@ -20,15 +20,16 @@ from backstop.sentences import when
 # pending at a time, and a database has at most 4 schedules. https://cloud.google.com/spanner/quotas (documented)
 CANDIDATES_MAX = 5
 
+# A schedule's full backups are 12 hours apart or more: what ended longer before a follow isn't the one that was due.
+DUE_WITHIN = timedelta(hours=12)  # https://cloud.google.com/spanner/docs/backup (documented)
+
 # How many operations one sweep acts on, at 2 calls each: a few seconds of Spanner's quota of 5 calls a second.
 # https://cloud.google.com/spanner/quotas (documented). The next sweep goes on, in an order of its own.
 SWEPT_MAX = 12
 
 NAMED_MAX = 5  # How many operations that run and that it leaves alone a sweep names.
 
-IN_DOUBT = (
-    "Does nothing more: by these clocks {} began after the command, which came late or again. If it is meant, name it."
-)
+IN_DOUBT = "Does nothing more: by these clocks {} began after the command, which came late or again. If meant, name it."
 SCHEDULED = "a backup schedule made it and include_scheduled is not set"
 
 
@@ -68,6 +69,9 @@ def follow(command: Follow, context: Context) -> Report:
         if not listing.unhandled and not _exists(command, listing, context):
             why = f"Followed nothing, as there is no {command.target}."
         return _reject(command, f"{why} {selection.left_alone(listing.unhandled)}".strip(), context)
+    if command.database is not None and operation.end_time is not None and operation.end_time < published - DUE_WITHIN:
+        why = f"Followed nothing: {operation.name} ended last, at {when(operation.end_time)}. Name it to be told how."
+        return _reject(command, why, context)
     if _is_forbidden(command, operation, context):
         return _reject(command, f"Did not follow {operation.name}, as {SCHEDULED}.", context)
     if command.cancel_after is not None and _comes_late(context) and selection.is_in_doubt(operation, published):
@@ -265,10 +269,8 @@ def _exists(command: Cancel | Follow, listing: Listing, context: Context) -> boo
     """Whether there is what a command names."""
     if command.backup is not None:
         found, published = context.find_backup(command.backup), context.trigger.publish_time
-        listed = command.backup in {
-            *(one.backup for one in listing.operations),
-            *(one.backup for one in listing.unhandled),
-        }
+        unread = {one.backup for one in listing.unhandled}
+        listed = command.backup in unread | {one.backup for one in listing.operations}
         if found is not None and not listed and published - GRACE <= found.create_time <= published + CLOCK_MARGIN:
             raise TransientError("UNAVAILABLE", f"{command.backup} is there, and its operation is not listed yet")
         return found is not None

@@ -316,6 +316,9 @@ CASES = {
         story(create(1, "by-hand"), follow(HOUR_S, operation="@0"), plans=(HANGS,)),
         defect="giving up is counted from the operation's start alone",
     ),
+    "a follow that comes before tonight's backup is not told how last night's ended": Case(
+        story(create(1, "last-night"), follow(14 * HOUR_S, database=ORDERS)), "REJECTED", "a follow is of any night"
+    ),
     "a clock that is four minutes behind has no poll made over and over": Case(
         story(start(cancel_after="10m"), faults=Faults(function_skew_s=-240.0))
     ),

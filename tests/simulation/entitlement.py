@@ -11,6 +11,9 @@ from tests.simulation.history import INSTANCE
 GRACE = timedelta(minutes=10)
 """An operation may have ended this long before a cancel that names it, and still be the one that is meant."""
 
+DUE = timedelta(hours=12)
+"""What ended this long before a follow of its database isn't the backup that was due."""
+
 CLOCKS = timedelta(seconds=10)
 """How far Pub/Sub's clock may be off Spanner's."""
 
@@ -79,11 +82,16 @@ def followed_by(command: Command, facts: Facts) -> list[Attempt]:
         return matching
     found: dict[str, Attempt] = {}
     for published in _moments(command, matching):
-        started = [attempt for attempt in matching if attempt.start <= published]
+        started = [one for one in matching if one.start <= published and is_due(command, one, published)]
         if started:
             chosen = max(started, key=lambda attempt: (attempt.running(published), attempt.start))
             found[chosen.operation] = chosen
     return list(found.values())
+
+
+def is_due(command: Command, attempt: Attempt, published: datetime) -> bool:
+    """Whether a follow may mean what has ended: not long before, unless it names the backup."""
+    return "database" not in command.body or attempt.ended_after(published - DUE)
 
 
 def _moments(command: Command, matching: list[Attempt]) -> list[datetime]:

@@ -183,7 +183,9 @@ def _is_own_reason(outcome: Outcome, command: Command, facts: Facts) -> bool:
             return beside or _is_ambiguous(command, facts) or _is_missing(outcome, command, facts)
         case "follow":
             return _is_missing(outcome, command, facts) or not any(
-                entitlement.describes(command, one) and one.start < command.at - entitlement.CLOCKS
+                entitlement.describes(command, one)
+                and one.start < command.at - entitlement.CLOCKS
+                and entitlement.is_due(command, one, command.at + entitlement.CLOCKS)
                 for one in facts.attempts.values()
                 if one.forgotten_at is None
             )

@@ -10,7 +10,7 @@ from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.plans import Plan, Status
 from tests.unit.handlers_world import NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_command, of_nightly
-from tests.unit.times import DAY, HOUR, SECOND, START
+from tests.unit.times import HOUR, SECOND, START
 
 
 @pytest.mark.parametrize("by", ["operation", "backup", "database"])
@@ -50,12 +50,27 @@ def test_a_follow_of_what_has_ended_tells_it_at_once(*, scheduled: bool) -> None
     """There is nothing to wait for; and watching is no harm, so a schedule's needs no word more."""
     world = World(Plan(duration=HOUR))
     (world.start_scheduled if scheduled else world.start_by_hand)()
-    world.tick(DAY)
+    world.tick(13 * HOUR)
 
     world.send(action="follow", database=ORDERS)
 
     assert world.outcomes == ["COMPLETED"]
     assert not world.tasks.pending()
+
+
+def test_a_follow_that_came_before_tonight_s_backup_told_how_last_night_s_had_ended() -> None:
+    """Tonight's may never begin, and then nobody hears of it; who names last night's is told."""
+    world = World(Plan(duration=HOUR))
+    operation = world.start_scheduled()
+    world.tick(13 * HOUR + SECOND)
+
+    world.send(action="follow", database=ORDERS)
+
+    why = f"Followed nothing: {operation} ended last, at 2026-11-22 03:00:00 UTC. Name it to be told how."
+    assert world.results == [of_command(world, "REJECTED", why, ORDERS, database=ORDERS)]
+    for name in ({"operation": operation}, {"backup": operation.partition("/operations/")[0]}):
+        world.send(action="follow", **name)
+    assert world.outcomes == ["REJECTED", "COMPLETED", "COMPLETED"]
 
 
 @pytest.mark.parametrize(("if_created", "end"), [("delete", "COMPLETED_THEN_DELETED"), ("keep", "COMPLETED_KEPT")])
