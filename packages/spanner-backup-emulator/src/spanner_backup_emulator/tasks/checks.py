@@ -10,19 +10,21 @@ import math
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.messages import Message, copied, filled
+from spanner_backup_emulator.messages import Message, copied, filled, set_time, time_in
 from spanner_backup_emulator.tasks.messages import METHODS, pb
 
-T = TypeVar("T")
+OUTPUT_ONLY = ("dispatch_count", "response_count", "first_attempt", "last_attempt", "view")
+
+USER_AGENT = "Google-Cloud-Tasks"
+"""Of every attempt; that it shows in the task as stored is recorded."""
 
 SCHEDULE_AHEAD_MAX = timedelta(hours=720)
 """30 days, recorded."""
 
 DISPATCH_DEADLINE_MIN, DISPATCH_DEADLINE_MAX = timedelta(seconds=15), timedelta(minutes=30)
-DISPATCH_DEADLINE_DEFAULT_S = 600
+DISPATCH_DEADLINE_DEFAULT = timedelta(minutes=10)
 """https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#task, documented."""
 
 TASK_BYTES_MAX = 1_048_569
@@ -34,12 +36,9 @@ URL_LENGTH_MAX, HEADERS_BYTES_MAX = 2083, 80_000
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#httprequest, documented ("80KB")."""
 
-RATE_MAX, CONCURRENCY_MAX = 500.0, 5000
-"""https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#ratelimits, documented."""
-
-BURST_SIZE_MIN, BURST_SIZE_MAX = 10, 100
-"""The service chooses the burst size; queues of 0.25/s and 1/s show 10, those of 500/s show 100, the rest is
-inferred: https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#ratelimits."""
+RATE_MAX, CONCURRENCY_MAX, BURST_SIZE_MIN, BURST_SIZE_MAX = 500.0, 5000, 10, 100
+"""https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#ratelimits, documented, but for the burst
+size. The service chooses that: queues of 0.25/s and 1/s show 10, those of 500/s show 100, the rest is inferred."""
 
 RATE_LIMITS = pb.RateLimits(max_dispatches_per_second=500, max_concurrent_dispatches=1000)
 RETRY_CONFIG = pb.RetryConfig(
@@ -48,15 +47,11 @@ RETRY_CONFIG = pb.RetryConfig(
 """What a new queue shows, as widely seen in the output of `gcloud tasks queues describe`."""
 
 CHANGEABLE = pb.FieldMask(paths=["rate_limits", "retry_config", "stackdriver_logging_config"])
-"""What an update can change, but for the burst size; any value for the rest, which is for output only, is ignored.
-
-https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#updatequeuerequest, documented.
-"""
+"""What an update can change, but for the burst size; any value for the rest, which is for output only, is ignored:
+https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#updatequeuerequest, documented."""
 
 _UNSUPPORTED_QUEUE_FIELDS = frozenset({"app_engine_routing_override", "http_target"})
-
 _ON_THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])([:/?#]|$)")
-
 _LOCATION = re.compile(r"projects/[A-Za-z0-9:.\-]+/locations/[A-Za-z0-9\-]+")
 _QUEUE = re.compile(rf"{_LOCATION.pattern}/queues/[A-Za-z0-9\-]{{1,100}}")
 _TASK, _TASK_ID = re.compile(rf"({_QUEUE.pattern})/tasks/([^/]*)"), re.compile(r"[A-Za-z0-9_\-]{1,500}")
@@ -84,35 +79,47 @@ def queue_of(task_name: str) -> str:
     match = _TASK.fullmatch(task_name)
     queue, task_id = match.groups() if match else ("", "")
     refuse_if(not queue, f'Task name must be formatted: "{_QUEUE_FORM}/tasks/<TASK_ID>".')
-    refuse_if(
-        not _TASK_ID.fullmatch(task_id),
-        f'Task ID "{task_id}" can contain only letters ([A-Za-z]), numbers ([0-9]), hyphens (-), '
-        "or underscores (_). Task ID must between 1 and 500 characters.",
-    )
+    allowed = "letters ([A-Za-z]), numbers ([0-9]), hyphens (-), or underscores (_)"
+    text = f'Task ID "{task_id}" can contain only {allowed}. Task ID must between 1 and 500 characters.'
+    refuse_if(not _TASK_ID.fullmatch(task_id), text)
     return queue
 
 
-def check_create_task(request: Message, due: datetime, now: datetime) -> None:
-    """Refuses a task that no queue could take."""
-    task, parent = request.task, request.parent
-    on_app_engine = task.HasField("app_engine_http_request")
+def new_task(request: Message, now: datetime) -> Message:
+    """The task as the service keeps it, but for a name where none is given; or the refusal of what can't be."""
+    given, parent = request.task, request.parent
+    on_app_engine = given.HasField("app_engine_http_request")
     refuse_if(on_app_engine, "This emulator has no App Engine targets.", Code.UNIMPLEMENTED)
     check_queue_name(parent)
-    queue = queue_of(task.name) if task.name else parent
+    queue = queue_of(given.name) if given.name else parent
     text = f"The queue name from request ('{parent}') must be the same as the queue name in the named task ('{queue}')."
     refuse_if(queue != parent, text)
     # Inferred; of v2beta3, whose field is called payload_type, the like is seen in
     # https://github.com/GoogleCloudPlatform/python-docs-samples/issues/2140 .
-    refuse_if(not task.HasField("http_request"), "Task.message_type is not set.")
-    _check_http_request(task.http_request)
-    deadline = task.dispatch_deadline.ToTimedelta() if task.HasField("dispatch_deadline") else DISPATCH_DEADLINE_MIN
-    in_range = DISPATCH_DEADLINE_MIN <= deadline <= DISPATCH_DEADLINE_MAX
+    refuse_if(not given.HasField("http_request"), "Task.message_type is not set.")
+    _check_http_request(given.http_request)
+    task = copied(given)
+    for name in OUTPUT_ONLY:
+        task.ClearField(name)
+    if not task.HasField("dispatch_deadline"):
+        task.dispatch_deadline.FromTimedelta(DISPATCH_DEADLINE_DEFAULT)
+    in_range = DISPATCH_DEADLINE_MIN <= task.dispatch_deadline.ToTimedelta() <= DISPATCH_DEADLINE_MAX
     refuse_if(not in_range, "Task.dispatchDeadline must be between [15s, 30m].")
-    refuse_if(  # The service writes the time in Pacific time.
-        due - now > SCHEDULE_AHEAD_MAX,
-        f"The Task.scheduleTime, {due.isoformat()}, is too far in the future. "
-        "Schedule time must be no more than 720h in the future.",
-    )
+    due = max(time_in(given, "schedule_time") or now, now)
+    far = f"The Task.scheduleTime, {due.isoformat()}, is too far in the future."  # The service writes Pacific time.
+    refuse_if(due - now > SCHEDULE_AHEAD_MAX, f"{far} Schedule time must be no more than 720h in the future.")
+    set_time(task.schedule_time, due)
+    set_time(task.create_time, now.replace(microsecond=0))  # Shown to the second.
+    if task.HasField("retry_config"):
+        task.retry_config.CopyFrom(filled(given.retry_config, RETRY_CONFIG))
+        check_retry_config(task.retry_config)
+    if task.http_request.http_method not in METHODS:
+        task.http_request.http_method = "POST"  # Documented of one that is unspecified.
+    headers = task.http_request.headers
+    for name in [name for name in headers if name.lower() == "user-agent"]:
+        del headers[name]
+    headers["User-Agent"] = USER_AGENT
+    return task
 
 
 def _check_http_request(request: Message) -> None:
@@ -162,10 +169,7 @@ def merge(new: Message, queue: Message, mask: Message) -> None:
 
 
 def settle(queue: Message, burst_size: int | None) -> None:
-    """Sets the burst size, which is the service's choice if it isn't a test's; or refuses a queue's name or settings.
-
-    Zero can't come in, as it means the default.
-    """
+    """Sets the burst size, or refuses a name that is none, or settings out of range; zero is the default by now."""
     check_queue_name(queue.name)
     rate, concurrent = queue.rate_limits.max_dispatches_per_second, queue.rate_limits.max_concurrent_dispatches
     refuse_if(not rate > 0, "RateLimits.maxDispatchesPerSecond cannot be negative.")
@@ -183,12 +187,10 @@ def check_retry_config(config: Message) -> None:
     refuse_if(config.max_doublings < 0, "RetryConfig.maxDoublings cannot be negative.")
     refuse_if(least < none, "RetryConfig.minBackoff cannot be negative.")
     refuse_if(most < least, "RetryConfig.minBackoff must be less than or equal to RetryConfig.maxBackoff.")
-    duration = config.max_retry_duration.ToTimedelta()
-    refuse_if(duration < none, "RetryConfig.maxRetryDuration cannot be negative.")
+    refuse_if(config.max_retry_duration.ToTimedelta() < none, "RetryConfig.maxRetryDuration cannot be negative.")
 
 
-def cut(items: list[T], size: int, size_max: int) -> tuple[list[T], bool]:
-    """The first page of the items, and whether there are more; no size, or a larger one (inferred), is the maximum."""
-    refuse_if(size < 0, "Page size cannot be negative.")  # Inferred.
-    count = min(size or size_max, size_max)
-    return items[:count], len(items) > count
+def page_size(given: int, most: int) -> int:
+    """How much a page may hold; no size, or a larger one (inferred), is the maximum."""
+    refuse_if(given < 0, "Page size cannot be negative.")  # Inferred.
+    return min(given or most, most)

@@ -1,4 +1,4 @@
-"""A queue at work: which of its tasks goes next, what an attempt sends and shows, and what follows when it fails.
+"""A queue at work: which of its tasks goes next, what an attempt sends, and when another follows.
 
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#ratelimits and #retryconfig, documented.
 https://cloud.google.com/tasks/docs/creating-http-target-tasks#handler, documented; the values of the two headers of a
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from spanner_backup_emulator.errors import HTTP_STATUSES, Code
 from spanner_backup_emulator.messages import Message, copied
 from spanner_backup_emulator.tasks.messages import pb
 
@@ -25,7 +24,6 @@ NO_ANSWER_SHOWN = 504
 
 _COMPUTED = frozenset({"host", "content-length"})
 _RESERVED = ("x-google-", "x-appengine-", "x-cloudtasks-")
-_CODES = {status: code for code, status in reversed(HTTP_STATUSES.items())}
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +46,25 @@ class Job:
     execution_count: int = 0
     status: int | None = None
 
+    def headers(self) -> dict[str, str]:
+        """The headers of the next attempt, without those that the HTTP client computes."""
+        task = self.task
+        kept = {
+            name: value
+            for name, value in task.http_request.headers.items()
+            if name.lower() not in _COMPUTED and not name.lower().startswith(_RESERVED)
+        }
+        about = {
+            "QueueName": self.lane.queue.name.rpartition("/")[2],
+            "TaskName": task.name.rpartition("/")[2],
+            "TaskRetryCount": task.dispatch_count,
+            "TaskExecutionCount": self.execution_count,
+            "TaskETA": f"{task.schedule_time.seconds}.{task.schedule_time.nanos // 1000:06}",
+        }
+        if self.status is not None:
+            about |= {"TaskPreviousResponse": self.status or NO_ANSWER_SHOWN, "TaskRetryReason": ""}
+        return kept | {f"X-CloudTasks-{name}": str(value) for name, value in about.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
@@ -57,7 +74,6 @@ class Dispatch:
         number: Unique within the state.
         task: Google's Task, in the full view, as it was when the attempt began.
         attempt: 1 for the first; a duplicate has its original's.
-        headers: All but those that the HTTP client computes.
         forced: Whether RunTask asked for it.
     """
 
@@ -81,7 +97,6 @@ class Lane:
     nothing drifts. An interval longer than a task lives is the same as one just that long, and can't overflow.
 
     Attributes:
-        queue: Google's Queue.
         jobs: Its tasks by name, in the order of creation.
         in_flight: The numbers of the dispatches that have no outcome yet.
         forced: What RunTask lets go at once, and since when.
@@ -120,8 +135,7 @@ class Lane:
     def clear(self) -> list[str]:
         """Drops all tasks, and gives their names; what is on its way stays on its way."""
         dropped = list(self.jobs)
-        for kept in (self.jobs, self._due, self.forced):
-            kept.clear()
+        self.jobs, self._due, self.forced = {}, [], []
         return dropped
 
     def next_at(self) -> datetime | None:
@@ -150,34 +164,17 @@ class Lane:
             yield job, False
 
 
-def headers(job: Job) -> dict[str, str]:
-    """The headers of the next attempt at a task, without those that the HTTP client computes."""
-    task = job.task
-    kept = {
-        name: value
-        for name, value in task.http_request.headers.items()
-        if name.lower() not in _COMPUTED and not name.lower().startswith(_RESERVED)
-    }
-    about = {
-        "QueueName": job.lane.queue.name.rpartition("/")[2],
-        "TaskName": task.name.rpartition("/")[2],
-        "TaskRetryCount": task.dispatch_count,
-        "TaskExecutionCount": job.execution_count,
-        "TaskETA": f"{task.schedule_time.seconds}.{task.schedule_time.nanos // 1000:06}",
-    }
-    if job.status is not None:
-        about |= {"TaskPreviousResponse": job.status or NO_ANSWER_SHOWN, "TaskRetryReason": ""}
-    return kept | {f"X-CloudTasks-{name}": str(value) for name, value in about.items()}
+def retry_after(config: Message, attempts: int, elapsed: timedelta) -> timedelta | None:
+    """How long after its last failure a task is due again; None once every limit that is set has been reached.
 
-
-def response_status(status: int) -> Message:
-    """What a failed attempt shows, as in https://github.com/googleapis/nodejs-tasks/issues/487 ."""
-    code = _CODES.get(status, Code.INTERNAL if status >= 500 else Code.UNKNOWN)
-    return pb.Status(code=code, message=f"{code.name}({code.value}): HTTP status code {status}")
-
-
-def backoff(config: Message, attempts: int) -> timedelta:
-    """How long after its last failure a task is due again; there has been an attempt."""
+    So many attempts were made, one at least, the first of them so long ago. That both limits must be reached is
+    documented; that an unlimited one then doesn't count is inferred.
+    """
+    limits = [attempts >= config.max_attempts] if config.max_attempts != -1 else []
+    if limit := config.max_retry_duration.ToTimedelta():
+        limits.append(elapsed >= limit)
+    if limits and all(limits):
+        return None
     least: timedelta = config.min_backoff.ToTimedelta()
     most: timedelta = config.max_backoff.ToTimedelta()
     doublings: int = min(attempts - 1, config.max_doublings)
@@ -186,14 +183,3 @@ def backoff(config: Message, attempts: int) -> timedelta:
         return min(least * ((1 << doublings) * steps), most)
     except OverflowError:
         return most
-
-
-def exhausted(config: Message, attempts: int, elapsed: timedelta) -> bool:
-    """Whether no further attempt is made: every limit that is set has been reached since the first attempt began.
-
-    That both limits must be reached is documented; that an unlimited one then doesn't count is inferred.
-    """
-    limits = [attempts >= config.max_attempts] if config.max_attempts != -1 else []
-    if limit := config.max_retry_duration.ToTimedelta():
-        limits.append(elapsed >= limit)
-    return bool(limits) and all(limits)

@@ -114,12 +114,9 @@ class TasksEmulator(Emulator):
             return self._changed.wait_for(lambda: not (self.state.pending() or self.state.in_flight_count()), timeout_s)
 
     def _answer(self, rpc: Rpc, request: Message, _: grpc.ServicerContext) -> Message:
-        def work(now: datetime) -> Message:
-            answer = self.state.apply(now, request)
-            self._changed.notify_all()
-            return answer
-
-        return self.endpoint.run(rpc.name, work, rpc.resource_of(request))
+        with self._changed:
+            self._changed.notify_all()  # Whoever waits goes on when the lock is free, and finds what was changed.
+            return self.endpoint.run(rpc.name, lambda now: self.state.apply(now, request), rpc.resource_of(request))
 
     def _dispatch_when_due(self) -> None:
         """Sends what is due, then sleeps until the next task is, or until something changes."""

@@ -23,26 +23,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from spanner_backup_emulator.dispatch import NO_ANSWER
-from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.messages import Message, copied, filled, set_time, time_in, time_of
+from spanner_backup_emulator.errors import HTTP_STATUSES, Code
+from spanner_backup_emulator.messages import Message, copied, set_time, time_of
 from spanner_backup_emulator.tasks import checks
 from spanner_backup_emulator.tasks.checks import refuse_if
-from spanner_backup_emulator.tasks.lane import (
-    RETENTION,
-    Dispatch,
-    Job,
-    Lane,
-    backoff,
-    exhausted,
-    headers,
-    response_status,
-)
-from spanner_backup_emulator.tasks.messages import METHODS, pb
-
-OUTPUT_ONLY = ("dispatch_count", "response_count", "first_attempt", "last_attempt", "view")
-
-USER_AGENT = "Google-Cloud-Tasks"
-"""Of every attempt; that it shows in the task as stored is recorded (see the package)."""
+from spanner_backup_emulator.tasks.lane import RETENTION, Dispatch, Job, Lane, retry_after
+from spanner_backup_emulator.tasks.messages import pb
 
 QUEUE_PAGE_SIZE_MAX, TASK_PAGE_SIZE_MAX = 9800, 1000
 """https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#listqueuesrequest and #listtasksrequest,
@@ -66,6 +52,8 @@ TASK_EXISTED = (
     "task de-duplication see https://cloud.google.com/tasks/docs/reference/rest/v2/"
     "projects.locations.queues.tasks/create#body.request_body.FIELDS.task."
 )
+
+_CODES = {status: code for code, status in reversed(HTTP_STATUSES.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +90,6 @@ class State:
     """All queues and tasks of one emulated service; `now` must not go back from call to call.
 
     Attributes:
-        settings: What was chosen about the service.
         methods: What can be asked: how each of Google's requests is answered, by its class.
         created: Every task as it was created, oldest first.
         history: How every dispatch ended, in the order of the answers.
@@ -163,8 +150,7 @@ class State:
 
     def next_event_at(self) -> datetime | None:
         """When `advance` has something to hand out, as things stand; None is not before a call, or an outcome."""
-        times = [at for lane in self._lanes.values() if (at := lane.next_at()) is not None]
-        return min(times, default=None)
+        return min((at for lane in self._lanes.values() if (at := lane.next_at())), default=None)
 
     # What the author of a test can do and see.
 
@@ -184,13 +170,8 @@ class State:
         """How many dispatches have no outcome yet."""
         return sum(len(lane.in_flight) for lane in self._lanes.values())
 
-    # Tasks.
-
     def _create_task(self, now: datetime, request: Message) -> Message:
-        given, parent = request.task, request.parent
-        due = max(time_in(given, "schedule_time") or now, now)
-        checks.check_create_task(request, due, now)
-        task = _stored(given, due, now)
+        task, parent = checks.new_task(request, now), request.parent
         if self.settings.auto_create_queues and parent not in self._lanes:
             self._update_queue(now, pb.UpdateQueueRequest(queue=pb.Queue(name=parent)))
         lane = self._lane(parent)
@@ -202,7 +183,7 @@ class State:
         refuse_if(task.name in lane.jobs, "Requested entity already exists", Code.ALREADY_EXISTS)  # Recorded.
         refuse_if(task.name in self._tombstones, TASK_EXISTED, Code.ALREADY_EXISTS)
         task.view = pb.Task.FULL
-        lane.put(Job(lane, task, sequence, now.replace(microsecond=0) + RETENTION), due)
+        lane.put(Job(lane, task, sequence, time_of(task.create_time) + RETENTION), time_of(task.schedule_time))
         self.created.append(task)
         return _seen(task, request)
 
@@ -221,21 +202,20 @@ class State:
         refuse_if(not token.isdecimal(), "Invalid page token.")  # Inferred.
         after, lane = int(token), self._lane(request.parent)
         left = [job for job in lane.jobs.values() if job.sequence > after]
-        page, more = checks.cut(left, request.page_size, TASK_PAGE_SIZE_MAX)
-        tasks = [_seen(job.task, request) for job in page]
-        return pb.ListTasksResponse(tasks=tasks, next_page_token=str(page[-1].sequence) if more else "")
+        size = checks.page_size(request.page_size, TASK_PAGE_SIZE_MAX)
+        token = str(left[size - 1].sequence) if len(left) > size else ""
+        return pb.ListTasksResponse(tasks=[_seen(job.task, request) for job in left[:size]], next_page_token=token)
 
     def _find(self, name: str) -> Job:
         """The task of that name, or the refusal."""
-        lane = self._lanes.get(checks.queue_of(name))
-        job = lane.jobs.get(name) if lane is not None else None
-        if job is None:
-            raise ApiError(Code.NOT_FOUND, TASK_ENDED if name in self._tombstones else NO_ENTITY)
-        return job
+        refusal = TASK_ENDED if name in self._tombstones else NO_ENTITY
+        jobs = self._lane(checks.queue_of(name), refusal).jobs
+        refuse_if(name not in jobs, refusal, Code.NOT_FOUND)
+        return jobs[name]
 
     def _send(self, now: datetime, job: Job, *, forced: bool) -> list[Dispatch]:
         """Begins an attempt; a duplicate is the same attempt under another number."""
-        sent = headers(job)
+        headers = job.headers()
         task = copied(job.task)
         task.dispatch_count += 1
         task.last_attempt.CopyFrom(pb.Attempt(schedule_time=task.schedule_time))
@@ -247,7 +227,7 @@ class State:
         self._twice -= copies - 1
         numbers = [next(self._numbers) for _ in range(copies)]
         job.lane.in_flight.update(numbers)
-        return [Dispatch(number, job, task, task.dispatch_count, now, sent, forced) for number in numbers]
+        return [Dispatch(number, job, task, task.dispatch_count, now, headers, forced) for number in numbers]
 
     def _fail(self, now: datetime, dispatch: Dispatch, status: int) -> None:
         """Schedules the next attempt, or ends the task; see the rules at the top for outcomes that do neither.
@@ -262,15 +242,18 @@ class State:
         task.response_count += answered
         task.last_attempt.CopyFrom(dispatch.task.last_attempt)
         set_time(task.last_attempt.response_time, now)
-        task.last_attempt.response_status.CopyFrom(response_status(status))
+        code = _CODES.get(status, Code.INTERNAL if status >= 500 else Code.UNKNOWN)
+        # As in https://github.com/googleapis/nodejs-tasks/issues/487 .
+        task.last_attempt.response_status.code = code
+        task.last_attempt.response_status.message = f"{code.name}({code.value}): HTTP status code {status}"
         if job.due is not None or dispatch.attempt != task.dispatch_count:
             return
         config = task.retry_config if task.HasField("retry_config") else job.lane.queue.retry_config
-        if exhausted(config, dispatch.attempt, now - time_of(task.first_attempt.dispatch_time)):
+        delay = retry_after(config, dispatch.attempt, now - time_of(task.first_attempt.dispatch_time))
+        if delay is None:
             self._end(now, job)
             return
-        since = dispatch.time if dispatch.forced else now  # After RunTask it counts from that call.
-        due = since + backoff(config, dispatch.attempt)
+        due = delay + (dispatch.time if dispatch.forced else now)  # After RunTask it counts from that call.
         set_time(task.schedule_time, due)
         job.lane.put(job, due)
 
@@ -291,8 +274,6 @@ class State:
         for lane in self._lanes.values():
             while (oldest := next(iter(lane.jobs.values()), None)) and oldest.expires <= now:
                 self._end(now, oldest)
-
-    # Queues.
 
     def _create_queue(self, now: datetime, request: Message) -> Message:
         queue = checks.new_queue(request.queue)
@@ -322,9 +303,9 @@ class State:
         checks.check_location(request.parent)
         prefix = f"{request.parent}/"
         left = sorted(name for name in self._lanes if name.startswith(prefix) and name > request.page_token)
-        page, more = checks.cut(left, request.page_size, QUEUE_PAGE_SIZE_MAX)
-        queues = [self._lanes[name].queue for name in page]
-        return pb.ListQueuesResponse(queues=queues, next_page_token=page[-1] if more else "")
+        size = checks.page_size(request.page_size, QUEUE_PAGE_SIZE_MAX)
+        token = left[size - 1] if len(left) > size else ""
+        return pb.ListQueuesResponse(queues=[self._lanes[name].queue for name in left[:size]], next_page_token=token)
 
     def _purge_queue(self, now: datetime, request: Message) -> Message:
         """Drops a queue's tasks; unlike the service, which may take a minute, at once."""
@@ -342,31 +323,8 @@ class State:
     def _lane(self, name: str, refusal: str = NO_QUEUE) -> Lane:
         """The queue of that name at work, or the refusal."""
         checks.check_queue_name(name)
-        lane = self._lanes.get(name)
-        if lane is None:
-            raise ApiError(Code.NOT_FOUND, refusal)
-        return lane
-
-
-def _stored(given: Message, due: datetime, now: datetime) -> Message:
-    """A task as the service keeps it, but for the name that it may have to be given."""
-    task = copied(given)
-    for name in OUTPUT_ONLY:
-        task.ClearField(name)
-    set_time(task.schedule_time, due)
-    set_time(task.create_time, now.replace(microsecond=0))  # Shown to the second.
-    if not given.HasField("dispatch_deadline"):
-        task.dispatch_deadline.seconds = checks.DISPATCH_DEADLINE_DEFAULT_S
-    if given.HasField("retry_config"):
-        task.retry_config.CopyFrom(filled(given.retry_config, checks.RETRY_CONFIG))
-        checks.check_retry_config(task.retry_config)
-    request = task.http_request
-    if request.http_method not in METHODS:
-        request.http_method = "POST"  # Documented of one that is unspecified.
-    for name in [name for name in request.headers if name.lower() == "user-agent"]:
-        del request.headers[name]
-    request.headers["User-Agent"] = USER_AGENT
-    return task
+        refuse_if(name not in self._lanes, refusal, Code.NOT_FOUND)
+        return self._lanes[name]
 
 
 def _seen(task: Message, request: Message) -> Message:
