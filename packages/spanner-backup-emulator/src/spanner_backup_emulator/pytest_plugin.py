@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from spanner_backup_emulator.faults import Faults
     from spanner_backup_emulator.pubsub.server import PubSubEmulator
     from spanner_backup_emulator.spanner.server import SpannerEmulator
     from spanner_backup_emulator.tasks.server import TasksEmulator
@@ -59,7 +58,7 @@ def spanner_emulator(request: pytest.FixtureRequest) -> Iterator[SpannerEmulator
         for text in named:
             state.set_plan(*parse_plan(text, default))
         if quota:
-            settings["faults"] = _faults(request, "spanner_fault", Quota(wall_clock))
+            settings["faults"] = Quota(wall_clock)
         return SpannerEmulator(state=state, **settings)
 
     yield from _running(request, made, "spanner")
@@ -83,8 +82,14 @@ def cloud_tasks_emulator(request: pytest.FixtureRequest) -> Iterator[TasksEmulat
 
 def _running(request: pytest.FixtureRequest, kind: Callable[..., Any], name: str) -> Iterator[Any]:
     """An emulator as its markers say, which Google's client finds."""
+    from spanner_backup_emulator.errors import Code
+    from spanner_backup_emulator.faults import Fault, Trouble
+
     settings = {key: value for mark in _marks(request, f"{name}_emulator") for key, value in mark.kwargs.items()}
-    with kind(**{"faults": _faults(request, f"{name}_fault"), **settings}) as emulator:
+    with kind(**settings) as emulator:
+        for mark in _marks(request, f"{name}_fault"):
+            method, wrong = mark.args
+            emulator.faults.plan(Fault(method, Trouble.__members__.get(wrong) or Code[wrong], **mark.kwargs))
         request.getfixturevalue("monkeypatch").setenv(f"{name.upper()}_EMULATOR_HOST", emulator.address)
         yield emulator
 
@@ -92,14 +97,3 @@ def _running(request: pytest.FixtureRequest, kind: Callable[..., Any], name: str
 def _marks(request: pytest.FixtureRequest, name: str) -> list[pytest.Mark]:
     """Those of the module first, those of the test last, so that the nearest counts."""
     return list(request.node.iter_markers(name))[::-1]
-
-
-def _faults(request: pytest.FixtureRequest, name: str, faults: Faults | None = None) -> Faults:
-    from spanner_backup_emulator.errors import Code
-    from spanner_backup_emulator.faults import Fault, Faults, Trouble
-
-    faults = faults or Faults()
-    for mark in _marks(request, name):
-        method, kind = mark.args
-        faults.plan(Fault(method, Trouble.__members__.get(kind) or Code[kind], **mark.kwargs))
-    return faults

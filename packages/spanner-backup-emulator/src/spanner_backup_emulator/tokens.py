@@ -59,14 +59,8 @@ class Signer:
             return {}
         email, issued = token.service_account_email, int(now.timestamp())
         subject = str(int.from_bytes(hashlib.sha256(email.encode()).digest()[:8]))
-        claims |= {
-            "iss": ISSUER,
-            "sub": subject,
-            "email": email,
-            "azp": subject,
-            "iat": issued,
-            "exp": issued + VALID_S,
-        }
+        claims |= {"iss": ISSUER, "sub": subject, "email": email, "azp": subject}
+        claims |= {"iat": issued, "exp": issued + VALID_S}
         signed: bytes = jwt.encode(crypt.RSASigner(self._key, _KEY_ID), claims)  # type: ignore[no-untyped-call]
         return {"Authorization": f"Bearer {signed.decode()}"}
 
