@@ -115,8 +115,8 @@ class Lane:
         limits = queue.rate_limits
         if limits != self.queue.rate_limits:
             self._interval = timedelta(seconds=min(1 / limits.max_dispatches_per_second, RETENTION.total_seconds()))
-            self._burst: timedelta = (limits.max_burst_size - 1) * self._interval
-            self._token_at = now - self._burst
+            self._rest: timedelta = (limits.max_burst_size - 1) * self._interval
+            self._token_at = now - self._rest
         self.queue = queue
         return queue
 
@@ -160,14 +160,14 @@ class Lane:
                 yield job, True
         while (at := self.next_at()) is not None and at <= now:
             _, _, job = heapq.heappop(self._due)
-            self._token_at = max(self._token_at, now - self._burst) + self._interval
+            self._token_at = max(self._token_at, now - self._rest) + self._interval
             yield job, False
 
 
 def retry_after(config: Message, attempts: int, elapsed: timedelta) -> timedelta | None:
     """How long after its last failure a task is due again; None once every limit that is set has been reached.
 
-    So many attempts were made, one at least, the first of them so long ago. That both limits must be reached is
+    There were so many `attempts`, one at least; the first began `elapsed` ago. That both limits must be reached is
     documented; that an unlimited one then doesn't count is inferred.
     """
     limits = [attempts >= config.max_attempts] if config.max_attempts != -1 else []

@@ -56,7 +56,7 @@ class TasksEmulator(Emulator):
         settings: Settings | None = None,
         host: str = HOST,
     ) -> None:
-        """Prepares an emulator with the queues of these full names, of which an ApiError may say that one is none."""
+        """Prepares an emulator with the queues of these full names; an ApiError says that one is none."""
         self.state = State(settings)
         super().__init__(port, clock, faults, host)
         for name in queues:

@@ -77,7 +77,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a dispatch of the task of that name ended: with an HTTP status, or with `NO_ANSWER` when it was given up."""
+    """How a dispatch of the task of that full name ended: with an HTTP status, or given up with `NO_ANSWER`."""
 
     task: str
     attempt: int
