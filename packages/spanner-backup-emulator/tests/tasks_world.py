@@ -9,12 +9,11 @@ import pytest
 
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.tasks.messages import pb
-from spanner_backup_emulator.tasks.model import Settings
-from spanner_backup_emulator.tasks.state import State
+from spanner_backup_emulator.tasks.state import Settings, State
 
 if TYPE_CHECKING:
     from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.tasks.model import Dispatch
+    from spanner_backup_emulator.tasks.lane import Dispatch
 
 LOCATION = "projects/p/locations/l"
 QUEUE = f"{LOCATION}/queues/q"

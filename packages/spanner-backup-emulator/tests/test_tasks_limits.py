@@ -9,7 +9,7 @@ from tasks_world import DAY, NAME, NOW, POST, QUEUE, SECOND, create, creation, f
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.tasks.messages import pb
-from spanner_backup_emulator.tasks.model import Settings
+from spanner_backup_emulator.tasks.state import Settings
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ from tasks_world import DAY, LOCATION, NAME, NOW, QUEUE, SECOND, create, creatio
 
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.tasks.messages import pb
-from spanner_backup_emulator.tasks.model import Settings
-from spanner_backup_emulator.tasks.state import State
+from spanner_backup_emulator.tasks.state import Settings, State
 
 if TYPE_CHECKING:
     from spanner_backup_emulator.messages import Message

@@ -8,7 +8,7 @@ from tasks_world import DAY, NAME, NOW, QUEUE, SECOND, create, make_state, only,
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.tasks.messages import pb
-from spanner_backup_emulator.tasks.model import Settings
+from spanner_backup_emulator.tasks.state import Settings
 
 
 def test_run_task_needs_neither_a_time_nor_a_running_queue_nor_a_token() -> None:

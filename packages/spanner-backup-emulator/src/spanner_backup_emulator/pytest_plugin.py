@@ -6,22 +6,16 @@ are imported only by the fixtures.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from spanner_backup_emulator.emulator import Emulator
-    from spanner_backup_emulator.faults import Faults
     from spanner_backup_emulator.pubsub.server import PubSubEmulator
     from spanner_backup_emulator.spanner.server import SpannerEmulator
-    from spanner_backup_emulator.spanner.state import State
     from spanner_backup_emulator.tasks.server import TasksEmulator
-
-E = TypeVar("E", bound="Emulator")
 
 _FAULT = "(method, code_or_trouble, when=…, times=…, message=…, resource=…, skip=…): what goes wrong, see `Fault`."
 
@@ -43,76 +37,63 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def spanner_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpannerEmulator]:
+def spanner_emulator(request: pytest.FixtureRequest) -> Iterator[SpannerEmulator]:
     """Cloud Spanner's backups, which take no time unless a `spanner_plan` says so."""
     from spanner_backup_emulator.quota import Quota
     from spanner_backup_emulator.serving import wall_clock
+    from spanner_backup_emulator.spanner.planning import parse_plan
+    from spanner_backup_emulator.spanner.plans import Plan
     from spanner_backup_emulator.spanner.server import SpannerEmulator
+    from spanner_backup_emulator.spanner.state import State
 
-    def made(**settings: Any) -> SpannerEmulator:  # noqa: ANN401 - as the class has them
-        if settings.pop("quota", False):
-            settings["faults"] = _faults(request, "spanner_fault", Quota(wall_clock))
-        state = _state(request, {name: settings.pop(name) for name in ("databases", "strict") if name in settings})
+    def made(*, quota: bool = False, **settings: Any) -> SpannerEmulator:  # noqa: ANN401 - as the class has them
+        default, named = Plan(duration=timedelta(0)), []
+        for text in (text for mark in _marks(request, "spanner_plan") for text in mark.args):
+            if text.startswith("projects/"):
+                named.append(text)
+            else:
+                _, default = parse_plan(f"all={text}", default)
+        state_settings = {name: settings.pop(name) for name in ("databases", "strict") if name in settings}
+        state = State(default_plan=default, **state_settings)
+        for text in named:
+            state.set_plan(*parse_plan(text, default))
+        if quota:
+            settings["faults"] = Quota(wall_clock)
         return SpannerEmulator(state=state, **settings)
 
-    yield from _running(request, monkeypatch, made, "spanner")
+    yield from _running(request, made, "spanner")
 
 
 @pytest.fixture
-def pubsub_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[PubSubEmulator]:
+def pubsub_emulator(request: pytest.FixtureRequest) -> Iterator[PubSubEmulator]:
     """Pub/Sub without topics."""
     from spanner_backup_emulator.pubsub.server import PubSubEmulator
 
-    yield from _running(request, monkeypatch, PubSubEmulator, "pubsub")
+    yield from _running(request, PubSubEmulator, "pubsub")
 
 
 @pytest.fixture
-def cloud_tasks_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TasksEmulator]:
+def cloud_tasks_emulator(request: pytest.FixtureRequest) -> Iterator[TasksEmulator]:
     """Cloud Tasks with the queues that its marker names."""
     from spanner_backup_emulator.tasks.server import TasksEmulator
 
-    yield from _running(request, monkeypatch, TasksEmulator, "cloud_tasks")
+    yield from _running(request, TasksEmulator, "cloud_tasks")
 
 
-def _running(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: Callable[..., E], name: str
-) -> Iterator[E]:
+def _running(request: pytest.FixtureRequest, kind: Callable[..., Any], name: str) -> Iterator[Any]:
     """An emulator as its markers say, which Google's client finds."""
-    marks = _marks(request, f"{name}_emulator")
-    settings = {setting: value for mark in marks for setting, value in mark.kwargs.items()}
-    with kind(**{"faults": _faults(request, f"{name}_fault"), **settings}) as emulator:
-        monkeypatch.setenv(f"{name.upper()}_EMULATOR_HOST", emulator.address)
+    from spanner_backup_emulator.errors import Code
+    from spanner_backup_emulator.faults import Fault, Trouble
+
+    settings = {key: value for mark in _marks(request, f"{name}_emulator") for key, value in mark.kwargs.items()}
+    with kind(**settings) as emulator:
+        for mark in _marks(request, f"{name}_fault"):
+            method, wrong = mark.args
+            emulator.faults.plan(Fault(method, Trouble.__members__.get(wrong) or Code[wrong], **mark.kwargs))
+        request.getfixturevalue("monkeypatch").setenv(f"{name.upper()}_EMULATOR_HOST", emulator.address)
         yield emulator
 
 
 def _marks(request: pytest.FixtureRequest, name: str) -> list[pytest.Mark]:
     """Those of the module first, those of the test last, so that the nearest counts."""
     return list(request.node.iter_markers(name))[::-1]
-
-
-def _state(request: pytest.FixtureRequest, settings: dict[str, Any]) -> State:
-    from spanner_backup_emulator.spanner.planning import parse_plan
-    from spanner_backup_emulator.spanner.plans import Plan
-    from spanner_backup_emulator.spanner.state import State
-
-    default = Plan(duration=timedelta(0))
-    texts = [text for mark in _marks(request, "spanner_plan") for text in mark.args]
-    for text in texts:
-        if not text.startswith("projects/"):
-            _, default = parse_plan(f"all={text}", default)
-    state = State(default_plan=default, **settings)
-    for text in texts:
-        if text.startswith("projects/"):
-            state.set_plan(*parse_plan(text, default))
-    return state
-
-
-def _faults(request: pytest.FixtureRequest, name: str, faults: Faults | None = None) -> Faults:
-    from spanner_backup_emulator.errors import Code
-    from spanner_backup_emulator.faults import Fault, Faults, Trouble
-
-    faults = faults or Faults()
-    for mark in _marks(request, name):
-        method, kind = mark.args
-        faults.plan(Fault(method, Trouble.__members__.get(kind) or Code[kind], **mark.kwargs))
-    return faults

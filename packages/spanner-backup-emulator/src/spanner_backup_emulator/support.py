@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+_TOLD: dict[str, Any] = tomllib.loads(resources.files(__package__).joinpath("support.toml").read_text(encoding="utf-8"))
 
 BEGIN, END = "<!-- made of support.toml -->\n", "<!-- until here -->\n"
 """What is between these lines of a page is made, not written."""
@@ -20,17 +21,13 @@ ALL = "*"
 """In the place of its methods, where a service has but one answer to all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a table.
+class Row(NamedTuple):
+    """One line of a table, about methods of the service of that full name.
 
     Attributes:
-        service: The full name of the service.
-        methods: What the line is about.
         support: `yes`, `partial` or `no`; a method that isn't supported answers UNIMPLEMENTED.
         basis: `documented` or `partly inferred`: where it comes from what these methods do; empty for `no`.
         suites: The names of Google's own suites that check it.
-        notes: What there is to say.
         sources: Where Google documents it.
         reviewed: When it was last compared with that, a date.
     """
@@ -45,14 +42,10 @@ class Row:
     reviewed: str
 
 
-def _read() -> dict[str, Any]:
-    return tomllib.loads(resources.files(__package__).joinpath("support.toml").read_text(encoding="utf-8"))
-
-
 def rows(page: str = "") -> list[Row]:
     """All lines, or those of one page."""
     found = []
-    for service in _read()["service"]:
+    for service in _TOLD["service"]:
         if page not in {"", service["page"]}:
             continue
         for names, support, basis, suites, notes in service["methods"]:
@@ -66,18 +59,15 @@ def rows(page: str = "") -> list[Row]:
 def table(page: str) -> str:
     """The table of one page, and the one of the suites if any line names one."""
     lines = ["| method | supported | basis | checked by | reviewed | notes |", "|---|---|---|---|---|---|"]
-    used: set[str] = set()
-    for row in rows(page):
+    found = rows(page)
+    for row in found:
         names = (row.service.rpartition(".")[2] if name == ALL else name for name in row.methods)
         cells = ", ".join(f"`{name}`" for name in names), row.support, row.basis, ", ".join(row.suites), row.reviewed
         lines.append("| " + " | ".join((*cells, row.notes)) + " |")
-        used.update(row.suites)
-    if used:
+    if used := {suite for row in found for suite in row.suites}:
         lines += ["", "| suite | Google's own | of | result | date |", "|---|---|---|---|---|"]
-        suites = _read()["suites"].items()
-        lines += [
-            f"| {name} | " + " | ".join(map(str, suite.values())) + " |" for name, suite in suites if name in used
-        ]
+        suites = [(name, *suite.values()) for name, suite in _TOLD["suites"].items() if name in used]
+        lines += [f"| {' | '.join(map(str, cells))} |" for cells in suites]
     return "\n".join(lines) + "\n"
 
 
@@ -91,7 +81,7 @@ def renewed(page: Path) -> str:
 def main() -> None:
     """Prints the JSON, or renews pages."""
     if not sys.argv[1:]:
-        data = {"suites": _read()["suites"], "methods": [asdict(row) for row in rows()]}
+        data = {"suites": _TOLD["suites"], "methods": [row._asdict() for row in rows()]}
         sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
     for name in sys.argv[1:]:
         Path(name).write_text(renewed(Path(name)), encoding="utf-8")

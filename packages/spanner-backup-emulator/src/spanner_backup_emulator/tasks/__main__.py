@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from spanner_backup_emulator.command import options_of, parser_of, serve
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.tasks.model import Settings
 from spanner_backup_emulator.tasks.server import TasksEmulator
+from spanner_backup_emulator.tasks.state import Settings
 
 
 def main() -> None:

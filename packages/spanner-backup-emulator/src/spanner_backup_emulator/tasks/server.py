@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import grpc
 from google.cloud.tasks_v2 import types
 
 from spanner_backup_emulator.dispatch import NO_ANSWER, Dispatcher, is_sendable
 from spanner_backup_emulator.emulator import Emulator
-from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.errors import HTTP_STATUSES, ApiError, Code
+from spanner_backup_emulator.faults import Faults, When
+from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.rpc import Rpc, register
 from spanner_backup_emulator.serving import HOST, wall_clock
-from spanner_backup_emulator.tasks import attempts
+from spanner_backup_emulator.tasks.lane import Dispatch
 from spanner_backup_emulator.tasks.messages import METHODS, pb
-from spanner_backup_emulator.tasks.state import State
+from spanner_backup_emulator.tasks.state import Outcome, Settings, State
 from spanner_backup_emulator.tokens import Signer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from contextlib import ExitStack
-    from datetime import datetime
-
-    import grpc
-
-    from spanner_backup_emulator.faults import Faults
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.tasks.model import Dispatch, Outcome, Settings
 
 SERVICE = "google.cloud.tasks.v2.CloudTasks"
 
 DISPATCH = "Dispatch"
 """What faults call the sending of a task: `before`, it is never sent; `after`, its answer is lost."""
 
-CLOCK_CHECK_S = 1.0
-"""The timer looks at the wall clock at least this often, because a wall clock can be set."""
-
-FOREIGN_CLOCK_CHECK_S = 0.01
-"""The timer looks at any other clock this often: it may run faster, or stand until a test moves it."""
+CLOCK_CHECK_S, FOREIGN_CLOCK_CHECK_S = 1.0, 0.01
+"""The timer looks at the wall clock at least this often, because a wall clock can be set; and at any other clock this
+often, because it may run faster, or stand until a test moves it."""
 
 logger = logging.getLogger(__name__)
 
@@ -63,16 +56,7 @@ class TasksEmulator(Emulator):
         settings: Settings | None = None,
         host: str = HOST,
     ) -> None:
-        """Prepares the emulator.
-
-        Args:
-            port: Where to listen, 0 for any free port.
-            queues: Full names of queues that are there from the start; an ApiError if one is no name.
-            clock: Where `now` comes from.
-            faults: What to inject.
-            settings: What to choose about the service.
-            host: The address to listen on.
-        """
+        """Prepares an emulator with the queues of these full names; an ApiError says that one is none."""
         self.state = State(settings)
         super().__init__(port, clock, faults, host)
         for name in queues:
@@ -85,9 +69,8 @@ class TasksEmulator(Emulator):
         self._timer = threading.Thread(target=self._dispatch_when_due, name="tasks-timer")
 
     def _open(self, closing: ExitStack) -> None:
-        rpcs = [
-            Rpc(SERVICE, kind.DESCRIPTOR.name.removesuffix("Request"), kind, _resource) for kind in self.state.methods
-        ]
+        names = {kind: kind.DESCRIPTOR.name.removesuffix("Request") for kind in self.state.methods}
+        rpcs = [Rpc(SERVICE, name, kind, _resource) for kind, name in names.items()]
         cut = self._open_port(closing, lambda server: register(server, rpcs, self._answer), self._signer.answer)
         closing.callback(self._dispatcher.close)
         self._timer.start()
@@ -113,12 +96,12 @@ class TasksEmulator(Emulator):
     def pending(self) -> tuple[Any, ...]:
         """The tasks that have not ended, as the client library shows them."""
         with self._changed:
-            return tuple(types.Task.wrap(task) for task in self.state.pending())
+            return tuple(map(types.Task.wrap, self.state.pending()))
 
     def created(self) -> tuple[Any, ...]:
         """Every task as it was created, oldest first, as the client library shows it."""
         with self._changed:
-            return tuple(types.Task.wrap(task) for task in self.state.created)
+            return tuple(map(types.Task.wrap, self.state.created))
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """How every dispatch ended, in the order of the answers."""
@@ -131,12 +114,9 @@ class TasksEmulator(Emulator):
             return self._changed.wait_for(lambda: not (self.state.pending() or self.state.in_flight_count()), timeout_s)
 
     def _answer(self, rpc: Rpc, request: Message, _: grpc.ServicerContext) -> Message:
-        def work(now: datetime) -> Message:
-            answer = self.state.apply(now, request)
-            self._changed.notify_all()
-            return answer
-
-        return self.endpoint.run(rpc.name, work, rpc.resource_of(request))
+        with self._changed:
+            self._changed.notify_all()  # Whoever waits goes on when the lock is free, and finds what was changed.
+            return self.endpoint.run(rpc.name, lambda now: self.state.apply(now, request), rpc.resource_of(request))
 
     def _dispatch_when_due(self) -> None:
         """Sends what is due, then sleeps until the next task is, or until something changes."""
@@ -151,14 +131,12 @@ class TasksEmulator(Emulator):
     def _send(self, dispatch: Dispatch) -> None:
         """Hands a dispatch to the pool; with the lock held."""
         task, request = dispatch.task, dispatch.task.http_request
-        try:
-            self.faults.check(DISPATCH, "before", task.name)
-        except ApiError as fault:
-            self._record(dispatch, attempts.http_status(fault.code))
-            return
-        if not is_sendable(request.url):
+        status = self._fault("before", dispatch)
+        if status is None and not is_sendable(request.url):
             logger.warning("%s is not sent: emulators send plain HTTP only, not to %s", task.name, request.url)
-            self._record(dispatch, NO_ANSWER)
+            status = NO_ANSWER
+        if status is not None:
+            self._record(dispatch, status)
             return
         self._dispatcher.submit(
             request.url,
@@ -172,13 +150,17 @@ class TasksEmulator(Emulator):
     def _answered(self, dispatch: Dispatch, status: int) -> None:
         """Takes note of an answer, in a thread of the pool; what was cut off by closing is not one."""
         with self._changed:
-            if self._shut:
-                return
-            try:
-                self.faults.check(DISPATCH, "after", dispatch.task.name)
-            except ApiError as fault:
-                status = attempts.http_status(fault.code)
-            self._record(dispatch, status)
+            if not self._shut:
+                fault = self._fault("after", dispatch)
+                self._record(dispatch, status if fault is None else fault)
+
+    def _fault(self, when: When, dispatch: Dispatch) -> int | None:
+        """The status that a planned fault stands for, if one fits; a missed deadline is no answer at all."""
+        try:
+            self.faults.check(DISPATCH, when, dispatch.task.name)
+        except ApiError as fault:
+            return NO_ANSWER if fault.code is Code.DEADLINE_EXCEEDED else HTTP_STATUSES[fault.code]
+        return None
 
     def _record(self, dispatch: Dispatch, status: int) -> None:
         self.state.dispatched(self.endpoint.clock(), dispatch, status)

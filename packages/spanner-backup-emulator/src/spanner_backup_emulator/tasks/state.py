@@ -16,35 +16,31 @@ https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2, documen
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from spanner_backup_emulator.dispatch import NO_ANSWER
-from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.messages import copied, filled, set_time, time_of
-from spanner_backup_emulator.tasks import attempts, checks, names, pacing
-from spanner_backup_emulator.tasks.lane import Job
-from spanner_backup_emulator.tasks.messages import METHODS, pb
-from spanner_backup_emulator.tasks.model import RETENTION, Dispatch, Outcome, Settings
-from spanner_backup_emulator.tasks.queues import NO_ENTITY, RETRY_CONFIG, Queues, cut, drop_past
+from spanner_backup_emulator.errors import HTTP_STATUSES, Code
+from spanner_backup_emulator.messages import Message, copied, set_time, time_of
+from spanner_backup_emulator.tasks import checks
+from spanner_backup_emulator.tasks.checks import refuse_if
+from spanner_backup_emulator.tasks.lane import RETENTION, Dispatch, Job, Lane, retry_after
+from spanner_backup_emulator.tasks.messages import pb
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
-
-    from spanner_backup_emulator.messages import Message
-
-OUTPUT_ONLY = ("dispatch_count", "response_count", "first_attempt", "last_attempt", "view")
-DISPATCH_DEADLINE_DEFAULT_S = 600
-"""Of a task: https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#task, documented."""
-
-TASK_PAGE_SIZE_MAX = 1000
-"""https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#listtasksrequest, documented."""
+QUEUE_PAGE_SIZE_MAX, TASK_PAGE_SIZE_MAX = 9800, 1000
+"""https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#listqueuesrequest and #listtasksrequest,
+documented."""
 
 HISTORY_LENGTH_MAX = 100_000
 """Entries kept for the authors of tests: more than any test makes, yet a bound for a server left running."""
 
 # Recorded, see the package; that DeleteTask and RunTask tell of a recent end as GetTask does is inferred.
+NO_QUEUE = "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize."
+NO_ENTITY = "Requested entity was not found."
+QUEUE_EXISTED = "The queue cannot be created because a queue with this name existed too recently."
 TASK_ENDED = (
     "The task no longer exists, though a task with this name existed recently. "
     "The task either successfully completed or was deleted."
@@ -57,12 +53,43 @@ TASK_EXISTED = (
     "projects.locations.queues.tasks/create#body.request_body.FIELDS.task."
 )
 
+_CODES = {status: code for code, status in reversed(HTTP_STATUSES.items())}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a test may choose about the service.
+
+    Names stay taken "up to" so long, so the emulator takes all of it (documented, #createtaskrequest and #cloudtasks).
+
+    Attributes:
+        tombstone_period: How long a task's name stays taken after its end.
+        queue_tombstone_period: How long a deleted queue's name stays taken.
+        auto_create_queues: Whether CreateTask makes the queue it names; the real service does not.
+        max_burst_size: The token bucket's size, for every queue; None for the service's own choice.
+    """
+
+    tombstone_period: timedelta = timedelta(hours=24)
+    queue_tombstone_period: timedelta = timedelta(days=3)
+    auto_create_queues: bool = False
+    max_burst_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a dispatch of the task of that full name ended: with an HTTP status, or given up with `NO_ANSWER`."""
+
+    task: str
+    attempt: int
+    dispatch_time: datetime
+    response_time: datetime
+    status: int
+
 
 class State:
     """All queues and tasks of one emulated service; `now` must not go back from call to call.
 
     Attributes:
-        settings: What was chosen about the service.
         methods: What can be asked: how each of Google's requests is answered, by its class.
         created: Every task as it was created, oldest first.
         history: How every dispatch ended, in the order of the answers.
@@ -72,10 +99,10 @@ class State:
         self.settings = settings or Settings()
         self.created: deque[Message] = deque(maxlen=HISTORY_LENGTH_MAX)
         self.history: deque[Outcome] = deque(maxlen=HISTORY_LENGTH_MAX)
-        self._queues = Queues(self.settings)
+        self._lanes: dict[str, Lane] = {}
+        self._queue_tombstones: dict[str, datetime] = {}
         self._tombstones: dict[str, datetime] = {}
-        self._sequence = 0
-        self._number = 0
+        self._sequences, self._numbers = itertools.count(1), itertools.count(1)
         self._twice = 0
         self.methods: dict[Message, Callable[[datetime, Message], Message]] = {
             pb.CreateTaskRequest: self._create_task,
@@ -83,13 +110,13 @@ class State:
             pb.RunTaskRequest: self._run_task,
             pb.DeleteTaskRequest: self._delete_task,
             pb.ListTasksRequest: self._list_tasks,
-            pb.CreateQueueRequest: self._queues.create,
-            pb.UpdateQueueRequest: self._queues.update,
-            pb.GetQueueRequest: lambda _, request: self._queues.lane(request.name).queue,
-            pb.ListQueuesRequest: self._queues.list,
+            pb.CreateQueueRequest: self._create_queue,
+            pb.UpdateQueueRequest: self._update_queue,
+            pb.GetQueueRequest: lambda _, request: self._lane(request.name).queue,
+            pb.ListQueuesRequest: self._list_queues,
             pb.DeleteQueueRequest: self._delete_queue,
-            pb.PauseQueueRequest: lambda _, request: self._queues.lane(request.name).change("state", pb.Queue.PAUSED),
-            pb.ResumeQueueRequest: lambda _, request: self._queues.lane(request.name).change("state", pb.Queue.RUNNING),
+            pb.PauseQueueRequest: lambda _, request: self._lane(request.name).change("state", pb.Queue.PAUSED),
+            pb.ResumeQueueRequest: lambda _, request: self._lane(request.name).change("state", pb.Queue.RUNNING),
             pb.PurgeQueueRequest: self._purge_queue,
         }
 
@@ -104,11 +131,9 @@ class State:
         """Hands out what is to be sent now; each of them must come back through `dispatched`."""
         self._expire(now)
         dispatches: list[Dispatch] = []
-        for lane in self._queues.lanes.values():
-            while (job := lane.take_forced()) is not None:
-                dispatches += self._send(now, job, forced=True)
-            while (job := lane.take_due(now)) is not None:
-                dispatches += self._send(now, job, forced=False)
+        for lane in self._lanes.values():
+            for job, forced in lane.take(now):
+                dispatches += self._send(now, job, forced=forced)
         return dispatches
 
     def dispatched(self, now: datetime, dispatch: Dispatch, status: int) -> None:
@@ -125,8 +150,7 @@ class State:
 
     def next_event_at(self) -> datetime | None:
         """When `advance` has something to hand out, as things stand; None is not before a call, or an outcome."""
-        times = [at for lane in self._queues.lanes.values() if (at := lane.next_at()) is not None]
-        return min(times, default=None)
+        return min((at for lane in self._lanes.values() if (at := lane.next_at())), default=None)
 
     # What the author of a test can do and see.
 
@@ -140,32 +164,26 @@ class State:
 
     def pending(self) -> tuple[Message, ...]:
         """The tasks that have not ended, by queue, in the order of creation."""
-        return tuple(job.task for lane in self._queues.lanes.values() for job in lane.jobs.values())
+        return tuple(job.task for lane in self._lanes.values() for job in lane.jobs.values())
 
     def in_flight_count(self) -> int:
         """How many dispatches have no outcome yet."""
-        return sum(len(lane.in_flight) for lane in self._queues.lanes.values())
-
-    # Tasks.
+        return sum(len(lane.in_flight) for lane in self._lanes.values())
 
     def _create_task(self, now: datetime, request: Message) -> Message:
-        given = request.task
-        due = max(time_of(given.schedule_time), now) if given.HasField("schedule_time") else now
-        checks.check_create_task(request, due, now)
-        task = _stored(given, due, now)
-        if self.settings.auto_create_queues and request.parent not in self._queues.lanes:
-            self._queues.update(now, pb.UpdateQueueRequest(queue=pb.Queue(name=request.parent)))
-        lane = self._queues.lane(request.parent)
-        self._sequence += 1
-        task.name = task.name or f"{request.parent}/tasks/{_generated_id(request.parent, self._sequence)}"
-        if task.ByteSize() > checks.TASK_BYTES_MAX:
-            raise ApiError(Code.INVALID_ARGUMENT, "Task size too large")
-        if task.name in lane.jobs:
-            raise ApiError(Code.ALREADY_EXISTS, "Requested entity already exists")  # Recorded.
-        if task.name in self._tombstones:
-            raise ApiError(Code.ALREADY_EXISTS, TASK_EXISTED)
+        task, parent = checks.new_task(request, now), request.parent
+        if self.settings.auto_create_queues and parent not in self._lanes:
+            self._update_queue(now, pb.UpdateQueueRequest(queue=pb.Queue(name=parent)))
+        lane = self._lane(parent)
+        sequence = next(self._sequences)
+        if not task.name:  # It gets an id like the service's own: digits without an order.
+            digest = hashlib.blake2b(f"{parent} {sequence}".encode(), digest_size=8).digest()
+            task.name = f"{parent}/tasks/{int.from_bytes(digest):020d}"
+        refuse_if(task.ByteSize() > checks.TASK_BYTES_MAX, "Task size too large")
+        refuse_if(task.name in lane.jobs, "Requested entity already exists", Code.ALREADY_EXISTS)  # Recorded.
+        refuse_if(task.name in self._tombstones, TASK_EXISTED, Code.ALREADY_EXISTS)
         task.view = pb.Task.FULL
-        lane.put(Job(lane, task, self._sequence, now.replace(microsecond=0) + RETENTION), due)
+        lane.put(Job(lane, task, sequence, time_of(task.create_time) + RETENTION), time_of(task.schedule_time))
         self.created.append(task)
         return _seen(task, request)
 
@@ -179,26 +197,25 @@ class State:
         return pb.Empty()
 
     def _list_tasks(self, _: datetime, request: Message) -> Message:
-        names.check_queue(request.parent)
-        if not (request.page_token or "0").isdecimal():
-            raise ApiError(Code.INVALID_ARGUMENT, "Invalid page token.")  # Inferred.
-        after = int(request.page_token or 0)
-        left = [job for job in self._queues.lane(request.parent).jobs.values() if job.sequence > after]
-        page, more = cut(left, request.page_size, TASK_PAGE_SIZE_MAX)
-        tasks = [_seen(job.task, request) for job in page]
-        return pb.ListTasksResponse(tasks=tasks, next_page_token=str(page[-1].sequence) if more else "")
+        checks.check_queue_name(request.parent)
+        token = request.page_token or "0"
+        refuse_if(not token.isdecimal(), "Invalid page token.")  # Inferred.
+        after, lane = int(token), self._lane(request.parent)
+        left = [job for job in lane.jobs.values() if job.sequence > after]
+        size = checks.page_size(request.page_size, TASK_PAGE_SIZE_MAX)
+        token = str(left[size - 1].sequence) if len(left) > size else ""
+        return pb.ListTasksResponse(tasks=[_seen(job.task, request) for job in left[:size]], next_page_token=token)
 
     def _find(self, name: str) -> Job:
         """The task of that name, or the refusal."""
-        lane = self._queues.lanes.get(names.queue_of(name))
-        job = lane.jobs.get(name) if lane is not None else None
-        if job is None:
-            raise ApiError(Code.NOT_FOUND, TASK_ENDED if name in self._tombstones else NO_ENTITY)
-        return job
+        refusal = TASK_ENDED if name in self._tombstones else NO_ENTITY
+        jobs = self._lane(checks.queue_of(name), refusal).jobs
+        refuse_if(name not in jobs, refusal, Code.NOT_FOUND)
+        return jobs[name]
 
     def _send(self, now: datetime, job: Job, *, forced: bool) -> list[Dispatch]:
         """Begins an attempt; a duplicate is the same attempt under another number."""
-        sent = attempts.headers(job)
+        headers = job.headers()
         task = copied(job.task)
         task.dispatch_count += 1
         task.last_attempt.CopyFrom(pb.Attempt(schedule_time=task.schedule_time))
@@ -208,10 +225,9 @@ class State:
         job.task, job.due, job.status = task, None, None
         copies = 2 if self._twice else 1
         self._twice -= copies - 1
-        numbers = range(self._number + 1, self._number + 1 + copies)
-        self._number += copies
+        numbers = [next(self._numbers) for _ in range(copies)]
         job.lane.in_flight.update(numbers)
-        return [Dispatch(number, job, task, task.dispatch_count, now, sent, forced) for number in numbers]
+        return [Dispatch(number, job, task, task.dispatch_count, now, headers, forced) for number in numbers]
 
     def _fail(self, now: datetime, dispatch: Dispatch, status: int) -> None:
         """Schedules the next attempt, or ends the task; see the rules at the top for outcomes that do neither.
@@ -226,20 +242,24 @@ class State:
         task.response_count += answered
         task.last_attempt.CopyFrom(dispatch.task.last_attempt)
         set_time(task.last_attempt.response_time, now)
-        task.last_attempt.response_status.CopyFrom(attempts.response_status(status))
+        code = _CODES.get(status, Code.INTERNAL if status >= 500 else Code.UNKNOWN)
+        # As in https://github.com/googleapis/nodejs-tasks/issues/487 .
+        task.last_attempt.response_status.code = code
+        task.last_attempt.response_status.message = f"{code.name}({code.value}): HTTP status code {status}"
         if job.due is not None or dispatch.attempt != task.dispatch_count:
             return
         config = task.retry_config if task.HasField("retry_config") else job.lane.queue.retry_config
-        if pacing.exhausted(config, dispatch.attempt, now - time_of(task.first_attempt.dispatch_time)):
+        delay = retry_after(config, dispatch.attempt, now - time_of(task.first_attempt.dispatch_time))
+        if delay is None:
             self._end(now, job)
             return
-        since = dispatch.time if dispatch.forced else now  # After RunTask it counts from that call.
-        due = since + pacing.backoff(config, dispatch.attempt)
+        due = delay + (dispatch.time if dispatch.forced else now)  # After RunTask it counts from that call.
         set_time(task.schedule_time, due)
         job.lane.put(job, due)
 
     def _end(self, now: datetime, job: Job) -> None:
         del job.lane.jobs[job.task.name]
+        job.due = None
         self._bury(now, (job.task.name,))
 
     def _bury(self, now: datetime, task_names: Iterable[str]) -> None:
@@ -248,44 +268,63 @@ class State:
 
     def _expire(self, now: datetime) -> None:
         """Drops tombstones and tasks whose time is over; the oldest come first in each."""
-        drop_past(self._queues.tombstones, now)
-        drop_past(self._tombstones, now)
-        for lane in self._queues.lanes.values():
+        for tombstones in (self._queue_tombstones, self._tombstones):
+            while (name := next(iter(tombstones), None)) is not None and tombstones[name] <= now:
+                del tombstones[name]
+        for lane in self._lanes.values():
             while (oldest := next(iter(lane.jobs.values()), None)) and oldest.expires <= now:
                 self._end(now, oldest)
 
-    # Queues.
+    def _create_queue(self, now: datetime, request: Message) -> Message:
+        queue = checks.new_queue(request.queue)
+        checks.check_location(request.parent)
+        checks.settle(queue, self.settings.max_burst_size)
+        inside = queue.name.startswith(f"{request.parent}/")
+        refuse_if(not inside, f"The queue name must start with the parent '{request.parent}'.")  # Inferred.
+        refuse_if(queue.name in self._lanes, "Queue already exists", Code.ALREADY_EXISTS)  # Recorded.
+        return self._add_queue(now, queue)
+
+    def _update_queue(self, now: datetime, request: Message) -> Message:
+        """Changes a queue, or makes it."""
+        new = checks.new_queue(request.queue, request.update_mask.paths)
+        lane = self._lanes.get(new.name)
+        queue = copied(lane.queue) if lane is not None else checks.new_queue(pb.Queue(name=new.name))
+        checks.merge(new, queue, request.update_mask)
+        checks.settle(queue, self.settings.max_burst_size)
+        return self._add_queue(now, queue) if lane is None else lane.configure(now, queue)
+
+    def _add_queue(self, now: datetime, queue: Message) -> Message:
+        refuse_if(queue.name in self._queue_tombstones, QUEUE_EXISTED, Code.FAILED_PRECONDITION)
+        self._lanes[queue.name] = Lane(now, queue)
+        return queue
+
+    def _list_queues(self, _: datetime, request: Message) -> Message:
+        refuse_if(request.filter, "This emulator has no filters.", Code.UNIMPLEMENTED)
+        checks.check_location(request.parent)
+        prefix = f"{request.parent}/"
+        left = sorted(name for name in self._lanes if name.startswith(prefix) and name > request.page_token)
+        size = checks.page_size(request.page_size, QUEUE_PAGE_SIZE_MAX)
+        token = left[size - 1] if len(left) > size else ""
+        return pb.ListQueuesResponse(queues=[self._lanes[name].queue for name in left[:size]], next_page_token=token)
 
     def _purge_queue(self, now: datetime, request: Message) -> Message:
         """Drops a queue's tasks; unlike the service, which may take a minute, at once."""
-        lane = self._queues.lane(request.name)
+        lane = self._lane(request.name)
         self._bury(now, lane.clear())
         return lane.change("purge_time", now)
 
     def _delete_queue(self, now: datetime, request: Message) -> Message:
-        self._bury(now, self._queues.delete(now, request.name).clear())
+        lane = self._lane(request.name, NO_ENTITY)
+        self._bury(now, lane.clear())
+        del self._lanes[request.name]
+        self._queue_tombstones[request.name] = now + self.settings.queue_tombstone_period
         return pb.Empty()
 
-
-def _stored(given: Message, due: datetime, now: datetime) -> Message:
-    """A task as the service keeps it, but for the name that it may have to be given."""
-    task = copied(given)
-    for name in OUTPUT_ONLY:
-        task.ClearField(name)
-    set_time(task.schedule_time, due)
-    set_time(task.create_time, now.replace(microsecond=0))  # Shown to the second.
-    if not given.HasField("dispatch_deadline"):
-        task.dispatch_deadline.seconds = DISPATCH_DEADLINE_DEFAULT_S
-    if given.HasField("retry_config"):
-        task.retry_config.CopyFrom(filled(given.retry_config, RETRY_CONFIG))
-        checks.check_retry_config(task.retry_config)
-    request = task.http_request
-    if request.http_method not in METHODS:
-        request.http_method = "POST"  # Documented of one that is unspecified.
-    for name in [name for name in request.headers if name.lower() == "user-agent"]:
-        del request.headers[name]
-    request.headers["User-Agent"] = attempts.USER_AGENT
-    return task
+    def _lane(self, name: str, refusal: str = NO_QUEUE) -> Lane:
+        """The queue of that name at work, or the refusal."""
+        checks.check_queue_name(name)
+        refuse_if(name not in self._lanes, refusal, Code.NOT_FOUND)
+        return self._lanes[name]
 
 
 def _seen(task: Message, request: Message) -> Message:
@@ -296,9 +335,3 @@ def _seen(task: Message, request: Message) -> Message:
     shown.http_request.ClearField("body")
     shown.view = pb.Task.BASIC
     return shown
-
-
-def _generated_id(queue_name: str, sequence: int) -> str:
-    """An id like the service's own: digits without an order."""
-    digest = hashlib.blake2b(f"{queue_name} {sequence}".encode(), digest_size=8).digest()
-    return f"{int.from_bytes(digest):020d}"
