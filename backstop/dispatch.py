@@ -107,11 +107,8 @@ def _understood(delivery: Delivery, settings: Settings) -> Command | FollowUp:
     if not delivery.is_follow_up:
         return wire.parse_command(delivery.data)
     if delivery.topic != unquoted(settings.follow_ups_topic):
-        raise BadMessageError(
-            f"attributes.{wire.KIND_ATTRIBUTE}",
-            wire.KIND_FOLLOW_UP,
-            f"only a message from {settings.follow_ups_topic} may be one; this came from {delivery.topic or 'nowhere'}",
-        )
+        why = f"only a message from {settings.follow_ups_topic} may be one; this is from {delivery.topic or 'nowhere'}"
+        raise BadMessageError(f"attributes.{wire.KIND_ATTRIBUTE}", wire.KIND_FOLLOW_UP, why)
     return wire.parse_follow_up(delivery.data)
 
 
@@ -219,9 +216,8 @@ def _requeue(message: Command | FollowUp, error: CallError, context: Context) ->
 def _is_over(message: Command | FollowUp, error: CallError, context: Context) -> bool:
     """Whether a message's time is up."""
     if isinstance(message, Poll):
-        return context.now >= message.give_up_at + (
-            timedelta(0) if isinstance(error, RefusedError) else LAST_POLL_MARGIN
-        )
+        margin = timedelta(0) if isinstance(error, RefusedError) else LAST_POLL_MARGIN
+        return context.now >= message.give_up_at + margin
     return context.now >= context.trigger.publish_time + context.settings.give_up_after
 
 

@@ -91,6 +91,9 @@ def sweep(command: Sweep, context: Context) -> Report:
     """
     listing = context.ports.spanner.list_operations(command.instance)
     due = [operation for operation in listing.operations if _is_due(command, operation, context)]
+    made = [operation.start_time for operation in due if operation.done]
+    there = context.ports.spanner.list_backups(command.instance, min(made) - CLOCK_MARGIN) if made else ()
+    due = [operation for operation in due if not operation.done or operation.backup in there]
     # Which come first differs from sweep to sweep, so that what can't be dealt with doesn't starve the rest.
     spread_by = context.trigger.message_id
     due.sort(key=lambda one: (one.done, hashlib.sha256(f"{spread_by}{one.name}".encode()).digest()))

@@ -16,8 +16,7 @@ def refusal(command: Command, settings: Settings) -> tuple[str, str] | None:
     if settings.instances and not any(fnmatch.fnmatchcase(instance, pattern) for pattern in settings.instances):
         return command.target_field, f"{instance} is none of the instances in BACKSTOP_INSTANCES."
     if getattr(command, "include_scheduled", False) and not settings.allow_scheduled:
-        why = "BACKSTOP_ALLOW_SCHEDULED is false: what native backup schedules made is left alone here."
-        return "include_scheduled", why
+        return "include_scheduled", "BACKSTOP_ALLOW_SCHEDULED is false: what native schedules made is left alone here."
     asked, least = command.cancel_after if isinstance(command, Sweep) else None, settings.cancel_after_min
     if asked is not None and asked < least:
         return "cancel_after", f"BACKSTOP_CANCEL_AFTER_MIN is {duration_text(least)}: a sweep may ask for no less."

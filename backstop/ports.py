@@ -1,6 +1,6 @@
 """What the function needs of the outside world, and what its operator chose. `backstop/gcp/` implements it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -30,6 +30,9 @@ class Spanner(Protocol):
 
     def cancel_operation(self, name: OperationName) -> None:
         """Asks for an operation to be stopped."""
+
+    def list_backups(self, instance: InstanceName, since: datetime) -> Collection[str]:
+        """Reads the names of an instance's backups, at least of those made since then."""
 
     def get_backup(self, name: BackupName) -> Backup:
         """Reads one backup."""

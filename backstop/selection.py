@@ -153,10 +153,8 @@ def meant(
     doubtful = [*(one.name for one in choice.younger), *(one.name for one in unhandled)]
     if ended is None or not doubtful:
         return ended
-    return (
-        f"Deleted nothing, as it is in doubt which operation is meant: {ended.name} ended at {when(ended.end_time)},"
-        f" and there is {', '.join(doubtful)}. Name the operation."
-    )
+    what = f"{ended.name} ended at {when(ended.end_time)}, and there is {', '.join(doubtful)}"
+    return f"Deleted nothing, as it is in doubt which operation is meant: {what}. Name the operation."
 
 
 def is_in_doubt(operation: Operation, published: datetime) -> bool:

@@ -1,5 +1,6 @@
 """What a decision says to people: one sentence on what happened to which backup, why, and what they can do."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from backstop.events import Event, Outcome, of_operation
@@ -19,6 +20,8 @@ def event_of(case: Case, decision: Decision, outcome: Outcome) -> Event:
     kept = decision.guard is GUARDS[0]  # The command itself keeps it.
     if found is not None and operation.response is not None and (kept or outcome is not Outcome.COMPLETED_KEPT):
         found = found if found.create_time == operation.response.create_time else None
+    if decision.rule.action is Action.SHORTEN and found is not None:
+        found = replace(found, expire_time=case.earliest_expiry)
     refused = case.refused.get(Action.DELETE)
     severity = "WARNING" if outcome is Outcome.COMPLETED and found is None else "INFO" if kept and found else None
     said = {"steps": poll.step, "error": refused, "severity": severity}

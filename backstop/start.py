@@ -69,8 +69,7 @@ def start(command: Start, context: Context) -> Report:
         if error.twin is not None:
             said |= {"operation": error.twin.name, "severity": "WARNING"}
             if error.said is not None:
-                why = f"Did not start {backup}: the same was asked for just before, and {error.twin.name} does it,"
-                why += " with the settings that it was started with."
+                why = f"Did not start {backup}: {error.twin.name} does what a start just before asked for."
         context.publish(of_command(Outcome.REJECTED, why, context.trigger, command, **said))
         return Report(database=database, error=error.said)
     return _follow(command, operation, expected, context)
@@ -276,11 +275,9 @@ def _rehearse(command: Start, database: DatabaseName, backup: BackupName, contex
     expire_time = _expire_time(command, context)
     detail = f"Would start {backup} of {database}, to expire at {expire_time:%Y-%m-%d %H:%M} UTC"
     if late := _too_late(command, context):
-        detail = f"Would not start {backup} of {database}, as {late}"
+        detail = f"Would not start {backup}, as {late}"
     elif context.find_backup(backup) is not None:
-        detail = (
-            f"Would not start {backup} of {database}, as a backup of that name is there{_holder(operations, backup)}"
-        )
+        detail = f"Would not start {backup}, as a backup of that name is there{_holder(operations, backup)}"
     elif database not in context.ports.spanner.list_databases(database.instance):
         detail = f"Would not start {backup}, as there is no {database}"
     elif holder := _holder(operations, backup):

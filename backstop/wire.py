@@ -163,12 +163,9 @@ def claims(data: bytes) -> dict[str, str]:
     """What a message says that it is about which is no command: each field it gives once and in its right form."""
     found: dict[str, str] = {}
     for name, text in _CLAIM.findall(data[:COMMAND_BYTES_MAX].decode(errors="replace")):
-        found[name] = text if found.get(name, text) == text else ""
-    return {
-        name: text
-        for name, text in found.items()
-        if (_CLAIMED[name].fits(text) if name in _CLAIMED else text in FIELDS)
-    }
+        fits = _CLAIMED[name].fits(text) if name in _CLAIMED else text in FIELDS
+        found[name] = text if fits and found.get(name, text) == text else ""
+    return {name: text for name, text in found.items() if text}
 
 
 def parse_follow_up(data: bytes) -> FollowUp:

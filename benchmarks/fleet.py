@@ -116,6 +116,10 @@ class Fleet:
         """Reads one operation."""
         return self._ports[name.backup.instance].get_operation(name)
 
+    def list_backups(self, instance: InstanceName, since: datetime) -> set[str]:
+        """Nothing is swept here."""
+        raise NotImplementedError
+
     def list_operations(
         self, instance: InstanceName, *, database: DatabaseName | None = None, backup: BackupName | None = None
     ) -> Listing:

@@ -55,13 +55,21 @@ class SpannerBackups:
         if database is None:
             kinds, names = f"({kinds} OR ({_TYPE}.CopyBackupMetadata))", f'(metadata.name:"{backup}")'
         text = f"{kinds} AND {names}" if database or backup else ""
+        return read_list(self._some("backup_operations", "operations", instance, text), _operation, database, backup)
+
+    def list_backups(self, instance: InstanceName, since: datetime) -> set[str]:
+        """Reads the names of an instance's backups, at least of those made since then."""
+        text = f'create_time >= "{since:%Y-%m-%dT%H:%M:%SZ}"'
+        return {one.name for one in self._some("backups", "backups", instance, text)}
+
+    def _some(self, what: str, field: str, instance: InstanceName, text: str) -> list[Described]:
+        """The items of a list that pass a filter, or else all."""
         try:
-            listed = self._list("backup_operations", "operations", instance, filter=text)
+            return self._list(what, field, instance, filter=text)
         except RefusedError as error:
             if error.code != "INVALID_ARGUMENT" or not text:
                 raise
-            listed = self._list("backup_operations", "operations", instance)
-        return read_list(listed, _operation, database, backup)
+            return self._list(what, field, instance)
 
     def _list(self, what: str, field: str, instance: InstanceName, **more: object) -> list[Described]:
         """All items of a list, each page a call of its own; too many are refused, as a part could be misleading."""

@@ -35,12 +35,8 @@ class TasksQueue:
         https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#createtaskrequest (documented)
         """
         message = {"data": base64.b64encode(data).decode(), "attributes": {KIND_ATTRIBUTE: KIND_FOLLOW_UP}}
-        http_request: dict[str, object] = {
-            "url": self._url,
-            "http_method": "POST",
-            "headers": {"Content-Type": "application/json"},
-            "body": json.dumps({"messages": [message]}).encode(),
-        }
+        headers, body = {"Content-Type": "application/json"}, json.dumps({"messages": [message]}).encode()
+        http_request = {"url": self._url, "http_method": "POST", "headers": headers, "body": body}
         if self._service_account:
             http_request["oauth_token"] = {"service_account_email": self._service_account, "scope": _SCOPE}
         task = {"name": f"{self._queue}/tasks/{identity}", "schedule_time": due, "http_request": http_request}

@@ -164,7 +164,7 @@ class Lab:
             return sum(event.outcome not in ON_THE_WAY for event in self.told(message_id)) >= last_words
 
         self.stack.wait_for(over, WAIT_S_MAX)
-        wait_until(lambda: self._own_delivery_is_told(message_id))
+        wait_until(lambda: self._all_is_told(message_id))
         wait_until(lambda: not self.waiting(message_id))  # A copy of the last look may look once more.
         return self.told(message_id)
 
@@ -227,10 +227,11 @@ class Lab:
         finally:
             connection.close()
 
-    def _own_delivery_is_told(self, message_id: str) -> bool:
-        """Whether what the command's own delivery told, by its line, has arrived here."""
-        line = self.lines(message_id)[-1]
-        return {*line.get("outcomes", [])} <= {event.outcome for event in self.told(message_id)}
+    def _all_is_told(self, message_id: str) -> bool:
+        """Whether what the function printed as told of a command has arrived here; a later word may come first."""
+        events = [line for line in list(self.stack.function.lines) if "outcome" in line]
+        printed = {event["outcome"] for event in events if event["trigger"]["message_id"] == message_id}
+        return printed <= {event.outcome for event in self.told(message_id)}
 
 
 def _names(said: object, names: Iterable[str]) -> bool:

@@ -145,9 +145,8 @@ def test_a_function_killed_between_start_and_follow_up_loses_nothing(lab: Lab) -
         lab.stack.function.kill()
     lab.stack.function.start()
 
-    lab.comes_to(
-        message_id, "STARTED", "CANCELLED"
-    )  # Tasks may have got the call of what died, and end the chain first.
+    # Tasks may have got the call of what died, and end the chain first.
+    lab.comes_to(message_id, "STARTED", "CANCELLED")
     assert lab.ends(message_id) == ["STARTED", "CANCEL_REQUESTED", "CANCELLED"]
     assert len(lab.history(What.BACKUP_STARTED)) == 1
     assert lab.left_behind() == []

@@ -65,6 +65,11 @@ class SpannerPort:
         """Asks for an operation to be stopped."""
         self._call(pb.CancelOperationRequest(name=name))
 
+    def list_backups(self, instance: InstanceName, since: datetime) -> set[str]:
+        """Reads the names of an instance's backups."""
+        request = pb.ListBackupsRequest(parent=instance, filter=f'create_time >= "{since:%Y-%m-%dT%H:%M:%SZ}"')
+        return {one.name for one in self._pages(request, "backups")}
+
     def get_backup(self, name: BackupName) -> Backup:
         """Reads one backup."""
         return read_backup(self._call(pb.GetBackupRequest(name=name)))

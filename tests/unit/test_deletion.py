@@ -111,6 +111,7 @@ def test_a_delete_that_stays_blocked_to_the_end_has_its_cost_bounded_by_the_expi
     assert world.detail == f"{end}; progress was 100 % when last seen. It needs a person now."
     assert (world.calls["DeleteBackup"], world.calls["UpdateBackup"]) == (2, int(expires > GIVE_UP + 5 * MINUTE))
     assert world.backup().expire_time == (expires if refused else GIVE_UP + 5 * MINUTE)
+    assert world.results[-1]["expire_time"] == f"{world.backup().expire_time:%Y-%m-%dT%H:%M:%SZ}"
     assert not world.tasks.pending()
 
 

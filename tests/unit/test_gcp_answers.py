@@ -219,6 +219,17 @@ def test_a_database_with_a_name_of_unknown_form_hides_no_other(google: Services,
     assert port.list_databases(INSTANCE) == [ORDERS, USERS]
 
 
+@pytest.mark.usefixtures("spanner_emulator")
+def test_backups_are_listed_that_were_made_since_a_time(port: SpannerBackups) -> None:
+    """By name, also those that say too little of themselves to be read; Spanner's filter leaves the others out."""
+    SHARED.begin()
+    now = datetime.now(UTC)
+    port.create_backup(ORDERS, NIGHTLY, now + timedelta(days=7), Start(database=ORDERS))
+
+    assert port.list_backups(INSTANCE, now - timedelta(seconds=2)) == {NIGHTLY}
+    assert port.list_backups(INSTANCE, now + timedelta(hours=1)) == set()
+
+
 @pytest.mark.spanner_emulator(databases=[ORDERS], strict=True)
 def test_a_copy_is_seen_where_its_backup_or_its_instance_is_asked_for(
     port: SpannerBackups, spanner_emulator: SpannerEmulator

@@ -26,7 +26,7 @@ LAX = Settings(FOLLOW_UPS)
 ELSEWHERE = replace(LAX, instances=("projects/demo-project/instances/other", "projects/demo-project/instances/team-*"))
 HERE = replace(LAX, instances=("projects/x/instances/y", "projects/demo-project/instances/m*"))
 
-SCHEDULED = "BACKSTOP_ALLOW_SCHEDULED is false: what native backup schedules made is left alone here."
+SCHEDULED = "BACKSTOP_ALLOW_SCHEDULED is false: what native schedules made is left alone here."
 TOO_SHORT = "BACKSTOP_CANCEL_AFTER_MIN is 1h: a sweep may ask for no less."
 TOO_LONG = "BACKSTOP_GIVE_UP_AFTER is 3d: after that nobody is there to cancel."
 NOT_HERE = f"{INSTANCE} is none of the instances in BACKSTOP_INSTANCES."

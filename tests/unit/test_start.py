@@ -180,8 +180,7 @@ def test_a_second_equal_start_was_an_error_while_the_first_one_s_backup_was_bein
     world.send(**START_ONE, **named)
 
     assert (world.ends[1], world.results[1]["severity"]) == (("REJECTED", operation), "WARNING")
-    said = f": the same was asked for just before, and {operation} does it, with the settings that it was started with."
-    assert world.detail.endswith(said)
+    assert world.detail.endswith(f": {operation} does what a start just before asked for.")
     assert (world.begun, len(world.tasks.pending())) == (1, 1)
 
 
@@ -282,8 +281,8 @@ def test_a_start_that_comes_too_late_is_not_carried_out(late: timedelta) -> None
 @pytest.mark.parametrize(
     ("backup_id", "after", "more"),
     [
-        (None, MINUTE, ", to expire at 2026-12-06 02:01 UTC"),
-        ("other", MINUTE, f", to expire at 2026-12-06 02:01 UTC{SLOT}, so Spanner may refuse"),
+        (None, MINUTE, f" of {ORDERS}, to expire at 2026-12-06 02:01 UTC"),
+        ("other", MINUTE, f" of {ORDERS}, to expire at 2026-12-06 02:01 UTC{SLOT}, so Spanner may refuse"),
         ("nightly", 58 * MINUTE, f", as a backup of that name is there{NAME}"),
         (None, HOUR, ", as the message came 59m after it was published, more than 58m"),
     ],
@@ -302,7 +301,7 @@ def test_a_dry_start_says_what_would_be_started_and_touches_nothing(
 
     assert report.database == ORDERS
     would = "Would not start" if ", as " in more else "Would start"
-    detail = f"{would} {NIGHTLY} of {ORDERS}{more.format(operation=operation)}."
+    detail = f"{would} {NIGHTLY}{more.format(operation=operation)}."
     assert world.results == [of_command(world, "DRY_RUN", detail, ORDERS, backup=NIGHTLY, database=ORDERS)]
     assert not {"CreateBackup", "CreateTask"} & set(world.calls)
     world.send(action="start", database=f"{ORDERS}s", dry_run=True)

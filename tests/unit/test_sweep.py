@@ -64,6 +64,19 @@ def test_a_sweep_stops_what_has_run_for_too_long(age: timedelta, *, stopped: boo
     assert not world.tasks.pending()
 
 
+def test_a_sweep_spent_its_places_on_backups_that_had_been_deleted_before() -> None:
+    """Their operations are listed for 7 days; meanwhile what was still there waited, in the end for good."""
+    world = lost_races(SWEPT_MAX + 9)
+    for number in range(1, SWEPT_MAX + 9):
+        world.delete_by_hand(f"{INSTANCE}/backups/nightly-{number}")
+
+    reports = [world.send(**CLEAN_UP) for _ in range(2)]
+
+    assert [report.note for report in reports] == ["", ""]
+    assert (world.outcomes, world.exists()) == (["COMPLETED_THEN_DELETED", "NOTHING_TO_CANCEL"], False)
+    assert world.detail == NOTHING
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_what_a_sweep_stops_is_told_or_what_it_would_stop(*, dry_run: bool) -> None:
     """A sweep makes no chain, so the last word comes from another sweep, or from whoever follows it."""

@@ -152,7 +152,7 @@ def test_a_follow_up_is_believed_from_the_follow_ups_topic_only(topic: str, show
 
     (event,) = world.results
     assert (event["outcome"], event["field"]) == ("REJECTED", "attributes.backstop-kind")
-    assert f"came from {shown}" in event["detail"]
+    assert f"this is from {shown}" in event["detail"]
     assert (report.retry, report.trigger) == (False, Trigger("17", START, topic))
     assert world.calls == {"Publish": 1}
 
