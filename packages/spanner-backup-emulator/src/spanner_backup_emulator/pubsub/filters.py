@@ -8,14 +8,13 @@ holds for a message without the key is inferred.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from spanner_backup_emulator.errors import ApiError, Code
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    Match = Callable[[Mapping[str, str]], bool]
+Match: TypeAlias = Callable[[Mapping[str, str]], bool]
+"""Whether a message with these attributes is meant."""
 
 FILTER_BYTES_MAX = 256
 """Documented, same page."""
@@ -23,7 +22,7 @@ FILTER_BYTES_MAX = 256
 NESTING_COUNT_MAX = 50
 """NOTs and parentheses inside one another: as many as fit, and far fewer than Python's stack holds."""
 
-_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|(!=|[():.,=-])|([A-Za-z0-9_][A-Za-z0-9_-]*))')
+_TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|!=|[():.,=-]|[A-Za-z0-9_][A-Za-z0-9_-]*)')
 _ESCAPE = re.compile(r"\\(.)")
 
 
@@ -33,13 +32,7 @@ def compile_filter(text: str) -> Match:
     Raises:
         ApiError: INVALID_ARGUMENT (the text is inferred), it is too long or can't be understood.
     """
-    if len(text.encode()) > FILTER_BYTES_MAX:
-        raise _refusal(text, f"it is longer than {FILTER_BYTES_MAX} bytes")
-    return _Parser(text).everything() if text.strip() else lambda _: True
-
-
-def _refusal(text: str, why: str) -> ApiError:
-    return ApiError(Code.INVALID_ARGUMENT, f"Invalid filter '{text}': {why}.")
+    return _Parser(text).everything()
 
 
 class _Parser:
@@ -48,84 +41,72 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens: list[str] = []
-        self._depth = 0
+        if len(text.encode()) > FILTER_BYTES_MAX:
+            raise self._refusal(f"it is longer than {FILTER_BYTES_MAX} bytes")
         at = 0
         while text[at:].strip():
             match = _TOKEN.match(text, at)
             if match is None:
-                raise _refusal(text, f"character {at} can't be read")
-            self._tokens.append(match[0].strip())
+                raise self._refusal(f"character {at} can't be read")
+            self._tokens.append(match[1])
             at = match.end()
         self._tokens.append("")  # The end, so that there is always a next one.
 
     def everything(self) -> Match:
         """The whole text, with nothing left over."""
-        found = self._joined()
+        found = self._joined(depth=1) if self._tokens[0] else lambda _: True
         self._expect("")
         return found
 
-    def _joined(self) -> Match:
-        terms = [self._term()]
-        joint = self._tokens[0]
+    def _joined(self, depth: int) -> Match:
+        terms, joint = [self._term(depth)], self._tokens[0]
         while self._tokens[0] in {"AND", "OR"}:
-            if self._tokens[0] != joint:
-                raise _refusal(self._text, "AND and OR need parentheses between them")
-            self._next()
-            terms.append(self._term())
-        if joint == "OR":
-            return lambda attributes: any(term(attributes) for term in terms)
-        return lambda attributes: all(term(attributes) for term in terms)
+            if self._next() != joint:
+                raise self._refusal("AND and OR need parentheses between them")
+            terms.append(self._term(depth))
+        how = any if joint == "OR" else all
+        return lambda attributes: how(term(attributes) for term in terms)
 
-    def _term(self) -> Match:
-        self._depth += 1
-        if self._depth > NESTING_COUNT_MAX:
-            raise _refusal(self._text, "it is too deeply nested")
+    def _term(self, depth: int) -> Match:
+        if depth > NESTING_COUNT_MAX:
+            raise self._refusal("it is too deeply nested")
         word = self._next()
         if word in {"NOT", "-"}:
-            inner = self._term()
-            found: Match = lambda attributes: not inner(attributes)  # noqa: E731 - as every other one here
-        elif word == "(":
-            found = self._joined()
+            inner = self._term(depth + 1)
+            return lambda attributes: not inner(attributes)
+        if word == "(":
+            inner = self._joined(depth + 1)
             self._expect(")")
-        elif word == "hasPrefix":
-            found = self._prefix()
-        else:
-            found = self._attribute(word)
-        self._depth -= 1
-        return found
-
-    def _prefix(self) -> Match:
-        self._expect("(", "attributes", ".")
-        key = self._name()
-        self._expect(",")
-        start = self._string()
-        self._expect(")")
-        return lambda attributes: key in attributes and attributes[key].startswith(start)
-
-    def _attribute(self, word: str) -> Match:
+            return inner
+        if word == "hasPrefix":
+            self._expect("(", "attributes", ".")
+            key = self._key()
+            self._expect(",")
+            start = self._string()
+            self._expect(")")
+            return lambda attributes: key in attributes and attributes[key].startswith(start)
         if word != "attributes":
-            raise _refusal(self._text, f"'{word}' is not expected")
-        if self._next(":", ".") == ":":
-            key = self._name()
+            raise self._refusal(f"'{word}' is not expected")
+        has_value = self._next(":", ".") == "."
+        key = self._key()
+        if not has_value:
             return lambda attributes: key in attributes
-        key = self._name()
-        equal = self._next("=", "!=") == "="
-        value = self._string()
+        equal, value = self._next("=", "!=") == "=", self._string()
         return lambda attributes: (attributes.get(key) == value) is equal
 
-    def _name(self) -> str:
-        """A key: as it is, where it has no other characters than letters, digits, `_` and `-`, or quoted."""
+    def _key(self) -> str:
+        """As it is, where it has no other characters than letters, digits, `_` and `-`, or quoted."""
         if self._tokens[0].startswith('"'):
             return self._string()
         word = self._next()
         if not word[:1].isalnum() and not word.startswith("_"):
-            raise _refusal(self._text, f"a key is expected, not '{word}'")
+            raise self._refusal(f"a key is expected, not '{word}'")
         return word
 
     def _string(self) -> str:
         word = self._next()
         if not word.startswith('"'):
-            raise _refusal(self._text, f"a quoted value is expected, not '{word}'")
+            raise self._refusal(f"a quoted value is expected, not '{word}'")
         return _ESCAPE.sub(r"\1", word[1:-1])
 
     def _expect(self, *tokens: str) -> None:
@@ -135,7 +116,10 @@ class _Parser:
     def _next(self, *expected: str) -> str:
         word = self._tokens[0]
         if expected and word not in expected:
-            raise _refusal(self._text, f"'{word}' stands where {' or '.join(expected) or 'the end'} is expected")
+            raise self._refusal(f"'{word}' stands where {' or '.join(expected) or 'the end'} is expected")
         if word:
             del self._tokens[0]
         return word
+
+    def _refusal(self, why: str) -> ApiError:
+        return ApiError(Code.INVALID_ARGUMENT, f"Invalid filter '{self._text}': {why}.")
