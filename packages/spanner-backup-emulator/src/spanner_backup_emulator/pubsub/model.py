@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
-from google.protobuf import empty_pb2  # noqa: TID251 the same
+from google.protobuf import empty_pb2  # noqa: TID251 as below
 from google.pubsub_v1 import types  # noqa: TID251 the state keeps Google's messages
 
 from spanner_backup_emulator.messages import Classes, set_time, time_of
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 else:
     pb = Classes(types, empty_pb2)
 
-# An answer with one of these acknowledges a pushed message, any other refuses it (documented).
-# https://cloud.google.com/pubsub/docs/push#receive_push
-PUSH_SUCCESS = frozenset({102, 200, 201, 202, 204})
-
 AT_ONCE = timedelta(0)
 """No delay."""
+
+# An answer with one of these acknowledges a pushed message, any other refuses it (documented).
+# https://cloud.google.com/pubsub/docs/push#receive_push
+_PUSH_SUCCESS = frozenset({102, 200, 201, 202, 204})
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,6 @@ class Delivery:
 
     Attributes:
         subscription: Its settings when the attempt began.
-        message: The message.
         attempt: The how-manieth it is, from 1.
         ack_id: Names this attempt, for the outcome.
         sent_at: When it began.
@@ -56,7 +57,7 @@ class Outcome:
     @property
     def acknowledged(self) -> bool:
         """Whether the message is done with."""
-        return self.status in PUSH_SUCCESS
+        return self.status in _PUSH_SUCCESS
 
 
 def milliseconds(moment: datetime) -> datetime:
@@ -84,19 +85,13 @@ def push_body(delivery: Delivery) -> bytes:
 
     https://cloud.google.com/pubsub/docs/push#receive_push
     """
-    message = delivery.message
-    published = timestamp(message)
-    shown: dict[str, object] = {}
-    if message.attributes:
-        shown["attributes"] = dict(message.attributes)
-    if message.data:
-        shown["data"] = base64.b64encode(message.data).decode()
-    shown |= {"messageId": message.message_id, "message_id": message.message_id}
-    if message.ordering_key:
-        shown["orderingKey"] = message.ordering_key
-    shown |= {"publishTime": published, "publish_time": published}
+    message, published = delivery.message, timestamp(delivery.message)
+    fields = {"attributes": dict(message.attributes), "data": base64.b64encode(message.data).decode()}
+    fields |= {"messageId": message.message_id, "message_id": message.message_id}
+    fields |= {"orderingKey": message.ordering_key, "publishTime": published, "publish_time": published}
+    shown = {name: value for name, value in fields.items() if value}
     body: dict[str, object] = {"message": shown, "subscription": delivery.subscription.name}
     # Only then: https://cloud.google.com/pubsub/docs/handling-failures#track-delivery-attempts (documented)
     if delivery.subscription.HasField("dead_letter_policy"):
         body["deliveryAttempt"] = delivery.attempt
-    return msgspec.json.encode(body)
+    return _encode(body).encode()

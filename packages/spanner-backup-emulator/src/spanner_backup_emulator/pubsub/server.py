@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 
 from spanner_backup_emulator.emulator import Emulator
-from spanner_backup_emulator.pubsub.dispatch import PushLoop
-from spanner_backup_emulator.pubsub.model import AT_ONCE, pb
+from spanner_backup_emulator.faults import Faults
+from spanner_backup_emulator.pubsub.model import AT_ONCE, Outcome, pb
 from spanner_backup_emulator.pubsub.service import Service
-from spanner_backup_emulator.pubsub.serving import register
 from spanner_backup_emulator.pubsub.state import State
 from spanner_backup_emulator.serving import HOST, wall_clock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import ExitStack
-    from datetime import datetime, timedelta
-
-    from spanner_backup_emulator.faults import Faults
-    from spanner_backup_emulator.pubsub.model import Outcome
 
 GRPC_BYTES_MAX = 20_000_000
 """Of one gRPC message: twice the largest publish, so that the state refuses it and not the transport."""
@@ -47,13 +40,9 @@ class PubSubEmulator(Emulator):
         self._service = Service(self.endpoint, self._state)
 
     def _open(self, closing: ExitStack) -> None:
-        closing.callback(self._service.join)
-        cut = self._open_port(
-            closing, lambda server: register(server, self._service), self._service.rest, options=_OPTIONS
-        )
-        pushes = PushLoop(self._service)
-        pushes.start()
-        closing.callback(pushes.stop)
+        register = functools.partial(self._service.register, closing)
+        cut = self._open_port(closing, register, self._service.rest, _OPTIONS)
+        self._service.start()
         closing.callback(self._service.close)
         closing.callback(cut)
 
@@ -81,12 +70,12 @@ class PubSubEmulator(Emulator):
 
     def published(self, topic: str) -> list[pb.PubsubMessage]:
         """The latest messages of a topic, the oldest first; they are not to be changed."""
-        with self._service.changed:
+        with self.lock:
             return self._state.published(topic)
 
     def outcomes(self, subscription: str | None = None) -> list[Outcome]:
         """How the latest push attempts ended, of one subscription or of all, the oldest first."""
-        with self._service.changed:
+        with self.lock:
             return [
                 outcome
                 for outcome in self._state.outcomes
@@ -95,12 +84,12 @@ class PubSubEmulator(Emulator):
 
     def duplicate_next(self, topic: str, count: int = 1, after: timedelta = AT_ONCE) -> None:
         """Makes each of the next `count` messages of a topic arrive twice, the second copy due `after` the first."""
-        with self._service.changed:
+        with self.lock:
             self._state.duplicate_next(topic, count, after)
 
     def delay_next(self, topic: str, count: int = 1, *, after: timedelta) -> None:
         """Makes each of the next `count` messages of a topic arrive late."""
-        with self._service.changed:
+        with self.lock:
             self._state.delay_next(topic, count, after=after)
 
     def redeliver(self, message_id: str, after: timedelta = AT_ONCE) -> None:
@@ -114,12 +103,12 @@ class PubSubEmulator(Emulator):
 
     def undelivered_count(self, subscription: str | None = None) -> int:
         """How many messages one subscription, or else all that push, have yet to get acknowledged."""
-        with self._service.changed:
+        with self.lock:
             return self._state.undelivered_count(subscription)
 
     def wait_until_idle(self, timeout_s: float) -> bool:
         """Waits until nothing is left to push, copies that are due later included; False if that took too long."""
-        with self._service.changed:
+        with self.lock:
             return self._service.changed.wait_for(lambda: self._state.undelivered_count() == 0, timeout_s)
 
     def wake(self) -> None:
@@ -129,6 +118,6 @@ class PubSubEmulator(Emulator):
     @contextmanager
     def _changing(self) -> Iterator[datetime]:
         """Holds the lock, and tells everybody that the state may have changed."""
-        with self._service.changed:
+        with self.lock:
             yield self.endpoint.clock()
             self._service.notify()
