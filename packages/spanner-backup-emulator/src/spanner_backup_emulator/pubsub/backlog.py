@@ -18,8 +18,6 @@ three places: the next comes once it is acknowledged. For push that is documente
 The heaps keep entries that are no longer true; they are dropped when they come to the top.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections import OrderedDict, deque
 from collections.abc import Iterator
@@ -29,34 +27,23 @@ from datetime import UTC, datetime, timedelta
 from spanner_backup_emulator.pubsub.filters import compile_filter
 from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery, milliseconds, pb, published_at
 
-PUSH_BACKOFF_MIN = timedelta(milliseconds=100)
-"""The first pause (documented)."""
-
-PUSH_BACKOFF_MAX = timedelta(seconds=60)
-"""The longest pause (documented)."""
+# The first pause, and the longest (documented).
+PUSH_BACKOFF_MIN, PUSH_BACKOFF_MAX = timedelta(milliseconds=100), timedelta(seconds=60)
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
 class Copy:
-    """One copy of a message on its way to one subscription.
-
-    Attributes:
-        at: When it is due, or, while it is leased, when the outcome is.
-        attempts: How often it was handed over.
-        backoff: How long it waited the last time.
-        sent_at: When it was handed over the last time.
-        leased: Whether an outcome is awaited.
-    """
+    """One copy of a message on its way to one subscription."""
 
     number: int
     message: pb.PubsubMessage
-    at: datetime
-    attempts: int = 0
-    backoff: timedelta = AT_ONCE
-    sent_at: datetime = _NEVER
-    leased: bool = False
+    at: datetime  # When it is due, or, while it is leased, when the outcome is.
+    attempts: int = 0  # How often it was handed over.
+    backoff: timedelta = AT_ONCE  # How long it waited the last time.
+    sent_at: datetime = _NEVER  # When it was handed over the last time.
+    leased: bool = False  # Whether an outcome is awaited.
 
     @property
     def ack_id(self) -> str:
@@ -65,24 +52,14 @@ class Copy:
 
 
 class Backlog:
-    """The copies that one subscription has not delivered yet.
+    """The copies that one subscription has not delivered yet."""
 
-    Attributes:
-        subscription: The settings; `settle` replaces them, and nobody changes them.
-        pushes: Whether there is an endpoint to push to, and so nothing to be pulled.
-        retention: How long a message is kept.
-        since: When the subscription was created, as publish times are kept.
-        matches: Whether a message with these attributes is for this subscription.
-    """
-
-    def __init__(
-        self, subscription: pb.Subscription, now: datetime, push_concurrency: int, push_backoff_max: timedelta
-    ) -> None:
+    def __init__(self, subscription: pb.Subscription, now: datetime, concurrency: int, backoff_max: timedelta) -> None:
         self.settle(subscription)
-        self.since = milliseconds(now)
-        self.matches = compile_filter(subscription.filter)
-        self._push_concurrency = push_concurrency
-        self._push_backoff_max = push_backoff_max
+        self.since = milliseconds(now)  # When the subscription was created, as publish times are kept.
+        self.matches = compile_filter(subscription.filter)  # Whether a message with these attributes is for it.
+        self._push_concurrency = concurrency
+        self._push_backoff_max = backoff_max
         self._push_backoff = AT_ONCE
         self._paused_until = _NEVER
         self._copies: dict[int, Copy] = {}
@@ -93,10 +70,10 @@ class Backlog:
         self._lines: dict[str, deque[Copy]] = {}
 
     def settle(self, subscription: pb.Subscription) -> None:
-        """Takes on other settings."""
+        """Takes on other settings, which nobody changes from then on."""
         self.subscription = subscription
-        self.pushes = bool(subscription.push_config.push_endpoint)
-        self.retention = subscription.message_retention_duration.ToTimedelta()
+        self.pushes = bool(subscription.push_config.push_endpoint)  # If so, there is nothing to be pulled.
+        self.retention = subscription.message_retention_duration.ToTimedelta()  # How long a message is kept.
 
     def __len__(self) -> int:
         """How many copies have not been acknowledged."""

@@ -5,34 +5,28 @@ asked for, joined by AND or by OR but not by both without parentheses, turned ro
 holds for a message without the key is inferred.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from spanner_backup_emulator.errors import ApiError, Code
 
-Match: TypeAlias = Callable[[Mapping[str, str]], bool]
-"""Whether a message with these attributes is meant."""
+Match: TypeAlias = Callable[[Mapping[str, str]], bool]  # Whether a message with these attributes is meant.
 
-FILTER_BYTES_MAX = 256
-"""Documented, same page."""
-
+FILTER_BYTES_MAX = 256  # Documented, same page.
+# NOTs and parentheses inside one another: as many as fit, and far fewer than Python's stack holds.
 NESTING_COUNT_MAX = 50
-"""NOTs and parentheses inside one another: as many as fit, and far fewer than Python's stack holds."""
 
 _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|!=|[():.,=-]|[A-Za-z0-9_][A-Za-z0-9_-]*)')
 _ESCAPE = re.compile(r"\\(.)")
 
 
 def compile_filter(text: str) -> Match:
-    """Makes a function out of a filter; an empty one matches everything.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT (the text is inferred), it is too long or can't be understood.
-    """
-    return _Parser(text).everything()
+    """Makes a function out of a filter; an empty one matches everything, a wrong one is refused (texts inferred)."""
+    parser = _Parser(text)
+    found = parser.joined(depth=1) if text.strip() else lambda _: True
+    parser.next("")
+    return found
 
 
 class _Parser:
@@ -52,16 +46,10 @@ class _Parser:
             at = match.end()
         self._tokens.append("")  # The end, so that there is always a next one.
 
-    def everything(self) -> Match:
-        """The whole text, with nothing left over."""
-        found = self._joined(depth=1) if self._tokens[0] else lambda _: True
-        self._expect("")
-        return found
-
-    def _joined(self, depth: int) -> Match:
+    def joined(self, depth: int) -> Match:
         terms, joint = [self._term(depth)], self._tokens[0]
         while self._tokens[0] in {"AND", "OR"}:
-            if self._next() != joint:
+            if self.next() != joint:
                 raise self._refusal("AND and OR need parentheses between them")
             terms.append(self._term(depth))
         how = any if joint == "OR" else all
@@ -70,50 +58,47 @@ class _Parser:
     def _term(self, depth: int) -> Match:
         if depth > NESTING_COUNT_MAX:
             raise self._refusal("it is too deeply nested")
-        word = self._next()
+        word = self.next()
         if word in {"NOT", "-"}:
             inner = self._term(depth + 1)
             return lambda attributes: not inner(attributes)
         if word == "(":
-            inner = self._joined(depth + 1)
-            self._expect(")")
+            inner = self.joined(depth + 1)
+            self.next(")")
             return inner
         if word == "hasPrefix":
-            self._expect("(", "attributes", ".")
+            for opening in ("(", "attributes", "."):
+                self.next(opening)
             key = self._key()
-            self._expect(",")
+            self.next(",")
             start = self._string()
-            self._expect(")")
+            self.next(")")
             return lambda attributes: key in attributes and attributes[key].startswith(start)
         if word != "attributes":
             raise self._refusal(f"'{word}' is not expected")
-        has_value = self._next(":", ".") == "."
+        has_value = self.next(":", ".") == "."
         key = self._key()
         if not has_value:
             return lambda attributes: key in attributes
-        equal, value = self._next("=", "!=") == "=", self._string()
+        equal, value = self.next("=", "!=") == "=", self._string()
         return lambda attributes: (attributes.get(key) == value) is equal
 
     def _key(self) -> str:
         """As it is, where it has no other characters than letters, digits, `_` and `-`, or quoted."""
         if self._tokens[0].startswith('"'):
             return self._string()
-        word = self._next()
+        word = self.next()
         if not word[:1].isalnum() and not word.startswith("_"):
             raise self._refusal(f"a key is expected, not '{word}'")
         return word
 
     def _string(self) -> str:
-        word = self._next()
+        word = self.next()
         if not word.startswith('"'):
             raise self._refusal(f"a quoted value is expected, not '{word}'")
         return _ESCAPE.sub(r"\1", word[1:-1])
 
-    def _expect(self, *tokens: str) -> None:
-        for word in tokens:
-            self._next(word)
-
-    def _next(self, *expected: str) -> str:
+    def next(self, *expected: str) -> str:
         word = self._tokens[0]
         if expected and word not in expected:
             raise self._refusal(f"'{word}' stands where {' or '.join(expected) or 'the end'} is expected")

@@ -1,7 +1,5 @@
 """What a Pub/Sub state is made of: Google's own messages, and a record of each attempt to push one."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 from google.protobuf import empty_pb2  # noqa: TID251 as below
 from google.pubsub_v1 import types  # noqa: TID251 the state keeps Google's messages
 
-from spanner_backup_emulator.messages import Classes, set_time, time_of
+from spanner_backup_emulator.messages import Classes, time_of
 
 if TYPE_CHECKING:
     pb = types  # For mypy both are the same: the fields are as they are declared.
@@ -19,7 +17,6 @@ else:
     pb = Classes(types, empty_pb2)
 
 AT_ONCE = timedelta(0)
-"""No delay."""
 
 # An answer with one of these acknowledges a pushed message, any other refuses it (documented).
 # https://cloud.google.com/pubsub/docs/push#receive_push
@@ -30,19 +27,12 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to push a message.
+    """One attempt to push a message."""
 
-    Attributes:
-        subscription: Its settings when the attempt began.
-        attempt: The how-manieth it is, from 1.
-        ack_id: Names this attempt, for the outcome.
-        sent_at: When it began.
-    """
-
-    subscription: pb.Subscription
+    subscription: pb.Subscription  # Its settings when the attempt began.
     message: pb.PubsubMessage
-    attempt: int
-    ack_id: str
+    attempt: int  # The how-manieth it is, from 1.
+    ack_id: str  # Names this attempt, for the outcome.
     sent_at: datetime
 
 
@@ -63,11 +53,6 @@ class Outcome:
 def milliseconds(moment: datetime) -> datetime:
     """The moment as the service keeps publish times."""
     return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
-
-
-def publish(message: pb.PubsubMessage, moment: datetime) -> None:
-    """Sets a message's publish time."""
-    set_time(message.publish_time, milliseconds(moment))
 
 
 def published_at(message: pb.PubsubMessage) -> datetime:

@@ -6,8 +6,6 @@ update masks were observed on 2026-11-22 in Google's own emulator (0.8.20). A re
 where nothing else is said.
 """
 
-from __future__ import annotations
-
 import re
 
 from spanner_backup_emulator.dispatch import is_sendable
@@ -16,32 +14,20 @@ from spanner_backup_emulator.messages import Message, copied
 from spanner_backup_emulator.pubsub.filters import compile_filter
 from spanner_backup_emulator.pubsub.model import pb
 
-DELETED_TOPIC = "_deleted-topic_"
-"""What a subscription shows once its topic is gone."""
+DELETED_TOPIC = "_deleted-topic_"  # What a subscription shows once its topic is gone.
 
-MESSAGE_COUNT_MAX = 1_000
-"""Messages in one publish."""
-
-REQUEST_BYTES_MAX = 10_000_000
-"""Of a publish as it is sent: Google's client counts the same, "max accepted size of PublishRequest".
-
-https://github.com/googleapis/python-pubsub/blob/main/google/cloud/pubsub_v1/publisher/_batch/thread.py
-"""
-
+# Of a publish as it is sent: Google's client counts the same, "max accepted size of PublishRequest".
+# https://github.com/googleapis/python-pubsub/blob/main/google/cloud/pubsub_v1/publisher/_batch/thread.py
+REQUEST_BYTES_MAX, MESSAGE_COUNT_MAX = 10_000_000, 1_000
+# Of one message; the bytes are those of UTF-8.
 ATTRIBUTE_COUNT_MAX, ATTRIBUTE_KEY_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX, ORDERING_KEY_BYTES_MAX = 100, 256, 1_024, 1_024
-"""Of one message; the bytes are those of UTF-8."""
-
+# Of a subscription, and of its unacknowledged messages.
 ACK_DEADLINE_DEFAULT_S, ACK_DEADLINE_MIN_S, ACK_DEADLINE_MAX_S = 10, 10, 600
-"""Of a subscription."""
-
 RETENTION_DEFAULT_S, RETENTION_MIN_S, RETENTION_MAX_S = 7 * 86_400, 600, 31 * 86_400
-"""Of unacknowledged messages."""
-
+# Of a retry policy: the default of its minimum, and the most of both, which is the default of its maximum.
 BACKOFF_MIN_DEFAULT_S, BACKOFF_MAX_S = 10, 600
-"""Of a retry policy: the default of its minimum, and the most of both, which is the default of its maximum."""
-
+# Of a dead letter policy; 0 stands for the least.
 DELIVERY_ATTEMPTS_MIN, DELIVERY_ATTEMPTS_MAX = 5, 100
-"""Of a dead letter policy; 0 stands for the least."""
 
 # 3 to 255 characters, a letter first, never "goog" at the start (documented).
 # https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names
@@ -96,10 +82,8 @@ def check_publish(request: pb.PublishRequest) -> None:
     for message in request.messages:
         attributes = message.attributes
         if not message.data and not attributes:
-            raise invalid(
-                "One or more messages in the publish request is empty. "
-                "Each message must contain either non-empty data, or at least one attribute."
-            )
+            rule = "Each message must contain either non-empty data, or at least one attribute."
+            raise invalid(f"One or more messages in the publish request is empty. {rule}")
         check_range("attribute_count", len(attributes), 0, ATTRIBUTE_COUNT_MAX)
         for key, value in attributes.items():
             if not key or key.startswith("goog"):
@@ -163,16 +147,15 @@ def merged(kept: Message, given: Message, mask: Message) -> Message:
     changed = copied(kept)
     kind, fields = changed.DESCRIPTOR.name, changed.DESCRIPTOR.fields_by_name
     rpc = f"Update{kind}Request"
+    wrong = f"Invalid update_mask provided in the {rpc}:"
     if not mask.paths:
         raise invalid(f"The update_mask in the {rpc} must be set, and must contain a non-empty paths list.")
     for path in mask.paths:
         if path not in fields:
-            raise invalid(
-                f"Invalid update_mask provided in the {rpc}: {path} is not a known {kind} "
-                "field. Note that field paths must be of the form 'push_config' rather than 'pushConfig'."
-            )
+            note = "Note that field paths must be of the form 'push_config' rather than 'pushConfig'."
+            raise invalid(f"{wrong} {path} is not a known {kind} field. {note}")
         if path in _IMMUTABLE:
-            raise invalid(f"Invalid update_mask provided in the {rpc}: the {path} field in the {kind} is not mutable.")
+            raise invalid(f"{wrong} the {path} field in the {kind} is not mutable.")
     mask.MergeMessage(given, changed, replace_message_field=True, replace_repeated_field=True)
     return changed
 

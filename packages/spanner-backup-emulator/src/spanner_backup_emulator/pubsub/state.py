@@ -9,8 +9,6 @@ the retention, or dead-lettered. Tests bend that with `duplicate_next`, `delay_n
 `redeliver`, all within what at-least-once delivery without an order allows, or what people have seen.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections import defaultdict, deque
@@ -19,29 +17,21 @@ from datetime import UTC, datetime, timedelta
 
 from spanner_backup_emulator.dispatch import NO_ANSWER
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.messages import copied
+from spanner_backup_emulator.messages import copied, set_time
 from spanner_backup_emulator.pubsub import settings
 from spanner_backup_emulator.pubsub.backlog import PUSH_BACKOFF_MAX, Backlog, Copy
-from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery, Outcome, pb, publish, published_at, timestamp
+from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery, Outcome, milliseconds, pb, published_at, timestamp
 
+# Message ids count up from here; the service's are about as long, and say nothing about the order.
 MESSAGE_ID_FIRST = 16_312_247_916_552_181
-"""Message ids count up from here; the service's are about as long, and say nothing about the order."""
-
-PUSH_CONCURRENCY = 16
-"""Push attempts in flight per subscription: more than one function instance has threads."""
-
-HISTORY_COUNT_MAX = 10_000
-"""Messages per topic, and outcomes in all, that tests can look back on."""
+PUSH_CONCURRENCY = 16  # Attempts in flight per subscription: more than one function instance has threads.
+HISTORY_COUNT_MAX = 10_000  # Messages per topic, and outcomes in all, that tests can look back on.
 
 _ACK_ID = re.compile(r"\d{1,18}-\d{1,9}")
 
 
 class State:
-    """Topics, subscriptions, and the messages between them.
-
-    Attributes:
-        outcomes: How the latest push attempts ended, the oldest first.
-    """
+    """Topics, subscriptions, and the messages between them."""
 
     def __init__(
         self,
@@ -51,16 +41,14 @@ class State:
     ) -> None:
         self._message_ids = itertools.count(message_id_first)
         self._copy_numbers = itertools.count(1)
-        self._push_concurrency = push_concurrency
-        self._push_backoff_max = push_backoff_max
+        self._push_limits = push_concurrency, push_backoff_max
         self._topics: dict[str, pb.Topic] = {}
         self._backlogs: dict[str, Backlog] = {}
-        self._published: defaultdict[str, deque[pb.PubsubMessage]] = defaultdict(
-            lambda: deque(maxlen=HISTORY_COUNT_MAX)
-        )
+        self._published: dict[str, deque[pb.PubsubMessage]] = defaultdict(lambda: deque(maxlen=HISTORY_COUNT_MAX))
         self._plans: defaultdict[str, deque[tuple[timedelta, ...]]] = defaultdict(deque)
         self._restamped: dict[str, timedelta] = {}
         self._reused_ids: dict[str, str] = {}
+        # How the latest push attempts ended, the oldest first.
         self.outcomes: deque[Outcome] = deque(maxlen=HISTORY_COUNT_MAX)
 
     def create_topic(self, _now: datetime, request: pb.Topic) -> pb.Topic:
@@ -82,8 +70,8 @@ class State:
 
     def delete_topic(self, _now: datetime, request: pb.DeleteTopicRequest) -> None:
         """Forgets a topic; its subscriptions stay."""
-        for name in self.subscriptions_of(request.topic):
-            backlog = self._backlogs[name]
+        self.topic(request.topic)
+        for backlog in self._subscribed(request.topic):
             orphan = copied(backlog.subscription)
             orphan.topic = settings.DELETED_TOPIC
             backlog.settle(orphan)
@@ -103,7 +91,7 @@ class State:
         if request.name in self._backlogs:
             raise settings.taken(request.name)
         self.topic(request.topic)
-        self._backlogs[request.name] = Backlog(kept, now, self._push_concurrency, self._push_backoff_max)
+        self._backlogs[request.name] = Backlog(kept, now, *self._push_limits)
         return copied(kept)
 
     def update_subscription(self, _now: datetime, request: pb.UpdateSubscriptionRequest) -> pb.Subscription:
@@ -179,7 +167,7 @@ class State:
             since = max(moment, backlog.since, now - backlog.retention)
             for message in self._published[subscription.topic]:
                 if message.message_id not in left and published_at(message) >= since:
-                    self._copy(backlog, message, now)
+                    self._copy(message, now, [backlog])
         return pb.SeekResponse()
 
     def advance(self, now: datetime) -> list[Delivery]:
@@ -200,8 +188,7 @@ class State:
 
     def next_event_at(self) -> datetime | None:
         """When `advance` next has work to do: in the past if now, None if not before another request."""
-        moments = (backlog.next_event_at() for backlog in self._backlogs.values())
-        return min((moment for moment in moments if moment is not None), default=None)
+        return min(filter(None, (backlog.next_event_at() for backlog in self._backlogs.values())), default=None)
 
     def topic(self, name: str) -> pb.Topic:
         """The topic of that name, not to be changed, or a refusal."""
@@ -227,7 +214,7 @@ class State:
     def subscriptions_of(self, topic: str) -> list[str]:
         """The names of a topic's subscriptions, sorted."""
         self.topic(topic)
-        return sorted(name for name, kept in self._backlogs.items() if kept.subscription.topic == topic)
+        return sorted(backlog.subscription.name for backlog in self._subscribed(topic))
 
     def published(self, topic: str) -> list[pb.PubsubMessage]:
         """The latest messages of a topic, dead letters included, the oldest first; they are not to be changed."""
@@ -263,40 +250,36 @@ class State:
         self._reused_ids[topic] = message_id
 
     def redeliver(self, now: datetime, message_id: str, after: timedelta = AT_ONCE) -> None:
-        """Sends a message that was published before once more to each subscription of its topic.
-
-        Raises:
-            KeyError: No such message is remembered.
-        """
+        """Sends a message once more to each subscription of its topic; a KeyError if it isn't remembered."""
         for topic, messages in self._published.items():
             for message in messages:
                 if message.message_id == message_id:
-                    self._copy_to_all(topic, message, now + after)
+                    self._copy(message, now + after, self._subscribed(topic))
                     return
         raise KeyError(message_id)
 
     def _enqueue(self, now: datetime, topic: str, message: pb.PubsubMessage) -> str:
         """Publishes a message that is the state's own."""
         message.message_id = self._reused_ids.pop(topic, "") or str(next(self._message_ids))
-        publish(message, now)
+        set_time(message.publish_time, milliseconds(now))
         self._published[topic].append(message)
+        subscribed = self._subscribed(topic)
         for after in self._plans[topic].popleft() if self._plans[topic] else (AT_ONCE,):
-            self._copy_to_all(topic, message, now + after)
+            self._copy(message, now + after, subscribed)
         again_at = now + self._restamped.pop(topic, AT_ONCE)
         if again_at > now:
             again = copied(message)
-            publish(again, again_at)
-            self._copy_to_all(topic, again, again_at)
+            set_time(again.publish_time, milliseconds(again_at))
+            self._copy(again, again_at, subscribed)
         return message.message_id
 
-    def _copy_to_all(self, topic: str, message: pb.PubsubMessage, due_at: datetime) -> None:
-        for backlog in self._backlogs.values():
-            if backlog.subscription.topic == topic:
-                self._copy(backlog, message, due_at)
+    def _subscribed(self, topic: str) -> list[Backlog]:
+        return [backlog for backlog in self._backlogs.values() if backlog.subscription.topic == topic]
 
-    def _copy(self, backlog: Backlog, message: pb.PubsubMessage, due_at: datetime) -> None:
-        if backlog.matches(message.attributes):
-            backlog.add(Copy(next(self._copy_numbers), message, due_at))
+    def _copy(self, message: pb.PubsubMessage, due_at: datetime, backlogs: list[Backlog]) -> None:
+        for backlog in backlogs:
+            if backlog.matches(message.attributes):
+                backlog.add(Copy(next(self._copy_numbers), message, due_at))
 
     def _give_up_overdue(self, now: datetime, backlog: Backlog) -> None:
         for copy in backlog.overdue(now):
