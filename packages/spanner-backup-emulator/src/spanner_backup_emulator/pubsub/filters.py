@@ -14,10 +14,9 @@ from spanner_backup_emulator.errors import ApiError, Code
 Match: TypeAlias = Callable[[Mapping[str, str]], bool]  # Whether a message with these attributes is meant.
 
 FILTER_BYTES_MAX = 256  # Documented, same page.
-# NOTs and parentheses inside one another: as many as fit, and far fewer than Python's stack holds.
-NESTING_COUNT_MAX = 50
+NESTING_COUNT_MAX = 50  # NOTs and parentheses inside one another: as many as fit, far fewer than Python's stack holds.
 
-_TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|!=|[():.,=-]|[A-Za-z0-9_][A-Za-z0-9_-]*)')
+_TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|!=|[():.,=-]|[A-Za-z0-9_][A-Za-z0-9_-]*|(?P<other>\S))')
 _ESCAPE = re.compile(r"\\(.)")
 
 
@@ -37,13 +36,10 @@ class _Parser:
         self._tokens: list[str] = []
         if len(text.encode()) > FILTER_BYTES_MAX:
             raise self._refusal(f"it is longer than {FILTER_BYTES_MAX} bytes")
-        at = 0
-        while text[at:].strip():
-            match = _TOKEN.match(text, at)
-            if match is None:
-                raise self._refusal(f"character {at} can't be read")
+        for match in _TOKEN.finditer(text):
+            if match["other"]:
+                raise self._refusal(f"character {match.start()} can't be read")
             self._tokens.append(match[1])
-            at = match.end()
         self._tokens.append("")  # The end, so that there is always a next one.
 
     def joined(self, depth: int) -> Match:

@@ -26,12 +26,9 @@ from spanner_backup_emulator.tokens import KEYS_PATH, Signer
 # A pull that finds nothing waits this long; the service only says that it is bounded (documented).
 # https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions/pull
 PULL_WAIT_S = 10.0
-# Messages in one response of a stream, so that a response of full messages stays a fraction of a publish.
-STREAM_BATCH_COUNT_MAX = 100
-# Slept at most: a bound on what a wall clock that is set back can delay.
-WAIT_S_MAX = 60.0
-# Pushes on one connection: an endpoint that serves one connection after the other comes to the next in time.
-PUSH_COUNT_MAX = 100
+STREAM_BATCH_COUNT_MAX = 100  # Messages in one response of a stream, which so stays a fraction of a publish.
+WAIT_S_MAX = 60.0  # Slept at most: a bound on what a wall clock that is set back can delay.
+PUSH_COUNT_MAX = 100  # On one connection: an endpoint that serves one after the other comes to the next in time.
 
 # Twice the largest publish comes through, so that the state refuses it and not the transport.
 _OPTIONS = (("grpc.max_receive_message_length", 2 * REQUEST_BYTES_MAX), ("grpc.max_send_message_length", -1))
@@ -64,7 +61,7 @@ class PubSubEmulator(Emulator):
         self._signer = Signer()
         self._sender = Dispatcher(name="pubsub-push")
         self._timer = threading.Thread(target=self._push_in_time, name="pubsub-timer")
-        self._earlier = threading.Condition(self.lock)
+        self._earlier = threading.Condition(self.lock)  # Wakes the timer before it would look by itself.
         self._wakes_at: datetime | None = None
 
     def _open(self, closing: contextlib.ExitStack) -> None:
@@ -99,9 +96,8 @@ class PubSubEmulator(Emulator):
 
     def create_push_subscription(self, name: str, topic: str, endpoint: str, **settings: object) -> str:
         """Creates a subscription that posts to an http URL, with more fields of Google's `Subscription`."""
-        push = {"push_endpoint": endpoint}
+        asked = pb.Subscription(name=name, topic=topic, push_config={"push_endpoint": endpoint}, **settings)
         with self._changing() as now:
-            asked = pb.Subscription(name=name, topic=topic, push_config=push, **settings)
             return self._state.create_subscription(now, asked).name
 
     def create_pull_subscription(self, name: str, topic: str) -> str:

@@ -22,8 +22,7 @@ from spanner_backup_emulator.pubsub import settings
 from spanner_backup_emulator.pubsub.backlog import PUSH_BACKOFF_MAX, Backlog, Copy
 from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery, Outcome, milliseconds, pb, published_at, timestamp
 
-# Message ids count up from here; the service's are about as long, and say nothing about the order.
-MESSAGE_ID_FIRST = 16_312_247_916_552_181
+MESSAGE_ID_FIRST = 16_312_247_916_552_181  # Ids count up; the service's are as long, and say nothing about the order.
 PUSH_CONCURRENCY = 16  # Attempts in flight per subscription: more than one function instance has threads.
 HISTORY_COUNT_MAX = 10_000  # Messages per topic, and outcomes in all, that tests can look back on.
 
