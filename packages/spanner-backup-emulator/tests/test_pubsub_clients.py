@@ -59,8 +59,8 @@ def test_streaming_pull_receives_and_acknowledges(
     stream.result(SOON_S)
 
     assert (first, second) == (b"before", b"while")
-    with pubsub._service.changed:  # noqa: SLF001  # the acknowledgement is sent when the client likes
-        assert pubsub._service.changed.wait_for(lambda: pubsub.undelivered_count(PULL) == 0, SOON_S)  # noqa: SLF001  # see above
+    with pubsub._changed:  # noqa: SLF001  # the acknowledgement is sent when the client likes
+        assert pubsub._changed.wait_for(lambda: pubsub.undelivered_count(PULL) == 0, SOON_S)  # noqa: SLF001  # see above
 
 
 def test_a_refused_message_comes_again_on_the_stream(publisher: PublisherClient, subscriber: SubscriberClient) -> None:

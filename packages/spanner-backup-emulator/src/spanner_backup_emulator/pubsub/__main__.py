@@ -1,7 +1,5 @@
 """The emulator as a command: `python -m spanner_backup_emulator.pubsub --help`."""
 
-from __future__ import annotations
-
 from spanner_backup_emulator.command import options_of, parser_of, serve
 from spanner_backup_emulator.dispatch import is_sendable
 from spanner_backup_emulator.errors import ApiError

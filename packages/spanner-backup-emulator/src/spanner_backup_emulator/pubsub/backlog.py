@@ -18,50 +18,32 @@ three places: the next comes once it is acknowledged. For push that is documente
 The heaps keep entries that are no longer true; they are dropped when they come to the top.
 """
 
-from __future__ import annotations
-
 import heapq
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.pubsub.filters import compile_filter
-from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery, pb, published_at
+from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery, milliseconds, pb, published_at
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-PUSH_BACKOFF_MIN = timedelta(milliseconds=100)
-"""The first pause (documented)."""
-
-PUSH_BACKOFF_MAX = timedelta(seconds=60)
-"""The longest pause (documented)."""
+# The first pause, and the longest (documented).
+PUSH_BACKOFF_MIN, PUSH_BACKOFF_MAX = timedelta(milliseconds=100), timedelta(seconds=60)
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
 class Copy:
-    """One copy of a message on its way to one subscription.
-
-    Attributes:
-        number: Names it.
-        message: The message.
-        at: When it is due, or, while it is leased, when the outcome is.
-        attempts: How often it was handed over.
-        backoff: How long it waited the last time.
-        sent_at: When it was handed over the last time.
-        leased: Whether an outcome is awaited.
-    """
+    """One copy of a message on its way to one subscription."""
 
     number: int
     message: pb.PubsubMessage
-    at: datetime
-    attempts: int = 0
-    backoff: timedelta = AT_ONCE
-    sent_at: datetime = _NEVER
-    leased: bool = False
+    at: datetime  # When it is due, or, while it is leased, when the outcome is.
+    attempts: int = 0  # How often it was handed over.
+    backoff: timedelta = AT_ONCE  # How long it waited the last time.
+    sent_at: datetime = _NEVER  # When it was handed over the last time.
+    leased: bool = False  # Whether an outcome is awaited.
 
     @property
     def ack_id(self) -> str:
@@ -70,42 +52,28 @@ class Copy:
 
 
 class Backlog:
-    """The copies that one subscription has not delivered yet.
+    """The copies that one subscription has not delivered yet."""
 
-    Attributes:
-        subscription: The settings; `settle` replaces them, and nobody changes them.
-        pushes: Whether there is an endpoint to push to, and so nothing to be pulled.
-        retention: How long a message is kept.
-        since: When the subscription was created.
-        matches: Whether a message with these attributes is for this subscription.
-    """
-
-    def __init__(
-        self,
-        subscription: pb.Subscription,
-        push_concurrency: int,
-        push_backoff_max: timedelta = PUSH_BACKOFF_MAX,
-        since: datetime = _NEVER,
-    ) -> None:
+    def __init__(self, subscription: pb.Subscription, now: datetime, concurrency: int, backoff_max: timedelta) -> None:
         self.settle(subscription)
-        self.since = since
-        self._push_concurrency = push_concurrency
-        self._push_backoff_max = push_backoff_max
+        self.since = milliseconds(now)  # When the subscription was created, as publish times are kept.
+        self.matches = compile_filter(subscription.filter)  # Whether a message with these attributes is for it.
+        self._push_concurrency = concurrency
+        self._push_backoff_max = backoff_max
         self._push_backoff = AT_ONCE
         self._paused_until = _NEVER
         self._copies: dict[int, Copy] = {}
         self._waiting: list[tuple[datetime, int]] = []
-        self._ready: deque[int] = deque()
+        self._ready: OrderedDict[int, Copy] = OrderedDict()
         self._leases: list[tuple[datetime, int]] = []
         self._leased_count = 0
         self._lines: dict[str, deque[Copy]] = {}
-        self.matches = compile_filter(subscription.filter)
 
     def settle(self, subscription: pb.Subscription) -> None:
-        """Takes on other settings."""
+        """Takes on other settings, which nobody changes from then on."""
         self.subscription = subscription
-        self.pushes = bool(subscription.push_config.push_endpoint)
-        self.retention = subscription.message_retention_duration.ToTimedelta()
+        self.pushes = bool(subscription.push_config.push_endpoint)  # If so, there is nothing to be pulled.
+        self.retention = subscription.message_retention_duration.ToTimedelta()  # How long a message is kept.
 
     def __len__(self) -> int:
         """How many copies have not been acknowledged."""
@@ -125,6 +93,7 @@ class Backlog:
     def remove(self, copy: Copy) -> None:
         """Forgets a copy, wherever it is; the next one of its ordering key may go."""
         del self._copies[copy.number]
+        self._ready.pop(copy.number, None)
         self._leased_count -= copy.leased
         line = self._lines.get(copy.message.ordering_key)
         if line is None:
@@ -144,8 +113,7 @@ class Backlog:
 
     def find(self, ack_id: str) -> Copy | None:
         """The copy whose latest attempt has this id, leased or not; None if it is gone or was sent again."""
-        number, _, _ = ack_id.partition("-")
-        copy = self._copies.get(int(number))
+        copy = self._copies.get(int(ack_id.partition("-")[0]))
         return copy if copy is not None and copy.ack_id == ack_id else None
 
     def overdue(self, now: datetime) -> Iterator[Copy]:
@@ -156,7 +124,7 @@ class Backlog:
     def push(self, now: datetime) -> list[Delivery]:
         """Leases what may be pushed now: as much as there is room for, nothing in a pause or without an endpoint."""
         self._ripen(now)
-        if not self.pushes or not self._ready or now < self._paused_until:
+        if not self.pushes or now < self._paused_until:
             return []
         return [self.delivery(copy) for copy in self.lease(now, self._push_concurrency - self._leased_count)]
 
@@ -167,9 +135,7 @@ class Backlog:
         kept_since = now - self.retention
         leased: list[Copy] = []
         while self._ready and len(leased) < count_max:
-            copy = self._copies.get(self._ready.popleft())
-            if copy is None:
-                continue
+            _, copy = self._ready.popitem(last=False)
             if published_at(copy.message) <= kept_since:
                 self.remove(copy)
                 continue
@@ -190,13 +156,10 @@ class Backlog:
         heapq.heappush(self._leases, (deadline, copy.number))
 
     def retry(self, now: datetime, copy: Copy) -> None:
-        """Ends a lease without success: the copy is due again after its backoff."""
-        if self.subscription.HasField("retry_policy"):
-            policy = self.subscription.retry_policy
-            least, most = policy.minimum_backoff.ToTimedelta(), policy.maximum_backoff.ToTimedelta()
-            copy.backoff = min(max(copy.backoff * 2, least), most)
-        else:
-            copy.backoff = AT_ONCE
+        """Ends a lease without success: the copy is due again after its backoff, at once without a retry policy."""
+        policy = self.subscription.retry_policy
+        least, most = policy.minimum_backoff.ToTimedelta(), policy.maximum_backoff.ToTimedelta()
+        copy.backoff = min(max(copy.backoff * 2, least), most)
         copy.at, copy.leased = now + copy.backoff, False
         self._leased_count -= 1
         heapq.heappush(self._waiting, (copy.at, copy.number))
@@ -211,20 +174,18 @@ class Backlog:
 
     def next_event_at(self) -> datetime | None:
         """When something is next overdue, to be pushed, or due to whoever pulls; in the past if it is so already."""
-        moments, due_at = [self._first(self._leases, leased=True)], self._first(self._waiting, leased=False)
-        while self._ready and self._ready[0] not in self._copies:
-            self._ready.popleft()
-        if not self.pushes:
-            moments.append(due_at)
-        elif self._leased_count < self._push_concurrency:
-            due_at = self._copies[self._ready[0]].at if self._ready else due_at
-            moments.append(due_at and max(due_at, self._paused_until))
-        return min((moment for moment in moments if moment is not None), default=None)
+        deadline, due_at = self._first(self._leases, leased=True), self._first(self._waiting, leased=False)
+        if self.pushes:
+            due_at = next(iter(self._ready.values())).at if self._ready else due_at
+            has_room = self._leased_count < self._push_concurrency
+            due_at = max(due_at, self._paused_until) if due_at is not None and has_room else None
+        return min(filter(None, (deadline, due_at)), default=None)
 
     def _ripen(self, now: datetime) -> None:
         """Makes ready what is due."""
         while (due_at := self._first(self._waiting, leased=False)) is not None and due_at <= now:
-            self._ready.append(heapq.heappop(self._waiting)[1])
+            _, number = heapq.heappop(self._waiting)
+            self._ready[number] = self._copies[number]
 
     def _first(self, heap: list[tuple[datetime, int]], *, leased: bool) -> datetime | None:
         """When the first entry of a heap is for that is still true; those before it are dropped."""

@@ -1,47 +1,38 @@
 """What a Pub/Sub state is made of: Google's own messages, and a record of each attempt to push one."""
 
-from __future__ import annotations
-
 import base64
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
-from google.protobuf import empty_pb2  # noqa: TID251 the same
+from google.protobuf import empty_pb2  # noqa: TID251 as below
 from google.pubsub_v1 import types  # noqa: TID251 the state keeps Google's messages
 
-from spanner_backup_emulator.messages import Classes, set_time, time_of
+from spanner_backup_emulator.messages import Classes, time_of
 
 if TYPE_CHECKING:
     pb = types  # For mypy both are the same: the fields are as they are declared.
 else:
     pb = Classes(types, empty_pb2)
 
+AT_ONCE = timedelta(0)
+
 # An answer with one of these acknowledges a pushed message, any other refuses it (documented).
 # https://cloud.google.com/pubsub/docs/push#receive_push
-PUSH_SUCCESS = frozenset({102, 200, 201, 202, 204})
+_PUSH_SUCCESS = frozenset({102, 200, 201, 202, 204})
 
-AT_ONCE = timedelta(0)
-"""No delay."""
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to push a message.
+    """One attempt to push a message."""
 
-    Attributes:
-        subscription: Its settings when the attempt began.
-        message: The message.
-        attempt: The how-manieth it is, from 1.
-        ack_id: Names this attempt, for the outcome.
-        sent_at: When it began.
-    """
-
-    subscription: pb.Subscription
+    subscription: pb.Subscription  # Its settings when the attempt began.
     message: pb.PubsubMessage
-    attempt: int
-    ack_id: str
+    attempt: int  # The how-manieth it is, from 1.
+    ack_id: str  # Names this attempt, for the outcome.
     sent_at: datetime
 
 
@@ -56,17 +47,12 @@ class Outcome:
     @property
     def acknowledged(self) -> bool:
         """Whether the message is done with."""
-        return self.status in PUSH_SUCCESS
+        return self.status in _PUSH_SUCCESS
 
 
 def milliseconds(moment: datetime) -> datetime:
     """The moment as the service keeps publish times."""
     return moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
-
-
-def publish(message: pb.PubsubMessage, moment: datetime) -> None:
-    """Sets a message's publish time."""
-    set_time(message.publish_time, milliseconds(moment))
 
 
 def published_at(message: pb.PubsubMessage) -> datetime:
@@ -84,19 +70,13 @@ def push_body(delivery: Delivery) -> bytes:
 
     https://cloud.google.com/pubsub/docs/push#receive_push
     """
-    message = delivery.message
-    published = timestamp(message)
-    shown: dict[str, object] = {}
-    if message.attributes:
-        shown["attributes"] = dict(message.attributes)
-    if message.data:
-        shown["data"] = base64.b64encode(message.data).decode()
-    shown |= {"messageId": message.message_id, "message_id": message.message_id}
-    if message.ordering_key:
-        shown["orderingKey"] = message.ordering_key
-    shown |= {"publishTime": published, "publish_time": published}
+    message, published = delivery.message, timestamp(delivery.message)
+    fields = {"attributes": dict(message.attributes), "data": base64.b64encode(message.data).decode()}
+    fields |= {"messageId": message.message_id, "message_id": message.message_id}
+    fields |= {"orderingKey": message.ordering_key, "publishTime": published, "publish_time": published}
+    shown = {name: value for name, value in fields.items() if value}
     body: dict[str, object] = {"message": shown, "subscription": delivery.subscription.name}
     # Only then: https://cloud.google.com/pubsub/docs/handling-failures#track-delivery-attempts (documented)
     if delivery.subscription.HasField("dead_letter_policy"):
         body["deliveryAttempt"] = delivery.attempt
-    return msgspec.json.encode(body)
+    return _encode(body).encode()

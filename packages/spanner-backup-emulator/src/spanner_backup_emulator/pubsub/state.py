@@ -9,53 +9,28 @@ the retention, or dead-lettered. Tests bend that with `duplicate_next`, `delay_n
 `redeliver`, all within what at-least-once delivery without an order allows, or what people have seen.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections import defaultdict, deque
-from datetime import UTC, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from spanner_backup_emulator.dispatch import NO_ANSWER
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.messages import Message, copied
-from spanner_backup_emulator.pubsub import limits, names, settings
+from spanner_backup_emulator.messages import copied, set_time
+from spanner_backup_emulator.pubsub import settings
 from spanner_backup_emulator.pubsub.backlog import PUSH_BACKOFF_MAX, Backlog, Copy
-from spanner_backup_emulator.pubsub.model import (
-    AT_ONCE,
-    PUSH_SUCCESS,
-    Delivery,
-    Outcome,
-    milliseconds,
-    pb,
-    publish,
-    published_at,
-    timestamp,
-)
+from spanner_backup_emulator.pubsub.model import AT_ONCE, Delivery, Outcome, milliseconds, pb, published_at, timestamp
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-MESSAGE_ID_FIRST = 16_312_247_916_552_181
-"""Message ids count up from here; the service's are about as long, and say nothing about the order."""
-
-PUSH_CONCURRENCY = 16
-"""Push attempts in flight per subscription: more than one function instance has threads."""
-
-HISTORY_COUNT_MAX = 10_000
-"""Messages per topic, and outcomes in all, that tests can look back on."""
+MESSAGE_ID_FIRST = 16_312_247_916_552_181  # Ids count up; the service's are as long, and say nothing about the order.
+PUSH_CONCURRENCY = 16  # Attempts in flight per subscription: more than one function instance has threads.
+HISTORY_COUNT_MAX = 10_000  # Messages per topic, and outcomes in all, that tests can look back on.
 
 _ACK_ID = re.compile(r"\d{1,18}-\d{1,9}")
 
 
 class State:
-    """Topics, subscriptions, and the messages between them.
-
-    Attributes:
-        outcomes: How the latest push attempts ended, the oldest first.
-    """
+    """Topics, subscriptions, and the messages between them."""
 
     def __init__(
         self,
@@ -65,59 +40,57 @@ class State:
     ) -> None:
         self._message_ids = itertools.count(message_id_first)
         self._copy_numbers = itertools.count(1)
-        self._push_concurrency = push_concurrency
-        self._push_backoff_max = push_backoff_max
+        self._push_limits = push_concurrency, push_backoff_max
         self._topics: dict[str, pb.Topic] = {}
         self._backlogs: dict[str, Backlog] = {}
-        self._published: defaultdict[str, deque[pb.PubsubMessage]] = defaultdict(
-            lambda: deque(maxlen=HISTORY_COUNT_MAX)
-        )
+        self._published: dict[str, deque[pb.PubsubMessage]] = defaultdict(lambda: deque(maxlen=HISTORY_COUNT_MAX))
         self._plans: defaultdict[str, deque[tuple[timedelta, ...]]] = defaultdict(deque)
         self._restamped: dict[str, timedelta] = {}
         self._reused_ids: dict[str, str] = {}
+        # How the latest push attempts ended, the oldest first.
         self.outcomes: deque[Outcome] = deque(maxlen=HISTORY_COUNT_MAX)
 
     def create_topic(self, _now: datetime, request: pb.Topic) -> pb.Topic:
         """Makes a topic."""
-        names.check(request.name, "topics")
+        settings.check_name(request.name, "topics")
         settings.check_supported(request)
         if request.name in self._topics:
-            raise names.taken(request.name)
+            raise settings.taken(request.name)
         self._topics[request.name] = copied(request)
         return copied(request)
 
     def update_topic(self, _now: datetime, request: pb.UpdateTopicRequest) -> pb.Topic:
         """Changes the settings that the mask names."""
         name = request.topic.name
-        changed = settings.merged(self.topic(name), request.topic, request.update_mask)
+        changed: pb.Topic = settings.merged(self.topic(name), request.topic, request.update_mask)
         settings.check_supported(changed)
         self._topics[name] = changed
         return copied(changed)
 
     def delete_topic(self, _now: datetime, request: pb.DeleteTopicRequest) -> None:
         """Forgets a topic; its subscriptions stay."""
-        for name in self.subscriptions_of(request.topic):
-            backlog = self._backlogs[name]
+        self.topic(request.topic)
+        for backlog in self._subscribed(request.topic):
             orphan = copied(backlog.subscription)
-            orphan.topic = names.DELETED_TOPIC
+            orphan.topic = settings.DELETED_TOPIC
             backlog.settle(orphan)
         del self._topics[request.topic]
 
     def publish(self, now: datetime, request: pb.PublishRequest) -> pb.PublishResponse:
         """Publishes messages, all or none."""
         self.topic(request.topic)
-        limits.check_publish(request)
+        settings.check_publish(request)
         ids = [self._enqueue(now, request.topic, copied(message)) for message in request.messages]
         return pb.PublishResponse(message_ids=ids)
 
     def create_subscription(self, now: datetime, request: pb.Subscription) -> pb.Subscription:
         """Makes a subscription; it sees what is published from now on."""
-        names.check(request.name, "subscriptions")
+        settings.check_name(request.name, "subscriptions")
         kept = self._settled(request)
         if request.name in self._backlogs:
-            raise names.taken(request.name)
+            raise settings.taken(request.name)
         self.topic(request.topic)
-        self._backlogs[request.name] = Backlog(kept, self._push_concurrency, self._push_backoff_max, milliseconds(now))
+        self._backlogs[request.name] = Backlog(kept, now, *self._push_limits)
         return copied(kept)
 
     def update_subscription(self, _now: datetime, request: pb.UpdateSubscriptionRequest) -> pb.Subscription:
@@ -144,20 +117,19 @@ class State:
         backlog = self._backlog(request.subscription)
         if backlog.pushes:
             # Seen in https://github.com/GoogleCloudPlatform/php-docs-samples/issues/335.
-            raise ApiError(
-                Code.FAILED_PRECONDITION,
-                "This method is not supported for push subscriptions with a defined push configuration.",
-            )
+            text = "This method is not supported for push subscriptions with a defined push configuration."
+            raise ApiError(Code.FAILED_PRECONDITION, text)
         if request.max_messages < 1:
             # Observed on 2026-11-22 in Google's own emulator (0.8.20).
-            raise ApiError(Code.INVALID_ARGUMENT, "No max_messages specified")
+            raise settings.invalid("No max_messages specified")
         self._give_up_overdue(now, backlog)
-        response: Message = pb.PullResponse()
-        shows_attempt = backlog.subscription.HasField("dead_letter_policy")
-        for copy in backlog.lease(now, request.max_messages, ack_deadline_s):
-            attempt = copy.attempts if shows_attempt else 0
-            response.received_messages.add(ack_id=copy.ack_id, message=copy.message, delivery_attempt=attempt)
-        return response  # type: ignore[no-any-return] # as it says
+        counts = backlog.subscription.HasField("dead_letter_policy")
+        leased = backlog.lease(now, request.max_messages, ack_deadline_s)
+        received = (
+            {"ack_id": copy.ack_id, "message": copy.message, "delivery_attempt": copy.attempts if counts else 0}
+            for copy in leased
+        )
+        return pb.PullResponse(received_messages=received)
 
     def acknowledge(self, _now: datetime, request: pb.AcknowledgeRequest) -> None:
         """Removes the copies; one whose deadline has passed too, unless it was sent again (inferred)."""
@@ -168,7 +140,7 @@ class State:
     def modify_ack_deadline(self, now: datetime, request: pb.ModifyAckDeadlineRequest) -> None:
         """Gives deliveries that long from now on; 0 refuses them."""
         backlog = self._backlog(request.subscription)
-        limits.check_seconds("ack_deadline_seconds", request.ack_deadline_seconds, 0, settings.ACK_DEADLINE_MAX_S)
+        settings.check_seconds("ack_deadline_seconds", request.ack_deadline_seconds, 0, settings.ACK_DEADLINE_MAX_S)
         for copy in _found(backlog, request.ack_ids):
             if not copy.leased:
                 continue
@@ -186,7 +158,7 @@ class State:
         if not request.HasField("time"):
             # Observed on 2026-11-27 in Google's own emulator (0.8.20).
             text = "No target was specified in the SeekRequest. Must specify either a time or a snapshot"
-            raise ApiError(Code.INVALID_ARGUMENT, text)
+            raise settings.invalid(text)
         backlog, moment = self._backlog(request.subscription), request.time.ToDatetime(UTC)
         left = backlog.seek(moment)
         subscription = backlog.subscription
@@ -194,7 +166,7 @@ class State:
             since = max(moment, backlog.since, now - backlog.retention)
             for message in self._published[subscription.topic]:
                 if message.message_id not in left and published_at(message) >= since:
-                    self._copy(backlog, message, now)
+                    self._copy(message, now, [backlog])
         return pb.SeekResponse()
 
     def advance(self, now: datetime) -> list[Delivery]:
@@ -210,31 +182,23 @@ class State:
         """Takes how a push ended, an HTTP status or `NO_ANSWER`; one that is past its ack deadline changes nothing."""
         backlog = self._backlogs.get(delivery.subscription.name)
         copy = backlog.find(delivery.ack_id) if backlog is not None else None
-        if backlog is None or copy is None or not copy.leased:
-            return
-        acknowledged = status in PUSH_SUCCESS
-        self.outcomes.append(Outcome(delivery, status, now))
-        backlog.pushed(now, copy, acknowledged=acknowledged)
-        if acknowledged:
-            backlog.remove(copy)
-        else:
-            self._refuse(now, backlog, copy)
+        if backlog is not None and copy is not None and copy.leased:
+            self._end_push(now, backlog, copy, Outcome(delivery, status, now))
 
     def next_event_at(self) -> datetime | None:
         """When `advance` next has work to do: in the past if now, None if not before another request."""
-        moments = (backlog.next_event_at() for backlog in self._backlogs.values())
-        return min((moment for moment in moments if moment is not None), default=None)
+        return min(filter(None, (backlog.next_event_at() for backlog in self._backlogs.values())), default=None)
 
     def topic(self, name: str) -> pb.Topic:
         """The topic of that name, not to be changed, or a refusal."""
-        names.check(name, "topics")
+        settings.check_name(name, "topics")
         if name not in self._topics:
-            raise names.missing(name)
+            raise settings.missing(name)
         return self._topics[name]
 
     def topics(self, project: str) -> list[pb.Topic]:
         """The topics of `projects/P`, by name."""
-        names.check(project, None)
+        settings.check_name(project, None)
         return [topic for name, topic in sorted(self._topics.items()) if name.startswith(f"{project}/")]
 
     def subscription(self, name: str) -> pb.Subscription:
@@ -243,13 +207,13 @@ class State:
 
     def subscriptions(self, project: str) -> list[pb.Subscription]:
         """The subscriptions of `projects/P`, by name."""
-        names.check(project, None)
+        settings.check_name(project, None)
         return [kept.subscription for name, kept in sorted(self._backlogs.items()) if name.startswith(f"{project}/")]
 
     def subscriptions_of(self, topic: str) -> list[str]:
         """The names of a topic's subscriptions, sorted."""
         self.topic(topic)
-        return sorted(name for name, kept in self._backlogs.items() if kept.subscription.topic == topic)
+        return sorted(backlog.subscription.name for backlog in self._subscribed(topic))
 
     def published(self, topic: str) -> list[pb.PubsubMessage]:
         """The latest messages of a topic, dead letters included, the oldest first; they are not to be changed."""
@@ -285,46 +249,50 @@ class State:
         self._reused_ids[topic] = message_id
 
     def redeliver(self, now: datetime, message_id: str, after: timedelta = AT_ONCE) -> None:
-        """Sends a message that was published before once more to each subscription of its topic.
-
-        Raises:
-            KeyError: No such message is remembered.
-        """
+        """Sends a message once more to each subscription of its topic; a KeyError if it isn't remembered."""
         for topic, messages in self._published.items():
             for message in messages:
                 if message.message_id == message_id:
-                    self._copy_to_all(topic, message, now + after)
+                    self._copy(message, now + after, self._subscribed(topic))
                     return
         raise KeyError(message_id)
 
     def _enqueue(self, now: datetime, topic: str, message: pb.PubsubMessage) -> str:
         """Publishes a message that is the state's own."""
         message.message_id = self._reused_ids.pop(topic, "") or str(next(self._message_ids))
-        publish(message, now)
+        set_time(message.publish_time, milliseconds(now))
         self._published[topic].append(message)
+        subscribed = self._subscribed(topic)
         for after in self._plans[topic].popleft() if self._plans[topic] else (AT_ONCE,):
-            self._copy_to_all(topic, message, now + after)
+            self._copy(message, now + after, subscribed)
         again_at = now + self._restamped.pop(topic, AT_ONCE)
         if again_at > now:
             again = copied(message)
-            publish(again, again_at)
-            self._copy_to_all(topic, again, again_at)
+            set_time(again.publish_time, milliseconds(again_at))
+            self._copy(again, again_at, subscribed)
         return message.message_id
 
-    def _copy_to_all(self, topic: str, message: pb.PubsubMessage, due_at: datetime) -> None:
-        for backlog in self._backlogs.values():
-            if backlog.subscription.topic == topic:
-                self._copy(backlog, message, due_at)
+    def _subscribed(self, topic: str) -> list[Backlog]:
+        return [backlog for backlog in self._backlogs.values() if backlog.subscription.topic == topic]
 
-    def _copy(self, backlog: Backlog, message: pb.PubsubMessage, due_at: datetime) -> None:
-        if backlog.matches(message.attributes):
-            backlog.add(Copy(next(self._copy_numbers), message, due_at))
+    def _copy(self, message: pb.PubsubMessage, due_at: datetime, backlogs: list[Backlog]) -> None:
+        for backlog in backlogs:
+            if backlog.matches(message.attributes):
+                backlog.add(Copy(next(self._copy_numbers), message, due_at))
 
     def _give_up_overdue(self, now: datetime, backlog: Backlog) -> None:
         for copy in backlog.overdue(now):
             if backlog.pushes:
-                self.outcomes.append(Outcome(backlog.delivery(copy), NO_ANSWER, now))
-                backlog.pushed(now, copy, acknowledged=False)
+                self._end_push(now, backlog, copy, Outcome(backlog.delivery(copy), NO_ANSWER, now))
+            else:
+                self._refuse(now, backlog, copy)
+
+    def _end_push(self, now: datetime, backlog: Backlog, copy: Copy, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        backlog.pushed(now, copy, acknowledged=outcome.acknowledged)
+        if outcome.acknowledged:
+            backlog.remove(copy)
+        else:
             self._refuse(now, backlog, copy)
 
     def _refuse(self, now: datetime, backlog: Backlog, copy: Copy) -> None:
@@ -344,21 +312,19 @@ class State:
         return kept
 
     def _backlog(self, name: str) -> Backlog:
-        names.check(name, "subscriptions")
+        settings.check_name(name, "subscriptions")
         if name not in self._backlogs:
-            raise names.missing(name)
+            raise settings.missing(name)
         return self._backlogs[name]
 
 
 def _found(backlog: Backlog, ack_ids: Iterable[str]) -> list[Copy]:
     """The copies that these ids still name; the texts of the refusals are inferred."""
     if not ack_ids:
-        raise ApiError(Code.INVALID_ARGUMENT, "No ack ids specified.")
+        raise settings.invalid("No ack ids specified.")
     for ack_id in ack_ids:
         if _ACK_ID.fullmatch(ack_id) is None:
-            raise ApiError(
-                Code.INVALID_ARGUMENT, f"You have passed an invalid ack ID to the service (ack_id={ack_id})."
-            )
+            raise settings.invalid(f"You have passed an invalid ack ID to the service (ack_id={ack_id}).")
     return [copy for ack_id in dict.fromkeys(ack_ids) if (copy := backlog.find(ack_id)) is not None]
 
 
