@@ -49,7 +49,7 @@ locals {
     for key, schedule in local._watched : key => join("", [
       "monitored_resource=\"cloud_run_revision\",schedule=\"${key}\",database=~\"", local.instance_path[schedule.instance], "/databases/",
       schedule.database != null ? schedule.database : "(${join("|", [
-        for pattern in coalesce(schedule.databases, ["*"]) :
+        for pattern in coalesce(local._patterns[key], ["*"]) :
         replace(replace(replace(pattern, "[!", "[^"), "?", "."), "*", ".*")
       ])})",
       "\"",

@@ -11,7 +11,7 @@ locals {
           local.instance_path[schedule.instance], "databases", schedule.database,
         ])
         instance     = schedule.database == null ? local.instance_path[schedule.instance] : null
-        databases    = schedule.databases
+        databases    = local._patterns[key]
         retention    = schedule.retention
         cancel_after = schedule.cancel_after
         if_created   = schedule.if_created
@@ -19,6 +19,12 @@ locals {
         requested_by = "${var.prefix}-start-${key}"
       } : field => value if value != null
     }
+  }
+
+  # Of which databases: those that may be backed up, unless the schedule says so itself.
+  _patterns = {
+    for key, schedule in var.schedules : key => schedule.database != null || schedule.databases != null
+    ? schedule.databases : try(sort(local.instances[schedule.instance].databases), null)
   }
 
   instance_path = {

@@ -58,7 +58,7 @@ variable "instances" {
 }
 
 variable "schedules" {
-  description = "Backups to start by the clock, by a name of yours. Each names an instance (a key of instances) and either one database or patterns for several (databases, such as [\"orders-*\"]; neither: all), when (cron, time_zone), how long the backup is kept (retention), when to stop one that still runs (cancel_after) and what becomes of it if that comes too late (if_created: delete or keep), how late it may still start (start_within), and after how many hours without a completed backup to alert (alert_after_h; without it 6 more than the longest time between two turns, 30 for every day; 0 is never)."
+  description = "Backups to start by the clock, by a name of yours. Each names an instance (a key of instances) and either one database or patterns for several (databases, such as [\"orders-*\"]; neither: all that the instance gives), when (cron, time_zone), how long the backup is kept (retention), when to stop one that still runs (cancel_after) and what becomes of it if that comes too late (if_created: delete or keep), how late it may still start (start_within), and after how many hours without a completed backup to alert (alert_after_h; without it 6 more than the longest time between two turns, 30 for every day; 0 is never)."
   type = map(object({
     alert_after_h = optional(number)
     cancel_after  = optional(string)

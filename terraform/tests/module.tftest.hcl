@@ -66,7 +66,7 @@ variables {
   region     = "europe-west1"
   instances  = { orders = {}, users = { project = "another-project", databases = ["people"] } }
   publishers = ["group:database-team@example.com"]
-  schedules  = { nightly = { instance = "orders", cron = "17 2 * * *" } }
+  schedules  = { nightly = { instance = "orders", cron = "17 2 * * *" }, weekly = { instance = "users", cron = "0 3 * * 0" } }
 }
 
 run "only_pubsub_may_call_the_function" {
@@ -213,6 +213,11 @@ run "every_instance_is_swept" {
       action = "start", instance = "projects/example-project/instances/orders", requested_by = "backstop-start-nightly"
     }
     error_message = "The job must publish the start that the schedule describes."
+  }
+
+  assert {
+    condition     = jsondecode(base64decode(google_cloud_scheduler_job.start["weekly"].pubsub_target[0].data)).databases == ["people"]
+    error_message = "A schedule that names no database must ask for those that may be backed up, and for no other."
   }
 }
 
