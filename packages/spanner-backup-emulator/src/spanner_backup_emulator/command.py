@@ -1,7 +1,5 @@
 """What the emulators have in common as commands."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import shlex

@@ -1,7 +1,5 @@
 """Sends the HTTP requests that the Pub/Sub and Cloud Tasks emulators owe to their users' endpoints."""
 
-from __future__ import annotations
-
 import logging
 import select
 import socket

@@ -1,7 +1,5 @@
 """What the three emulators have in common as servers."""
 
-from __future__ import annotations
-
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable

@@ -1,69 +1,47 @@
 """How an emulated service refuses: a canonical code and a text, as the real ones do."""
 
-from __future__ import annotations
-
 import enum
+from typing import Self
 
 from spanner_backup_emulator.messages import Message
 
 
 class Code(enum.IntEnum):
-    """Google's canonical status codes (https://cloud.google.com/apis/design/errors, documented)."""
+    """Google's canonical status codes, each with its number and the HTTP status that it is told as.
 
-    OK = 0
-    CANCELLED = 1
-    UNKNOWN = 2
-    INVALID_ARGUMENT = 3
-    DEADLINE_EXCEEDED = 4
-    NOT_FOUND = 5
-    ALREADY_EXISTS = 6
-    PERMISSION_DENIED = 7
-    RESOURCE_EXHAUSTED = 8
-    FAILED_PRECONDITION = 9
-    ABORTED = 10
-    OUT_OF_RANGE = 11
-    UNIMPLEMENTED = 12
-    INTERNAL = 13
-    UNAVAILABLE = 14
-    DATA_LOSS = 15
-    UNAUTHENTICATED = 16
+    https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto, documented.
+    """
 
+    http_status: int
 
-HTTP_STATUSES = {
-    Code.INVALID_ARGUMENT: 400,
-    Code.FAILED_PRECONDITION: 400,
-    Code.OUT_OF_RANGE: 400,
-    Code.UNAUTHENTICATED: 401,
-    Code.PERMISSION_DENIED: 403,
-    Code.NOT_FOUND: 404,
-    Code.ABORTED: 409,
-    Code.ALREADY_EXISTS: 409,
-    Code.RESOURCE_EXHAUSTED: 429,
-    Code.CANCELLED: 499,
-    Code.INTERNAL: 500,
-    Code.UNKNOWN: 500,
-    Code.DATA_LOSS: 500,
-    Code.UNIMPLEMENTED: 501,
-    Code.UNAVAILABLE: 503,
-    Code.DEADLINE_EXCEEDED: 504,
-}
-"""By code; of several codes the first is the one that a status alone stands for.
+    OK = 0, 200
+    CANCELLED = 1, 499
+    UNKNOWN = 2, 500
+    INVALID_ARGUMENT = 3, 400
+    DEADLINE_EXCEEDED = 4, 504
+    NOT_FOUND = 5, 404
+    ALREADY_EXISTS = 6, 409
+    PERMISSION_DENIED = 7, 403
+    RESOURCE_EXHAUSTED = 8, 429
+    FAILED_PRECONDITION = 9, 400
+    ABORTED = 10, 409
+    OUT_OF_RANGE = 11, 400
+    UNIMPLEMENTED = 12, 501
+    INTERNAL = 13, 500
+    UNAVAILABLE = 14, 503
+    DATA_LOSS = 15, 500
+    UNAUTHENTICATED = 16, 401
 
-https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto, documented.
-"""
+    def __new__(cls, number: int, http_status: int = 0) -> Self:
+        """Makes a code of a line above."""
+        code = int.__new__(cls, number)
+        code._value_, code.http_status = number, http_status
+        return code
 
 
 class ApiError(Exception):
-    """A refusal, as a client would see it.
-
-    Attributes:
-        code: The canonical code.
-        message: The service's text.
-        detail: The `google.rpc.ResourceInfo` of what the refusal is about, where the real service says so.
-    """
+    """A refusal, as a client would see it: the service's text, and the `ResourceInfo` of what it is about, if any."""
 
     def __init__(self, code: Code, message: str, detail: Message = None) -> None:
         super().__init__(f"{code.name}: {message}")
-        self.code = code
-        self.message = message
-        self.detail = detail
+        self.code, self.message, self.detail = code, message, detail

@@ -1,7 +1,5 @@
 """Faults that a test plugs into an emulator, and the count of those that took effect."""
 
-from __future__ import annotations
-
 import enum
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -13,26 +11,16 @@ When = Literal["before", "after"]
 
 
 class Trouble(enum.Enum):
-    """What a client can meet in the place of an answer, where it isn't refused either.
+    """What a client can meet in the place of an answer, where it isn't refused either."""
 
-    HANG: nothing comes until the client gives up.
-    CUT: the connection breaks, with all the calls that are under way on it.
-    GARBLED: bytes that are no answer; only `after`, like the next.
-    BARE: an answer that lacks all its fields.
-    """
-
-    HANG = "hang"
-    CUT = "cut"
-    GARBLED = "garbled"
-    BARE = "bare"
+    HANG = "hang"  # Nothing comes until the client gives up.
+    CUT = "cut"  # The connection breaks, with all the calls that are under way on it.
+    GARBLED = "garbled"  # Bytes that are no answer; only `after`, like the next.
+    BARE = "bare"  # An answer that lacks all its fields.
 
 
 class TroubleError(Exception):
-    """The call is to meet a trouble; the server sees to it.
-
-    Attributes:
-        trouble: Which.
-    """
+    """The call is to meet a trouble; the server sees to it."""
 
     def __init__(self, trouble: Trouble) -> None:
         super().__init__(trouble.value)
@@ -41,25 +29,15 @@ class TroubleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One refusal or trouble to be injected.
+    """One refusal or trouble to be injected."""
 
-    Attributes:
-        method: The RPC, as the service names it, for example `CreateBackup`.
-        code: What the client sees.
-        when: `before` the effect (nothing happened) or `after` it (the answer is lost).
-        times: How many calls it hits, from the next one on; None for all until it is cleared.
-        message: The text that the client sees.
-        resource: Hits only calls whose resource name contains this text; empty for all.
-        skip: How many calls that it would hit it lets pass first.
-    """
-
-    method: str
-    code: Code | Trouble
-    when: When = "before"
-    times: int | None = 1
-    message: str = "injected fault"
-    resource: str = ""
-    skip: int = 0
+    method: str  # The RPC, as the service names it, for example `CreateBackup`.
+    code: Code | Trouble  # What the client sees.
+    when: When = "before"  # Before the effect (nothing happened), or `after` it (the answer is lost).
+    times: int | None = 1  # How many calls it hits, from the next one on; None for all until it is cleared.
+    message: str = "injected fault"  # The text that the client sees.
+    resource: str = ""  # Hits only calls whose resource name contains this text; empty for all.
+    skip: int = 0  # How many calls that it would hit it lets pass first.
 
 
 class Faults:

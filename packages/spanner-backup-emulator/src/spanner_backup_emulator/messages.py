@@ -5,8 +5,6 @@ times as long; a wrapper's own is `types.Backup.pb(backup)`. They are made at ru
 nothing of them.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
 

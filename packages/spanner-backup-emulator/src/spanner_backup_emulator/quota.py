@@ -1,7 +1,5 @@
 """Spanner's quota for administrative requests, for who wants to see what a fleet of backups does to it."""
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """Google's REST: paths and JSON in, the same methods as over gRPC, JSON out."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterable

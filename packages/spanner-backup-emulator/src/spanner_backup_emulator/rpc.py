@@ -1,7 +1,5 @@
 """The methods of a service: one table for its gRPC server, for REST, and for what a fault is matched with."""
 
-from __future__ import annotations
-
 import os
 import re
 import socket
@@ -36,31 +34,18 @@ _SHOWN_PATH = re.compile(r"(.*)\{([\w.]+)=(\w+)\}(.*)")
 
 @dataclass(frozen=True, slots=True)
 class Rpc:
-    """A method that has one answer.
+    """A method that has one answer."""
 
-    Attributes:
-        service: The full name of its service.
-        name: Its own.
-        request: The class of its request.
-        resource_of: The full name of what a request is about.
-        method: What Python calls it.
-        response: The class of its answer.
-        verb: REST's.
-        path: REST's; its group `name` is the value of `field`.
-        field: Which field of the request the path names.
-        body: Which field the body is; empty where the body is the request itself.
-    """
-
-    service: str
+    service: str  # The full name of its service.
     name: str
-    request: Message
-    resource_of: Callable[[Message], str]
-    method: str = ""
+    request: Message  # The class of its request, and below that of its answer.
+    resource_of: Callable[[Message], str]  # The full name of what a request is about.
+    method: str = ""  # What Python calls it.
     response: Message = None
-    verb: str = ""
+    verb: str = ""  # REST's, and REST's path, whose group `name` is the value of a field.
     path: re.Pattern[str] = _NOWHERE
-    field: str = ""
-    body: str = ""
+    field: str = ""  # That field.
+    body: str = ""  # Which field the body is; empty where the body is the request itself.
 
 
 def table(classes: object, places: Mapping[str, str], text: str) -> Iterator[Rpc]:

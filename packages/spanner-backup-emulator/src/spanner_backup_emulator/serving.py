@@ -1,7 +1,5 @@
 """What the emulators' servers share: a lock, a clock, faults, and a gRPC server on loopback."""
 
-from __future__ import annotations
-
 import contextlib
 import secrets
 import socket

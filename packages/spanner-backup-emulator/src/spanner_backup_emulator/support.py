@@ -3,8 +3,6 @@
 `python -m spanner_backup_emulator.support` prints the JSON. With pages as arguments it renews their tables instead.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import tomllib
@@ -22,24 +20,16 @@ ALL = "*"
 
 
 class Row(NamedTuple):
-    """One line of a table, about methods of the service of that full name.
-
-    Attributes:
-        support: `yes`, `partial` or `no`; a method that isn't supported answers UNIMPLEMENTED.
-        basis: `documented` or `partly inferred`: where it comes from what these methods do; empty for `no`.
-        suites: The names of Google's own suites that check it.
-        sources: Where Google documents it.
-        reviewed: When it was last compared with that, a date.
-    """
+    """One line of a table, about methods of the service of that full name."""
 
     service: str
     methods: tuple[str, ...]
-    support: str
-    basis: str
-    suites: tuple[str, ...]
+    support: str  # `yes`, `partial` or `no`; a method that isn't supported answers UNIMPLEMENTED.
+    basis: str  # `documented` or `partly inferred`: where it comes from what these methods do; empty for `no`.
+    suites: tuple[str, ...]  # The names of Google's own suites that check it.
     notes: str
-    sources: tuple[str, ...]
-    reviewed: str
+    sources: tuple[str, ...]  # Where Google documents it.
+    reviewed: str  # When it was last compared with that, a date.
 
 
 def rows(page: str = "") -> list[Row]:

@@ -4,8 +4,6 @@ They prove something only to who asks the emulator for its keys, so a receiver c
 with another address for the keys.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import hashlib

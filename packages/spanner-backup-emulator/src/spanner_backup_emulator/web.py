@@ -5,8 +5,6 @@ An HTTP/2 client that knows whom it talks to, as every gRPC client does, begins 
 a connection is to be answered here, or carried to a gRPC server.
 """
 
-from __future__ import annotations
-
 import json
 import socket
 import sys
@@ -16,7 +14,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
-from spanner_backup_emulator.errors import HTTP_STATUSES, ApiError, Code
+from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import TroubleError
 from spanner_backup_emulator.serving import HOST
 
@@ -128,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self.server.answer(self.command, self.path, self._body())
         except ApiError as error:
-            status = HTTP_STATUSES[error.code]
+            status = error.code.http_status
             shown = {"error": {"code": status, "message": error.message, "status": error.code.name}}
             self._send(status, "application/json; charset=UTF-8", json.dumps(shown).encode())
         except TroubleError:

@@ -1,7 +1,5 @@
 """Runs the Cloud Tasks emulator until it is told to stop (SIGINT or SIGTERM)."""
 
-from __future__ import annotations
-
 from spanner_backup_emulator.command import options_of, parser_of, serve
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.tasks.server import TasksEmulator

@@ -4,8 +4,6 @@ The texts are recorded (see the package) unless a line says otherwise. The forms
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2#task .
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable

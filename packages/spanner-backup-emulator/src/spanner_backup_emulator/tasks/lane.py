@@ -5,8 +5,6 @@ https://cloud.google.com/tasks/docs/creating-http-target-tasks#handler, document
 retry are recorded (see the package).
 """
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,23 +26,15 @@ _RESERVED = ("x-google-", "x-appengine-", "x-cloudtasks-")
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A task that has not ended, and what Google's message doesn't say about it.
+    """A task that has not ended, and what Google's message doesn't say about it."""
 
-    Attributes:
-        task: Google's Task, in the full view.
-        sequence: Its place in the order of creation, unique for good; a name may be used again.
-        due: When its next attempt is to be made; None while one is on its way, and at the end.
-        execution_count: Attempts answered with anything but 5xx.
-        status: The last attempt's HTTP status; None while that has no answer.
-    """
-
-    lane: Lane
-    task: Message
-    sequence: int
+    lane: "Lane"
+    task: Message  # Google's Task, in the full view.
+    sequence: int  # Its place in the order of creation, unique for good; a name may be used again.
     expires: datetime
-    due: datetime | None = None
-    execution_count: int = 0
-    status: int | None = None
+    due: datetime | None = None  # When its next attempt is to be made; None while one is on its way, and at the end.
+    execution_count: int = 0  # Attempts answered with anything but 5xx.
+    status: int | None = None  # The last attempt's HTTP status; None while that has no answer.
 
     def headers(self) -> dict[str, str]:
         """The headers of the next attempt, without those that the HTTP client computes."""
@@ -68,22 +58,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """One HTTP request that is to be sent now; its outcome goes back to `State.dispatched`.
+    """One HTTP request that is to be sent now; its outcome goes back to `State.dispatched`."""
 
-    Attributes:
-        number: Unique within the state.
-        task: Google's Task, in the full view, as it was when the attempt began.
-        attempt: 1 for the first; a duplicate has its original's.
-        forced: Whether RunTask asked for it.
-    """
-
-    number: int
+    number: int  # Unique within the state.
     job: Job
-    task: Message
-    attempt: int
+    task: Message  # Google's Task, in the full view, as it was when the attempt began.
+    attempt: int  # 1 for the first; a duplicate has its original's.
     time: datetime
     headers: dict[str, str]
-    forced: bool
+    forced: bool  # Whether RunTask asked for it.
 
 
 class Lane:

@@ -4,8 +4,6 @@ A message that the state keeps never changes: a changed copy takes its place. So
 message, and stays as it is.
 """
 
-from __future__ import annotations
-
 from google.cloud.tasks_v2 import types
 from google.protobuf import empty_pb2, field_mask_pb2
 from google.rpc import status_pb2

@@ -1,7 +1,5 @@
 """The emulator as a server: gRPC in front, one timer, and a pool that sends what is due."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -15,7 +13,7 @@ from google.cloud.tasks_v2 import types
 
 from spanner_backup_emulator.dispatch import NO_ANSWER, Dispatcher, is_sendable
 from spanner_backup_emulator.emulator import Emulator
-from spanner_backup_emulator.errors import HTTP_STATUSES, ApiError, Code
+from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Faults, When
 from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.rpc import Rpc, register
@@ -159,7 +157,7 @@ class TasksEmulator(Emulator):
         try:
             self.faults.check(DISPATCH, when, dispatch.task.name)
         except ApiError as fault:
-            return NO_ANSWER if fault.code is Code.DEADLINE_EXCEEDED else HTTP_STATUSES[fault.code]
+            return NO_ANSWER if fault.code is Code.DEADLINE_EXCEEDED else fault.code.http_status
         return None
 
     def _record(self, dispatch: Dispatch, status: int) -> None:

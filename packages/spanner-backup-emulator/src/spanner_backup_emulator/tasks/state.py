@@ -13,8 +13,6 @@ Rules of this file:
 https://cloud.google.com/tasks/docs/reference/rpc/google.cloud.tasks.v2, documented, unless a line says otherwise.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 from collections import deque
@@ -23,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from spanner_backup_emulator.dispatch import NO_ANSWER
-from spanner_backup_emulator.errors import HTTP_STATUSES, Code
+from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.messages import Message, copied, set_time, time_of
 from spanner_backup_emulator.tasks import checks
 from spanner_backup_emulator.tasks.checks import refuse_if
@@ -53,7 +51,7 @@ TASK_EXISTED = (
     "projects.locations.queues.tasks/create#body.request_body.FIELDS.task."
 )
 
-_CODES = {status: code for code, status in reversed(HTTP_STATUSES.items())}
+_CODES = {code.http_status: code for code in reversed(Code)} | {409: Code.ABORTED, 500: Code.INTERNAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +59,12 @@ class Settings:
     """What a test may choose about the service.
 
     Names stay taken "up to" so long, so the emulator takes all of it (documented, #createtaskrequest and #cloudtasks).
-
-    Attributes:
-        tombstone_period: How long a task's name stays taken after its end.
-        queue_tombstone_period: How long a deleted queue's name stays taken.
-        auto_create_queues: Whether CreateTask makes the queue it names; the real service does not.
-        max_burst_size: The token bucket's size, for every queue; None for the service's own choice.
     """
 
-    tombstone_period: timedelta = timedelta(hours=24)
-    queue_tombstone_period: timedelta = timedelta(days=3)
-    auto_create_queues: bool = False
-    max_burst_size: int | None = None
+    tombstone_period: timedelta = timedelta(hours=24)  # How long a task's name stays taken after its end.
+    queue_tombstone_period: timedelta = timedelta(days=3)  # And a deleted queue's.
+    auto_create_queues: bool = False  # Whether CreateTask makes the queue it names; the real service does not.
+    max_burst_size: int | None = None  # The token bucket's size, for every queue; None for the service's own choice.
 
 
 @dataclass(frozen=True, slots=True)
