@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.plans import ProgressModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

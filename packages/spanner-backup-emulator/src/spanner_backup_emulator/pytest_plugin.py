@@ -91,8 +91,7 @@ def _marks(request: pytest.FixtureRequest, name: str) -> list[pytest.Mark]:
 
 
 def _state(request: pytest.FixtureRequest, settings: dict[str, Any]) -> State:
-    from spanner_backup_emulator.spanner.planning import parse_plan
-    from spanner_backup_emulator.spanner.plans import Plan
+    from spanner_backup_emulator.spanner.plans import Plan, parse_plan
     from spanner_backup_emulator.spanner.state import State
 
     default = Plan(duration=timedelta(0))

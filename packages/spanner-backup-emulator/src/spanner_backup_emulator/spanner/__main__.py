@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from spanner_backup_emulator.command import options_of, parser_of, serve
 from spanner_backup_emulator.quota import Quota
 from spanner_backup_emulator.serving import wall_clock
-from spanner_backup_emulator.spanner.planning import parse_plan
-from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.plans import Plan, parse_plan
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 

@@ -22,7 +22,7 @@ from spanner_backup_emulator.serving import abort
 from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.contents import Store
 from spanner_backup_emulator.spanner.messages import pb
-from spanner_backup_emulator.spanner.planning import parse_duration
+from spanner_backup_emulator.spanner.plans import parse_duration
 from spanner_backup_emulator.spanner.rpcs import RPCS
 
 if TYPE_CHECKING:

@@ -1,18 +1,60 @@
-"""What the test's author decides in advance about an operation."""
+"""What the test's author decides in advance about an operation, as objects and, for the command line, as text."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import enum
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import Any
 
-from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.errors import Code
 
-if TYPE_CHECKING:
-    from spanner_backup_emulator.errors import Code
+PERCENT_DONE = 100
+_PERCENT_PEAK = 60
+_PERCENT_DIP = 30
 
 _SIZE_BYTES = 5_000_000_000
 _NO_TIME = timedelta(0)
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
+
+
+class ProgressModel(enum.StrEnum):
+    """How the percentage of an operation moves between its begin and its end.
+
+    Google promises whole percents from 0 to 100 and nothing else
+    (https://docs.cloud.google.com/spanner/docs/reference/rest/v1/OperationProgress, documented), so a client must bear
+    all of these.
+    """
+
+    LINEAR = "linear"
+    STUCK = "stuck"
+    JUMPS = "jumps"
+    BACKWARDS = "backwards"
+    MISSING = "missing"
+
+
+def percent_at(model: ProgressModel, fraction: float) -> int:
+    """What an operation reports that has done this part of its work.
+
+    Args:
+        model: The plan's choice. For `MISSING` nothing should be reported; the answer is 0.
+        fraction: From 0.0 to 1.0. Outside that range it counts as the nearer end.
+
+    Returns:
+        Whole percents; 100 only from a fraction of 1.0 on.
+    """
+    fraction = min(max(fraction, 0.0), 1.0)
+    if model is ProgressModel.LINEAR:
+        return int(fraction * PERCENT_DONE)
+    if model is ProgressModel.JUMPS:
+        return int(fraction * 2) * (PERCENT_DONE // 2)
+    if model is ProgressModel.BACKWARDS:
+        if fraction < 0.5:
+            return int(fraction * 2 * _PERCENT_PEAK)
+        return _PERCENT_DIP + int((fraction * 2 - 1) * (PERCENT_DONE - _PERCENT_DIP))
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +95,71 @@ class Plan:
     size_bytes: int = _SIZE_BYTES
     removal_delay: timedelta = _NO_TIME
     optimize_duration: timedelta = _NO_TIME
+
+
+def parse_plan(text: str, base: Plan) -> tuple[str, Plan]:
+    """Reads `RESOURCE=SETTING,SETTING…`, for example `projects/p/instances/i/databases/slow=3h,cancel=never`.
+
+    A setting is a duration (how long the backup takes) or one of `queue=`, `cancel=`, `removal=` and `optimize=` with a
+    duration, `cancel=never`, `fail=CODE`, `progress=MODEL` and `size=BYTES`. What isn't set is as in `base`.
+
+    Returns:
+        The resource and its plan.
+
+    Raises:
+        ValueError: It can't be understood; the text says what.
+    """
+    resource, separator, settings = text.partition("=")
+    if not separator or not resource or not settings:
+        raise ValueError(f"'{text}' is not RESOURCE=SETTING,…")
+    changes: dict[str, Any] = {}
+    for setting in settings.split(","):
+        name, separator, value = setting.partition("=")
+        name, value = (name, value) if separator else ("duration", setting)
+        if name not in _SETTINGS:
+            raise ValueError(f"'{name}' is none of {', '.join(_SETTINGS)}")
+        field, read = _SETTINGS[name]
+        changes[field] = read(value)
+    return resource, replace(base, **changes)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Reads `45s`, `1.5s`, `30m`, `1h30m`, `2d`.
+
+    Raises:
+        ValueError: It is no duration.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError(f"'{text}' is not a duration such as 45s, 30m or 1h30m")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _cancel(text: str) -> timedelta | None:
+    return None if text == "never" else parse_duration(text)
+
+
+def _failure(text: str) -> Status:
+    if text not in Code.__members__ or text == Code.OK.name:
+        raise ValueError(f"'{text}' is not a status code that an operation can fail with, such as INTERNAL")
+    return Status(Code[text], f"Planned to fail with {text}.")
+
+
+def _size(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"'{text}' is not a number of bytes")
+    return int(text)
+
+
+_SETTINGS: dict[str, tuple[str, Callable[[str], object]]] = {
+    "duration": ("duration", parse_duration),
+    "queue": ("queue_delay", parse_duration),
+    "cancel": ("cancel_duration", _cancel),
+    "removal": ("removal_delay", parse_duration),
+    "optimize": ("optimize_duration", parse_duration),
+    "fail": ("error", _failure),
+    "progress": ("progress", ProgressModel),
+    "size": ("size_bytes", _size),
+}
+"""By name: the plan's field, and what reads it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.messages import stamp, time_in, time_of
 from spanner_backup_emulator.spanner import refusals
-from spanner_backup_emulator.spanner.planning import parse_duration
+from spanner_backup_emulator.spanner.plans import parse_duration
 
 if TYPE_CHECKING:
     from datetime import datetime

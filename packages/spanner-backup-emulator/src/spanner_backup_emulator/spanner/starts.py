@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from spanner_backup_emulator.messages import copied, stamp
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.messages import pb
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.plans import Plan, ProgressModel
 from spanner_backup_emulator.spanner.rules import RETENTION_MAX
 from spanner_backup_emulator.spanner.work import Resource, Work
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spanner_backup_emulator.messages import copied
-from spanner_backup_emulator.spanner.progress import PERCENT_DONE, ProgressModel, percent_at
+from spanner_backup_emulator.spanner.plans import PERCENT_DONE, ProgressModel, percent_at
 
 if TYPE_CHECKING:
     from datetime import datetime
