@@ -5,37 +5,56 @@ The order of the checks is inferred: form, instance, database, times, then the n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from spanner_backup_emulator.messages import copied, time_of
-from spanner_backup_emulator.spanner import fields, refusals, rules
+from spanner_backup_emulator.messages import Message, copied, stamp, time_of
+from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.databases import Databases
 from spanner_backup_emulator.spanner.history import What
+from spanner_backup_emulator.spanner.lists import backup_filter, operation_filter, page_of, under
 from spanner_backup_emulator.spanner.messages import pb
-from spanner_backup_emulator.spanner.pages import page_of, under
-from spanner_backup_emulator.spanner.starts import start_backup, start_copy, start_restore
+from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.refusals import RETENTION_MAX
+from spanner_backup_emulator.spanner.work import Resource
+from spanner_backup_emulator.spanner.world import instance_of
 
-if TYPE_CHECKING:
-    from spanner_backup_emulator.messages import Message
+_VERSION_OF_KEY = "/cryptoKeyVersions/1"
+"""A backup names the versions of the keys that it was made with; the emulator knows of one version only."""
+
+_NOT_COPIED = (
+    "size_bytes",
+    "freeable_size_bytes",
+    "exclusive_size_bytes",
+    "backup_schedules",
+    "referencing_databases",
+    "referencing_backups",
+)
+"""What a copy of a backup doesn't have of it."""
 
 
 class Backups(Databases):
     """One method per RPC, with its name."""
 
     def create_backup(self, request: Message) -> Message:
-        """Starts a backup."""
+        """Starts a backup.
+
+        That its database must be in the same instance is documented at
+        https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups; the code is inferred.
+        """
         asked, name = request.backup, self._checked_name(request)
-        rules.check_source_database(request.parent, asked.database)
+        refusals.check_form("database name", asked.database)
+        if instance_of(asked.database) != request.parent:
+            raise refusals.invalid(f"Database {asked.database} is not in instance {request.parent}.")
         self._check_instance(request.parent)
         database = self._found_database(asked.database)
-        expire_time = rules.checked_expire_time(name, self.now, self.now, asked)
-        version_time = rules.checked_version_time(name, self.now, database, asked)
+        expire_time = refusals.checked_expire_time(name, self.now, self.now, asked)
+        version_time = refusals.checked_version_time(name, self.now, database, asked)
         if database.state == pb.Database.CREATING:
             raise refusals.DATABASE_NOT_READY(database.name)
         self._check_free(name, database.name)
         self._found_database(database.name, remember=True)
         backup = pb.Backup(name=name, database=database.name, expire_time=expire_time, version_time=version_time)
-        return start_backup(self, backup, self.take_plan(database.name), "CreateBackup", request.encryption_config)
+        return self._start_backup(backup, "CreateBackup", request.encryption_config)
 
     def copy_backup(self, request: Message) -> Message:
         """Starts a copy."""
@@ -44,15 +63,15 @@ class Backups(Databases):
         source = refusals.found("Backup", self.backups, request.source_backup)
         if source.message.state == pb.Backup.CREATING:
             raise refusals.SOURCE_PENDING(request.source_backup)
-        expire_time = rules.checked_expire_time(name, self.now, time_of(source.message.create_time), request)
+        expire_time = refusals.checked_expire_time(name, self.now, time_of(source.message.create_time), request)
         self._check_free(name, "")
-        plan = self.take_plan(request.source_backup)
-        return start_copy(self, name, source, expire_time, plan, "CopyBackup", request.encryption_config)
+        plan = self._take_plan(request.source_backup)
+        return self._start_copy(name, source, expire_time, plan, "CopyBackup", request.encryption_config)
 
     def restore_database(self, request: Message) -> Message:
         """Starts a restore."""
-        rules.check_form("instance name", request.parent)
-        rules.check_form("database id", request.database_id)
+        refusals.check_form("instance name", request.parent)
+        refusals.check_form("database id", request.database_id)
         self._check_instance(request.parent)
         source = refusals.found("Backup", self.backups, request.backup)
         if source.message.state == pb.Backup.CREATING:
@@ -60,8 +79,7 @@ class Backups(Databases):
         name = f"{request.parent}/databases/{request.database_id}"
         if name in self.databases:
             raise refusals.exists("Database", name)
-        self.instances.add(request.parent)
-        return start_restore(self, name, source, self.take_plan(request.backup), request.encryption_config)
+        return self._start_restore(name, source, self._take_plan(request.backup), request.encryption_config)
 
     def get_backup(self, request: Message) -> Message:
         """Reads a backup."""
@@ -80,10 +98,10 @@ class Backups(Databases):
         if backup.message.state == pb.Backup.CREATING:
             raise refusals.BACKUP_PENDING("update", name)
         origin = time_of(backup.message.create_time)
-        expire_time = rules.checked_expire_time(name, self.now, origin, request.backup)
+        expire_time = refusals.checked_expire_time(name, self.now, origin, request.backup)
         backup.message.expire_time.CopyFrom(expire_time)
-        self.set_expiry(backup)
-        self.note(What.EXPIRY_CHANGED, backup, "UpdateBackup")
+        self._set_expiry(backup)
+        self._note(What.EXPIRY_CHANGED, backup, "UpdateBackup")
         return copied(backup.message)
 
     def delete_backup(self, request: Message) -> Message:
@@ -94,15 +112,19 @@ class Backups(Databases):
         https://github.com/googleapis/java-spanner/blob/main/google-cloud-spanner/src/test/java/com/google/cloud/spanner/it/ITBackupTest.java.
         """
         backup = self.backups.get(request.name)
-        if backup is not None:
-            rules.check_unused(backup.message)
-            self.delete(backup, What.BACKUP_DELETED, "DeleteBackup")
+        if backup is None:
+            return pb.Empty()
+        if databases := backup.message.referencing_databases:
+            raise refusals.BEING_RESTORED(request.name, len(databases))
+        if copies := backup.message.referencing_backups:
+            raise refusals.BEING_COPIED(request.name, len(copies))
+        self._delete(backup, What.BACKUP_DELETED, "DeleteBackup")
         return pb.Empty()
 
     def list_backups(self, request: Message) -> Message:
         """Lists backups, newest first."""
         self._check_listed(request.parent)
-        matches = fields.backup_filter(request.filter)
+        matches = backup_filter(request.filter)
         prefix = f"{request.parent}/backups/"
         page, token = page_of(filter(matches, under(self.backups, prefix)), request, prefix + request.filter)
         return pb.ListBackupsResponse(backups=(one.message for one in page), next_page_token=token)
@@ -118,7 +140,7 @@ class Backups(Databases):
             raise refusals.CANCEL_UNSUPPORTED()  # noqa: RSE102 a call makes the exception
         if self._late_cancel_refused and work.operation.done:
             raise refusals.CANCEL_TOO_LATE(work.name)
-        self.stop(work, "CancelOperation")
+        self._stop(work, "CancelOperation")
         return pb.Empty()
 
     def list_backup_operations(self, request: Message) -> Message:
@@ -137,7 +159,7 @@ class Backups(Databases):
         return self._operations(request, prefix, pb.ListOperationsResponse)
 
     def _operations(self, request: Message, prefix: str, response: Message) -> Message:
-        matches, now = fields.operation_filter(request.filter), self.now
+        matches, now = operation_filter(request.filter), self.now
         works = under(self.works, prefix)
         for work in works:
             work.advance(now)
@@ -146,8 +168,8 @@ class Backups(Databases):
 
     def _checked_name(self, request: Message) -> str:
         """The name that a new backup will have."""
-        rules.check_form("instance name", request.parent)
-        rules.check_form("backup id", request.backup_id)
+        refusals.check_form("instance name", request.parent)
+        refusals.check_form("backup id", request.backup_id)
         return f"{request.parent}/backups/{request.backup_id}"
 
     def _check_free(self, name: str, database: str) -> None:
@@ -164,3 +186,90 @@ class Backups(Databases):
             raise refusals.exists("Backup", name)
         if busy:
             raise refusals.TOO_MANY_PENDING(name, database)
+
+    def _start_backup(self, backup: Message, cause: str, encryption: Message = None) -> Message:
+        """Starts a backup that has its name and times; without schedules it takes the database's one slot.
+
+        That create_time is when the call was received is documented at
+        https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups.
+        """
+        backup.create_time.CopyFrom(stamp(self.now))
+        backup.oldest_version_time.CopyFrom(backup.version_time)
+        backup.max_expire_time.CopyFrom(stamp(self.now + RETENTION_MAX))
+        backup.database_dialect = self.databases[backup.database].message.database_dialect
+        _encrypt(backup, _keys(encryption))
+        metadata = pb.CreateBackupMetadata(name=backup.name, database=backup.database)
+        return self._make(metadata, backup, self._take_plan(backup.database), cause)
+
+    def _start_copy(
+        self, name: str, source: Resource, expire_time: Message, plan: Plan, cause: str, encryption: Message = None
+    ) -> Message:
+        """Starts to copy a backup, which can't be deleted meanwhile."""
+        backup = copied(source.message)
+        for field in _NOT_COPIED:
+            backup.ClearField(field)
+        backup.name = name
+        backup.create_time.CopyFrom(stamp(self.now))
+        backup.expire_time.CopyFrom(expire_time)
+        if keys := _keys(encryption):
+            _encrypt(backup, keys)
+        source.message.referencing_backups.append(name)
+        self._note(What.REFERENCE_ADDED, source, name)
+        metadata = pb.CopyBackupMetadata(name=name, source_backup=source.message.name)
+        return self._make(metadata, backup, plan, cause, source)
+
+    def _start_restore(self, name: str, source: Resource, plan: Plan, encryption: Message = None) -> Message:
+        """Starts to restore a database from a backup, which can't be deleted meanwhile."""
+        backup = source.message
+        info = pb.BackupInfo(
+            backup=backup.name,
+            create_time=backup.create_time,
+            version_time=backup.version_time,
+            source_database=backup.database,
+        )
+        made = self.add_database(
+            name,
+            state="CREATING",
+            create_time=stamp(self.now),
+            database_dialect=backup.database_dialect,
+            restore_info={"source_type": "BACKUP", "backup_info": info},
+        )
+        held = (one.kms_key_version.removesuffix(_VERSION_OF_KEY) for one in backup.encryption_information)
+        if keys := _keys(encryption) or [key for key in held if key]:
+            made.message.encryption_config.kms_key_name = keys[0]
+            made.message.encryption_config.kms_key_names.extend(keys)
+        backup.referencing_databases.append(name)
+        self._note(What.REFERENCE_ADDED, source, name)
+        metadata = pb.RestoreDatabaseMetadata(name=name, source_type="BACKUP", backup_info=info)
+        return self._begin(metadata, made, plan, source)
+
+    def _make(
+        self, metadata: Message, backup: Message, plan: Plan, cause: str, source: Resource | None = None
+    ) -> Message:
+        """Starts an operation that makes a backup, in the place of what a cancelled one of that name left behind."""
+        backup.state = pb.Backup.CREATING
+        leftover = self.backups.get(backup.name)
+        if leftover is not None:
+            self._delete(leftover, What.BACKUP_REMOVED, "replaced")
+        made = self.backups[backup.name] = Resource(self._next_uid(), backup)
+        slot = "" if source or backup.backup_schedules else backup.database
+        operation = self._begin(metadata, made, plan, source, slot)
+        self._note(What.BACKUP_STARTED, made, cause, operation.name)
+        return operation
+
+
+def _keys(config: Message) -> Sequence[str]:
+    """The keys that a request names, in either of the two ways."""
+    if config is None:
+        return ()
+    return config.kms_key_names or ([config.kms_key_name] if config.kms_key_name else ())
+
+
+def _encrypt(backup: Message, keys: Sequence[str]) -> None:
+    del backup.encryption_information[:]
+    for key in keys:
+        version = key + _VERSION_OF_KEY
+        backup.encryption_information.add(encryption_type="CUSTOMER_MANAGED_ENCRYPTION", kms_key_version=version)
+    if not keys:
+        backup.encryption_information.add(encryption_type="GOOGLE_DEFAULT_ENCRYPTION")
+    backup.encryption_info.CopyFrom(backup.encryption_information[0])

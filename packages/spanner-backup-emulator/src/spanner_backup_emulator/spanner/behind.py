@@ -19,7 +19,6 @@ from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.messages import stamp, time_of
 from spanner_backup_emulator.rpc import encoded
 from spanner_backup_emulator.serving import abort
-from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.contents import Store
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import parse_duration
@@ -226,8 +225,7 @@ class Behind(grpc.ServerInterceptor):
         return listed
 
     def _DropDatabase(self, request: Message, _: Call, there: Call) -> bytes:
-        if self._state.is_being_backed_up(request.database):
-            raise refusals.DROP_BLOCKED(request.database)
+        self._state.check_droppable(request.database)
         answer: bytes = there()
         self._state.forget_database(self._endpoint.clock(), request.database)
         self._descriptors.pop(request.database, None)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from spanner_backup_emulator.errors import Code
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 class What(enum.Enum):

@@ -6,23 +6,31 @@ the service doing it, "inferred" that nobody says so and a client should not rel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.messages import Message
-from spanner_backup_emulator.spanner.messages import pb
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from spanner_backup_emulator.messages import Message, stamp, time_in, time_of
+from spanner_backup_emulator.spanner.messages import TYPE_PREFIX, pb
+from spanner_backup_emulator.spanner.plans import parse_duration
 
 T = TypeVar("T")
 
-_PACKAGES = {
-    "Backup": "type.googleapis.com/google.spanner.admin.database.v1",
-    "Database": "type.googleapis.com/google.spanner.admin.database.v1",
-    "Instance": "type.googleapis.com/google.spanner.admin.instance.v1",
+RETENTION_MIN = timedelta(hours=6)
+RETENTION_MAX = timedelta(days=366)
+"""Documented: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups."""
+
+_INSTANCE = r"projects/[^/]+/instances/[^/]+"
+_FORMS = {
+    "instance name": re.compile(_INSTANCE),
+    "database name": re.compile(rf"{_INSTANCE}/databases/[^/]+"),
+    "backup id": re.compile(r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]"),
+    "backup schedule id": re.compile(r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]"),
+    "database id": re.compile(r"[a-z][a-z0-9_\-]{0,28}[a-z0-9]"),
 }
-"""Whose refusals carry a ResourceInfo."""
+"""Documented: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups."""
 
 
 class Refusal(NamedTuple):
@@ -68,10 +76,56 @@ def exists(kind: str, name: str) -> ApiError:
 
 
 def _info(kind: str, name: str, what: str) -> Message:
-    package = _PACKAGES.get(kind)
-    if package is None:
+    """The detail that refusals about backups, databases and instances carry."""
+    if kind not in {"Backup", "Database", "Instance"}:
         return None
-    return pb.ResourceInfo(resource_type=f"{package}.{kind}", resource_name=name, description=f"{kind} {what}.")
+    resource_type = TYPE_PREFIX + getattr(pb, kind).DESCRIPTOR.full_name
+    return pb.ResourceInfo(resource_type=resource_type, resource_name=name, description=f"{kind} {what}.")
+
+
+def check_form(what: str, text: str) -> None:
+    """Refuses what no instance, database, backup or schedule may be called."""
+    if _FORMS[what].fullmatch(text) is None:
+        raise invalid(f"Invalid {what}: {text}")
+
+
+def checked_expire_time(name: str, now: datetime, origin: datetime, request: Message) -> Message:
+    """Refuses an expire_time that is missing, too close, too far or past, by the server's clock.
+
+    Args:
+        name: The backup's.
+        now: The server's time.
+        origin: The create_time that the window counts from: for an update the backup's own
+            (https://docs.cloud.google.com/sdk/gcloud/reference/spanner/backups/update-metadata, documented), for a
+            copy the source's
+            (https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/copy,
+            documented).
+        request: What has the expire_time.
+    """
+    expire_time = time_in(request, "expire_time")
+    in_window = expire_time is not None and origin + RETENTION_MIN <= expire_time <= origin + RETENTION_MAX
+    if expire_time is None or not in_window or expire_time <= now:
+        given = request.expire_time.ToJsonString() if expire_time else "missing"
+        raise EXPIRE_TIME(name, stamp(origin).ToJsonString(), given)
+    return stamp(expire_time)
+
+
+def checked_version_time(name: str, now: datetime, database: Message, request: Message) -> Message:
+    """Refuses to back up the future, or a past that the database does not keep or did not have; now is always right.
+
+    That version_time defaults to the time of the call is documented at
+    https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups.
+    """
+    version_time = time_in(request, "version_time")
+    if version_time is None:
+        return stamp(now)
+    if version_time > now:
+        raise VERSION_TIME_IN_FUTURE(name)
+    if database.HasField("create_time") and version_time < time_of(database.create_time):
+        raise VERSION_TIME_TOO_EARLY(name)
+    if version_time < now - parse_duration(database.version_retention_period):
+        raise VERSION_TIME_TOO_OLD(name)
+    return stamp(version_time)
 
 
 NOT_NOW, BAD = Code.FAILED_PRECONDITION, Code.INVALID_ARGUMENT
@@ -168,3 +222,6 @@ CANCEL_TOO_LATE = Refusal(NOT_NOW, "Operation {} has already completed.")
 
 TOO_MANY_SCHEDULES = Refusal(Code.RESOURCE_EXHAUSTED, "{} already has {} backup schedules.")
 """The code and the words are inferred."""
+
+SCHEDULE_RETENTION = Refusal(BAD, "The retention of a backup schedule must be 6 hours to 366 days, and is {}.")
+"""The window is that of backups on demand; that no schedule may have another one is inferred, as is the text."""

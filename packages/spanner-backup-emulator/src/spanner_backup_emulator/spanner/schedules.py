@@ -6,30 +6,26 @@ That a run begins at once, and not some time within its window, and how its back
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
-from spanner_backup_emulator.messages import copied, stamp
-from spanner_backup_emulator.spanner import refusals, rules
-from spanner_backup_emulator.spanner.agenda import Agenda
+from cronsim import CronSim, CronSimError
+
+from spanner_backup_emulator.messages import Message, copied, stamp
+from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.backups import Backups
+from spanner_backup_emulator.spanner.lists import page_of
 from spanner_backup_emulator.spanner.messages import pb
-from spanner_backup_emulator.spanner.pages import page_of
-from spanner_backup_emulator.spanner.starts import start_backup
-from spanner_backup_emulator.spanner.work import Resource
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.spanner.refusals import RETENTION_MAX, RETENTION_MIN
+from spanner_backup_emulator.spanner.work import Agenda, Resource
+from spanner_backup_emulator.spanner.world import instance_of
 
 SCHEDULES_PER_DATABASE_MAX = 4
 """https://docs.cloud.google.com/spanner/quotas, documented."""
 
-_FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-"""Minute, hour, day of the month, month, and day of the week, on which Sunday is 0 and 7."""
-
-_DAYS_MAX = 366 * 8
-"""Within this many days every date comes round, the 29th of February included."""
+_CRON = re.compile(r"\s*([\d*,/-]+\s*){5}")
+"""Five fields of numbers; the names, the letters and the sixth field that some crons have besides are refused."""
 
 _STAMP = "-%Y%m%d-%H%M%S"
 _ID_LENGTH_MAX = 60
@@ -41,16 +37,16 @@ class Schedules(Backups):
     def create_backup_schedule(self, request: Message) -> Message:
         """Adds a schedule to a database."""
         database = request.parent
-        rules.check_form("database name", database)
+        refusals.check_form("database name", database)
         self._found_database(database, remember=True)
-        rules.check_form("backup schedule id", request.backup_schedule_id)
+        refusals.check_form("backup schedule id", request.backup_schedule_id)
         made = copied(request.backup_schedule)
         made.name = f"{database}/backupSchedules/{request.backup_schedule_id}"
         if made.name in self.schedules:
             raise refusals.exists("Backup schedule", made.name)
-        if len(self.schedules_of(database)) >= SCHEDULES_PER_DATABASE_MAX:
+        if len(self._schedules_of(database)) >= SCHEDULES_PER_DATABASE_MAX:
             raise refusals.TOO_MANY_SCHEDULES(database, SCHEDULES_PER_DATABASE_MAX)
-        return self._put(Resource(self.next_uid(), made))
+        return self._put(Resource(self._next_uid(), made))
 
     def get_backup_schedule(self, request: Message) -> Message:
         """Reads a schedule."""
@@ -76,14 +72,16 @@ class Schedules(Backups):
 
     def list_backup_schedules(self, request: Message) -> Message:
         """Lists a database's schedules, newest first."""
-        rules.check_form("database name", request.parent)
+        refusals.check_form("database name", request.parent)
         self._found_database(request.parent)
-        page, token = page_of(self.schedules_of(request.parent), request, request.parent)
+        page, token = page_of(self._schedules_of(request.parent), request, request.parent)
         return pb.ListBackupSchedulesResponse(backup_schedules=(one.message for one in page), next_page_token=token)
 
     def _put(self, schedule: Resource) -> Message:
         message = schedule.message
-        rules.check_schedule_retention(message.retention_duration.ToTimedelta())
+        retention = message.retention_duration.ToTimedelta()
+        if not RETENTION_MIN <= retention <= RETENTION_MAX:
+            raise refusals.SCHEDULE_RETENTION(retention)
         if message.WhichOneof("backup_type_spec") is None:
             message.full_backup_spec.SetInParent()
         message.spec.cron_spec.time_zone = "UTC"
@@ -96,7 +94,7 @@ class Schedules(Backups):
 
     def _await(self, schedule: Resource) -> None:
         when = next_time(schedule.message.spec.cron_spec.text, self.now)
-        schedule.due = self.later(when, partial(self._run, schedule))
+        schedule.due = self._later(when, partial(self._run, schedule))
 
     def _run(self, schedule: Resource) -> None:
         message = schedule.message
@@ -111,13 +109,13 @@ class Schedules(Backups):
         self, database: str, schedule: str, backup_id: str, retention: timedelta, encryption: Message = None
     ) -> Message:
         backup = pb.Backup(
-            name=f"{rules.instance_of(database)}/backups/{backup_id}",
+            name=f"{instance_of(database)}/backups/{backup_id}",
             database=database,
             expire_time=stamp(self.now + retention),
             version_time=stamp(self.now),
             backup_schedules=[schedule],
         )
-        return start_backup(self, backup, self.take_plan(database), "schedule", encryption)
+        return self._start_backup(backup, "schedule", encryption)
 
 
 def next_time(cron: str, after: datetime) -> datetime:
@@ -129,42 +127,9 @@ def next_time(cron: str, after: datetime) -> datetime:
     Raises:
         ApiError: INVALID_ARGUMENT for a text that names no time.
     """
-    texts = cron.split()
-    if len(texts) != len(_FIELDS):
-        raise refusals.invalid(f"Invalid cron spec: {cron!r}")
-    minutes, hours, days, months, weekdays = (
-        _numbers(cron, text, *field) for text, field in zip(texts, _FIELDS, strict=True)
-    )
-    weekdays = {number % 7 for number in weekdays}
-    either = texts[2] != "*" and texts[4] != "*"
-    first = after.astimezone(UTC) + timedelta(minutes=1)
-    for offset in range(_DAYS_MAX):
-        day = (first + timedelta(days=offset)).date()
-        by_date, by_weekday = day.day in days, day.isoweekday() % 7 in weekdays
-        if day.month not in months or not (by_date or by_weekday if either else by_date and by_weekday):
-            continue
-        for hour in sorted(hours):
-            for minute in sorted(minutes):
-                when = datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
-                if when > after:
-                    return when
+    try:
+        if _CRON.fullmatch(cron) is not None:
+            return next(CronSim(cron, after.astimezone(UTC)))
+    except (CronSimError, StopIteration):
+        pass
     raise refusals.invalid(f"Invalid cron spec: {cron!r}")
-
-
-def _numbers(cron: str, text: str, low: int, high: int) -> set[int]:
-    found: set[int] = set()
-    for part in text.split(","):
-        span, slash, step = part.partition("/")
-        begin, dash, end = span.partition("-")
-        try:
-            if span == "*":
-                numbers = range(low, high + 1, int(step) if slash else 1)
-            else:
-                last = int(end) if dash else high if slash else int(begin)
-                numbers = range(int(begin), last + 1, int(step) if slash else 1)
-        except ValueError:
-            raise refusals.invalid(f"Invalid cron spec: {cron!r}") from None
-        if not numbers or not low <= numbers[0] <= numbers[-1] <= high:
-            raise refusals.invalid(f"Invalid cron spec: {cron!r}")
-        found.update(numbers)
-    return found

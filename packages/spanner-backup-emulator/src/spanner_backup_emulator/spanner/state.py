@@ -8,23 +8,17 @@ test language, and a name that doesn't exist is a KeyError.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from spanner_backup_emulator.errors import ApiError
+from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
-from spanner_backup_emulator.spanner.rules import instance_of
 from spanner_backup_emulator.spanner.schedules import Schedules
-from spanner_backup_emulator.spanner.starts import start_copy, start_restore
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.spanner.work import Resource
+from spanner_backup_emulator.spanner.work import Resource
+from spanner_backup_emulator.spanner.world import instance_of
 
 _RETENTION = timedelta(days=7)
 
@@ -50,9 +44,9 @@ class State(Schedules):
         try:
             answer = getattr(self, rpc.method)(request)
         except ApiError as error:
-            self.record(What.CALLED, rpc.resource_of(request), rpc.name, error.code)
+            self._record(What.CALLED, rpc.resource_of(request), rpc.name, error.code)
             raise
-        self.record(What.CALLED, rpc.resource_of(request), rpc.name)
+        self._record(What.CALLED, rpc.resource_of(request), rpc.name)
         return answer
 
     def plan_of(self, operation: str) -> Plan | None:
@@ -85,19 +79,18 @@ class State(Schedules):
     def begin_restore(self, now: datetime, backup: str, database: str, duration: timedelta) -> Message:
         """Starts to restore a database from a READY backup, which can't be deleted until then."""
         self.advance(now)
-        self.instances.add(instance_of(database))
-        return start_restore(self, database, self._ready(backup), Plan(duration=duration))
+        return self._start_restore(database, self._ready(backup), Plan(duration=duration))
 
     def begin_copy(self, now: datetime, source: str, backup: str, duration: timedelta) -> Message:
         """Starts to copy a READY backup, which can't be deleted until then."""
         self.advance(now)
         held = self._ready(source)
-        return start_copy(self, backup, held, held.message.expire_time, Plan(duration=duration), "test")
+        return self._start_copy(backup, held, held.message.expire_time, Plan(duration=duration), "test")
 
     def finish(self, now: datetime, operation: str) -> None:
         """Has an operation's work end now, as if its time were over."""
         self.advance(now)
-        self.end_now(self.works[operation])
+        self._end_now(self.works[operation])
 
     def _ready(self, name: str) -> Resource:
         backup = self.backups[name]

@@ -1,19 +1,55 @@
-"""What the state keeps: Google's messages, each with the little that they don't hold."""
+"""What the state keeps: Google's messages, each with the little that they don't hold, and what will happen to them."""
 
 from __future__ import annotations
 
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from spanner_backup_emulator.messages import copied
-from spanner_backup_emulator.spanner.plans import PERCENT_DONE, ProgressModel, percent_at
+from spanner_backup_emulator.messages import Message, copied
+from spanner_backup_emulator.spanner.plans import PERCENT_DONE, Plan, ProgressModel, percent_at
 
-if TYPE_CHECKING:
-    from datetime import datetime
 
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.spanner.agenda import Entry
-    from spanner_backup_emulator.spanner.plans import Plan
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One thing that will happen, unless it is dropped first and has no action any more."""
+
+    action: Callable[[], None] | None
+
+
+class Agenda:
+    """A queue by time, then by rank, then first come, first served: there is no tie that code order decides."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[datetime, int, int, Entry]] = []
+        self._count = itertools.count()
+
+    def add(self, when: datetime, rank: int, action: Callable[[], None]) -> Entry:
+        """Adds an action; of two at the same time the one of lower rank comes first."""
+        entry = Entry(action)
+        heapq.heappush(self._heap, (when, rank, next(self._count), entry))
+        return entry
+
+    @staticmethod
+    def drop(entry: Entry | None) -> None:
+        """Makes an action not happen; one that already did, or none at all, is let be."""
+        if entry is not None:
+            entry.action = None
+
+    def next_at(self) -> datetime | None:
+        """When the next action is due; None when nothing will happen by itself."""
+        while self._heap and self._heap[0][3].action is None:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def take_due(self, now: datetime) -> Iterator[tuple[datetime, Callable[[], None]]]:
+        """Removes what is due at `now` or was before, one by one, and gives each action with its time."""
+        while self._heap and self._heap[0][0] <= now:
+            when, _, _, entry = heapq.heappop(self._heap)
+            if entry.action is not None:
+                yield when, entry.action
 
 
 @dataclass(slots=True, eq=False)
