@@ -4,13 +4,11 @@ Its fields and operators are documented at
 https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list, its grammar
 at https://google.aip.dev/160. The rules that decide how a filter reads:
 
-- OR binds closer than AND. The documentation's last example, `(A) OR (B) AND (error:*)`, is explained there as "A
-or B,
-  and an error".
+- OR binds closer than AND. The documentation's last example, `(A) OR (B) AND (error:*)`, is explained there as "A or
+  B, and an error".
 - Two terms side by side are joined by AND.
 - Nothing is case-sensitive but the words AND, OR and NOT: neither the names of fields nor the values.
-- A comparison with a field that isn't there is false, `!=` included (inferred); NOT turns that round like any
-other.
+- A comparison with a field that isn't there is false, `!=` included (inferred); NOT turns that round like any other.
 - `field:*` asks whether the field is there.
 
 Google documents that `metadata.@type` must come before other metadata fields. It isn't demanded here, because
@@ -22,31 +20,28 @@ from __future__ import annotations
 import enum
 import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from datetime import datetime
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from spanner_backup_emulator.messages import time_of
+from spanner_backup_emulator.spanner.messages import pb
 
 T = TypeVar("T")
 
 NESTING_COUNT_MAX = 50
 """Parentheses and NOTs inside one another: far more than anybody writes, far fewer than Python's stack holds."""
 
-_WORD = re.compile(r"\s*(AND|OR|NOT)(?![\w.@:=!<>])")
-_SYMBOL = re.compile(r"\s*([()-])")
+_TOKEN = re.compile(r"\s*(?:(AND|OR|NOT)(?![\w.@:=!<>])|([()-]))")
 _FIELD = re.compile(r"\s*([A-Za-z_][\w.@]*)\s*(<=|>=|!=|<|>|=|:)\s*")
 _VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s()"]+)')
 _ESCAPE = re.compile(r"\\(.)")
 # Google's own Python sample writes months, hours and so on without leading zeros, and the service takes it:
 # https://github.com/googleapis/python-spanner/blob/main/samples/samples/backup_sample.py, observed.
-_TIME = re.compile(
-    r"(\d{4})-(\d{1,2})-(\d{1,2})T(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?(?:Z|([+-])(\d{2}):(\d{2}))",
-    re.IGNORECASE,
-)
+_TIME = re.compile(r"\d{4}(-\d{1,2}){2}T\d{1,2}(:\d{1,2}){2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 
-_ORDER: dict[str, Callable[..., bool]] = {
+_SIGNS: dict[str, Callable[..., bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -55,6 +50,12 @@ _ORDER: dict[str, Callable[..., bool]] = {
     ":": operator.eq,
     "!=": operator.ne,
 }
+_TEXT_SIGNS: dict[str, Callable[[tuple[str, ...], str], bool]] = {
+    "=": lambda held, wanted: wanted in held,
+    ":": lambda held, wanted: any(wanted in one for one in held),
+    "!=": lambda held, wanted: bool(held) and wanted not in held,
+}
+"""Of several texts one has to match."""
 
 
 class FilterError(ValueError):
@@ -97,80 +98,77 @@ def compile_filter(text: str, field_of: Callable[[str], Field[T] | None]) -> Cal
     Raises:
         FilterError: It can't be understood.
     """
+    if not text.strip():
+        return lambda _: True
     parser = _Parser(text, field_of)
-    return parser.everything() if text.strip() else lambda _: True
+    found = parser.conjunction()
+    if rest := parser.rest():
+        raise FilterError(f"unexpected '{rest}'")
+    return found
 
 
+@dataclass(slots=True)
 class _Parser(Generic[T]):
     """Reads a filter from left to right, one method for each level of precedence."""
 
-    def __init__(self, text: str, field_of: Callable[[str], Field[T] | None]) -> None:
-        self._text = text
-        self._field_of = field_of
-        self._at = 0
-        self._depth = 0
+    text: str
+    field_of: Callable[[str], Field[T] | None]
+    at: int = 0
+    depth: int = 0
 
-    def everything(self) -> Callable[[T], bool]:
-        """The whole text, with nothing left over."""
-        found = self._conjunction()
-        if rest := self._rest():
-            raise FilterError(f"unexpected '{rest}'")
-        return found
-
-    def _conjunction(self) -> Callable[[T], bool]:
+    def conjunction(self) -> Callable[[T], bool]:
         terms = [self._disjunction()]
-        while self._take(_WORD, "AND") or self._rest()[:1] not in {"", ")"}:
+        while self._take("AND") or self.rest()[:1] not in {"", ")"}:
             terms.append(self._disjunction())
-        return terms[0] if len(terms) == 1 else lambda item: all(term(item) for term in terms)
+        return lambda item: all(term(item) for term in terms)
 
     def _disjunction(self) -> Callable[[T], bool]:
         terms = [self._term()]
-        while self._take(_WORD, "OR"):
+        while self._take("OR"):
             terms.append(self._term())
-        return terms[0] if len(terms) == 1 else lambda item: any(term(item) for term in terms)
+        return lambda item: any(term(item) for term in terms)
 
     def _term(self) -> Callable[[T], bool]:
-        self._depth += 1
-        if self._depth > NESTING_COUNT_MAX:
+        self.depth += 1
+        if self.depth > NESTING_COUNT_MAX:
             raise FilterError("too deeply nested")
-        if self._take(_WORD, "NOT") or self._take(_SYMBOL, "-"):
+        if self._take("NOT") or self._take("-"):
             found = _negation(self._term())
-        elif self._take(_SYMBOL, "("):
-            found = self._conjunction()
-            if not self._take(_SYMBOL, ")"):
+        elif self._take("("):
+            found = self.conjunction()
+            if not self._take(")"):
                 raise FilterError("a parenthesis isn't closed")
         else:
             found = self._comparison()
-        self._depth -= 1
+        self.depth -= 1
         return found
 
     def _comparison(self) -> Callable[[T], bool]:
-        match = _FIELD.match(self._text, self._at)
+        match = _FIELD.match(self.text, self.at)
         if match is None:
-            raise FilterError(f"a field and an operator are expected at character {self._at}")
+            raise FilterError(f"a field and an operator are expected at character {self.at}")
         path, sign = match.groups()
-        field = self._field_of(path.casefold())
+        field = self.field_of(path.casefold())
         if field is None:
             raise FilterError(f"unknown field '{path}'")
-        value = _VALUE.match(self._text, match.end())
+        value = _VALUE.match(self.text, match.end())
         if value is None:
             raise FilterError(f"a value is expected at character {match.end()}")
-        self._at = value.end()
+        self.at = value.end()
         quoted, bare = value.groups()
         if bare == "*" and sign == ":":
             return lambda item: bool(field.read(item))
-        wanted = bare if quoted is None else _ESCAPE.sub(r"\1", quoted)
-        return _comparison(path, field, sign, wanted)
+        return _comparison(path, field, sign, bare if quoted is None else _ESCAPE.sub(r"\1", quoted))
 
-    def _take(self, pattern: re.Pattern[str], token: str) -> bool:
-        match = pattern.match(self._text, self._at)
-        if match is None or match[1] != token:
+    def _take(self, token: str) -> bool:
+        match = _TOKEN.match(self.text, self.at)
+        if match is None or token not in match.groups():
             return False
-        self._at = match.end()
+        self.at = match.end()
         return True
 
-    def _rest(self) -> str:
-        return self._text[self._at :].strip()
+    def rest(self) -> str:
+        return self.text[self.at :].strip()
 
 
 def _negation(inner: Callable[[T], bool]) -> Callable[[T], bool]:
@@ -179,61 +177,37 @@ def _negation(inner: Callable[[T], bool]) -> Callable[[T], bool]:
 
 def _comparison(path: str, field: Field[T], sign: str, wanted: str) -> Callable[[T], bool]:
     """One comparison, by the field's kind."""
-    read = field.read
-    if field.kind is Kind.TEXT:
-        return _text_comparison(path, read, sign, wanted.casefold())
-    if field.kind is Kind.TRUTH and sign not in {":", "=", "!="}:
+    kind, read = field.kind, field.read
+    if kind is Kind.TEXT:
+        if sign not in _TEXT_SIGNS:
+            raise FilterError(f"'{path}' is text and has no order")
+        matches, text = _TEXT_SIGNS[sign], wanted.casefold()
+        return lambda item: matches(_texts(read(item)), text)
+    if kind is Kind.TRUTH and sign not in _TEXT_SIGNS:
         raise FilterError(f"'{path}' is true or false and has no order")
-    parsed = _PARSERS[field.kind](wanted)
+    parsed = _PARSERS[kind](wanted)
     if parsed is None:
-        raise FilterError(f"'{wanted}' is no {field.kind.value} to compare '{path}' with")
-    compare = _ORDER[sign]
-
-    def matches(item: T) -> bool:
-        value = read(item)
-        return value is not None and compare(value, parsed)
-
-    return matches
+        raise FilterError(f"'{wanted}' is no {kind.value} to compare '{path}' with")
+    compare = _SIGNS[sign]
+    return lambda item: (value := read(item)) is not None and compare(value, parsed)
 
 
-def _text_comparison(path: str, read: Callable[[T], object], sign: str, wanted: str) -> Callable[[T], bool]:
-    """Compares text; of several texts one has to match."""
-
-    def texts(item: T) -> tuple[str, ...]:
-        value = read(item)
-        several = value if isinstance(value, tuple) else () if value is None else (value,)
-        return tuple(str(one).casefold() for one in several)
-
-    if sign == ":":
-        return lambda item: any(wanted in one for one in texts(item))
-    if sign == "=":
-        return lambda item: wanted in texts(item)
-    if sign == "!=":
-        return lambda item: bool(held := texts(item)) and wanted not in held
-    raise FilterError(f"'{path}' is text and has no order")
+def _texts(value: object) -> tuple[str, ...]:
+    several = value if isinstance(value, tuple) else () if value is None else (value,)
+    return tuple(str(one).casefold() for one in several)
 
 
 def _time(text: str) -> datetime | None:
-    match = _TIME.fullmatch(text)
-    if match is None:
-        return None
-    *calendar, fraction, sign, offset_h, offset_min = match.groups()
+    stamp = pb.Timestamp()
     try:
-        year, month, day, hour, minute, second = map(int, calendar)
-        when = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        stamp.FromJsonString(text.upper() if _TIME.fullmatch(text) else "")
     except ValueError:
         return None
-    offset = timedelta(hours=int(offset_h or 0), minutes=int(offset_min or 0))
-    micros = int((fraction or "0").ljust(6, "0")[:6])
-    return when + timedelta(microseconds=micros) + (offset if sign == "-" else -offset)
+    return time_of(stamp)
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.removeprefix("-").isdecimal() else None
-
-
-def _truth(text: str) -> bool | None:
-    return {"true": True, "false": False}.get(text.casefold())
-
-
-_PARSERS: dict[Kind, Callable[[str], object]] = {Kind.TIME: _time, Kind.NUMBER: _number, Kind.TRUTH: _truth}
+_PARSERS: dict[Kind, Callable[[str], object]] = {
+    Kind.TIME: _time,
+    Kind.NUMBER: lambda text: int(text) if text.removeprefix("-").isdecimal() else None,
+    Kind.TRUTH: lambda text: {"true": True, "false": False}.get(text.casefold()),
+}
