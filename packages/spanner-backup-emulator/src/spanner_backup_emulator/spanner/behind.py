@@ -1,4 +1,4 @@
-# ruff: noqa: N802 - the methods are named as Google names them.
+# ruff: noqa: N802 - the hooks are named as Google names its methods.
 """In front of Google's emulator: backups, restores, copies and their operations are answered here, all else there.
 
 What isn't ours is carried as raw bytes, streams included, so that whatever Google's emulator learns works at once. A
@@ -10,47 +10,34 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
-from google.api_core.exceptions import GoogleAPICallError
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.messages import stamp, time_of
+from spanner_backup_emulator.messages import Message, stamp, time_of
 from spanner_backup_emulator.rpc import encoded
-from spanner_backup_emulator.serving import abort
-from spanner_backup_emulator.spanner.contents import Store
+from spanner_backup_emulator.serving import Endpoint, abort
+from spanner_backup_emulator.spanner.contents import Contents, Store
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import parse_duration
 from spanner_backup_emulator.spanner.rpcs import RPCS
+from spanner_backup_emulator.spanner.state import State
+from spanner_backup_emulator.spanner.work import Resource
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.serving import Endpoint
-    from spanner_backup_emulator.spanner.contents import Contents
-    from spanner_backup_emulator.spanner.state import State
-    from spanner_backup_emulator.spanner.work import Resource
-
-    Call = Callable[[], Any]
-    Handler = grpc.RpcMethodHandler[Any, Any]
-
-_ADMIN = "/google.spanner.admin.database.v1.DatabaseAdmin/"
-_OURS = frozenset(f"{_ADMIN}{rpc.name}" for rpc in RPCS if "Backup" in rpc.name or rpc.name == "RestoreDatabase")
-_SHARED = frozenset(
-    f"{_ADMIN}{name}"
-    for name in (
-        "CreateDatabase",
-        "UpdateDatabaseDdl",
-        "GetDatabase",
-        "ListDatabases",
-        "ListDatabaseOperations",
-        "DropDatabase",
-    )
-) | {f"/google.longrunning.Operations/{name}" for name in ("GetOperation", "CancelOperation", "ListOperations")}
+Call: TypeAlias = Callable[[], Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+
+_FOREVER_S = 1e9
+"""gRPC says that no limit is one that lies this far ahead, or farther."""
+
+_THEIRS = "google:"
+"""How the tokens of pages begin that are Google's."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +46,7 @@ class Behind(grpc.ServerInterceptor):
     """Decides of each call which of the two emulators answers it."""
 
     def __init__(self, address: str, endpoint: Endpoint, state: State) -> None:
-        self._channel = grpc.insecure_channel(address, options=_UNLIMITED)
+        self._channel: Any = grpc.insecure_channel(address, options=_UNLIMITED)
         self._store = Store(self._channel)
         self._endpoint = endpoint
         self._state = state
@@ -78,74 +65,62 @@ class Behind(grpc.ServerInterceptor):
     ) -> Handler | None:
         """Finds who answers a method."""
         method = handler_call_details.method
-        if method not in _OURS | _SHARED:
-            return grpc.stream_stream_rpc_method_handler(self._carrier(method))
-        ours = continuation(handler_call_details)
-        assert ours is not None  # noqa: S101 each of these is served here too
-        return grpc.unary_unary_rpc_method_handler(self._answerer(method, ours), ours.request_deserializer, encoded)
+        ours = continuation(handler_call_details) if method in _OURS else None
+        if ours is None:
+            return grpc.stream_stream_rpc_method_handler(partial(self._carry, method))
+        answer = partial(self._answer, method, ours.unary_unary)
+        return grpc.unary_unary_rpc_method_handler(answer, ours.request_deserializer, encoded)
 
-    def _carrier(self, method: str) -> Callable[[Iterator[bytes], grpc.ServicerContext], Iterator[bytes]]:
+    def _carry(self, method: str, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         """Carries any call, of one message or of a stream each way, which look the same on the wire."""
+        self._settle()
+        call = self._channel.stream_stream(method)(requests, *_as_asked(context))
+        if not context.add_callback(call.cancel):
+            return
+        try:
+            context.send_initial_metadata(_without_transport(call.initial_metadata()))
+            yield from call
+        except grpc.RpcError as error:
+            _abort_like(context, error)
+        context.set_trailing_metadata(_without_transport(call.trailing_metadata()))
 
-        def carry(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-            self._settle()
-            forward: Callable[..., Any] = self._channel.stream_stream(method)
-            call = forward(requests, _seconds(context), _metadata(context))
-            if not context.add_callback(call.cancel):
-                return
-            try:
-                context.send_initial_metadata(_without_transport(call.initial_metadata()))
-                yield from call
-            except grpc.RpcError as error:
-                _abort_like(context, error)
-            context.set_trailing_metadata(_without_transport(call.trailing_metadata()))
+    def _answer(self, method: str, work: Any, request: Message, context: grpc.ServicerContext) -> Message | bytes:  # noqa: ANN401 gRPC's
+        here = partial(work, request, context)
 
-        return carry
+        def there() -> bytes:
+            answer: bytes = self._channel.unary_unary(method)(request.SerializeToString(), *_as_asked(context))
+            return answer
 
-    def _answerer(self, method: str, ours: Handler) -> Callable[[Any, grpc.ServicerContext], Any]:
-        work: Callable[..., Any] = ours.unary_unary  # type: ignore[assignment]  # each of them has one answer
-        forward: Callable[..., bytes] = self._channel.unary_unary(method)
-        change = getattr(self, f"_{method.rpartition('/')[2]}", None)
-
-        def answer(request: Message, context: grpc.ServicerContext) -> Message | bytes:
-            def here() -> Message:
-                return work(request, context)
-
-            def there() -> bytes:
-                return forward(request.SerializeToString(), _seconds(context), _metadata(context))
-
-            try:
-                with self._endpoint.lock:
-                    self._settle()
-                    return here() if change is None else change(request, here, there)
-            except grpc.RpcError as error:
-                _abort_like(context, error)
-            except GoogleAPICallError as error:
-                _abort_like(context, error.errors[0])  # It is made of gRPC's own.
-            except ApiError as error:
-                abort(context, error)
-
-        return answer
+        hook = getattr(self, f"_{method.rpartition('/')[2]}", None)
+        try:
+            with self._endpoint.lock:
+                self._settle()
+                return here() if hook is None else hook(request, here, there)
+        except grpc.RpcError as error:
+            _abort_like(context, error)
+        except ApiError as error:
+            abort(context, error)
 
     def _settle(self) -> None:
         """Puts back what restores that have ended were to bring, and forgets what no backup holds any more."""
         with self._endpoint.lock:
-            now = self._endpoint.clock()
-            self._state.advance(now)
-            for name in list(self._restores):
-                work = self._state.works.get(name)
+            self._state.advance(self._endpoint.clock())
+            for database, (operation, contents) in list(self._restores.items()):
+                work = self._state.works.get(operation)
                 if work is not None and not work.operation.done:
                     continue
-                database, contents = self._restores.pop(name)
-                if work is None or work.operation.HasField("error"):
-                    continue
-                try:
-                    self._store.put(database, contents)
-                    self._note_descriptors(database, contents.proto_descriptors)
-                except GoogleAPICallError:
-                    logger.exception("%s could not be restored", database)
+                del self._restores[database]
+                if work is not None and work.operation.HasField("response"):
+                    self._put(database, contents)
             for key in self._contents.keys() - {backup.uid for backup in self._state.backups.values()}:
                 del self._contents[key]
+
+    def _put(self, database: str, contents: Contents) -> None:
+        try:
+            self._store.put(database, contents)
+            self._note_descriptors(database, contents.proto_descriptors)
+        except grpc.RpcError:
+            logger.exception("%s could not be restored", database)
 
     # What is done besides the answer, or in its place; each has the name of its method.
 
@@ -162,26 +137,22 @@ class Behind(grpc.ServerInterceptor):
     _ListBackupSchedules = _CreateBackupSchedule
 
     def _CopyBackup(self, request: Message, here: Call, _: Call) -> Message:
-        source = self._state.backups.get(request.source_backup)
-        operation = here()
-        made = self._state.backups[f"{request.parent}/backups/{request.backup_id}"]
-        if source is not None:
-            self._contents[made.uid] = self._contents_of(source)
+        operation, backups = here(), self._state.backups
+        made = backups[f"{request.parent}/backups/{request.backup_id}"]
+        self._contents[made.uid] = self._contents_of(backups[request.source_backup])
         return operation
 
     def _RestoreDatabase(self, request: Message, here: Call, _: Call) -> Message:
         database = f"{request.parent}/databases/{request.database_id}"
         try:
             self._know(database)
-        except GoogleAPICallError as error:
-            if error.grpc_status_code is not grpc.StatusCode.NOT_FOUND:
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
                 raise
-            if not self._is_being_restored(database):
+            if database not in self._restores:
                 self._state.forget_database(self._endpoint.clock(), database)
-        source = self._state.backups.get(request.backup)
         operation = here()
-        if source is not None:
-            self._restores[operation.name] = (database, self._contents_of(source))
+        self._restores[database] = (operation.name, self._contents_of(self._state.backups[request.backup]))
         return operation
 
     def _contents_of(self, backup: Resource) -> Contents:
@@ -189,7 +160,7 @@ class Behind(grpc.ServerInterceptor):
         if backup.uid not in self._contents:
             message = backup.message
             descriptors = self._descriptors.get(message.database, b"")
-            dialect, version_time = pb.DatabaseDialect(message.database_dialect), time_of(message.version_time)
+            dialect, version_time = message.database_dialect, time_of(message.version_time)
             self._contents[backup.uid] = self._store.copy(message.database, dialect, version_time, descriptors)
         return self._contents[backup.uid]
 
@@ -210,7 +181,7 @@ class Behind(grpc.ServerInterceptor):
             self._descriptors[database] = descriptors
 
     def _GetDatabase(self, request: Message, here: Call, there: Call) -> Message:
-        if self._is_being_restored(request.name):
+        if request.name in self._restores:
             return here()
         theirs = pb.Database.FromString(there())
         kept_since = self._endpoint.clock() - parse_duration(theirs.version_retention_period or "1h")
@@ -241,12 +212,11 @@ class Behind(grpc.ServerInterceptor):
             return ours
         request.page_token = ""
         try:
-            theirs = _theirs(there())
+            ours.MergeFrom(_theirs(there()))
         except grpc.RpcError as error:
+            # Google's emulator keeps no such list; observed on 2026-11-26.
             if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
-            return ours  # Google's emulator keeps no such list; observed on 2026-11-26.
-        ours.MergeFrom(theirs)
         return ours
 
     def _GetOperation(self, request: Message, here: Call, there: Call) -> Message:
@@ -254,9 +224,6 @@ class Behind(grpc.ServerInterceptor):
         return here() if ours else there()
 
     _CancelOperation = _ListOperations = _GetOperation
-
-    def _is_being_restored(self, database: str) -> bool:
-        return any(name == database for name, _ in self._restores.values())
 
     def _know(self, name: str) -> None:
         """Makes Google's database of that name known to the state as well; or raises Google's refusal."""
@@ -275,7 +242,10 @@ class Behind(grpc.ServerInterceptor):
             theirs.database_dialect, theirs.state = ours.message.database_dialect, ours.message.state
 
 
-_THEIRS = "google:"
+_OURS = frozenset(
+    f"/{rpc.service}/{rpc.name}" for rpc in RPCS if "Backup" in rpc.name or hasattr(Behind, f"_{rpc.name}")
+)
+"""What is answered here, if only in part: all about backups, and what has a hook."""
 
 
 def _theirs(answer: bytes) -> Message:
@@ -285,21 +255,13 @@ def _theirs(answer: bytes) -> Message:
     return page
 
 
-def _seconds(context: grpc.ServicerContext) -> float | None:
-    """How long the client still waits; None without a limit."""
-    left = context.time_remaining() or math.inf
-    return left if left < _FOREVER_S else None
+def _as_asked(context: grpc.ServicerContext) -> tuple[float | None, Metadata]:
+    """How long the client still waits, None without a limit, and its metadata: with these a call is passed on."""
+    left_s = context.time_remaining() or math.inf
+    return left_s if left_s < _FOREVER_S else None, _without_transport(context.invocation_metadata())
 
 
-_FOREVER_S = 1e9
-"""gRPC says that no limit is one that lies this far ahead, or farther."""
-
-
-def _metadata(context: grpc.ServicerContext) -> tuple[tuple[str, str | bytes], ...]:
-    return _without_transport(context.invocation_metadata())
-
-
-def _without_transport(metadata: Iterable[Any] | None) -> tuple[tuple[str, str | bytes], ...]:
+def _without_transport(metadata: Iterable[Any] | None) -> Metadata:
     """What a peer said itself; what gRPC adds is added again on the way on."""
     return tuple(
         (key, value)

@@ -6,25 +6,18 @@ the moment of the copy, not that of the version time: Google's emulator shows no
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import Any
 
-from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
-from google.cloud.spanner_admin_database_v1 import types as pb
-from google.cloud.spanner_admin_database_v1.services.database_admin.transports import DatabaseAdminGrpcTransport
-from google.cloud.spanner_v1 import SpannerClient
-from google.cloud.spanner_v1 import types as sql
-from google.cloud.spanner_v1.services.spanner.transports import SpannerGrpcTransport
+import grpc
+from google.cloud.spanner_v1 import types
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import datetime
-
-    import grpc
-    from google.protobuf.struct_pb2 import ListValue
-
-    from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.messages import Classes, Message, stamp
+from spanner_backup_emulator.rpc import CALL_S_MAX
+from spanner_backup_emulator.spanner.messages import pb
 
 CELL_COUNT_MAX = 20_000
 """Values in one commit: a quarter of what the service takes, as indexes count too.
@@ -32,8 +25,10 @@ CELL_COUNT_MAX = 20_000
 https://docs.cloud.google.com/spanner/quotas#limits-for, documented.
 """
 
-CALL_S_MAX = 60.0
-"""For one call to Google's emulator, which answers from memory."""
+sql = Classes(types)
+
+_SERVICES = {"google.spanner.v1": "Spanner", "google.spanner.admin.database.v1": "DatabaseAdmin"}
+"""By package."""
 
 _DIALECT = "SELECT option_value FROM information_schema.database_options WHERE option_name = 'database_dialect'"
 _TABLES = """
@@ -48,80 +43,77 @@ WHERE is_generated = 'NEVER' ORDER BY ordinal_position
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Everything that a backup keeps.
+    """A database's dialect, schema and rows, the latter as what would write them."""
 
-    Attributes:
-        tables: What writes all rows of each; a table comes after the one that it is interleaved in, and generated
-            columns aren't among them.
-    """
-
-    dialect: pb.DatabaseDialect
-    statements: tuple[str, ...]
+    dialect: int
+    statements: Sequence[str]
     proto_descriptors: bytes
-    tables: tuple[Message, ...]
+    tables: Sequence[Message]
 
 
 class Store:
-    """Google's emulator, as the place where the rows are."""
+    """Google's emulator, as the place where the rows are; what it refuses is gRPC's error."""
 
     def __init__(self, channel: grpc.Channel) -> None:
-        self._admin = DatabaseAdminClient(transport=DatabaseAdminGrpcTransport(channel=channel))
-        self._spanner = SpannerClient(transport=SpannerGrpcTransport(channel=channel))
+        self._channel: Any = channel
 
     def database(self, name: str) -> Message:
-        """The database of that name, or Google's refusal; it doesn't say the dialect (observed on 2026-11-26)."""
-        return pb.Database.pb(self._admin.get_database(name=name, timeout=CALL_S_MAX))
+        """The database of that name; it doesn't say the dialect (observed on 2026-11-26)."""
+        return self._call(pb.GetDatabaseRequest(name=name), pb.Database)
 
-    def dialect(self, database: str) -> pb.DatabaseDialect:
+    def dialect(self, database: str) -> str:
         """In which dialect the database is queried."""
         with self._session(database) as session:
             ((name,),) = self._texts(session, _DIALECT)
-        dialect: pb.DatabaseDialect = pb.DatabaseDialect.__members__[name]
-        return dialect
+        return name
 
-    def copy(
-        self, database: str, dialect: pb.DatabaseDialect, version_time: datetime, proto_descriptors: bytes
-    ) -> Contents:
+    def copy(self, database: str, dialect: int, version_time: datetime, proto_descriptors: bytes) -> Contents:
         """Reads everything as of that time; the descriptors are given, as they can't be read."""
-        ddl = self._admin.get_database_ddl(database=database, timeout=CALL_S_MAX)
+        ddl = self._call(pb.GetDatabaseDdlRequest(database=database), pb.GetDatabaseDdlResponse)
         with self._session(database) as session:
-            tables = tuple(self._tables(session, dialect, version_time))
-        return Contents(dialect, tuple(ddl.statements), proto_descriptors, tables)
+            tables = list(self._tables(session, dialect, version_time))
+        return Contents(dialect, ddl.statements, proto_descriptors, tables)
 
     def put(self, database: str, contents: Contents) -> None:
-        """Makes a new database with these contents."""
+        """Makes a new database with these contents.
+
+        Google's emulator has made a database, or changed its schema, when it answers (observed on 2026-11-27).
+        """
         parent, _, database_id = database.partition("/databases/")
         mark = _quote(contents.dialect)
-        created = self._admin.create_database(
-            request=pb.CreateDatabaseRequest(
-                parent=parent,
-                create_statement=f"CREATE DATABASE {mark}{database_id}{mark}",
-                database_dialect=contents.dialect,
-            ),
-            timeout=CALL_S_MAX,
+        create = pb.CreateDatabaseRequest(
+            parent=parent,
+            create_statement=f"CREATE DATABASE {mark}{database_id}{mark}",
+            database_dialect=contents.dialect,
         )
-        created.result(timeout=CALL_S_MAX)  # type: ignore[no-untyped-call]  # the library has no types
+        self._call(create, pb.Operation)
         if contents.statements:
             ddl = pb.UpdateDatabaseDdlRequest(
                 database=database, statements=contents.statements, proto_descriptors=contents.proto_descriptors
             )
-            changed = self._admin.update_database_ddl(request=ddl, timeout=CALL_S_MAX)
-            changed.result(timeout=CALL_S_MAX)  # type: ignore[no-untyped-call]  # the same
-        once = sql.TransactionOptions(read_write=sql.TransactionOptions.ReadWrite())
+            self._call(ddl, pb.Operation)
         with self._session(database) as session:
             for mutations in _batches(contents.tables):
-                commit = sql.CommitRequest(session=session, single_use_transaction=once, mutations=mutations)
-                self._spanner.commit(request=commit, timeout=CALL_S_MAX)
+                commit = sql.CommitRequest(session=session, mutations=mutations)
+                commit.single_use_transaction.read_write.SetInParent()
+                self._call(commit, sql.CommitResponse)
+
+    def _call(self, request: Message, answer: Message) -> Message:
+        """Makes the call that the class of the request is named after."""
+        package, _, name = request.DESCRIPTOR.full_name.removesuffix("Request").rpartition(".")
+        method = f"/{package}.{_SERVICES[package]}/{name}"
+        call = self._channel.unary_unary(method, type(request).SerializeToString, answer.FromString)
+        return call(request, timeout=CALL_S_MAX)
 
     @contextmanager
     def _session(self, database: str) -> Iterator[str]:
-        session = self._spanner.create_session(database=database, timeout=CALL_S_MAX).name
+        session = self._call(sql.CreateSessionRequest(database=database), sql.Session).name
         try:
             yield session
         finally:
-            self._spanner.delete_session(name=session, timeout=CALL_S_MAX)
+            self._call(sql.DeleteSessionRequest(name=session), pb.Empty)
 
-    def _tables(self, session: str, dialect: pb.DatabaseDialect, version_time: datetime) -> Iterator[Message]:
+    def _tables(self, session: str, dialect: int, version_time: datetime) -> Iterator[Message]:
         columns: dict[str, list[str]] = {}
         for schema, table, column in self._texts(session, _COLUMNS):
             columns.setdefault(_full(schema, table), []).append(column)
@@ -131,31 +123,26 @@ class Store:
         }
         mark = _quote(dialect)
         for name in sorted(parents, key=lambda name: (_depth(name, parents), name)):
-            chosen = columns[name]
-            listed = ", ".join(
-                f"held.{mark}{column}{mark}" for column in chosen
-            )  # a column may be called like its table
+            # A column may be called like its table.
+            listed = ", ".join(f"held.{mark}{column}{mark}" for column in columns[name])
             source = ".".join(f"{mark}{part}{mark}" for part in name.split("."))
             rows = self._rows(session, f"SELECT {listed} FROM {source} AS held", version_time)  # noqa: S608 - names that the database gave
-            yield sql.Mutation.Write.pb()(table=name, columns=chosen, values=rows)
+            yield sql.Mutation.Write(table=name, columns=columns[name], values=rows)
 
     def _texts(self, session: str, statement: str) -> list[list[str]]:
         return [[value.string_value for value in row.values] for row in self._rows(session, statement, None)]
 
-    def _rows(self, session: str, statement: str, at: datetime | None) -> Sequence[ListValue]:
-        read = (
-            sql.TransactionOptions.ReadOnly(read_timestamp=at) if at else sql.TransactionOptions.ReadOnly(strong=True)
-        )
-        single = sql.TransactionSelector(single_use=sql.TransactionOptions(read_only=read))
-        request = sql.ExecuteSqlRequest(session=session, sql=statement, transaction=single)
-        found = self._spanner.execute_sql(request=request, timeout=CALL_S_MAX)
-        rows: Sequence[ListValue] = sql.ResultSet.pb(found).rows
+    def _rows(self, session: str, statement: str, at: datetime | None) -> Sequence[Message]:
+        read = {"read_timestamp": stamp(at)} if at else {"strong": True}
+        transaction = {"single_use": {"read_only": read}}
+        request = sql.ExecuteSqlRequest(session=session, sql=statement, transaction=transaction)
+        rows: Sequence[Message] = self._call(request, sql.ResultSet).rows
         return rows
 
 
-def _batches(tables: tuple[Message, ...]) -> Iterator[list[sql.Mutation]]:
+def _batches(tables: Sequence[Message]) -> Iterator[list[Message]]:
     """As few commits as the limit allows: within one, foreign keys may point anywhere."""
-    batch: list[sql.Mutation] = []
+    batch: list[Message] = []
     cells = 0
     for table in tables:
         for row in table.values:
@@ -163,7 +150,7 @@ def _batches(tables: tuple[Message, ...]) -> Iterator[list[sql.Mutation]]:
                 yield batch
                 batch, cells = [], 0
             write = {"table": table.table, "columns": table.columns, "values": [row]}
-            batch.append(sql.Mutation.wrap(sql.Mutation.pb()(insert=write)))
+            batch.append(sql.Mutation(insert=write))
             cells += len(table.columns)
     if batch:
         yield batch
@@ -180,5 +167,5 @@ def _depth(name: str, parents: dict[str, str]) -> int:
     return 1 + _depth(parent, parents) if parent else 0
 
 
-def _quote(dialect: pb.DatabaseDialect) -> str:
+def _quote(dialect: int) -> str:
     return '"' if dialect == pb.DatabaseDialect.POSTGRESQL else "`"
