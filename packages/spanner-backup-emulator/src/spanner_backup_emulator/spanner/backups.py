@@ -14,28 +14,17 @@ from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.lists import backup_filter, operation_filter, page_of, under
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.refusals import RETENTION_MAX
 from spanner_backup_emulator.spanner.work import Resource
 from spanner_backup_emulator.spanner.world import instance_of
 
 _VERSION_OF_KEY = "/cryptoKeyVersions/1"
 """A backup names the versions of the keys that it was made with; the emulator knows of one version only."""
 
-_NOT_COPIED = (
-    "size_bytes",
-    "freeable_size_bytes",
-    "exclusive_size_bytes",
-    "backup_schedules",
-    "referencing_databases",
-    "referencing_backups",
-)
-"""What a copy of a backup doesn't have of it."""
-
 
 class Backups(Databases):
     """One method per RPC, with its name."""
 
-    def create_backup(self, request: Message) -> Message:
+    def _create_backup(self, request: Message) -> Message:
         """Starts a backup.
 
         That its database must be in the same instance is documented at
@@ -56,8 +45,7 @@ class Backups(Databases):
         backup = pb.Backup(name=name, database=database.name, expire_time=expire_time, version_time=version_time)
         return self._start_backup(backup, "CreateBackup", request.encryption_config)
 
-    def copy_backup(self, request: Message) -> Message:
-        """Starts a copy."""
+    def _copy_backup(self, request: Message) -> Message:
         name = self._checked_name(request)
         self._check_instance(request.parent)
         source = refusals.found("Backup", self.backups, request.source_backup)
@@ -68,8 +56,7 @@ class Backups(Databases):
         plan = self._take_plan(request.source_backup)
         return self._start_copy(name, source, expire_time, plan, "CopyBackup", request.encryption_config)
 
-    def restore_database(self, request: Message) -> Message:
-        """Starts a restore."""
+    def _restore_database(self, request: Message) -> Message:
         refusals.check_form("instance name", request.parent)
         refusals.check_form("database id", request.database_id)
         self._check_instance(request.parent)
@@ -81,11 +68,10 @@ class Backups(Databases):
             raise refusals.exists("Database", name)
         return self._start_restore(name, source, self._take_plan(request.backup), request.encryption_config)
 
-    def get_backup(self, request: Message) -> Message:
-        """Reads a backup."""
+    def _get_backup(self, request: Message) -> Message:
         return copied(refusals.found("Backup", self.backups, request.name).message)
 
-    def update_backup(self, request: Message) -> Message:
+    def _update_backup(self, request: Message) -> Message:
         """Changes when a backup expires.
 
         That nothing else can be changed is documented at
@@ -104,7 +90,7 @@ class Backups(Databases):
         self._note(What.EXPIRY_CHANGED, backup, "UpdateBackup")
         return copied(backup.message)
 
-    def delete_backup(self, request: Message) -> Message:
+    def _delete_backup(self, request: Message) -> Message:
         """Deletes a backup and cancels its operation; none of that name is as good as deleted.
 
         The former is documented at https://docs.cloud.google.com/spanner/docs/backup/manage-backups, the latter
@@ -121,19 +107,17 @@ class Backups(Databases):
         self._delete(backup, What.BACKUP_DELETED, "DeleteBackup")
         return pb.Empty()
 
-    def list_backups(self, request: Message) -> Message:
-        """Lists backups, newest first."""
+    def _list_backups(self, request: Message) -> Message:
         self._check_listed(request.parent)
         matches = backup_filter(request.filter)
         prefix = f"{request.parent}/backups/"
-        page, token = page_of(filter(matches, under(self.backups, prefix)), request, prefix + request.filter)
-        return pb.ListBackupsResponse(backups=(one.message for one in page), next_page_token=token)
+        backups = filter(matches, under(self.backups, prefix))
+        return page_of(backups, request, prefix + request.filter, pb.ListBackupsResponse)
 
-    def get_operation(self, request: Message) -> Message:
-        """Reads an operation."""
+    def _get_operation(self, request: Message) -> Message:
         return self._done.get(request.name) or refusals.found("Operation", self.works, request.name).seen(self.now)
 
-    def cancel_operation(self, request: Message) -> Message:
+    def _cancel_operation(self, request: Message) -> Message:
         """Asks for an operation to be cancelled; one that has ended stays as it is."""
         work = refusals.found("Operation", self.works, request.name)
         if work.kind in {"RestoreDatabase", "OptimizeRestoredDatabase"}:
@@ -143,28 +127,25 @@ class Backups(Databases):
         self._stop(work, "CancelOperation")
         return pb.Empty()
 
-    def list_backup_operations(self, request: Message) -> Message:
-        """Lists the operations that make backups."""
+    def _list_backup_operations(self, request: Message) -> Message:
         self._check_listed(request.parent)
         return self._operations(request, f"{request.parent}/backups/", pb.ListBackupOperationsResponse)
 
-    def list_database_operations(self, request: Message) -> Message:
-        """Lists the operations that restore databases."""
+    def _list_database_operations(self, request: Message) -> Message:
         self._check_listed(request.parent)
         return self._operations(request, f"{request.parent}/databases/", pb.ListDatabaseOperationsResponse)
 
-    def list_operations(self, request: Message) -> Message:
+    def _list_operations(self, request: Message) -> Message:
         """Lists the operations of one backup or database, as `gcloud spanner operations list --backup` does."""
         prefix = f"{request.name.removesuffix('/operations')}/operations/"
         return self._operations(request, prefix, pb.ListOperationsResponse)
 
-    def _operations(self, request: Message, prefix: str, response: Message) -> Message:
-        matches, now = operation_filter(request.filter), self.now
-        works = under(self.works, prefix)
+    def _operations(self, request: Message, prefix: str, answer: Message) -> Message:
+        matches, works = operation_filter(request.filter), under(self.works, prefix)
         for work in works:
-            work.advance(now)
-        page, token = page_of(filter(matches, works), request, prefix + request.filter)
-        return response(operations=(work.seen(now) for work in page), next_page_token=token)
+            work.advance(self.now)
+        scope = prefix + request.filter
+        return page_of(filter(matches, works), request, scope, answer, lambda work: work.seen(self.now))
 
     def _checked_name(self, request: Message) -> str:
         """The name that a new backup will have."""
@@ -195,7 +176,7 @@ class Backups(Databases):
         """
         backup.create_time.CopyFrom(stamp(self.now))
         backup.oldest_version_time.CopyFrom(backup.version_time)
-        backup.max_expire_time.CopyFrom(stamp(self.now + RETENTION_MAX))
+        backup.max_expire_time.CopyFrom(stamp(self.now + refusals.RETENTION_MAX))
         backup.database_dialect = self.databases[backup.database].message.database_dialect
         _encrypt(backup, _keys(encryption))
         metadata = pb.CreateBackupMetadata(name=backup.name, database=backup.database)
@@ -205,12 +186,19 @@ class Backups(Databases):
         self, name: str, source: Resource, expire_time: Message, plan: Plan, cause: str, encryption: Message = None
     ) -> Message:
         """Starts to copy a backup, which can't be deleted meanwhile."""
-        backup = copied(source.message)
-        for field in _NOT_COPIED:
-            backup.ClearField(field)
-        backup.name = name
-        backup.create_time.CopyFrom(stamp(self.now))
-        backup.expire_time.CopyFrom(expire_time)
+        held = source.message
+        backup = pb.Backup(
+            name=name,
+            database=held.database,
+            create_time=stamp(self.now),
+            version_time=held.version_time,
+            oldest_version_time=held.oldest_version_time,
+            expire_time=expire_time,
+            max_expire_time=held.max_expire_time,
+            database_dialect=held.database_dialect,
+            encryption_info=held.encryption_info,
+            encryption_information=held.encryption_information,
+        )
         if keys := _keys(encryption):
             _encrypt(backup, keys)
         source.message.referencing_backups.append(name)
@@ -251,7 +239,7 @@ class Backups(Databases):
         leftover = self.backups.get(backup.name)
         if leftover is not None:
             self._delete(leftover, What.BACKUP_REMOVED, "replaced")
-        made = self.backups[backup.name] = Resource(self._next_uid(), backup)
+        made = self.backups[backup.name] = Resource(next(self._uids), backup)
         slot = "" if source or backup.backup_schedules else backup.database
         operation = self._begin(metadata, made, plan, source, slot)
         self._note(What.BACKUP_STARTED, made, cause, operation.name)

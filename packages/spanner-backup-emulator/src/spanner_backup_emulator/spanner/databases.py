@@ -23,17 +23,17 @@ _CREATE = re.compile(r"\s*CREATE\s+DATABASE\s+[`\"]?([^`\"\s;]+)[`\"]?\s*;?\s*",
 
 
 class Databases(World):
-    """One method per RPC, with its name."""
+    """One method per RPC, with its name; `State.apply` calls it when it has brought the world up to now."""
 
-    def list_instance_configs(self, request: Message) -> Message:
+    def _list_instance_configs(self, request: Message) -> Message:
         """The one there is."""
         return pb.ListInstanceConfigsResponse(instance_configs=[config_of(request.parent)])
 
-    def get_instance_config(self, request: Message) -> Message:
+    def _get_instance_config(self, request: Message) -> Message:
         """That one, whatever its name."""
         return config_of(request.name)
 
-    def create_instance(self, request: Message) -> Message:
+    def _create_instance(self, request: Message) -> Message:
         """Makes an instance of what is asked for; one that is known only by its databases is no obstacle."""
         name, now = f"{request.parent}/instances/{request.instance_id}", stamp(self.now)
         refusals.check_form("instance name", name)
@@ -46,16 +46,16 @@ class Databases(World):
         made.create_time.CopyFrom(now)
         return self._done_at_once(name, pb.CreateInstanceMetadata(instance=made, start_time=now, end_time=now), made)
 
-    def get_instance(self, request: Message) -> Message:
+    def _get_instance(self, request: Message) -> Message:
         """An instance that was made, or of which a database is known."""
         return copied(refusals.found("Instance", self.instances, request.name))
 
-    def list_instances(self, request: Message) -> Message:
+    def _list_instances(self, request: Message) -> Message:
         """Those of a project, by name and on one page."""
         names = sorted(name for name in self.instances if name.startswith(f"{request.parent}/"))
         return pb.ListInstancesResponse(instances=map(self.instances.get, names))
 
-    def delete_instance(self, request: Message) -> Message:
+    def _delete_instance(self, request: Message) -> Message:
         """Forgets an instance and its databases, unless it has backups."""
         inside = f"{request.name}/"
         if under(self.backups, inside):
@@ -65,8 +65,7 @@ class Databases(World):
         self.instances.pop(request.name, None)
         return pb.Empty()
 
-    def create_database(self, request: Message) -> Message:
-        """Makes a database."""
+    def _create_database(self, request: Message) -> Message:
         found = _CREATE.fullmatch(request.create_statement)
         if found is None:
             raise refusals.invalid(f"Invalid CREATE DATABASE statement: {request.create_statement!r}")
@@ -80,30 +79,26 @@ class Databases(World):
         self._ddl[name] = list(request.extra_statements)
         return self._done_at_once(name, pb.CreateDatabaseMetadata(database=name), made.message)
 
-    def drop_database(self, request: Message) -> Message:
-        """Forgets a database."""
+    def _drop_database(self, request: Message) -> Message:
         self.check_droppable(request.database)
         self.forget_database(self.now, request.database)
         self._ddl.pop(request.database, None)
         return pb.Empty()
 
-    def get_database(self, request: Message) -> Message:
-        """Reads a database."""
+    def _get_database(self, request: Message) -> Message:
         refusals.check_form("database name", request.name)
         return copied(self._found_database(request.name))
 
-    def list_databases(self, request: Message) -> Message:
-        """Lists databases, newest first."""
+    def _list_databases(self, request: Message) -> Message:
         self._check_listed(request.parent)
         prefix = f"{request.parent}/databases/"
-        page, token = page_of(under(self.databases, prefix), request, prefix)
-        return pb.ListDatabasesResponse(databases=(one.message for one in page), next_page_token=token)
+        return page_of(under(self.databases, prefix), request, prefix, pb.ListDatabasesResponse)
 
-    def get_database_ddl(self, request: Message) -> Message:
+    def _get_database_ddl(self, request: Message) -> Message:
         """The statements as they came; nothing reads them."""
         return pb.GetDatabaseDdlResponse(statements=self._statements(request.database))
 
-    def update_database_ddl(self, request: Message) -> Message:
+    def _update_database_ddl(self, request: Message) -> Message:
         """Keeps more statements."""
         self._statements(request.database).extend(request.statements)
         metadata = pb.UpdateDatabaseDdlMetadata(database=request.database, statements=request.statements)

@@ -9,6 +9,7 @@ its presence is inferred.
 
 from __future__ import annotations
 
+import operator
 import zlib
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -43,8 +44,14 @@ def under(held: dict[str, N], prefix: str) -> list[N]:
     return [one for name, one in reversed(held.items()) if name.startswith(prefix)]
 
 
-def page_of(items: Iterable[N], request: Message, scope: str) -> tuple[list[N], str]:
-    """Cuts one page out of a list that is ordered by falling number.
+def page_of(
+    items: Iterable[N],
+    request: Message,
+    scope: str,
+    answer: Message,
+    shown: Callable[[N], Message] = operator.attrgetter("message"),
+) -> Message:
+    """Cuts one page out of a list, newest first, and answers with it.
 
     A token holds where the page before ended, not how many items came before it, so what starts or vanishes between
     two pages neither repeats nor skips an item.
@@ -54,24 +61,23 @@ def page_of(items: Iterable[N], request: Message, scope: str) -> tuple[list[N], 
         request: Has the page's size, of which 0 or less means the maximum, and its token.
         scope: The parent and the filter. A token is good for the same ones only, as
             https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list documents.
-
-    Returns:
-        The page, and the token of the next one; empty if there is none.
+        answer: The class of the answer, of which the first field is the list.
+        shown: What the client sees of an item.
 
     Raises:
         ApiError: INVALID_ARGUMENT for a token that was not made here, or was made for another list.
     """
     mark = f"{zlib.crc32(scope.encode()):08x}"
-    rest = iter(items)
     if request.page_token:
         number, _, token_mark = request.page_token.partition("-")
         if token_mark != mark or not number.isdecimal():
             raise refusals.invalid(f"Invalid page token: {request.page_token}")
         last = int(number)
-        rest = (item for item in rest if item.uid < last)
+        items = (item for item in items if item.uid < last)
     size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
-    found = list(islice(rest, size + 1))
-    return found[:size], f"{found[size - 1].uid}-{mark}" if len(found) > size else ""
+    found = list(islice(items, size + 1))
+    token = f"{found[size - 1].uid}-{mark}" if len(found) > size else ""
+    return answer(**{answer.DESCRIPTOR.fields[0].name: map(shown, found[:size])}, next_page_token=token)
 
 
 @lru_cache(maxsize=FILTER_COUNT_MAX)

@@ -6,8 +6,7 @@ That a run begins at once, and not some time within its window, and how its back
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 from cronsim import CronSim, CronSimError
@@ -24,8 +23,8 @@ from spanner_backup_emulator.spanner.world import instance_of
 SCHEDULES_PER_DATABASE_MAX = 4
 """https://docs.cloud.google.com/spanner/quotas, documented."""
 
-_CRON = re.compile(r"\s*([\d*,/-]+\s*){5}")
-"""Five fields of numbers; the names, the letters and the sixth field that some crons have besides are refused."""
+_CRON = frozenset("0123456789*,/-")
+"""What times are written with; the names of days and the letters that some crons know besides are refused."""
 
 _STAMP = "-%Y%m%d-%H%M%S"
 _ID_LENGTH_MAX = 60
@@ -34,8 +33,7 @@ _ID_LENGTH_MAX = 60
 class Schedules(Backups):
     """One method per RPC, with its name."""
 
-    def create_backup_schedule(self, request: Message) -> Message:
-        """Adds a schedule to a database."""
+    def _create_backup_schedule(self, request: Message) -> Message:
         database = request.parent
         refusals.check_form("database name", database)
         self._found_database(database, remember=True)
@@ -46,36 +44,31 @@ class Schedules(Backups):
             raise refusals.exists("Backup schedule", made.name)
         if len(self._schedules_of(database)) >= SCHEDULES_PER_DATABASE_MAX:
             raise refusals.TOO_MANY_SCHEDULES(database, SCHEDULES_PER_DATABASE_MAX)
-        return self._put(Resource(self._next_uid(), made))
+        return self._put(Resource(next(self._uids), made))
 
-    def get_backup_schedule(self, request: Message) -> Message:
-        """Reads a schedule."""
+    def _get_backup_schedule(self, request: Message) -> Message:
         return copied(refusals.found("Backup schedule", self.schedules, request.name).message)
 
-    def update_backup_schedule(self, request: Message) -> Message:
+    def _update_backup_schedule(self, request: Message) -> Message:
         """Changes the fields that the mask names; its next backup starts by the new times."""
-        held, mask = (
-            refusals.found("Backup schedule", self.schedules, request.backup_schedule.name),
-            request.update_mask,
-        )
-        changed = copied(held.message)
+        held = refusals.found("Backup schedule", self.schedules, request.backup_schedule.name)
+        changed, mask = copied(held.message), request.update_mask
         if not mask.paths or "name" in mask.paths or not mask.IsValidForDescriptor(changed.DESCRIPTOR):
             raise refusals.invalid(f"Invalid update mask: {', '.join(mask.paths) or 'it is empty'}")
         mask.MergeMessage(request.backup_schedule, changed, replace_message_field=True, replace_repeated_field=True)
         return self._put(Resource(held.uid, changed, held.due))
 
-    def delete_backup_schedule(self, request: Message) -> Message:
+    def _delete_backup_schedule(self, request: Message) -> Message:
         """Takes a schedule away; what it has started goes on."""
         Agenda.drop(refusals.found("Backup schedule", self.schedules, request.name).due)
         del self.schedules[request.name]
         return pb.Empty()
 
-    def list_backup_schedules(self, request: Message) -> Message:
-        """Lists a database's schedules, newest first."""
+    def _list_backup_schedules(self, request: Message) -> Message:
         refusals.check_form("database name", request.parent)
         self._found_database(request.parent)
-        page, token = page_of(self._schedules_of(request.parent), request, request.parent)
-        return pb.ListBackupSchedulesResponse(backup_schedules=(one.message for one in page), next_page_token=token)
+        schedules = self._schedules_of(request.parent)
+        return page_of(schedules, request, request.parent, pb.ListBackupSchedulesResponse)
 
     def _put(self, schedule: Resource) -> Message:
         message = schedule.message
@@ -94,28 +87,23 @@ class Schedules(Backups):
 
     def _await(self, schedule: Resource) -> None:
         when = next_time(schedule.message.spec.cron_spec.text, self.now)
-        schedule.due = self._later(when, partial(self._run, schedule))
+        schedule.due = self._agenda.add(when, partial(self._run, schedule))
 
     def _run(self, schedule: Resource) -> None:
-        message = schedule.message
-        database, _, schedule_id = message.name.partition("/backupSchedules/")
+        database, _, schedule_id = schedule.message.name.partition("/backupSchedules/")
         suffix = self.now.strftime(_STAMP)
-        backup_id = f"{schedule_id[: _ID_LENGTH_MAX - len(suffix)]}{suffix}"
-        retention = message.retention_duration.ToTimedelta()
-        self._start_scheduled(database, message.name, backup_id, retention, message.encryption_config)
+        self._start_scheduled(schedule.message, database, f"{schedule_id[: _ID_LENGTH_MAX - len(suffix)]}{suffix}")
         self._await(schedule)
 
-    def _start_scheduled(
-        self, database: str, schedule: str, backup_id: str, retention: timedelta, encryption: Message = None
-    ) -> Message:
+    def _start_scheduled(self, schedule: Message, database: str, backup_id: str) -> Message:
         backup = pb.Backup(
             name=f"{instance_of(database)}/backups/{backup_id}",
             database=database,
-            expire_time=stamp(self.now + retention),
+            expire_time=stamp(self.now + schedule.retention_duration.ToTimedelta()),
             version_time=stamp(self.now),
-            backup_schedules=[schedule],
+            backup_schedules=[schedule.name],
         )
-        return self._start_backup(backup, "schedule", encryption)
+        return self._start_backup(backup, "schedule", schedule.encryption_config)
 
 
 def next_time(cron: str, after: datetime) -> datetime:
@@ -128,8 +116,9 @@ def next_time(cron: str, after: datetime) -> datetime:
         ApiError: INVALID_ARGUMENT for a text that names no time.
     """
     try:
-        if _CRON.fullmatch(cron) is not None:
-            return next(CronSim(cron, after.astimezone(UTC)))
+        times = CronSim(cron, after.astimezone(UTC))
+        if len(fields := cron.split()) == 5 and _CRON.issuperset("".join(fields)):
+            return next(times)
     except (CronSimError, StopIteration):
         pass
     raise refusals.invalid(f"Invalid cron spec: {cron!r}")

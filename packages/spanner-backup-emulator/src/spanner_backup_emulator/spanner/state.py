@@ -27,14 +27,9 @@ class State(Schedules):
     """Instances with their databases, backups, schedules and operations; `World` says what its settings are."""
 
     def apply(self, now: datetime, request: Message) -> Message:
-        """Answers one call.
+        """Answers one call, `pb.GetBackupRequest(name=…)`, with a value that later calls don't change.
 
-        Args:
-            now: Aware. A time before the last one counts as the last one.
-            request: Google's message, as `messages.GetBackupRequest(name=…)`.
-
-        Returns:
-            Google's message, a value that later calls don't change.
+        The time is aware; one before the last one counts as the last one.
 
         Raises:
             ApiError: The service refuses the call.
@@ -42,7 +37,7 @@ class State(Schedules):
         self.advance(now)
         rpc = BY_REQUEST[type(request)]
         try:
-            answer = getattr(self, rpc.method)(request)
+            answer = getattr(self, f"_{rpc.method}")(request)
         except ApiError as error:
             self._record(What.CALLED, rpc.resource_of(request), rpc.name, error.code)
             raise
@@ -54,19 +49,10 @@ class State(Schedules):
         work = self.works.get(operation)
         return None if work is None else work.plan
 
-    def start_scheduled_backup(
-        self, now: datetime, database: str, schedule: str, backup_id: str, retention: timedelta = _RETENTION
-    ) -> Message:
-        """Starts a backup as a backup schedule does, whatever else is pending.
+    def start_scheduled_backup(self, now: datetime, database: str, schedule: str, backup_id: str) -> Message:
+        """Starts a backup of a declared database as a backup schedule does, whatever else is pending, kept for 7 days.
 
         That scheduled ones don't count is documented at https://docs.cloud.google.com/spanner/quotas.
-
-        Args:
-            now: As for `apply`.
-            database: The full name of a declared database.
-            schedule: The schedule's full name.
-            backup_id: The backup's id.
-            retention: From now to the expire_time.
 
         Raises:
             ValueError: The name is taken.
@@ -74,7 +60,9 @@ class State(Schedules):
         self.advance(now)
         if f"{instance_of(database)}/backups/{backup_id}" in self.backups:
             raise ValueError(f"there is already a backup {backup_id}")
-        return self._start_scheduled(database, schedule, backup_id, retention)
+        return self._start_scheduled(
+            pb.BackupSchedule(name=schedule, retention_duration=_RETENTION), database, backup_id
+        )
 
     def begin_restore(self, now: datetime, backup: str, database: str, duration: timedelta) -> Message:
         """Starts to restore a database from a READY backup, which can't be deleted until then."""

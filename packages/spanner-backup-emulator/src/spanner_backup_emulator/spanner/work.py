@@ -11,6 +11,9 @@ from datetime import datetime
 from spanner_backup_emulator.messages import Message, copied
 from spanner_backup_emulator.spanner.plans import PERCENT_DONE, Plan, ProgressModel, percent_at
 
+RANK_END, RANK_STOP, RANK_REST = range(3)
+"""Which of two things that are due at the same time comes first."""
+
 
 @dataclass(slots=True, eq=False)
 class Entry:
@@ -26,8 +29,8 @@ class Agenda:
         self._heap: list[tuple[datetime, int, int, Entry]] = []
         self._count = itertools.count()
 
-    def add(self, when: datetime, rank: int, action: Callable[[], None]) -> Entry:
-        """Adds an action; of two at the same time the one of lower rank comes first."""
+    def add(self, when: datetime, action: Callable[[], None], rank: int = RANK_REST) -> Entry:
+        """Has something happen at a time."""
         entry = Entry(action)
         heapq.heappush(self._heap, (when, rank, next(self._count), entry))
         return entry
@@ -103,14 +106,12 @@ class Work:
     @property
     def name(self) -> str:
         """The operation's."""
-        name: str = self.operation.name
-        return name
+        return str(self.operation.name)
 
     @property
     def kind(self) -> str:
         """What it does, as in the name of its metadata's type: `CreateBackup`."""
-        kind: str = self.metadata.DESCRIPTOR.name
-        return kind.removesuffix("Metadata")
+        return str(self.metadata.DESCRIPTOR.name).removesuffix("Metadata")
 
     def seen(self, now: datetime) -> Message:
         """The operation as a client sees it."""

@@ -21,8 +21,9 @@ What ends an operation:
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -31,7 +32,7 @@ from spanner_backup_emulator.messages import Message, stamp, time_of
 from spanner_backup_emulator.spanner.history import Event, What
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan, ProgressModel, Status
-from spanner_backup_emulator.spanner.work import Agenda, Entry, Resource, Work
+from spanner_backup_emulator.spanner.work import RANK_END, RANK_STOP, Agenda, Resource, Work
 
 OPERATION_KEPT = timedelta(days=7)
 """How long an operation can be read after its end.
@@ -65,7 +66,7 @@ is inferred: no public source shows it."""
 
 _NO_TIME = timedelta(0)
 _BEFORE_TIME = datetime.min.replace(tzinfo=UTC)
-_RANK_END, _RANK_STOP, _RANK_REST = range(3)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def instance_of(name: str) -> str:
@@ -141,24 +142,21 @@ class World:
         self._late_cancel_refused = late_cancel_refused
         self._expiry_delay = expiry_delay
         self._id_seed = id_seed
-        self._uid = 0
+        self._uids = itertools.count(1)
         for name in databases:
             self.add_database(name)
 
     def add_database(self, name: str, **fields: object) -> Resource:
         """Makes a database known, or changes a known one; `fields` are those of Google's message that matter."""
-        self._know_instance(instance_of(name))
+        instance = instance_of(name)
+        usual = pb.Instance(name=instance, config=config_of(instance).name, node_count=1, state="READY")
+        self.instances.setdefault(instance, usual)
         self.databases.pop(name, None)
-        self.databases[name] = made = Resource(self._next_uid(), database_of(name, **fields))
+        self.databases[name] = made = Resource(next(self._uids), database_of(name, **fields))
         return made
 
     def set_plan(self, resource: str, plan: Plan) -> None:
-        """Decides how operations on a resource go, until another plan is set.
-
-        Args:
-            resource: A database for its backups; a backup for copies and restores of it.
-            plan: How they go.
-        """
+        """Decides how backups of a database go, or copies and restores of a backup, until another plan is set."""
         self._plans[resource] = plan
 
     def queue_plans(self, resource: str, *plans: Plan) -> None:
@@ -186,54 +184,36 @@ class World:
         name, created = backup.message.name, time_of(backup.message.create_time)
         self.history.append(Event(self.now, what, name, cause, Code.OK, operation, backup.uid, created))
 
-    def _know_instance(self, name: str) -> None:
-        """Makes an instance known as it is where nobody says otherwise."""
-        if name not in self.instances:
-            config = config_of(name).name
-            self.instances[name] = pb.Instance(name=name, config=config, node_count=1, state="READY")
-
     def _take_plan(self, resource: str) -> Plan:
         """The plan of an operation that starts now."""
         queued = self._queued_plans.get(resource)
         return queued.pop(0) if queued else self._plans.get(resource, self._default_plan)
 
-    def _next_uid(self) -> int:
-        """A number that was never used here before, larger than all that were."""
-        self._uid += 1
-        return self._uid
-
-    def _later(self, when: datetime, action: Callable[[], None]) -> Entry:
-        """Has something happen by itself at a time."""
-        return self._agenda.add(when, _RANK_REST, action)
-
     def _begin(
         self, metadata: Message, made: Resource, plan: Plan, source: Resource | None = None, slot: str = ""
     ) -> Message:
         """Starts an operation whose backup or database is already here."""
-        uid = self._next_uid()
+        uid = next(self._uids)
         name = f"{metadata.name}/operations/_auto_op_{(self._id_seed + uid * _ID_STEP) % _ID_RANGE}"
         if plan.progress is not ProgressModel.MISSING:
             metadata.progress.start_time.CopyFrom(stamp(self.now))
         begin, operation = self.now + plan.queue_delay, pb.Operation(name=name)
-        work = Work(uid, operation, metadata, made, source, slot, plan, begin, begin + plan.duration)
+        work = Work(uid, operation, metadata, made, source, slot, plan, begin, due_time=_END_OF_TIME)
         self.works[name] = made.work = work
         if slot:
             self.pending.add(slot)
-        self._end_at(work, work.due_time)
+        self._end_by(work, begin + plan.duration)
         return work.seen(self.now)
 
-    def _end_at(self, work: Work, due_time: datetime) -> None:
-        Agenda.drop(work.end)
-        work.due_time = due_time
-        work.end = self._agenda.add(due_time, _RANK_END, partial(self._end, work))
-
-    def _hasten(self, work: Work, due_time: datetime) -> None:
+    def _end_by(self, work: Work, due_time: datetime) -> None:
         """Has the work end at this time unless it would have ended before."""
         if not work.operation.done and due_time < work.due_time:
-            self._end_at(work, due_time)
+            Agenda.drop(work.end)
+            work.due_time = due_time
+            work.end = self._agenda.add(due_time, partial(self._end, work), RANK_END)
 
     def _end_now(self, work: Work) -> None:
-        self._hasten(work, self.now)
+        self._end_by(work, self.now)
         self.advance(self.now)
 
     def _stop(self, work: Work, cause: str) -> None:
@@ -243,10 +223,10 @@ class World:
         work.metadata.cancel_time.CopyFrom(stamp(self.now))
         self._record(What.CANCEL_RECEIVED, work.name, cause, operation=work.name)
         if work.plan.cancel_duration is not None:
-            when = self.now + work.plan.cancel_duration
-            work.stop = self._agenda.add(when, _RANK_STOP, partial(self._fail, work, _CANCELLED, "cancel"))
+            when, cancelled = self.now + work.plan.cancel_duration, partial(self._fail, work, _CANCELLED, "cancel")
+            work.stop = self._agenda.add(when, cancelled, RANK_STOP)
         if work.plan.outrun_duration is not None:
-            self._hasten(work, self.now + work.plan.outrun_duration)
+            self._end_by(work, self.now + work.plan.outrun_duration)
 
     def _delete(self, backup: Resource, what: What, cause: str) -> None:
         """Takes a backup away, at once; the operation that still makes it is cancelled."""
@@ -263,7 +243,7 @@ class World:
         """Has a finished backup vanish at its expire_time."""
         Agenda.drop(backup.due)
         due = max(time_of(backup.message.expire_time) + self._expiry_delay, self.now)
-        backup.due = self._later(due, partial(self._expire, backup))
+        backup.due = self._agenda.add(due, partial(self._expire, backup))
 
     def _release(self, work: Work) -> None:
         """Lets go of the backup that an operation needed, if it did."""
@@ -280,7 +260,7 @@ class World:
 
     def _end(self, work: Work) -> None:
         """The work has ended by itself."""
-        made, plan = work.made, work.plan
+        made, plan, message = work.made, work.plan, work.made.message
         if work.orphaned:
             self._fail(work, _CANCELLED, "cancel")
         elif plan.error is not None:
@@ -292,8 +272,7 @@ class World:
             self._succeed(work, pb.Database.READY)
             self._release(work)
         else:
-            size = made.message
-            size.size_bytes = size.freeable_size_bytes = size.exclusive_size_bytes = plan.size_bytes
+            message.size_bytes = message.freeable_size_bytes = message.exclusive_size_bytes = plan.size_bytes
             self._succeed(work, pb.Backup.READY)
             self._note(What.BACKUP_READY, made, work.kind, work.name)
             self._set_expiry(made)
@@ -324,7 +303,7 @@ class World:
             del self.databases[work.metadata.name]
             self._release(work)
         elif not work.orphaned and work.plan.removal_delay:
-            self._later(self.now + work.plan.removal_delay, partial(self._remove, work, cause))
+            self._agenda.add(self.now + work.plan.removal_delay, partial(self._remove, work, cause))
         elif not work.orphaned:
             self._remove(work, cause)
 
@@ -341,7 +320,7 @@ class World:
         if work.kind == "CopyBackup":
             self._release(work)
         self._record(What.OPERATION_DONE, work.name, work.kind, code, work.name)
-        self._later(self.now + OPERATION_KEPT, partial(self._forget, work))
+        self._agenda.add(self.now + OPERATION_KEPT, partial(self._forget, work))
 
     def _remove(self, work: Work, cause: str) -> None:
         if self.backups.get(work.metadata.name) is work.made:
