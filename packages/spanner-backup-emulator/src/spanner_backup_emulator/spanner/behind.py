@@ -9,7 +9,6 @@ restore is seen to have ended, before the call that sees it is answered. This em
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
@@ -21,23 +20,25 @@ from spanner_backup_emulator.messages import Message, stamp, time_of
 from spanner_backup_emulator.rpc import encoded
 from spanner_backup_emulator.serving import Endpoint, abort
 from spanner_backup_emulator.spanner.contents import Contents, Store
-from spanner_backup_emulator.spanner.messages import pb
+from spanner_backup_emulator.spanner.messages import pb, unpacked
 from spanner_backup_emulator.spanner.plans import parse_duration
 from spanner_backup_emulator.spanner.rpcs import RPCS
 from spanner_backup_emulator.spanner.state import State
 from spanner_backup_emulator.spanner.work import Resource
 
-Call: TypeAlias = Callable[[], Any]
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Call: TypeAlias = Callable[[], Message]
+"""Has a call answered, by a message or by its bytes."""
+
+Context: TypeAlias = grpc.ServicerContext
+Details: TypeAlias = grpc.HandlerCallDetails
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+Work: TypeAlias = Callable[[Message, Context], Message]
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
-_FOREVER_S = 1e9
-"""gRPC says that no limit is one that lies this far ahead, or farther."""
-
-_THEIRS = "google:"
-"""How the tokens of pages begin that are Google's."""
+FOREVER_S = 1e9
+"""For a call without a limit, which for gRPC is one that lies this far ahead, or farther."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,20 +59,17 @@ class Behind(grpc.ServerInterceptor):
         """Lets go of Google's emulator."""
         self._channel.close()
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    def intercept_service(self, continuation: Callable[[Details], Handler], handler_call_details: Details) -> Handler:
         """Finds who answers a method."""
         method = handler_call_details.method
         ours = continuation(handler_call_details) if method in _OURS else None
         if ours is None:
             return grpc.stream_stream_rpc_method_handler(partial(self._carry, method))
-        answer = partial(self._answer, method, ours.unary_unary)
+        work: Work = ours.unary_unary  # type: ignore[assignment]  # each of them has one answer
+        answer = partial(self._answer, method, work)
         return grpc.unary_unary_rpc_method_handler(answer, ours.request_deserializer, encoded)
 
-    def _carry(self, method: str, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+    def _carry(self, method: str, requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
         """Carries any call, of one message or of a stream each way, which look the same on the wire."""
         self._settle()
         call = self._channel.stream_stream(method)(requests, *_as_asked(context))
@@ -84,13 +82,11 @@ class Behind(grpc.ServerInterceptor):
             _abort_like(context, error)
         context.set_trailing_metadata(_without_transport(call.trailing_metadata()))
 
-    def _answer(self, method: str, work: Any, request: Message, context: grpc.ServicerContext) -> Message | bytes:  # noqa: ANN401 gRPC's
+    def _answer(self, method: str, work: Callable[..., Message], request: Message, context: Context) -> Message:
+        def there() -> Message:
+            return self._channel.unary_unary(method)(request.SerializeToString(), *_as_asked(context))
+
         here = partial(work, request, context)
-
-        def there() -> bytes:
-            answer: bytes = self._channel.unary_unary(method)(request.SerializeToString(), *_as_asked(context))
-            return answer
-
         hook = getattr(self, f"_{method.rpartition('/')[2]}", None)
         try:
             with self._endpoint.lock:
@@ -107,9 +103,8 @@ class Behind(grpc.ServerInterceptor):
             self._state.advance(self._endpoint.clock())
             for database, (operation, contents) in list(self._restores.items()):
                 work = self._state.works.get(operation)
-                if work is not None and not work.operation.done:
-                    continue
-                del self._restores[database]
+                if work is None or work.operation.done:
+                    del self._restores[database]
                 if work is not None and work.operation.HasField("response"):
                     self._put(database, contents)
             for key in self._contents.keys() - {backup.uid for backup in self._state.backups.values()}:
@@ -164,16 +159,13 @@ class Behind(grpc.ServerInterceptor):
             self._contents[backup.uid] = self._store.copy(message.database, dialect, version_time, descriptors)
         return self._contents[backup.uid]
 
-    def _CreateDatabase(self, request: Message, _: Call, there: Call) -> bytes:
-        answer: bytes = there()
-        made = pb.CreateDatabaseMetadata.FromString(pb.Operation.FromString(answer).metadata.value)
-        self._note_descriptors(made.database, request.proto_descriptors)
+    def _CreateDatabase(self, request: Message, _: Call, there: Call) -> Message:
+        answer = there()
+        changed = unpacked(pb.Operation.FromString(answer).metadata).database
+        self._note_descriptors(changed, request.proto_descriptors)
         return answer
 
-    def _UpdateDatabaseDdl(self, request: Message, _: Call, there: Call) -> bytes:
-        answer: bytes = there()
-        self._note_descriptors(request.database, request.proto_descriptors)
-        return answer
+    _UpdateDatabaseDdl = _CreateDatabase
 
     def _note_descriptors(self, database: str, descriptors: bytes) -> None:
         """Remembers what Google's emulator takes and never shows again (observed on 2026-11-26)."""
@@ -195,29 +187,16 @@ class Behind(grpc.ServerInterceptor):
             self._add_origin(database)
         return listed
 
-    def _DropDatabase(self, request: Message, _: Call, there: Call) -> bytes:
+    def _DropDatabase(self, request: Message, _: Call, there: Call) -> Message:
         self._state.check_droppable(request.database)
-        answer: bytes = there()
+        answer = there()
         self._state.forget_database(self._endpoint.clock(), request.database)
         self._descriptors.pop(request.database, None)
         return answer
 
-    def _ListDatabaseOperations(self, request: Message, here: Call, there: Call) -> Message:
-        """Ours first, then theirs from the page after our last one on; a token of theirs is told by its mark."""
-        if request.page_token.startswith(_THEIRS):
-            request.page_token = request.page_token.removeprefix(_THEIRS)
-            return _theirs(there())
-        ours = here()
-        if ours.next_page_token:
-            return ours
-        request.page_token = ""
-        try:
-            ours.MergeFrom(_theirs(there()))
-        except grpc.RpcError as error:
-            # Google's emulator keeps no such list; observed on 2026-11-26.
-            if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
-                raise
-        return ours
+    def _ListDatabaseOperations(self, _: Message, here: Call, __: Call) -> Message:
+        """Ours alone: Google's emulator keeps no such list (observed on 2026-11-26)."""
+        return here()
 
     def _GetOperation(self, request: Message, here: Call, there: Call) -> Message:
         ours = "/backups/" in request.name or request.name in self._state.works
@@ -248,17 +227,9 @@ _OURS = frozenset(
 """What is answered here, if only in part: all about backups, and what has a hook."""
 
 
-def _theirs(answer: bytes) -> Message:
-    page = pb.ListDatabaseOperationsResponse.FromString(answer)
-    if page.next_page_token:
-        page.next_page_token = _THEIRS + page.next_page_token
-    return page
-
-
-def _as_asked(context: grpc.ServicerContext) -> tuple[float | None, Metadata]:
-    """How long the client still waits, None without a limit, and its metadata: with these a call is passed on."""
-    left_s = context.time_remaining() or math.inf
-    return left_s if left_s < _FOREVER_S else None, _without_transport(context.invocation_metadata())
+def _as_asked(context: Context) -> tuple[float, Metadata]:
+    """How long the client still waits and its metadata: what a call is passed on with."""
+    return min(context.time_remaining() or FOREVER_S, FOREVER_S), _without_transport(context.invocation_metadata())
 
 
 def _without_transport(metadata: Iterable[Any] | None) -> Metadata:
@@ -270,6 +241,6 @@ def _without_transport(metadata: Iterable[Any] | None) -> Metadata:
     )
 
 
-def _abort_like(context: grpc.ServicerContext, error: Any) -> NoReturn:  # noqa: ANN401 gRPC's class says less than it has
+def _abort_like(context: Context, error: Any) -> NoReturn:  # noqa: ANN401 gRPC's class says less than it has
     context.set_trailing_metadata(_without_transport(error.trailing_metadata()))
     context.abort(error.code(), error.details())

@@ -6,10 +6,12 @@ the moment of the copy, not that of the version time: Google's emulator shows no
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from graphlib import TopologicalSorter
 from typing import Any
 
 import grpc
@@ -31,13 +33,13 @@ _SERVICES = {"google.spanner.v1": "Spanner", "google.spanner.admin.database.v1":
 """By package."""
 
 _DIALECT = "SELECT option_value FROM information_schema.database_options WHERE option_name = 'database_dialect'"
-_TABLES = """
-SELECT table_schema, table_name, parent_table_name FROM information_schema.tables
-WHERE table_type = 'BASE TABLE' AND LOWER(table_schema) NOT IN ('information_schema', 'spanner_sys', 'pg_catalog')
-"""
 _COLUMNS = """
-SELECT table_schema, table_name, column_name FROM information_schema.columns
-WHERE is_generated = 'NEVER' ORDER BY ordinal_position
+SELECT t.table_schema, t.table_name, t.parent_table_name, c.column_name
+FROM information_schema.tables AS t JOIN information_schema.columns AS c
+ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+WHERE t.table_type = 'BASE TABLE' AND c.is_generated = 'NEVER'
+AND LOWER(t.table_schema) NOT IN ('information_schema', 'spanner_sys', 'pg_catalog')
+ORDER BY t.table_schema, t.table_name, c.ordinal_position
 """
 
 
@@ -114,15 +116,14 @@ class Store:
             self._call(sql.DeleteSessionRequest(name=session), pb.Empty)
 
     def _tables(self, session: str, dialect: int, version_time: datetime) -> Iterator[Message]:
-        columns: dict[str, list[str]] = {}
-        for schema, table, column in self._texts(session, _COLUMNS):
-            columns.setdefault(_full(schema, table), []).append(column)
-        parents = {
-            _full(schema, table): _full(schema, parent) if parent else ""
-            for schema, table, parent in self._texts(session, _TABLES)
-        }
+        columns: defaultdict[str, list[str]] = defaultdict(list)
+        parents: dict[str, list[str]] = {}
+        for schema, table, parent, column in self._texts(session, _COLUMNS):
+            name = _full(schema, table)
+            columns[name].append(column)
+            parents[name] = [_full(schema, parent)] if parent else []
         mark = _quote(dialect)
-        for name in sorted(parents, key=lambda name: (_depth(name, parents), name)):
+        for name in TopologicalSorter(parents).static_order():
             # A column may be called like its table.
             listed = ", ".join(f"held.{mark}{column}{mark}" for column in columns[name])
             source = ".".join(f"{mark}{part}{mark}" for part in name.split("."))
@@ -149,8 +150,7 @@ def _batches(tables: Sequence[Message]) -> Iterator[list[Message]]:
             if cells + len(table.columns) > CELL_COUNT_MAX:
                 yield batch
                 batch, cells = [], 0
-            write = {"table": table.table, "columns": table.columns, "values": [row]}
-            batch.append(sql.Mutation(insert=write))
+            batch.append(sql.Mutation(insert={"table": table.table, "columns": table.columns, "values": [row]}))
             cells += len(table.columns)
     if batch:
         yield batch
@@ -159,12 +159,6 @@ def _batches(tables: Sequence[Message]) -> Iterator[list[Message]]:
 def _full(schema: str, table: str) -> str:
     """A table's name in mutations; the two default schemas aren't written."""
     return f"{schema}.{table}" if schema not in {"", "public"} else table
-
-
-def _depth(name: str, parents: dict[str, str]) -> int:
-    """How many tables a table is interleaved in, one in another."""
-    parent = parents.get(name, "")
-    return 1 + _depth(parent, parents) if parent else 0
 
 
 def _quote(dialect: int) -> str:
