@@ -6,20 +6,70 @@ DDL.
 
 from __future__ import annotations
 
+import operator
 import re
+import zlib
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from itertools import islice
+from typing import TypeVar
 
 from spanner_backup_emulator.messages import Message, copied, stamp
 from spanner_backup_emulator.spanner import refusals
-from spanner_backup_emulator.spanner.lists import page_of, under
 from spanner_backup_emulator.spanner.messages import pb
-from spanner_backup_emulator.spanner.work import Agenda, Resource
+from spanner_backup_emulator.spanner.work import Agenda, Resource, Work
 from spanner_backup_emulator.spanner.world import STANDARD_DIALECT, World, config_of, database_of
+
+N = TypeVar("N", Resource, Work)
+
+PAGE_SIZE_MAX = 1000
+"""How many items a page holds when the client names no number, or a larger one (inferred: Google names none)."""
 
 UNITS_PER_NODE = 1000
 """https://docs.cloud.google.com/spanner/docs/compute-capacity, documented."""
 
 _CREATE = re.compile(r"\s*CREATE\s+DATABASE\s+[`\"]?([^`\"\s;]+)[`\"]?\s*;?\s*", re.IGNORECASE)
+
+
+def under(held: dict[str, N], prefix: str) -> list[N]:
+    """What is held by a name that begins so, newest first."""
+    return [one for name, one in reversed(held.items()) if name.startswith(prefix)]
+
+
+def page_of(
+    items: Iterable[N],
+    request: Message,
+    scope: str,
+    answer: Message,
+    shown: Callable[[N], Message] = operator.attrgetter("message"),
+) -> Message:
+    """Cuts one page out of a list, newest first, and answers with it.
+
+    A token holds where the page before ended, not how many items came before it, so what starts or vanishes between
+    two pages neither repeats nor skips an item.
+
+    Args:
+        items: Everything that the list holds now.
+        request: Has the page's size, of which 0 or less means the maximum, and its token.
+        scope: The parent and the filter. A token is good for the same ones only, as
+            https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list documents.
+        answer: The class of the answer, of which the first field is the list.
+        shown: What the client sees of an item.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT for a token that was not made here, or was made for another list.
+    """
+    mark = f"{zlib.crc32(scope.encode()):08x}"
+    if request.page_token:
+        number, _, token_mark = request.page_token.partition("-")
+        if token_mark != mark or not number.isdecimal():
+            raise refusals.invalid(f"Invalid page token: {request.page_token}")
+        last = int(number)
+        items = (item for item in items if item.uid < last)
+    size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
+    found = list(islice(items, size + 1))
+    token = f"{found[size - 1].uid}-{mark}" if len(found) > size else ""
+    return answer(**{answer.DESCRIPTOR.fields[0].name: map(shown, found[:size])}, next_page_token=token)
 
 
 class Databases(World):

@@ -11,6 +11,10 @@ at https://google.aip.dev/160. The rules that decide how a filter reads:
 - A comparison with a field that isn't there is false, `!=` included (inferred); NOT turns that round like any other.
 - `field:*` asks whether the field is there.
 
+Which fields of backups may be named is documented at
+https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list; of an operation's metadata
+and response any may be, says the page above. What can be named of an error beyond its presence is inferred.
+
 Google documents that `metadata.@type` must come before other metadata fields. It isn't demanded here, because
 gcloud sends `metadata.database:"..."` alone and is answered.
 """
@@ -23,15 +27,28 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Generic, TypeVar
 
-from spanner_backup_emulator.messages import time_of
-from spanner_backup_emulator.spanner.messages import pb
+from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.messages import Message, time_of
+from spanner_backup_emulator.spanner import refusals
+from spanner_backup_emulator.spanner.messages import TYPE_PREFIX, pb, unpacked
+from spanner_backup_emulator.spanner.work import Resource, Work
 
 T = TypeVar("T")
 
 NESTING_COUNT_MAX = 50
 """Parentheses and NOTs inside one another: far more than anybody writes, far fewer than Python's stack holds."""
+
+FILTER_COUNT_MAX = 1024
+"""How many compiled filters are kept: a program sends few different ones, and a test run not many more."""
+
+_OF_BACKUPS = frozenset(
+    ["name", "database", "state", "create_time", "expire_time", "version_time", "size_bytes", "backup_schedules"]
+)
+_STAMP = "google.protobuf.Timestamp"
+_METADATA = ("CreateBackup", "CopyBackup", "RestoreDatabase", "OptimizeRestoredDatabase")
 
 _TOKEN = re.compile(r"\s*(?:(AND|OR|NOT)(?![\w.@:=!<>])|([()-]))")
 _FIELD = re.compile(r"\s*([A-Za-z_][\w.@]*)\s*(<=|>=|!=|<|>|=|:)\s*")
@@ -211,3 +228,91 @@ _PARSERS: dict[Kind, Callable[[str], object]] = {
     Kind.NUMBER: lambda text: int(text) if text.removeprefix("-").isdecimal() else None,
     Kind.TRUTH: lambda text: {"true": True, "false": False}.get(text.casefold()),
 }
+
+
+@lru_cache(maxsize=FILTER_COUNT_MAX)
+def backup_filter(text: str) -> Callable[[Resource], bool]:
+    """Whether a backup matches the filter.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT for a filter that can't be understood.
+    """
+    return _compiled(text, _backup_field)
+
+
+@lru_cache(maxsize=FILTER_COUNT_MAX)
+def operation_filter(text: str) -> Callable[[Work], bool]:
+    """Whether an operation, whose percentage is up to date, matches the filter; refuses as that of backups does."""
+    return _compiled(text, _operation_field)
+
+
+def _compiled(text: str, field_of: Callable[[str], Field[T] | None]) -> Callable[[T], bool]:
+    try:
+        return compile_filter(text, field_of)
+    except FilterError as error:
+        raise refusals.invalid(f"Invalid filter '{text}': {error}") from None
+
+
+def _backup_field(path: str) -> Field[Resource] | None:
+    return _field(path, [pb.Backup], lambda backup: backup.message) if path in _OF_BACKUPS else None
+
+
+def _operation_field(path: str) -> Field[Work] | None:
+    root, _, rest = path.partition(".")
+    if path == "error":
+        return Field(Kind.TEXT, _error_text)
+    if path == "metadata.@type":
+        return Field(Kind.TEXT, lambda work: TYPE_PREFIX + work.metadata.DESCRIPTOR.full_name)
+    if path == "response.@type":
+        return Field(Kind.TEXT, lambda work: work.operation.response.type_url or None)
+    if root == "metadata":
+        kinds = [getattr(pb, f"{name}Metadata") for name in _METADATA]
+        return _field(rest, kinds, lambda work: work.metadata)
+    if root == "response":
+        return _field(rest, [pb.Backup, pb.Database], _response)
+    return _field(path, [pb.Operation], lambda work: work.operation)
+
+
+def _response(work: Work) -> Message:
+    return unpacked(work.operation.response) if work.operation.HasField("response") else None
+
+
+def _error_text(work: Work) -> str | None:
+    error = work.operation.error
+    return f"{Code(error.code).name}: {error.message}" if work.operation.HasField("error") else None
+
+
+def _field(path: str, kinds: list[Message], message_of: Callable[[T], Message]) -> Field[T] | None:
+    """The field at a path, if one of several kinds of messages has it."""
+    names = path.split(".")
+    for kind in kinds:
+        inner, field = kind.DESCRIPTOR, None
+        for name in names:
+            field = inner.fields_by_name.get(name) if inner is not None else None
+            inner = field.message_type if field is not None and not field.is_repeated else None
+        if field is not None:
+            return Field(_kind(field), lambda item: _value(message_of(item), names))
+    return None
+
+
+def _kind(field: Message) -> Kind:
+    if field.message_type is not None and field.message_type.full_name == _STAMP:
+        return Kind.TIME
+    if field.cpp_type in {field.CPPTYPE_INT32, field.CPPTYPE_INT64}:
+        return Kind.NUMBER
+    return Kind.TRUTH if field.cpp_type == field.CPPTYPE_BOOL else Kind.TEXT
+
+
+def _value(message: Message, names: list[str]) -> object:
+    """What a message holds at a path, as filters compare it; None if there is nothing."""
+    value, field = message, message
+    for name in names:
+        field = value.DESCRIPTOR.fields_by_name.get(name) if value is not None else None
+        if field is None or (field.has_presence and not value.HasField(name)):
+            return None
+        value = getattr(value, name)
+    if _kind(field) is Kind.TIME:
+        return time_of(value)
+    if field.enum_type is not None:
+        return field.enum_type.values_by_number[value].name
+    return tuple(value) if field.is_repeated else None if value == "" else value

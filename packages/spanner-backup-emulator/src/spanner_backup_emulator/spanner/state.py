@@ -12,18 +12,18 @@ from datetime import datetime, timedelta
 
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.spanner.backups import Backups
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
-from spanner_backup_emulator.spanner.schedules import Schedules
 from spanner_backup_emulator.spanner.work import Resource
 from spanner_backup_emulator.spanner.world import instance_of
 
 _RETENTION = timedelta(days=7)
 
 
-class State(Schedules):
+class State(Backups):
     """Instances with their databases, backups, schedules and operations; `World` says what its settings are."""
 
     def apply(self, now: datetime, request: Message) -> Message:
