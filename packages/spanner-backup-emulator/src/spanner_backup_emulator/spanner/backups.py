@@ -8,6 +8,7 @@ that a run begins at once, and not some time within its window, and how its back
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -25,7 +26,6 @@ from spanner_backup_emulator.spanner.world import instance_of
 
 _VERSION_OF_KEY = "/cryptoKeyVersions/1"
 """A backup names the versions of the keys that it was made with; the emulator knows of one version only."""
-
 
 SCHEDULES_PER_DATABASE_MAX = 4
 """https://docs.cloud.google.com/spanner/quotas, documented."""
@@ -69,8 +69,8 @@ class Backups(Databases):
             raise refusals.SOURCE_PENDING(request.source_backup)
         expire_time = refusals.checked_expire_time(name, self.now, time_of(source.message.create_time), request)
         self._check_free(name, "")
-        plan = self._take_plan(request.source_backup)
-        return self._start_copy(name, source, expire_time, plan, "CopyBackup", request.encryption_config)
+        request.expire_time.CopyFrom(expire_time)
+        return self._start_copy(name, source, request, "CopyBackup")
 
     def _restore_database(self, request: Message) -> Message:
         refusals.check_form("instance name", request.parent)
@@ -82,7 +82,7 @@ class Backups(Databases):
         name = f"{request.parent}/databases/{request.database_id}"
         if name in self.databases:
             raise refusals.exists("Database", name)
-        return self._start_restore(name, source, self._take_plan(request.backup), request.encryption_config)
+        return self._start_restore(name, source, request)
 
     def _get_backup(self, request: Message) -> Message:
         return copied(refusals.found("Backup", self.backups, request.name).message)
@@ -125,9 +125,8 @@ class Backups(Databases):
 
     def _list_backups(self, request: Message) -> Message:
         self._check_listed(request.parent)
-        matches = backup_filter(request.filter)
         prefix = f"{request.parent}/backups/"
-        backups = filter(matches, under(self.backups, prefix))
+        backups = filter(backup_filter(request.filter), under(self.backups, prefix))
         return page_of(backups, request, prefix + request.filter, pb.ListBackupsResponse)
 
     def _get_operation(self, request: Message) -> Message:
@@ -202,14 +201,13 @@ class Backups(Databases):
             message.full_backup_spec.SetInParent()
         message.spec.cron_spec.time_zone = "UTC"
         message.update_time.CopyFrom(stamp(self.now))
-        before = schedule.due
         self._await(schedule)
-        Agenda.drop(before)
         self.schedules[message.name] = schedule
         return copied(message)
 
     def _await(self, schedule: Resource) -> None:
         when = next_time(schedule.message.spec.cron_spec.text, self.now)
+        Agenda.drop(schedule.due)
         schedule.due = self._agenda.add(when, partial(self._run, schedule))
 
     def _run(self, schedule: Resource) -> None:
@@ -219,13 +217,12 @@ class Backups(Databases):
         self._await(schedule)
 
     def _start_scheduled(self, schedule: Message, database: str, backup_id: str) -> Message:
-        backup = pb.Backup(
-            name=f"{instance_of(database)}/backups/{backup_id}",
-            database=database,
-            expire_time=stamp(self.now + schedule.retention_duration.ToTimedelta()),
-            version_time=stamp(self.now),
-            backup_schedules=[schedule.name],
+        name, until = (
+            f"{instance_of(database)}/backups/{backup_id}",
+            self.now + schedule.retention_duration.ToTimedelta(),
         )
+        backup = pb.Backup(name=name, database=database, expire_time=stamp(until), version_time=stamp(self.now))
+        backup.backup_schedules.append(schedule.name)
         return self._start_backup(backup, "schedule", schedule.encryption_config)
 
     def _operations(self, request: Message, prefix: str, answer: Message) -> Message:
@@ -256,7 +253,7 @@ class Backups(Databases):
         if busy:
             raise refusals.TOO_MANY_PENDING(name, database)
 
-    def _start_backup(self, backup: Message, cause: str, encryption: Message = None) -> Message:
+    def _start_backup(self, backup: Message, cause: str, encryption: Message) -> Message:
         """Starts a backup that has its name and times; without schedules it takes the database's one slot.
 
         That create_time is when the call was received is documented at
@@ -270,9 +267,7 @@ class Backups(Databases):
         metadata = pb.CreateBackupMetadata(name=backup.name, database=backup.database)
         return self._make(metadata, backup, self._take_plan(backup.database), cause)
 
-    def _start_copy(
-        self, name: str, source: Resource, expire_time: Message, plan: Plan, cause: str, encryption: Message = None
-    ) -> Message:
+    def _start_copy(self, name: str, source: Resource, request: Message, cause: str) -> Message:
         """Starts to copy a backup, which can't be deleted meanwhile."""
         held = source.message
         backup = pb.Backup(
@@ -281,43 +276,35 @@ class Backups(Databases):
             create_time=stamp(self.now),
             version_time=held.version_time,
             oldest_version_time=held.oldest_version_time,
-            expire_time=expire_time,
+            expire_time=request.expire_time,
             max_expire_time=held.max_expire_time,
             database_dialect=held.database_dialect,
             encryption_info=held.encryption_info,
             encryption_information=held.encryption_information,
         )
-        if keys := _keys(encryption):
+        if keys := _keys(request.encryption_config):
             _encrypt(backup, keys)
-        source.message.referencing_backups.append(name)
+        held.referencing_backups.append(name)
         self._note(What.REFERENCE_ADDED, source, name)
-        metadata = pb.CopyBackupMetadata(name=name, source_backup=source.message.name)
-        return self._make(metadata, backup, plan, cause, source)
+        metadata = pb.CopyBackupMetadata(name=name, source_backup=held.name)
+        return self._make(metadata, backup, self._take_plan(held.name), cause, source)
 
-    def _start_restore(self, name: str, source: Resource, plan: Plan, encryption: Message = None) -> Message:
+    def _start_restore(self, name: str, source: Resource, request: Message) -> Message:
         """Starts to restore a database from a backup, which can't be deleted meanwhile."""
-        backup = source.message
-        info = pb.BackupInfo(
-            backup=backup.name,
-            create_time=backup.create_time,
-            version_time=backup.version_time,
-            source_database=backup.database,
-        )
-        made = self.add_database(
-            name,
-            state="CREATING",
-            create_time=stamp(self.now),
-            database_dialect=backup.database_dialect,
-            restore_info={"source_type": "BACKUP", "backup_info": info},
-        )
-        held = (one.kms_key_version.removesuffix(_VERSION_OF_KEY) for one in backup.encryption_information)
-        if keys := _keys(encryption) or [key for key in held if key]:
+        held = source.message
+        info = pb.BackupInfo(backup=held.name, source_database=held.database, create_time=held.create_time)
+        info.version_time.CopyFrom(held.version_time)
+        origin = {"source_type": "BACKUP", "backup_info": info}
+        fields = {"state": "CREATING", "create_time": stamp(self.now), "database_dialect": held.database_dialect}
+        made = self.add_database(name, **fields, restore_info=origin)
+        old_keys = (one.kms_key_version.removesuffix(_VERSION_OF_KEY) for one in held.encryption_information)
+        if keys := _keys(request.encryption_config) or [key for key in old_keys if key]:
             made.message.encryption_config.kms_key_name = keys[0]
             made.message.encryption_config.kms_key_names.extend(keys)
-        backup.referencing_databases.append(name)
+        held.referencing_databases.append(name)
         self._note(What.REFERENCE_ADDED, source, name)
-        metadata = pb.RestoreDatabaseMetadata(name=name, source_type="BACKUP", backup_info=info)
-        return self._begin(metadata, made, plan, source)
+        metadata = pb.RestoreDatabaseMetadata(name=name, **origin)
+        return self._begin(metadata, made, self._take_plan(held.name), source)
 
     def _make(
         self, metadata: Message, backup: Message, plan: Plan, cause: str, source: Resource | None = None
@@ -336,8 +323,6 @@ class Backups(Databases):
 
 def _keys(config: Message) -> Sequence[str]:
     """The keys that a request names, in either of the two ways."""
-    if config is None:
-        return ()
     return config.kms_key_names or ([config.kms_key_name] if config.kms_key_name else ())
 
 
@@ -360,10 +345,8 @@ def next_time(cron: str, after: datetime) -> datetime:
     Raises:
         ApiError: INVALID_ARGUMENT for a text that names no time.
     """
-    try:
+    with suppress(CronSimError, StopIteration):
         times = CronSim(cron, after.astimezone(UTC))
         if len(fields := cron.split()) == 5 and _CRON.issuperset("".join(fields)):
             return next(times)
-    except (CronSimError, StopIteration):
-        pass
     raise refusals.invalid(f"Invalid cron spec: {cron!r}")

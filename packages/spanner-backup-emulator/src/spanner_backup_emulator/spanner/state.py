@@ -67,21 +67,24 @@ class State(Backups):
     def begin_restore(self, now: datetime, backup: str, database: str, duration: timedelta) -> Message:
         """Starts to restore a database from a READY backup, which can't be deleted until then."""
         self.advance(now)
-        return self._start_restore(database, self._ready(backup), Plan(duration=duration))
+        return self._start_restore(database, self._ready(backup, duration), pb.RestoreDatabaseRequest())
 
     def begin_copy(self, now: datetime, source: str, backup: str, duration: timedelta) -> Message:
         """Starts to copy a READY backup, which can't be deleted until then."""
         self.advance(now)
-        held = self._ready(source)
-        return self._start_copy(backup, held, held.message.expire_time, Plan(duration=duration), "test")
+        held = self._ready(source, duration)
+        request = pb.CopyBackupRequest(expire_time=held.message.expire_time)
+        return self._start_copy(backup, held, request, "test")
 
     def finish(self, now: datetime, operation: str) -> None:
         """Has an operation's work end now, as if its time were over."""
         self.advance(now)
         self._end_now(self.works[operation])
 
-    def _ready(self, name: str) -> Resource:
+    def _ready(self, name: str, duration: timedelta) -> Resource:
+        """A backup of which the next copy or restore takes this long."""
         backup = self.backups[name]
         if backup.message.state == pb.Backup.CREATING:
             raise ValueError(f"{name} is CREATING, and only a READY backup can be restored or copied")
+        self._queued_plans.setdefault(name, []).insert(0, Plan(duration=duration))
         return backup
