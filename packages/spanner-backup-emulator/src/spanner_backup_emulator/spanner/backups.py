@@ -16,7 +16,7 @@ from cronsim import CronSim, CronSimError
 
 from spanner_backup_emulator.messages import Message, copied, stamp, time_of
 from spanner_backup_emulator.spanner import refusals
-from spanner_backup_emulator.spanner.databases import Databases, page_of, under
+from spanner_backup_emulator.spanner.databases import Databases, under
 from spanner_backup_emulator.spanner.filters import backup_filter, operation_filter
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.messages import pb
@@ -69,8 +69,7 @@ class Backups(Databases):
             raise refusals.SOURCE_PENDING(request.source_backup)
         expire_time = refusals.checked_expire_time(name, self.now, time_of(source.message.create_time), request)
         self._check_free(name, "")
-        request.expire_time.CopyFrom(expire_time)
-        return self._start_copy(name, source, request, "CopyBackup")
+        return self._start_copy(name, source, expire_time, request.encryption_config, "CopyBackup")
 
     def _restore_database(self, request: Message) -> Message:
         refusals.check_form("instance name", request.parent)
@@ -82,7 +81,7 @@ class Backups(Databases):
         name = f"{request.parent}/databases/{request.database_id}"
         if name in self.databases:
             raise refusals.exists("Database", name)
-        return self._start_restore(name, source, request)
+        return self._start_restore(name, source, request.encryption_config)
 
     def _get_backup(self, request: Message) -> Message:
         return copied(refusals.found("Backup", self.backups, request.name).message)
@@ -124,10 +123,9 @@ class Backups(Databases):
         return pb.Empty()
 
     def _list_backups(self, request: Message) -> Message:
-        self._check_listed(request.parent)
-        prefix = f"{request.parent}/backups/"
-        backups = filter(backup_filter(request.filter), under(self.backups, prefix))
-        return page_of(backups, request, prefix + request.filter, pb.ListBackupsResponse)
+        self._check_instance(request.parent)
+        prefix, matches = f"{request.parent}/backups/", backup_filter(request.filter)
+        return self._page(self.backups, prefix, request, pb.ListBackupsResponse, matches)
 
     def _get_operation(self, request: Message) -> Message:
         return self._done.get(request.name) or refusals.found("Operation", self.works, request.name).seen(self.now)
@@ -143,11 +141,11 @@ class Backups(Databases):
         return pb.Empty()
 
     def _list_backup_operations(self, request: Message) -> Message:
-        self._check_listed(request.parent)
+        self._check_instance(request.parent)
         return self._operations(request, f"{request.parent}/backups/", pb.ListBackupOperationsResponse)
 
     def _list_database_operations(self, request: Message) -> Message:
-        self._check_listed(request.parent)
+        self._check_instance(request.parent)
         return self._operations(request, f"{request.parent}/databases/", pb.ListDatabaseOperationsResponse)
 
     def _list_operations(self, request: Message) -> Message:
@@ -189,8 +187,8 @@ class Backups(Databases):
     def _list_backup_schedules(self, request: Message) -> Message:
         refusals.check_form("database name", request.parent)
         self._found_database(request.parent)
-        schedules = self._schedules_of(request.parent)
-        return page_of(schedules, request, request.parent, pb.ListBackupSchedulesResponse)
+        prefix = f"{request.parent}/backupSchedules/"
+        return self._page(self.schedules, prefix, request, pb.ListBackupSchedulesResponse, lambda _: True)
 
     def _put(self, schedule: Resource) -> Message:
         message = schedule.message
@@ -217,20 +215,17 @@ class Backups(Databases):
         self._await(schedule)
 
     def _start_scheduled(self, schedule: Message, database: str, backup_id: str) -> Message:
-        name, until = (
-            f"{instance_of(database)}/backups/{backup_id}",
-            self.now + schedule.retention_duration.ToTimedelta(),
-        )
-        backup = pb.Backup(name=name, database=database, expire_time=stamp(until), version_time=stamp(self.now))
+        name, lifetime = f"{instance_of(database)}/backups/{backup_id}", schedule.retention_duration.ToTimedelta()
+        backup = pb.Backup(name=name, database=database, version_time=stamp(self.now))
+        backup.expire_time.CopyFrom(stamp(self.now + lifetime))
         backup.backup_schedules.append(schedule.name)
         return self._start_backup(backup, "schedule", schedule.encryption_config)
 
     def _operations(self, request: Message, prefix: str, answer: Message) -> Message:
-        matches, works = operation_filter(request.filter), under(self.works, prefix)
-        for work in works:
+        matches = operation_filter(request.filter)
+        for work in under(self.works, prefix):
             work.advance(self.now)
-        scope = prefix + request.filter
-        return page_of(filter(matches, works), request, scope, answer, lambda work: work.seen(self.now))
+        return self._page(self.works, prefix, request, answer, matches)
 
     def _checked_name(self, request: Message) -> str:
         """The name that a new backup will have."""
@@ -267,7 +262,7 @@ class Backups(Databases):
         metadata = pb.CreateBackupMetadata(name=backup.name, database=backup.database)
         return self._make(metadata, backup, self._take_plan(backup.database), cause)
 
-    def _start_copy(self, name: str, source: Resource, request: Message, cause: str) -> Message:
+    def _start_copy(self, name: str, source: Resource, expires: Message, encryption: Message, cause: str) -> Message:
         """Starts to copy a backup, which can't be deleted meanwhile."""
         held = source.message
         backup = pb.Backup(
@@ -276,20 +271,20 @@ class Backups(Databases):
             create_time=stamp(self.now),
             version_time=held.version_time,
             oldest_version_time=held.oldest_version_time,
-            expire_time=request.expire_time,
+            expire_time=expires,
             max_expire_time=held.max_expire_time,
             database_dialect=held.database_dialect,
             encryption_info=held.encryption_info,
             encryption_information=held.encryption_information,
         )
-        if keys := _keys(request.encryption_config):
+        if keys := _keys(encryption):
             _encrypt(backup, keys)
         held.referencing_backups.append(name)
         self._note(What.REFERENCE_ADDED, source, name)
         metadata = pb.CopyBackupMetadata(name=name, source_backup=held.name)
         return self._make(metadata, backup, self._take_plan(held.name), cause, source)
 
-    def _start_restore(self, name: str, source: Resource, request: Message) -> Message:
+    def _start_restore(self, name: str, source: Resource, encryption: Message) -> Message:
         """Starts to restore a database from a backup, which can't be deleted meanwhile."""
         held = source.message
         info = pb.BackupInfo(backup=held.name, source_database=held.database, create_time=held.create_time)
@@ -298,7 +293,7 @@ class Backups(Databases):
         fields = {"state": "CREATING", "create_time": stamp(self.now), "database_dialect": held.database_dialect}
         made = self.add_database(name, **fields, restore_info=origin)
         old_keys = (one.kms_key_version.removesuffix(_VERSION_OF_KEY) for one in held.encryption_information)
-        if keys := _keys(request.encryption_config) or [key for key in old_keys if key]:
+        if keys := _keys(encryption) or [key for key in old_keys if key]:
             made.message.encryption_config.kms_key_name = keys[0]
             made.message.encryption_config.kms_key_names.extend(keys)
         held.referencing_databases.append(name)

@@ -6,10 +6,9 @@ DDL.
 
 from __future__ import annotations
 
-import operator
 import re
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -34,42 +33,6 @@ _CREATE = re.compile(r"\s*CREATE\s+DATABASE\s+[`\"]?([^`\"\s;]+)[`\"]?\s*;?\s*",
 def under(held: dict[str, N], prefix: str) -> list[N]:
     """What is held by a name that begins so, newest first."""
     return [one for name, one in reversed(held.items()) if name.startswith(prefix)]
-
-
-def page_of(
-    items: Iterable[N],
-    request: Message,
-    scope: str,
-    answer: Message,
-    shown: Callable[[N], Message] = operator.attrgetter("message"),
-) -> Message:
-    """Cuts one page out of a list, newest first, and answers with it.
-
-    A token holds where the page before ended, not how many items came before it, so what starts or vanishes between
-    two pages neither repeats nor skips an item.
-
-    Args:
-        items: Everything that the list holds now.
-        request: Has the page's size, of which 0 or less means the maximum, and its token.
-        scope: The parent and the filter. A token is good for the same ones only, as
-            https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list documents.
-        answer: The class of the answer, of which the first field is the list.
-        shown: What the client sees of an item.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT for a token that was not made here, or was made for another list.
-    """
-    mark = f"{zlib.crc32(scope.encode()):08x}"
-    if request.page_token:
-        number, _, token_mark = request.page_token.partition("-")
-        if token_mark != mark or not number.isdecimal():
-            raise refusals.invalid(f"Invalid page token: {request.page_token}")
-        last = int(number)
-        items = (item for item in items if item.uid < last)
-    size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
-    found = list(islice(items, size + 1))
-    token = f"{found[size - 1].uid}-{mark}" if len(found) > size else ""
-    return answer(**{answer.DESCRIPTOR.fields[0].name: map(shown, found[:size])}, next_page_token=token)
 
 
 class Databases(World):
@@ -140,16 +103,15 @@ class Databases(World):
         return copied(self._found_database(request.name))
 
     def _list_databases(self, request: Message) -> Message:
-        self._check_listed(request.parent)
+        self._check_instance(request.parent)
         prefix = f"{request.parent}/databases/"
-        return page_of(under(self.databases, prefix), request, prefix, pb.ListDatabasesResponse)
+        return self._page(self.databases, prefix, request, pb.ListDatabasesResponse, lambda _: True)
 
     def _get_database_ddl(self, request: Message) -> Message:
         """The statements as they came; nothing reads them."""
         return pb.GetDatabaseDdlResponse(statements=self._statements(request.database))
 
     def _update_database_ddl(self, request: Message) -> Message:
-        """Keeps more statements."""
         self._statements(request.database).extend(request.statements)
         metadata = pb.UpdateDatabaseDdlMetadata(database=request.database, statements=request.statements)
         return self._done_at_once(request.database, metadata, pb.Empty())
@@ -183,11 +145,32 @@ class Databases(World):
             raise refusals.missing("Database", name)
         return self.add_database(name).message if remember else database_of(name)
 
-    def _check_listed(self, parent: str) -> None:
-        refusals.check_form("instance name", parent)
-        self._check_instance(parent)
+    def _page(
+        self, held: dict[str, N], prefix: str, request: Message, answer: Message, matches: Callable[[N], bool]
+    ) -> Message:
+        """Puts one page of what is held by a name that begins so into the first field of an answer of this class.
+
+        A page's token holds where it ended, not how many items came before, so what starts or vanishes between two
+        pages neither repeats nor skips an item. It is good for the same parent and filter only, as
+        https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list documents.
+        """
+        scope = prefix + getattr(request, "filter", "")
+        mark = f"{zlib.crc32(scope.encode()):08x}"
+        items = filter(matches, under(held, prefix))
+        if request.page_token:
+            number, _, token_mark = request.page_token.partition("-")
+            if token_mark != mark or not number.isdecimal():
+                raise refusals.invalid(f"Invalid page token: {request.page_token}")
+            last = int(number)
+            items = filter(lambda item: item.uid < last, items)
+        size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
+        found = list(islice(items, size + 1))
+        token = f"{found[size - 1].uid}-{mark}" if len(found) > size else ""
+        shown = [item.seen(self.now) for item in found[:size]]
+        return answer(**{answer.DESCRIPTOR.fields[0].name: shown}, next_page_token=token)
 
     def _check_instance(self, name: str) -> None:
+        refusals.check_form("instance name", name)
         if self._strict and name not in self.instances:
             raise refusals.missing("Instance", name)
 

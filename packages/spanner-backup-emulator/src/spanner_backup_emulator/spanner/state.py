@@ -67,14 +67,13 @@ class State(Backups):
     def begin_restore(self, now: datetime, backup: str, database: str, duration: timedelta) -> Message:
         """Starts to restore a database from a READY backup, which can't be deleted until then."""
         self.advance(now)
-        return self._start_restore(database, self._ready(backup, duration), pb.RestoreDatabaseRequest())
+        return self._start_restore(database, self._ready(backup, duration), pb.RestoreDatabaseEncryptionConfig())
 
     def begin_copy(self, now: datetime, source: str, backup: str, duration: timedelta) -> Message:
         """Starts to copy a READY backup, which can't be deleted until then."""
         self.advance(now)
         held = self._ready(source, duration)
-        request = pb.CopyBackupRequest(expire_time=held.message.expire_time)
-        return self._start_copy(backup, held, request, "test")
+        return self._start_copy(backup, held, held.message.expire_time, pb.CopyBackupEncryptionConfig(), "test")
 
     def finish(self, now: datetime, operation: str) -> None:
         """Has an operation's work end now, as if its time were over."""

@@ -71,6 +71,10 @@ class Resource:
     due: Entry | None = None
     work: Work | None = None
 
+    def seen(self, _: datetime) -> Message:
+        """As a client sees it."""
+        return self.message
+
 
 @dataclass(slots=True, eq=False)
 class Work:
