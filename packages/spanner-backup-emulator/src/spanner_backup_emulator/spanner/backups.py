@@ -21,7 +21,7 @@ from spanner_backup_emulator.spanner.filters import backup_filter, operation_fil
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.work import Agenda, Resource
+from spanner_backup_emulator.spanner.work import Resource, drop
 from spanner_backup_emulator.spanner.world import instance_of
 
 _VERSION_OF_KEY = "/cryptoKeyVersions/1"
@@ -180,7 +180,7 @@ class Backups(Databases):
 
     def _delete_backup_schedule(self, request: Message) -> Message:
         """Takes a schedule away; what it has started goes on."""
-        Agenda.drop(refusals.found("Backup schedule", self.schedules, request.name).due)
+        drop(refusals.found("Backup schedule", self.schedules, request.name).due)
         del self.schedules[request.name]
         return pb.Empty()
 
@@ -205,8 +205,8 @@ class Backups(Databases):
 
     def _await(self, schedule: Resource) -> None:
         when = next_time(schedule.message.spec.cron_spec.text, self.now)
-        Agenda.drop(schedule.due)
-        schedule.due = self._agenda.add(when, partial(self._run, schedule))
+        drop(schedule.due)
+        schedule.due = self._at(when, partial(self._run, schedule))
 
     def _run(self, schedule: Resource) -> None:
         database, _, schedule_id = schedule.message.name.partition("/backupSchedules/")

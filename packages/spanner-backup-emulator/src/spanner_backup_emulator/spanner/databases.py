@@ -16,7 +16,7 @@ from typing import TypeVar
 from spanner_backup_emulator.messages import Message, copied, stamp
 from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.messages import pb
-from spanner_backup_emulator.spanner.work import Agenda, Resource, Work
+from spanner_backup_emulator.spanner.work import Resource, Work, drop
 from spanner_backup_emulator.spanner.world import STANDARD_DIALECT, World, config_of, database_of
 
 N = TypeVar("N", Resource, Work)
@@ -124,7 +124,7 @@ class Databases(World):
             self._end_now(held.work)
         self.databases.pop(name, None)
         for schedule in self._schedules_of(name):
-            Agenda.drop(schedule.due)
+            drop(schedule.due)
             del self.schedules[schedule.message.name]
 
     def check_droppable(self, database: str) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from spanner_backup_emulator.messages import Message, copied
 from spanner_backup_emulator.spanner.plans import PERCENT_DONE, Plan, ProgressModel, percent_at
 
 RANK_END, RANK_STOP, RANK_REST = range(3)
 """Which of two things that are due at the same time comes first."""
+
+_BEFORE_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True, eq=False)
@@ -22,37 +24,44 @@ class Entry:
     action: Callable[[], None] | None
 
 
+def drop(entry: Entry | None) -> None:
+    """Makes an action not happen; one that already did, or none at all, is let be."""
+    if entry is not None:
+        entry.action = None
+
+
 class Agenda:
-    """A queue by time, then by rank, then first come, first served: there is no tie that code order decides."""
+    """What will happen, by time, then by rank, then first come, first served: there is no tie that code order decides.
+
+    Attributes:
+        now: The latest time it was told.
+    """
 
     def __init__(self) -> None:
+        self.now = _BEFORE_TIME
         self._heap: list[tuple[datetime, int, int, Entry]] = []
         self._count = itertools.count()
 
-    def add(self, when: datetime, action: Callable[[], None], rank: int = RANK_REST) -> Entry:
-        """Has something happen at a time."""
-        entry = Entry(action)
-        heapq.heappush(self._heap, (when, rank, next(self._count), entry))
-        return entry
-
-    @staticmethod
-    def drop(entry: Entry | None) -> None:
-        """Makes an action not happen; one that already did, or none at all, is let be."""
-        if entry is not None:
-            entry.action = None
-
-    def next_at(self) -> datetime | None:
-        """When the next action is due; None when nothing will happen by itself."""
+    def next_event_at(self) -> datetime | None:
+        """When something will next change by itself."""
         while self._heap and self._heap[0][3].action is None:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def take_due(self, now: datetime) -> Iterator[tuple[datetime, Callable[[], None]]]:
-        """Removes what is due at `now` or was before, one by one, and gives each action with its time."""
+    def advance(self, now: datetime) -> None:
+        """Carries out what is due; a time before the last one counts as the last one."""
+        now = max(now, self.now)
         while self._heap and self._heap[0][0] <= now:
             when, _, _, entry = heapq.heappop(self._heap)
             if entry.action is not None:
-                yield when, entry.action
+                self.now = max(when, self.now)
+                entry.action()
+        self.now = now
+
+    def _at(self, when: datetime, action: Callable[[], None], rank: int = RANK_REST) -> Entry:
+        entry = Entry(action)
+        heapq.heappush(self._heap, (when, rank, next(self._count), entry))
+        return entry
 
 
 @dataclass(slots=True, eq=False)

@@ -32,7 +32,7 @@ from spanner_backup_emulator.messages import Message, stamp, time_of
 from spanner_backup_emulator.spanner.history import Event, What
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan, ProgressModel, Status
-from spanner_backup_emulator.spanner.work import RANK_END, RANK_STOP, Agenda, Resource, Work
+from spanner_backup_emulator.spanner.work import RANK_END, RANK_STOP, Agenda, Resource, Work, drop
 
 OPERATION_KEPT = timedelta(days=7)
 """How long an operation can be read after its end.
@@ -65,7 +65,6 @@ https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.
 is inferred: no public source shows it."""
 
 _NO_TIME = timedelta(0)
-_BEFORE_TIME = datetime.min.replace(tzinfo=UTC)
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
@@ -86,11 +85,10 @@ def database_of(name: str, **fields: object) -> Message:
     return pb.Database(**{"name": name, **usual, **fields})
 
 
-class World:
-    """Backups, databases, schedules and operations, each by full name, oldest first, and the agenda that moves them.
+class World(Agenda):
+    """Backups, databases, schedules and operations, each by full name, oldest first, and what will happen to them.
 
     Attributes:
-        now: The latest time it was told.
         instances: Those that were made, or of which a database is known.
         backups: Finished or not.
         works: Operations.
@@ -123,7 +121,7 @@ class World:
                 documented at https://docs.cloud.google.com/spanner/docs/backup; its length isn't.
             id_seed: Another one gives other operation ids.
         """
-        self.now = _BEFORE_TIME
+        super().__init__()
         self.instances: dict[str, Message] = {}
         self.backups: dict[str, Resource] = {}
         self.databases: dict[str, Resource] = {}
@@ -133,7 +131,6 @@ class World:
         self.history: deque[Event] = deque(maxlen=HISTORY_COUNT_MAX)
         self._ddl: dict[str, list[str]] = {}
         self._done: dict[str, Message] = {}
-        self._agenda = Agenda()
         self._default_plan = default_plan or Plan()
         self._plans: dict[str, Plan] = {}
         self._queued_plans: dict[str, list[Plan]] = {}
@@ -162,18 +159,6 @@ class World:
     def queue_plans(self, resource: str, *plans: Plan) -> None:
         """Decides how the next operations on a resource go, one plan each; after them `set_plan`'s counts again."""
         self._queued_plans.setdefault(resource, []).extend(plans)
-
-    def next_event_at(self) -> datetime | None:
-        """When something will next change by itself."""
-        return self._agenda.next_at()
-
-    def advance(self, now: datetime) -> None:
-        """Carries out what is due; a time before the last one counts as the last one."""
-        now = max(now, self.now)
-        for when, action in self._agenda.take_due(now):
-            self.now = max(when, self.now)
-            action()
-        self.now = now
 
     def _record(self, what: What, resource: str, cause: str, code: Code = Code.OK, operation: str = "") -> None:
         """Writes a line that concerns no backup."""
@@ -208,9 +193,9 @@ class World:
     def _end_by(self, work: Work, due_time: datetime) -> None:
         """Has the work end at this time unless it would have ended before."""
         if not work.operation.done and due_time < work.due_time:
-            Agenda.drop(work.end)
+            drop(work.end)
             work.due_time = due_time
-            work.end = self._agenda.add(due_time, partial(self._end, work), RANK_END)
+            work.end = self._at(due_time, partial(self._end, work), RANK_END)
 
     def _end_now(self, work: Work) -> None:
         self._end_by(work, self.now)
@@ -224,14 +209,14 @@ class World:
         self._record(What.CANCEL_RECEIVED, work.name, cause, operation=work.name)
         if work.plan.cancel_duration is not None:
             when, cancelled = self.now + work.plan.cancel_duration, partial(self._fail, work, _CANCELLED, "cancel")
-            work.stop = self._agenda.add(when, cancelled, RANK_STOP)
+            work.stop = self._at(when, cancelled, RANK_STOP)
         if work.plan.outrun_duration is not None:
             self._end_by(work, self.now + work.plan.outrun_duration)
 
     def _delete(self, backup: Resource, what: What, cause: str) -> None:
         """Takes a backup away, at once; the operation that still makes it is cancelled."""
         del self.backups[backup.message.name]
-        Agenda.drop(backup.due)
+        drop(backup.due)
         self._note(what, backup, cause)
         work = backup.work
         if work is not None:
@@ -241,9 +226,9 @@ class World:
 
     def _set_expiry(self, backup: Resource) -> None:
         """Has a finished backup vanish at its expire_time."""
-        Agenda.drop(backup.due)
+        drop(backup.due)
         due = max(time_of(backup.message.expire_time) + self._expiry_delay, self.now)
-        backup.due = self._agenda.add(due, partial(self._expire, backup))
+        backup.due = self._at(due, partial(self._expire, backup))
 
     def _release(self, work: Work) -> None:
         """Lets go of the backup that an operation needed, if it did."""
@@ -303,14 +288,14 @@ class World:
             del self.databases[work.metadata.name]
             self._release(work)
         elif not work.orphaned and work.plan.removal_delay:
-            self._agenda.add(self.now + work.plan.removal_delay, partial(self._remove, work, cause))
+            self._at(self.now + work.plan.removal_delay, partial(self._remove, work, cause))
         elif not work.orphaned:
             self._remove(work, cause)
 
     def _close(self, work: Work, code: Code = Code.OK) -> None:
         """What every end has in common."""
-        Agenda.drop(work.end)
-        Agenda.drop(work.stop)
+        drop(work.end)
+        drop(work.stop)
         work.advance(self.now)
         if work.metadata.HasField("progress"):
             work.metadata.progress.end_time.CopyFrom(stamp(self.now))
@@ -320,7 +305,7 @@ class World:
         if work.kind == "CopyBackup":
             self._release(work)
         self._record(What.OPERATION_DONE, work.name, work.kind, code, work.name)
-        self._agenda.add(self.now + OPERATION_KEPT, partial(self._forget, work))
+        self._at(self.now + OPERATION_KEPT, partial(self._forget, work))
 
     def _remove(self, work: Work, cause: str) -> None:
         if self.backups.get(work.metadata.name) is work.made:
