@@ -103,14 +103,7 @@ class Field(Generic[T]):
 
 
 def compile_filter(text: str, field_of: Callable[[str], Field[T] | None]) -> Callable[[T], bool]:
-    """Makes a function out of a filter.
-
-    Args:
-        text: The filter; blank matches everything.
-        field_of: What a path in lower case names.
-
-    Returns:
-        Whether an item matches.
+    """Whether an item matches a filter, of which a blank one matches all; `field_of` says what a small path names.
 
     Raises:
         FilterError: It can't be understood.

@@ -12,10 +12,7 @@ from typing import Any
 from spanner_backup_emulator.errors import Code
 
 PERCENT_DONE = 100
-_PERCENT_PEAK = 60
-_PERCENT_DIP = 30
 
-_SIZE_BYTES = 5_000_000_000
 _NO_TIME = timedelta(0)
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -36,24 +33,17 @@ class ProgressModel(enum.StrEnum):
 
 
 def percent_at(model: ProgressModel, fraction: float) -> int:
-    """What an operation reports that has done this part of its work.
+    """What an operation reports that has done this part of its work: whole percents, 100 only from 1.0 on.
 
-    Args:
-        model: The plan's choice. For `MISSING` nothing should be reported; the answer is 0.
-        fraction: From 0.0 to 1.0. Outside that range it counts as the nearer end.
-
-    Returns:
-        Whole percents; 100 only from a fraction of 1.0 on.
+    A fraction outside 0.0 to 1.0 counts as the nearer end. For `MISSING` nothing should be reported; the answer is 0.
     """
     fraction = min(max(fraction, 0.0), 1.0)
     if model is ProgressModel.LINEAR:
         return int(fraction * PERCENT_DONE)
     if model is ProgressModel.JUMPS:
-        return int(fraction * 2) * (PERCENT_DONE // 2)
+        return int(fraction * 2) * 50
     if model is ProgressModel.BACKWARDS:
-        if fraction < 0.5:
-            return int(fraction * 2 * _PERCENT_PEAK)
-        return _PERCENT_DIP + int((fraction * 2 - 1) * (PERCENT_DONE - _PERCENT_DIP))
+        return int(fraction * 120) if fraction < 0.5 else 30 + int((fraction * 2 - 1) * 70)
     return 0
 
 
@@ -92,7 +82,7 @@ class Plan:
     outrun_duration: timedelta | None = None
     error: Status | None = None
     progress: ProgressModel = ProgressModel.LINEAR
-    size_bytes: int = _SIZE_BYTES
+    size_bytes: int = 5_000_000_000
     removal_delay: timedelta = _NO_TIME
     optimize_duration: timedelta = _NO_TIME
 
@@ -100,11 +90,7 @@ class Plan:
 def parse_plan(text: str, base: Plan) -> tuple[str, Plan]:
     """Reads `RESOURCE=SETTING,SETTING…`, for example `projects/p/instances/i/databases/slow=3h,cancel=never`.
 
-    A setting is a duration (how long the backup takes) or one of `queue=`, `cancel=`, `removal=` and `optimize=` with a
-    duration, `cancel=never`, `fail=CODE`, `progress=MODEL` and `size=BYTES`. What isn't set is as in `base`.
-
-    Returns:
-        The resource and its plan.
+    The settings are those of `--plan`, of which a bare one is the duration. What isn't set is as in `base`.
 
     Raises:
         ValueError: It can't be understood; the text says what.
