@@ -47,7 +47,6 @@ FILTER_COUNT_MAX = 1024
 _OF_BACKUPS = frozenset(
     ["name", "database", "state", "create_time", "expire_time", "version_time", "size_bytes", "backup_schedules"]
 )
-_STAMP = "google.protobuf.Timestamp"
 _METADATA = ("CreateBackup", "CopyBackup", "RestoreDatabase", "OptimizeRestoredDatabase")
 
 _TOKEN = re.compile(r"\s*(?:(AND|OR|NOT)(?![\w.@:=!<>])|([()-]))")
@@ -289,7 +288,7 @@ def _field(path: str, kinds: list[Message], message_of: Callable[[T], Message]) 
 
 
 def _kind(field: Message) -> Kind:
-    if field.message_type is not None and field.message_type.full_name == _STAMP:
+    if field.message_type == pb.Timestamp.DESCRIPTOR:
         return Kind.TIME
     if field.cpp_type in {field.CPPTYPE_INT32, field.CPPTYPE_INT64}:
         return Kind.NUMBER

@@ -7,9 +7,10 @@ the service doing it, "inferred" that nobody says so and a client should not rel
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypeVar
+from functools import partial
+from typing import TypeVar
 
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.messages import Message, stamp, time_in, time_of
@@ -18,30 +19,18 @@ from spanner_backup_emulator.spanner.plans import parse_duration
 
 T = TypeVar("T")
 
-RETENTION_MIN = timedelta(hours=6)
-RETENTION_MAX = timedelta(days=366)
+RETENTION_MIN, RETENTION_MAX = timedelta(hours=6), timedelta(days=366)
 """Documented: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups."""
 
 _INSTANCE = r"projects/[^/]+/instances/[^/]+"
 _FORMS = {
-    "instance name": re.compile(_INSTANCE),
-    "database name": re.compile(rf"{_INSTANCE}/databases/[^/]+"),
-    "backup id": re.compile(r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]"),
-    "backup schedule id": re.compile(r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]"),
-    "database id": re.compile(r"[a-z][a-z0-9_\-]{0,28}[a-z0-9]"),
+    "instance name": _INSTANCE,
+    "database name": rf"{_INSTANCE}/databases/[^/]+",
+    "backup id": r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]",
+    "backup schedule id": r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]",
+    "database id": r"[a-z][a-z0-9_\-]{0,28}[a-z0-9]",
 }
-"""Documented: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups."""
-
-
-class Refusal(NamedTuple):
-    """A code and a text, to be called with what goes into the text."""
-
-    code: Code
-    text: str
-
-    def __call__(self, *said: object) -> ApiError:
-        """The refusal of one call."""
-        return ApiError(self.code, self.text.format(*said))
+"""Documented on the same page."""
 
 
 def invalid(message: str) -> ApiError:
@@ -85,26 +74,20 @@ def _info(kind: str, name: str, what: str) -> Message:
 
 def check_form(what: str, text: str) -> None:
     """Refuses what no instance, database, backup or schedule may be called."""
-    if _FORMS[what].fullmatch(text) is None:
+    if re.fullmatch(_FORMS[what], text) is None:
         raise invalid(f"Invalid {what}: {text}")
 
 
 def checked_expire_time(name: str, now: datetime, origin: datetime, request: Message) -> Message:
     """Refuses an expire_time that is missing, too close, too far or past, by the server's clock.
 
-    Args:
-        name: The backup's.
-        now: The server's time.
-        origin: The create_time that the window counts from: for an update the backup's own
-            (https://docs.cloud.google.com/sdk/gcloud/reference/spanner/backups/update-metadata, documented), for a
-            copy the source's
-            (https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/copy,
-            documented).
-        request: What has the expire_time.
+    The window counts from `origin`, a create_time: for an update the backup's own
+    (https://docs.cloud.google.com/sdk/gcloud/reference/spanner/backups/update-metadata, documented), for a copy the
+    source's (https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/copy, documented).
     """
     expire_time = time_in(request, "expire_time")
-    in_window = expire_time is not None and origin + RETENTION_MIN <= expire_time <= origin + RETENTION_MAX
-    if expire_time is None or not in_window or expire_time <= now:
+    earliest, latest = origin + RETENTION_MIN, origin + RETENTION_MAX
+    if expire_time is None or expire_time <= now or not earliest <= expire_time <= latest:
         given = request.expire_time.ToJsonString() if expire_time else "missing"
         raise EXPIRE_TIME(name, stamp(origin).ToJsonString(), given)
     return stamp(expire_time)
@@ -128,100 +111,92 @@ def checked_version_time(name: str, now: datetime, database: Message, request: M
     return stamp(version_time)
 
 
-NOT_NOW, BAD = Code.FAILED_PRECONDITION, Code.INVALID_ARGUMENT
+def _refusal(code: Code, text: str) -> Callable[..., ApiError]:
+    """What makes a refusal of what goes into its text."""
+    return lambda *said: ApiError(code, text.format(*said))
 
-INSTANCE_HAS_BACKUPS = Refusal(NOT_NOW, "Cannot delete instance {} because it contains backups.")
+
+_not_now, _bad = partial(_refusal, Code.FAILED_PRECONDITION), partial(_refusal, Code.INVALID_ARGUMENT)
+
+INSTANCE_HAS_BACKUPS = _not_now("Cannot delete instance {} because it contains backups.")
 """Documented, the text is inferred: https://docs.cloud.google.com/spanner/docs/backup."""
 
-TOO_MANY_PENDING = Refusal(
-    NOT_NOW,
+TOO_MANY_PENDING = _not_now(
     "Cannot create backup ({}) for database ({}) because the maximum number of pending backups (1) for the database has"
-    " been reached. Please retry the operation once the pending backups complete.",
+    " been reached. Please retry the operation once the pending backups complete."
 )
-"""The database's one slot for a pending on-demand backup is taken.
-
-The limit is documented at
+"""The limit is documented at
 https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/create, the text is observed:
 https://github.com/GoogleCloudPlatform/dotnet-docs-samples/blob/main/spanner/api/Spanner.Samples.Tests/SpannerFixture.cs.
 """
 
-EXPIRE_TIME = Refusal(
-    BAD,
+EXPIRE_TIME = _bad(
     "Invalid request for backup {}. `expire_time` is either missing, in the wrong format, or is not within the minimum"
     " and maximum expire times supported. `expire_time` must be a Unix Epoch Time (UTC time since 1970-01-01 00:00:00)"
     " with microseconds granularity, and be at least 6 hours and at most 366 days from the time the CreateBackup"
     " request is processed. The CreateBackup request was processed at `create_time` ({}), and the input `expire_time`"
-    " is {}.",
+    " is {}."
 )
-"""For creation and update alike.
+"""For creation and update alike; observed: https://github.com/GoogleCloudPlatform/dotnet-docs-samples/issues/1046. What
+it says of a missing time is inferred."""
 
-Observed: https://github.com/GoogleCloudPlatform/dotnet-docs-samples/issues/1046. What it says of a missing time is
-inferred.
-"""
-
-VERSION_TIME_IN_FUTURE = Refusal(
-    BAD, "Invalid request for backup {}. Cannot create a backup with a future version time."
-)
+VERSION_TIME_IN_FUTURE = _bad("Invalid request for backup {}. Cannot create a backup with a future version time.")
 """The phrase is observed, the rest inferred:
 https://github.com/googleapis/google-cloud-cpp/blob/main/google/cloud/spanner/admin/integration_tests/backup_extra_integration_test.cc.
 """
 
-VERSION_TIME_TOO_EARLY = Refusal(
-    BAD,
+VERSION_TIME_TOO_EARLY = _bad(
     "Invalid request for backup {}. Cannot create a backup with a version time that is earlier than the creation time"
-    " of the database.",
+    " of the database."
 )
 """The phrase is observed in the same test, the rest inferred."""
 
-VERSION_TIME_TOO_OLD = Refusal(
-    BAD, "Invalid request for backup {}. The version time is older than the database's version retention period."
+VERSION_TIME_TOO_OLD = _bad(
+    "Invalid request for backup {}. The version time is older than the database's version retention period."
 )
 """The code is observed, the text inferred:
 https://github.com/googleapis/python-spanner/blob/main/tests/system/test_backup_api.py.
 """
 
-BEING_RESTORED = Refusal(
-    NOT_NOW,
+BEING_RESTORED = _not_now(
     "Backup {} cannot be deleted at the moment because it is still in use by {} databases for pending restore activity."
     " Please try deleting the backup once the restore or post-restore optimize operations have completed on these"
     " databases. The databases using this backup are displayed in the UI in the Backups table `In use by` column, and"
-    " returned by the GetBackup API.",
+    " returned by the GetBackup API."
 )
 """The rule is documented at https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups,
 the text is observed: https://github.com/googleapis/google-cloud-ruby/issues/18975."""
 
-BEING_COPIED = Refusal(
-    NOT_NOW,
+BEING_COPIED = _not_now(
     "Backup {} cannot be deleted at the moment because it is still in use by {} backups for pending copy activity."
-    " Please try deleting the backup once the copies have completed.",
+    " Please try deleting the backup once the copies have completed."
 )
 """The rule is documented there, too, and the text inferred from that."""
 
-SOURCE_PENDING = Refusal(
-    NOT_NOW,
+SOURCE_PENDING = _not_now(
     "Cannot copy source backup {} because the backup is still being created. Please retry the operation once the"
-    " pending backup is complete.",
+    " pending backup is complete."
 )
 """Observed: https://github.com/GoogleCloudPlatform/dotnet-docs-samples/issues/1623."""
 
-BACKUP_PENDING = Refusal(NOT_NOW, "Cannot {} backup {} because the backup is still being created.")
+BACKUP_PENDING = _not_now("Cannot {} backup {} because the backup is still being created.")
 """That a restore or an update may fail like this is documented at
 https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups#state; the text is inferred."""
 
-DATABASE_NOT_READY = Refusal(NOT_NOW, "Database {} is not ready.")
+DATABASE_NOT_READY = _not_now("Database {} is not ready.")
 """It is still being restored (inferred)."""
 
-DROP_BLOCKED = Refusal(NOT_NOW, "Database {} cannot be dropped while a backup of it is pending.")
+DROP_BLOCKED = _not_now("Database {} cannot be dropped while a backup of it is pending.")
 """The rule is documented at https://docs.cloud.google.com/spanner/docs/backup, the text is inferred."""
 
-CANCEL_UNSUPPORTED = Refusal(Code.UNIMPLEMENTED, "Operation is not implemented, or supported, or enabled.")
+CANCEL_UNSUPPORTED = _refusal(Code.UNIMPLEMENTED, "Operation is not implemented, or supported, or enabled.")
 """Restores can't be cancelled (observed: https://github.com/googleapis/java-spanner/issues/1713)."""
 
-CANCEL_TOO_LATE = Refusal(NOT_NOW, "Operation {} has already completed.")
+CANCEL_TOO_LATE = _not_now("Operation {} has already completed.")
 """Code and text are inferred; Google documents only that a cancel is best effort."""
 
-TOO_MANY_SCHEDULES = Refusal(Code.RESOURCE_EXHAUSTED, "{} already has {} backup schedules.")
+TOO_MANY_SCHEDULES = _refusal(Code.RESOURCE_EXHAUSTED, "{} already has {} backup schedules.")
 """The code and the words are inferred."""
 
-SCHEDULE_RETENTION = Refusal(BAD, "The retention of a backup schedule must be 6 hours to 366 days, and is {}.")
+SCHEDULE_RETENTION = _bad("The retention of a backup schedule must be 6 hours to 366 days, and is {}.")
 """The window is that of backups on demand; that no schedule may have another one is inferred, as is the text."""
