@@ -40,13 +40,9 @@ def main() -> None:
             state.set_plan(*parse_plan(text, default))
         except ValueError as error:
             parser.error(f"argument --plan: {error}")
+    faults = Quota(wall_clock) if options.quota else None
     emulator = SpannerEmulator(
-        options.port,
-        state=state,
-        faults=Quota(wall_clock) if options.quota else None,
-        behind=options.behind,
-        rest_port=options.rest_port,
-        host=options.host,
+        options.port, state=state, faults=faults, behind=options.behind, rest_port=options.rest_port, host=options.host
     )
     serve(emulator, _GREETING if options.rest_port is None else _GREETING + _FOR_GCLOUD)
 

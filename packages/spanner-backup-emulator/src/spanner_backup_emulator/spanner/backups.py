@@ -27,6 +27,10 @@ from spanner_backup_emulator.spanner.world import instance_of
 _VERSION_OF_KEY = "/cryptoKeyVersions/1"
 """A backup names the versions of the keys that it was made with; the emulator knows of one version only."""
 
+_OWN_SIZES = ("size_bytes", "freeable_size_bytes", "exclusive_size_bytes")
+_OWN_LINKS = ("backup_schedules", "referencing_databases", "referencing_backups")
+"""What a copy of a backup doesn't have of it."""
+
 SCHEDULES_PER_DATABASE_MAX = 4
 """https://docs.cloud.google.com/spanner/quotas, documented."""
 
@@ -162,7 +166,7 @@ class Backups(Databases):
         made.name = f"{database}/backupSchedules/{request.backup_schedule_id}"
         if made.name in self.schedules:
             raise refusals.exists("Backup schedule", made.name)
-        if len(self._schedules_of(database)) >= SCHEDULES_PER_DATABASE_MAX:
+        if len(under(self.schedules, f"{database}/backupSchedules/")) >= SCHEDULES_PER_DATABASE_MAX:
             raise refusals.TOO_MANY_SCHEDULES(database, SCHEDULES_PER_DATABASE_MAX)
         return self._put(Resource(next(self._uids), made))
 
@@ -265,18 +269,12 @@ class Backups(Databases):
     def _start_copy(self, name: str, source: Resource, expires: Message, encryption: Message, cause: str) -> Message:
         """Starts to copy a backup, which can't be deleted meanwhile."""
         held = source.message
-        backup = pb.Backup(
-            name=name,
-            database=held.database,
-            create_time=stamp(self.now),
-            version_time=held.version_time,
-            oldest_version_time=held.oldest_version_time,
-            expire_time=expires,
-            max_expire_time=held.max_expire_time,
-            database_dialect=held.database_dialect,
-            encryption_info=held.encryption_info,
-            encryption_information=held.encryption_information,
-        )
+        backup = copied(held)
+        for field in _OWN_SIZES + _OWN_LINKS:
+            backup.ClearField(field)
+        backup.name = name
+        backup.create_time.CopyFrom(stamp(self.now))
+        backup.expire_time.CopyFrom(expires)
         if keys := _keys(encryption):
             _encrypt(backup, keys)
         held.referencing_backups.append(name)

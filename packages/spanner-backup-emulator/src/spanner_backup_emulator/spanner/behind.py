@@ -153,10 +153,8 @@ class Behind(grpc.ServerInterceptor):
     def _contents_of(self, backup: Resource) -> Contents:
         """What a backup holds; one that no client asked for, as a schedule's, is copied when it is first needed."""
         if backup.uid not in self._contents:
-            message = backup.message
-            descriptors = self._descriptors.get(message.database, b"")
-            dialect, version_time = message.database_dialect, time_of(message.version_time)
-            self._contents[backup.uid] = self._store.copy(message.database, dialect, version_time, descriptors)
+            descriptors = self._descriptors.get(backup.message.database, b"")
+            self._contents[backup.uid] = self._store.copy(backup.message, descriptors)
         return self._contents[backup.uid]
 
     def _CreateDatabase(self, request: Message, _: Call, there: Call) -> Message:

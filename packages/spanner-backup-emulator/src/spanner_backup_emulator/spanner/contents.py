@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from graphlib import TopologicalSorter
 from typing import Any
 
 import grpc
 from google.cloud.spanner_v1 import types
 
-from spanner_backup_emulator.messages import Classes, Message, stamp
+from spanner_backup_emulator.messages import Classes, Message
 from spanner_backup_emulator.rpc import CALL_S_MAX
 from spanner_backup_emulator.spanner.messages import pb
 
@@ -69,12 +68,12 @@ class Store:
             ((name,),) = self._texts(session, _DIALECT)
         return name
 
-    def copy(self, database: str, dialect: int, version_time: datetime, proto_descriptors: bytes) -> Contents:
-        """Reads everything as of that time; the descriptors are given, as they can't be read."""
-        ddl = self._call(pb.GetDatabaseDdlRequest(database=database), pb.GetDatabaseDdlResponse)
-        with self._session(database) as session:
-            tables = list(self._tables(session, dialect, version_time))
-        return Contents(dialect, ddl.statements, proto_descriptors, tables)
+    def copy(self, backup: Message, proto_descriptors: bytes) -> Contents:
+        """Reads everything as of the backup's version time; the descriptors are given, as they can't be read."""
+        ddl = self._call(pb.GetDatabaseDdlRequest(database=backup.database), pb.GetDatabaseDdlResponse)
+        with self._session(backup.database) as session:
+            tables = list(self._tables(session, backup))
+        return Contents(backup.database_dialect, ddl.statements, proto_descriptors, tables)
 
     def put(self, database: str, contents: Contents) -> None:
         """Makes a new database with these contents.
@@ -83,17 +82,13 @@ class Store:
         """
         parent, _, database_id = database.partition("/databases/")
         mark = _quote(contents.dialect)
-        create = pb.CreateDatabaseRequest(
-            parent=parent,
-            create_statement=f"CREATE DATABASE {mark}{database_id}{mark}",
-            database_dialect=contents.dialect,
-        )
+        create = pb.CreateDatabaseRequest(parent=parent, database_dialect=contents.dialect)
+        create.create_statement = f"CREATE DATABASE {mark}{database_id}{mark}"
         self._call(create, pb.Operation)
         if contents.statements:
-            ddl = pb.UpdateDatabaseDdlRequest(
-                database=database, statements=contents.statements, proto_descriptors=contents.proto_descriptors
-            )
-            self._call(ddl, pb.Operation)
+            change = pb.UpdateDatabaseDdlRequest(database=database, statements=contents.statements)
+            change.proto_descriptors = contents.proto_descriptors
+            self._call(change, pb.Operation)
         with self._session(database) as session:
             for mutations in _batches(contents.tables):
                 commit = sql.CommitRequest(session=session, mutations=mutations)
@@ -115,26 +110,26 @@ class Store:
         finally:
             self._call(sql.DeleteSessionRequest(name=session), pb.Empty)
 
-    def _tables(self, session: str, dialect: int, version_time: datetime) -> Iterator[Message]:
+    def _tables(self, session: str, backup: Message) -> Iterator[Message]:
         columns: defaultdict[str, list[str]] = defaultdict(list)
         parents: dict[str, list[str]] = {}
         for schema, table, parent, column in self._texts(session, _COLUMNS):
             name = _full(schema, table)
             columns[name].append(column)
             parents[name] = [_full(schema, parent)] if parent else []
-        mark = _quote(dialect)
+        mark = _quote(backup.database_dialect)
         for name in TopologicalSorter(parents).static_order():
             # A column may be called like its table.
             listed = ", ".join(f"held.{mark}{column}{mark}" for column in columns[name])
             source = ".".join(f"{mark}{part}{mark}" for part in name.split("."))
-            rows = self._rows(session, f"SELECT {listed} FROM {source} AS held", version_time)  # noqa: S608 - names that the database gave
+            rows = self._rows(session, f"SELECT {listed} FROM {source} AS held", backup.version_time)  # noqa: S608 - names that the database gave
             yield sql.Mutation.Write(table=name, columns=columns[name], values=rows)
 
     def _texts(self, session: str, statement: str) -> list[list[str]]:
         return [[value.string_value for value in row.values] for row in self._rows(session, statement, None)]
 
-    def _rows(self, session: str, statement: str, at: datetime | None) -> Sequence[Message]:
-        read = {"read_timestamp": stamp(at)} if at else {"strong": True}
+    def _rows(self, session: str, statement: str, at: Message) -> Sequence[Message]:
+        read = {"read_timestamp": at} if at else {"strong": True}
         transaction = {"single_use": {"read_only": read}}
         request = sql.ExecuteSqlRequest(session=session, sql=statement, transaction=transaction)
         rows: Sequence[Message] = self._call(request, sql.ResultSet).rows

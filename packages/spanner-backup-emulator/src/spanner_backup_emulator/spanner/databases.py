@@ -39,7 +39,6 @@ class Databases(World):
     """One method per RPC, with its name; `State.apply` calls it when it has brought the world up to now."""
 
     def _list_instance_configs(self, request: Message) -> Message:
-        """The one there is."""
         return pb.ListInstanceConfigsResponse(instance_configs=[config_of(request.parent)])
 
     def _get_instance_config(self, request: Message) -> Message:
@@ -123,7 +122,7 @@ class Databases(World):
         while held is not None and held.work is not None:
             self._end_now(held.work)
         self.databases.pop(name, None)
-        for schedule in self._schedules_of(name):
+        for schedule in under(self.schedules, f"{name}/backupSchedules/"):
             drop(schedule.due)
             del self.schedules[schedule.message.name]
 
@@ -132,10 +131,6 @@ class Databases(World):
         backups = (backup.message for backup in self.backups.values())
         if any(one.database == database and one.state == pb.Backup.CREATING for one in backups):
             raise refusals.DROP_BLOCKED(database)
-
-    def _schedules_of(self, database: str) -> list[Resource]:
-        """A database's schedules, newest first."""
-        return under(self.schedules, f"{database}/backupSchedules/")
 
     def _found_database(self, name: str, *, remember: bool = False) -> Message:
         """The database; unless strict, one that nobody declared counts as there, and is listed once remembered."""

@@ -22,12 +22,12 @@ gcloud sends `metadata.database:"..."` alone and is answered.
 from __future__ import annotations
 
 import enum
-import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from operator import eq, ge, gt, le, lt, ne
 from typing import Generic, TypeVar
 
 from spanner_backup_emulator.errors import Code
@@ -57,15 +57,7 @@ _ESCAPE = re.compile(r"\\(.)")
 # https://github.com/googleapis/python-spanner/blob/main/samples/samples/backup_sample.py, observed.
 _TIME = re.compile(r"\d{4}(-\d{1,2}){2}T\d{1,2}(:\d{1,2}){2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE)
 
-_SIGNS: dict[str, Callable[..., bool]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "=": operator.eq,
-    ":": operator.eq,
-    "!=": operator.ne,
-}
+_SIGNS: dict[str, Callable[..., bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge, "=": eq, ":": eq, "!=": ne}
 _TEXT_SIGNS: dict[str, Callable[[tuple[str, ...], str], bool]] = {
     "=": lambda held, wanted: wanted in held,
     ":": lambda held, wanted: any(wanted in one for one in held),

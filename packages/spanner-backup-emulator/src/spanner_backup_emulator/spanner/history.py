@@ -34,8 +34,6 @@ class Event(NamedTuple):
     """One line of the record. It is a tuple because a simulation writes millions.
 
     Attributes:
-        at: When it happened by the state's clock.
-        what: What happened.
         resource: The full name of the backup, operation or database that it happened to.
         cause: The RPC, or what brought it about by itself: `expiry`, `cancel`, `failure`, `schedule`, `test`.
         code: How the call was answered or how the operation ended.

@@ -35,12 +35,9 @@ from spanner_backup_emulator.spanner.plans import Plan, ProgressModel, Status
 from spanner_backup_emulator.spanner.work import RANK_END, RANK_STOP, Agenda, Resource, Work, drop
 
 OPERATION_KEPT = timedelta(days=7)
-"""How long an operation can be read after its end.
-
-Documented for the list at
+"""How long an operation can be read after its end. Documented for the list at
 https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backupOperations/list; that
-GetOperation forgets it too is inferred.
-"""
+GetOperation forgets it too is inferred."""
 
 HISTORY_COUNT_MAX = 100_000
 """Lines of the record that are kept, the newest: a test reads all of its own; a command that runs for months stays
@@ -54,10 +51,9 @@ STANDARD_DIALECT = "GOOGLE_STANDARD_SQL"
 CONFIG_ID = "emulator-config"
 """The one configuration there is, as in Google's emulator (observed on 2026-11-26)."""
 
-_ID_STEP = 0x9E3779B97F4A7C15
-"""Odd, so that counting by it modulo 2**63 meets every number once, and large, so that two ids don't look alike."""
-
-_ID_RANGE = 2**63
+_ID_STEP, _ID_RANGE = 0x9E3779B97F4A7C15, 2**63
+"""The step is odd, so that counting by it modulo the range meets every number once, and large, so that two ids don't
+look alike."""
 
 _CANCELLED = Status(Code.CANCELLED, "The operation was cancelled.")
 """How a cancelled operation ends. The code is documented at
