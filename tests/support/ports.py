@@ -22,8 +22,7 @@ from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Faults
 from spanner_backup_emulator.messages import stamp
 from spanner_backup_emulator.pubsub.model import pb as pubsub
-from spanner_backup_emulator.spanner.messages import pb, unpacked
-from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
+from spanner_backup_emulator.spanner.messages import BY_REQUEST, pb, unpacked
 from spanner_backup_emulator.tasks.messages import pb as wire
 
 if TYPE_CHECKING:

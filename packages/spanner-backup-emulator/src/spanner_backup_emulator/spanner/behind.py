@@ -20,9 +20,8 @@ from spanner_backup_emulator.messages import Message, stamp, time_of
 from spanner_backup_emulator.rpc import encoded
 from spanner_backup_emulator.serving import Endpoint, abort
 from spanner_backup_emulator.spanner.contents import Contents, Store
-from spanner_backup_emulator.spanner.messages import pb, unpacked
+from spanner_backup_emulator.spanner.messages import RPCS, pb, unpacked
 from spanner_backup_emulator.spanner.plans import parse_duration
-from spanner_backup_emulator.spanner.rpcs import RPCS
 from spanner_backup_emulator.spanner.state import State
 from spanner_backup_emulator.spanner.work import Resource
 

@@ -17,8 +17,8 @@ from spanner_backup_emulator.rpc import Rpc, called, register
 from spanner_backup_emulator.serving import HOST, start_grpc, wall_clock
 from spanner_backup_emulator.spanner.behind import Behind
 from spanner_backup_emulator.spanner.history import Event
+from spanner_backup_emulator.spanner.messages import RPCS
 from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.rpcs import RPCS
 from spanner_backup_emulator.spanner.state import State
 from spanner_backup_emulator.web import WebServer
 

@@ -14,9 +14,8 @@ from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.spanner.backups import Backups
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.messages import pb
+from spanner_backup_emulator.spanner.messages import BY_REQUEST, pb
 from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
 from spanner_backup_emulator.spanner.work import Resource
 from spanner_backup_emulator.spanner.world import instance_of
 
