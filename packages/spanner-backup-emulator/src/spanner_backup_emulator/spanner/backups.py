@@ -308,8 +308,7 @@ class Backups(Databases):
         if leftover is not None:
             self._delete(leftover, What.BACKUP_REMOVED, "replaced")
         made = self.backups[backup.name] = Resource(next(self._uids), backup)
-        slot = "" if source or backup.backup_schedules else backup.database
-        operation = self._begin(metadata, made, plan, source, slot)
+        operation = self._begin(metadata, made, plan, source)
         self._note(What.BACKUP_STARTED, made, cause, operation.name)
         return operation
 

@@ -170,14 +170,13 @@ class World(Agenda):
         queued = self._queued_plans.get(resource)
         return queued.pop(0) if queued else self._plans.get(resource, self._default_plan)
 
-    def _begin(
-        self, metadata: Message, made: Resource, plan: Plan, source: Resource | None = None, slot: str = ""
-    ) -> Message:
+    def _begin(self, metadata: Message, made: Resource, plan: Plan, source: Resource | None = None) -> Message:
         """Starts an operation whose backup or database is already here."""
         uid = next(self._uids)
         name = f"{metadata.name}/operations/_auto_op_{(self._id_seed + uid * _ID_STEP) % _ID_RANGE}"
         if plan.progress is not ProgressModel.MISSING:
             metadata.progress.start_time.CopyFrom(stamp(self.now))
+        slot = "" if source or made.message.backup_schedules else made.message.database
         begin, operation = self.now + plan.queue_delay, pb.Operation(name=name)
         work = Work(uid, operation, metadata, made, source, slot, plan, begin, due_time=_END_OF_TIME)
         self.works[name] = made.work = work
