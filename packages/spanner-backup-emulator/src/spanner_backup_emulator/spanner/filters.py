@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from operator import eq, ge, gt, le, lt, ne
+from operator import attrgetter, eq, ge, gt, le, lt, ne
 from typing import Generic, TypeVar
 
 from spanner_backup_emulator.errors import Code
@@ -47,6 +47,7 @@ FILTER_COUNT_MAX = 1024
 _OF_BACKUPS = frozenset(
     ["name", "database", "state", "create_time", "expire_time", "version_time", "size_bytes", "backup_schedules"]
 )
+_MESSAGE: Callable[[Resource], Message] = attrgetter("message")
 _METADATA = ("CreateBackup", "CopyBackup", "RestoreDatabase", "OptimizeRestoredDatabase")
 
 _TOKEN = re.compile(r"\s*(?:(AND|OR|NOT)(?![\w.@:=!<>])|([()-]))")
@@ -102,7 +103,7 @@ def compile_filter(text: str, field_of: Callable[[str], Field[T] | None]) -> Cal
     if not text.strip():
         return lambda _: True
     parser = _Parser(text, field_of)
-    found = parser.conjunction()
+    found = parser.conjunction(0)
     if rest := parser.rest():
         raise FilterError(f"unexpected '{rest}'")
     return found
@@ -115,34 +116,31 @@ class _Parser(Generic[T]):
     text: str
     field_of: Callable[[str], Field[T] | None]
     at: int = 0
-    depth: int = 0
 
-    def conjunction(self) -> Callable[[T], bool]:
-        terms = [self._disjunction()]
+    def conjunction(self, depth: int) -> Callable[[T], bool]:
+        terms = [self._disjunction(depth)]
         while self._take("AND") or self.rest()[:1] not in {"", ")"}:
-            terms.append(self._disjunction())
+            terms.append(self._disjunction(depth))
         return lambda item: all(term(item) for term in terms)
 
-    def _disjunction(self) -> Callable[[T], bool]:
-        terms = [self._term()]
+    def _disjunction(self, depth: int) -> Callable[[T], bool]:
+        terms = [self._term(depth)]
         while self._take("OR"):
-            terms.append(self._term())
+            terms.append(self._term(depth))
         return lambda item: any(term(item) for term in terms)
 
-    def _term(self) -> Callable[[T], bool]:
-        self.depth += 1
-        if self.depth > NESTING_COUNT_MAX:
+    def _term(self, depth: int) -> Callable[[T], bool]:
+        if depth == NESTING_COUNT_MAX:
             raise FilterError("too deeply nested")
         if self._take("NOT") or self._take("-"):
-            found = _negation(self._term())
-        elif self._take("("):
-            found = self.conjunction()
+            inner = self._term(depth + 1)
+            return lambda item: not inner(item)
+        if self._take("("):
+            inner = self.conjunction(depth + 1)
             if not self._take(")"):
                 raise FilterError("a parenthesis isn't closed")
-        else:
-            found = self._comparison()
-        self.depth -= 1
-        return found
+            return inner
+        return self._comparison()
 
     def _comparison(self) -> Callable[[T], bool]:
         match = _FIELD.match(self.text, self.at)
@@ -170,10 +168,6 @@ class _Parser(Generic[T]):
 
     def rest(self) -> str:
         return self.text[self.at :].strip()
-
-
-def _negation(inner: Callable[[T], bool]) -> Callable[[T], bool]:
-    return lambda item: not inner(item)
 
 
 def _comparison(path: str, field: Field[T], sign: str, wanted: str) -> Callable[[T], bool]:
@@ -221,7 +215,7 @@ def backup_filter(text: str) -> Callable[[Resource], bool]:
     Raises:
         ApiError: INVALID_ARGUMENT for a filter that can't be understood.
     """
-    return _compiled(text, _backup_field)
+    return _compiled(text, lambda path: _field(path, [pb.Backup], _MESSAGE) if path in _OF_BACKUPS else None)
 
 
 @lru_cache(maxsize=FILTER_COUNT_MAX)
@@ -235,10 +229,6 @@ def _compiled(text: str, field_of: Callable[[str], Field[T] | None]) -> Callable
         return compile_filter(text, field_of)
     except FilterError as error:
         raise refusals.invalid(f"Invalid filter '{text}': {error}") from None
-
-
-def _backup_field(path: str) -> Field[Resource] | None:
-    return _field(path, [pb.Backup], lambda backup: backup.message) if path in _OF_BACKUPS else None
 
 
 def _operation_field(path: str) -> Field[Work] | None:

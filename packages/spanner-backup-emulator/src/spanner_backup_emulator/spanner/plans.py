@@ -122,10 +122,6 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
-def _cancel(text: str) -> timedelta | None:
-    return None if text == "never" else parse_duration(text)
-
-
 def _failure(text: str) -> Status:
     if text not in Code.__members__ or text == Code.OK.name:
         raise ValueError(f"'{text}' is not a status code that an operation can fail with, such as INTERNAL")
@@ -141,7 +137,7 @@ def _size(text: str) -> int:
 _SETTINGS: dict[str, tuple[str, Callable[[str], object]]] = {
     "duration": ("duration", parse_duration),
     "queue": ("queue_delay", parse_duration),
-    "cancel": ("cancel_duration", _cancel),
+    "cancel": ("cancel_duration", lambda text: None if text == "never" else parse_duration(text)),
     "removal": ("removal_delay", parse_duration),
     "optimize": ("optimize_duration", parse_duration),
     "fail": ("error", _failure),
