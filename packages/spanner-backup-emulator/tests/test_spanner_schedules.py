@@ -13,8 +13,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from spanner_world import DAY, HOUR, INSTANCE, ORDERS, START, Clock, ask, connected
 
 from spanner_backup_emulator.errors import ApiError
-from spanner_backup_emulator.spanner.backups import next_time
 from spanner_backup_emulator.spanner.plans import Plan
+from spanner_backup_emulator.spanner.refusals import next_time
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 

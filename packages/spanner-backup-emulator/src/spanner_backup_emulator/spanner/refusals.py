@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
+
+from cronsim import CronSim, CronSimError
 
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.messages import Message, stamp, time_in, time_of
@@ -31,6 +34,9 @@ _FORMS = {
     "database id": r"[a-z][a-z0-9_\-]{0,28}[a-z0-9]",
 }
 """Documented on the same page."""
+
+_CRON = frozenset("0123456789*,/-")
+"""What the times of schedules are written with; the names and letters that some crons know besides are refused."""
 
 
 def invalid(message: str) -> ApiError:
@@ -109,6 +115,22 @@ def checked_version_time(name: str, now: datetime, database: Message, request: M
     if version_time < now - parse_duration(database.version_retention_period):
         raise VERSION_TIME_TOO_OLD(name)
     return stamp(version_time)
+
+
+def next_time(cron: str, after: datetime) -> datetime:
+    """The first time after another that a schedule's text names, in UTC.
+
+    The text has five fields; each is `*`, a number, a range, a list of these, or one of these with a step, as in
+    `0 2/12 * * *`, which is at 2 and at 14 h. Where both kinds of days are given, either will do, as for cron.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT for a text that names no time.
+    """
+    with suppress(CronSimError, StopIteration):
+        times = CronSim(cron, after.astimezone(UTC))
+        if len(fields := cron.split()) == 5 and _CRON.issuperset("".join(fields)):
+            return next(times)
+    raise invalid(f"Invalid cron spec: {cron!r}")
 
 
 def _refusal(code: Code, text: str) -> Callable[..., ApiError]:
