@@ -31,9 +31,8 @@ def main() -> None:
     """Serves until it is told to stop."""
     parser = _parser()
     options = options_of(parser, "SPANNER_EMULATOR_OPTIONS")
-    default = Plan(
-        duration=timedelta(seconds=options.backup_seconds), cancel_duration=timedelta(seconds=options.cancel_seconds)
-    )
+    duration, cancel = timedelta(seconds=options.backup_seconds), timedelta(seconds=options.cancel_seconds)
+    default = Plan(duration, cancel_duration=cancel)
     state = State(databases=options.database, strict=options.strict, default_plan=default)
     for text in options.plan:
         try:

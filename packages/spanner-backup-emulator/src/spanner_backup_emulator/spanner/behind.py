@@ -26,7 +26,7 @@ from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.messages import Classes, Message, stamp, time_of
 from spanner_backup_emulator.rpc import CALL_S_MAX, encoded
 from spanner_backup_emulator.serving import Endpoint, abort
-from spanner_backup_emulator.spanner.messages import RPCS, pb, unpacked
+from spanner_backup_emulator.spanner.messages import pb, unpacked
 from spanner_backup_emulator.spanner.plans import parse_duration
 from spanner_backup_emulator.spanner.state import State
 from spanner_backup_emulator.spanner.work import Resource
@@ -37,7 +37,7 @@ Call: TypeAlias = Callable[[], Message]
 Context: TypeAlias = grpc.ServicerContext
 Details: TypeAlias = grpc.HandlerCallDetails
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-Work: TypeAlias = Callable[[Message, Context], Message]
+Work: TypeAlias = Callable[..., Message]
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
@@ -182,11 +182,13 @@ class Behind(grpc.ServerInterceptor):
     def intercept_service(self, continuation: Callable[[Details], Handler], handler_call_details: Details) -> Handler:
         """Finds who answers a method."""
         method = handler_call_details.method
-        ours = continuation(handler_call_details) if method in _OURS else None
+        name = method.rpartition("/")[2]
+        hook = getattr(self, f"_{name}", None)
+        ours = continuation(handler_call_details) if hook is not None or "Backup" in name else None
         if ours is None:
             return grpc.stream_stream_rpc_method_handler(partial(self._carry, method))
         work: Work = ours.unary_unary  # type: ignore[assignment]  # each of them has one answer
-        answer = partial(self._answer, method, work)
+        answer = partial(self._answer, method, work, hook)
         return grpc.unary_unary_rpc_method_handler(answer, ours.request_deserializer, encoded)
 
     def _carry(self, method: str, requests: Iterator[bytes], context: Context) -> Iterator[bytes]:
@@ -202,12 +204,11 @@ class Behind(grpc.ServerInterceptor):
             _abort_like(context, error)
         context.set_trailing_metadata(_without_transport(call.trailing_metadata()))
 
-    def _answer(self, method: str, work: Callable[..., Message], request: Message, context: Context) -> Message:
+    def _answer(self, method: str, work: Work, hook: Work | None, request: Message, context: Context) -> Message:
         def there() -> Message:
             return self._channel.unary_unary(method)(request.SerializeToString(), *_as_asked(context))
 
         here = partial(work, request, context)
-        hook = getattr(self, f"_{method.rpartition('/')[2]}", None)
         try:
             with self._endpoint.lock:
                 self._settle()
@@ -226,16 +227,13 @@ class Behind(grpc.ServerInterceptor):
                 if work is None or work.operation.done:
                     del self._restores[database]
                 if work is not None and work.operation.HasField("response"):
-                    self._put(database, contents)
+                    try:
+                        self._store.put(database, contents)
+                        self._descriptors[database] = contents.proto_descriptors
+                    except grpc.RpcError:
+                        logger.exception("%s could not be restored", database)
             for key in self._contents.keys() - {backup.uid for backup in self._state.backups.values()}:
                 del self._contents[key]
-
-    def _put(self, database: str, contents: Contents) -> None:
-        try:
-            self._store.put(database, contents)
-            self._note_descriptors(database, contents.proto_descriptors)
-        except grpc.RpcError:
-            logger.exception("%s could not be restored", database)
 
     # What is done besides the answer, or in its place; each has the name of its method.
 
@@ -279,16 +277,13 @@ class Behind(grpc.ServerInterceptor):
 
     def _CreateDatabase(self, request: Message, _: Call, there: Call) -> Message:
         answer = there()
-        changed = unpacked(pb.Operation.FromString(answer).metadata).database
-        self._note_descriptors(changed, request.proto_descriptors)
+        if request.proto_descriptors:
+            # Google's emulator takes them and never shows them again (observed on 2026-11-26).
+            changed = unpacked(pb.Operation.FromString(answer).metadata).database
+            self._descriptors[changed] = request.proto_descriptors
         return answer
 
     _UpdateDatabaseDdl = _CreateDatabase
-
-    def _note_descriptors(self, database: str, descriptors: bytes) -> None:
-        """Remembers what Google's emulator takes and never shows again (observed on 2026-11-26)."""
-        if descriptors:
-            self._descriptors[database] = descriptors
 
     def _GetDatabase(self, request: Message, here: Call, there: Call) -> Message:
         if request.name in self._restores:
@@ -337,12 +332,6 @@ class Behind(grpc.ServerInterceptor):
                 theirs.ClearField(field)
                 getattr(theirs, field).CopyFrom(getattr(ours.message, field))
             theirs.database_dialect, theirs.state = ours.message.database_dialect, ours.message.state
-
-
-_OURS = frozenset(
-    f"/{rpc.service}/{rpc.name}" for rpc in RPCS if "Backup" in rpc.name or hasattr(Behind, f"_{rpc.name}")
-)
-"""What is answered here, if only in part: all about backups, and what has a hook."""
 
 
 def _as_asked(context: Context) -> tuple[float, Metadata]:

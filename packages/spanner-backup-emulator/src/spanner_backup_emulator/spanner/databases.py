@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -104,7 +104,7 @@ class Databases(World):
     def _list_databases(self, request: Message) -> Message:
         self._check_instance(request.parent)
         prefix = f"{request.parent}/databases/"
-        return self._page(self.databases, prefix, request, pb.ListDatabasesResponse, lambda _: True)
+        return self._page(under(self.databases, prefix), prefix, request, pb.ListDatabasesResponse)
 
     def _get_database_ddl(self, request: Message) -> Message:
         """The statements as they came; nothing reads them."""
@@ -140,24 +140,20 @@ class Databases(World):
             raise refusals.missing("Database", name)
         return self.add_database(name).message if remember else database_of(name)
 
-    def _page(
-        self, held: dict[str, N], prefix: str, request: Message, answer: Message, matches: Callable[[N], bool]
-    ) -> Message:
-        """Puts one page of what is held by a name that begins so into the first field of an answer of this class.
+    def _page(self, items: Iterable[N], place: str, request: Message, answer: Message) -> Message:
+        """Puts one page of a place's items, newest first, into the first field of an answer of this class.
 
         A page's token holds where it ended, not how many items came before, so what starts or vanishes between two
         pages neither repeats nor skips an item. It is good for the same parent and filter only, as
         https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list documents.
         """
-        scope = prefix + getattr(request, "filter", "")
-        mark = f"{zlib.crc32(scope.encode()):08x}"
-        items = filter(matches, under(held, prefix))
+        mark = f"{zlib.crc32((place + getattr(request, 'filter', '')).encode()):08x}"
         if request.page_token:
             number, _, token_mark = request.page_token.partition("-")
             if token_mark != mark or not number.isdecimal():
                 raise refusals.invalid(f"Invalid page token: {request.page_token}")
             last = int(number)
-            items = filter(lambda item: item.uid < last, items)
+            items = (item for item in items if item.uid < last)
         size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
         found = list(islice(items, size + 1))
         token = f"{found[size - 1].uid}-{mark}" if len(found) > size else ""

@@ -56,9 +56,8 @@ class SpannerEmulator(Emulator):
         if self._behind:
             more = (Behind(self._behind, self.endpoint, self.state),)
             closing.callback(more[0].close)
-        server, self._port = start_grpc(
-            lambda server: register(server, RPCS, self._answer), self._port, interceptors=more, host=self._host
-        )
+        methods = partial(register, rpcs=RPCS, answer=self._answer)
+        server, self._port = start_grpc(methods, self._port, interceptors=more, host=self._host)
         closing.callback(lambda: server.stop(grace=None).wait())
         if self._rest_port is not None:
             # By way of the server beside it, so that faults and Google's emulator behind it apply alike.

@@ -184,8 +184,9 @@ class State(Databases):
 
     def _list_backups(self, request: Message) -> Message:
         self._check_instance(request.parent)
-        prefix, matches = f"{request.parent}/backups/", backup_filter(request.filter)
-        return self._page(self.backups, prefix, request, pb.ListBackupsResponse, matches)
+        prefix = f"{request.parent}/backups/"
+        backups = filter(backup_filter(request.filter), under(self.backups, prefix))
+        return self._page(backups, prefix, request, pb.ListBackupsResponse)
 
     def _get_operation(self, request: Message) -> Message:
         return self._done.get(request.name) or refusals.found("Operation", self.works, request.name).seen(self.now)
@@ -248,7 +249,7 @@ class State(Databases):
         refusals.check_form("database name", request.parent)
         self._found_database(request.parent)
         prefix = f"{request.parent}/backupSchedules/"
-        return self._page(self.schedules, prefix, request, pb.ListBackupSchedulesResponse, lambda _: True)
+        return self._page(under(self.schedules, prefix), prefix, request, pb.ListBackupSchedulesResponse)
 
     def _put(self, schedule: Resource) -> Message:
         message = schedule.message
@@ -282,10 +283,10 @@ class State(Databases):
         return self._start_backup(backup, "schedule", schedule.encryption_config)
 
     def _operations(self, request: Message, prefix: str, answer: Message) -> Message:
-        matches = operation_filter(request.filter)
-        for work in under(self.works, prefix):
+        matches, works = operation_filter(request.filter), under(self.works, prefix)
+        for work in works:
             work.advance(self.now)
-        return self._page(self.works, prefix, request, answer, matches)
+        return self._page(filter(matches, works), prefix, request, answer)
 
     def _checked_name(self, request: Message) -> str:
         """The name that a new backup will have."""
@@ -320,7 +321,7 @@ class State(Databases):
         backup.database_dialect = self.databases[backup.database].message.database_dialect
         _encrypt(backup, _keys(encryption))
         metadata = pb.CreateBackupMetadata(name=backup.name, database=backup.database)
-        return self._make(metadata, backup, self._take_plan(backup.database), cause)
+        return self._make(metadata, backup, cause)
 
     def _start_copy(self, name: str, source: Resource, expires: Message, encryption: Message, cause: str) -> Message:
         """Starts to copy a backup, which can't be deleted meanwhile."""
@@ -336,7 +337,7 @@ class State(Databases):
         held.referencing_backups.append(name)
         self._note(What.REFERENCE_ADDED, source, name)
         metadata = pb.CopyBackupMetadata(name=name, source_backup=held.name)
-        return self._make(metadata, backup, self._take_plan(held.name), cause, source)
+        return self._make(metadata, backup, cause, source)
 
     def _start_restore(self, name: str, source: Resource, encryption: Message) -> Message:
         """Starts to restore a database from a backup, which can't be deleted meanwhile."""
@@ -353,7 +354,7 @@ class State(Databases):
         held.referencing_databases.append(name)
         self._note(What.REFERENCE_ADDED, source, name)
         metadata = pb.RestoreDatabaseMetadata(name=name, **origin)
-        return self._begin(metadata, made, self._take_plan(held.name), source)
+        return self._begin(metadata, made, source)
 
     def _ready(self, name: str, duration: timedelta) -> Resource:
         """A backup of which the next copy or restore takes this long."""
@@ -363,16 +364,14 @@ class State(Databases):
         self._queued_plans.setdefault(name, []).insert(0, Plan(duration=duration))
         return backup
 
-    def _make(
-        self, metadata: Message, backup: Message, plan: Plan, cause: str, source: Resource | None = None
-    ) -> Message:
+    def _make(self, metadata: Message, backup: Message, cause: str, source: Resource | None = None) -> Message:
         """Starts an operation that makes a backup, in the place of what a cancelled one of that name left behind."""
         backup.state = pb.Backup.CREATING
         leftover = self.backups.get(backup.name)
         if leftover is not None:
             self._delete(leftover, What.BACKUP_REMOVED, "replaced")
         made = self.backups[backup.name] = Resource(next(self._uids), backup)
-        operation = self._begin(metadata, made, plan, source)
+        operation = self._begin(metadata, made, source)
         self._note(What.BACKUP_STARTED, made, cause, operation.name)
         return operation
 

@@ -165,13 +165,13 @@ class World(Agenda):
         name, created = backup.message.name, time_of(backup.message.create_time)
         self.history.append(Event(self.now, what, name, cause, Code.OK, operation, backup.uid, created))
 
-    def _take_plan(self, resource: str) -> Plan:
-        """The plan of an operation that starts now."""
-        queued = self._queued_plans.get(resource)
-        return queued.pop(0) if queued else self._plans.get(resource, self._default_plan)
-
-    def _begin(self, metadata: Message, made: Resource, plan: Plan, source: Resource | None = None) -> Message:
-        """Starts an operation whose backup or database is already here."""
+    def _begin(
+        self, metadata: Message, made: Resource, source: Resource | None = None, plan: Plan | None = None
+    ) -> Message:
+        """Starts an operation whose backup or database is already here, by its own plan or the next of its source."""
+        subject = source.message.name if source else made.message.database
+        queued = self._queued_plans.get(subject)
+        plan = plan or (queued.pop(0) if queued else self._plans.get(subject, self._default_plan))
         uid = next(self._uids)
         name = f"{metadata.name}/operations/_auto_op_{(self._id_seed + uid * _ID_STEP) % _ID_RANGE}"
         if plan.progress is not ProgressModel.MISSING:
@@ -266,7 +266,7 @@ class World(Agenda):
         """
         plan = Plan(duration=restore.plan.optimize_duration, progress=restore.plan.progress)
         metadata = pb.OptimizeRestoredDatabaseMetadata(name=restore.metadata.name)
-        begun = self._begin(metadata, restore.made, plan, restore.source)
+        begun = self._begin(metadata, restore.made, restore.source, plan)
         restore.metadata.optimize_database_operation_name = begun.name
 
     def _succeed(self, work: Work, state: int) -> None:
