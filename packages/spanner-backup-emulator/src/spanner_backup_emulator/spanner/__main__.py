@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from datetime import timedelta
 
 from spanner_backup_emulator.command import options_of, parser_of, serve
@@ -29,7 +28,16 @@ _QUOTA_HELP = "refuse what is more than 5 calls a second of a project, over 100 
 
 def main() -> None:
     """Serves until it is told to stop."""
-    parser = _parser()
+    parser = parser_of("spanner", __doc__, 9010)
+    add = parser.add_argument
+    add("--backup-seconds", type=float, default=60, metavar="S", help="how long a backup takes (%(default)s)")
+    add("--cancel-seconds", type=float, default=0, metavar="S", help=_CANCEL_HELP)
+    add("--plan", action="append", default=[], metavar="NAME=SETTINGS", help=_PLAN_HELP)
+    add("--database", action="append", default=[], metavar="NAME", help=_DATABASE_HELP)
+    add("--behind", default="", metavar="HOST:PORT", help="Google's emulator, for all calls but those about backups")
+    add("--rest-port", type=int, metavar="PORT", help=_REST_HELP)
+    add("--quota", action="store_true", help=_QUOTA_HELP)
+    add("--strict", action="store_true", help="refuse databases that were not named with --database")
     options = options_of(parser, "SPANNER_EMULATOR_OPTIONS")
     duration, cancel = timedelta(seconds=options.backup_seconds), timedelta(seconds=options.cancel_seconds)
     default = Plan(duration, cancel_duration=cancel)
@@ -44,20 +52,6 @@ def main() -> None:
         options.port, state=state, faults=faults, behind=options.behind, rest_port=options.rest_port, host=options.host
     )
     serve(emulator, _GREETING if options.rest_port is None else _GREETING + _FOR_GCLOUD)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("spanner", __doc__, 9010)
-    add = parser.add_argument
-    add("--backup-seconds", type=float, default=60, metavar="S", help="how long a backup takes (%(default)s)")
-    add("--cancel-seconds", type=float, default=0, metavar="S", help=_CANCEL_HELP)
-    add("--plan", action="append", default=[], metavar="NAME=SETTINGS", help=_PLAN_HELP)
-    add("--database", action="append", default=[], metavar="NAME", help=_DATABASE_HELP)
-    add("--behind", default="", metavar="HOST:PORT", help="Google's emulator, for all calls but those about backups")
-    add("--rest-port", type=int, metavar="PORT", help=_REST_HELP)
-    add("--quota", action="store_true", help=_QUOTA_HELP)
-    add("--strict", action="store_true", help="refuse databases that were not named with --database")
-    return parser
 
 
 if __name__ == "__main__":

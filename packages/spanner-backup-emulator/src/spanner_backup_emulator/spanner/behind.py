@@ -31,13 +31,12 @@ from spanner_backup_emulator.spanner.plans import parse_duration
 from spanner_backup_emulator.spanner.state import State
 from spanner_backup_emulator.spanner.work import Resource
 
-Call: TypeAlias = Callable[[], Message]
+Call: TypeAlias = Callable[..., Message]
 """Has a call answered, by a message or by its bytes."""
 
 Context: TypeAlias = grpc.ServicerContext
 Details: TypeAlias = grpc.HandlerCallDetails
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-Work: TypeAlias = Callable[..., Message]
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
@@ -46,10 +45,8 @@ FOREVER_S = 1e9
 """For a call without a limit, which for gRPC is one that lies this far ahead, or farther."""
 
 CELL_COUNT_MAX = 20_000
-"""Values in one commit: a quarter of what the service takes, as indexes count too.
-
-https://docs.cloud.google.com/spanner/quotas#limits-for, documented.
-"""
+"""Values in one commit: a quarter of what the service takes, as indexes count too
+(https://docs.cloud.google.com/spanner/quotas#limits-for, documented)."""
 
 sql = Classes(types)
 
@@ -187,7 +184,7 @@ class Behind(grpc.ServerInterceptor):
         ours = continuation(handler_call_details) if hook is not None or "Backup" in name else None
         if ours is None:
             return grpc.stream_stream_rpc_method_handler(partial(self._carry, method))
-        work: Work = ours.unary_unary  # type: ignore[assignment]  # each of them has one answer
+        work: Call = ours.unary_unary  # type: ignore[assignment]  # each of them has one answer
         answer = partial(self._answer, method, work, hook)
         return grpc.unary_unary_rpc_method_handler(answer, ours.request_deserializer, encoded)
 
@@ -204,7 +201,7 @@ class Behind(grpc.ServerInterceptor):
             _abort_like(context, error)
         context.set_trailing_metadata(_without_transport(call.trailing_metadata()))
 
-    def _answer(self, method: str, work: Work, hook: Work | None, request: Message, context: Context) -> Message:
+    def _answer(self, method: str, work: Call, hook: Call | None, request: Message, context: Context) -> Message:
         def there() -> Message:
             return self._channel.unary_unary(method)(request.SerializeToString(), *_as_asked(context))
 

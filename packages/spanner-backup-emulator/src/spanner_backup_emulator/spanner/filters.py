@@ -44,9 +44,7 @@ NESTING_COUNT_MAX = 50
 FILTER_COUNT_MAX = 1024
 """How many compiled filters are kept: a program sends few different ones, and a test run not many more."""
 
-_OF_BACKUPS = frozenset(
-    ["name", "database", "state", "create_time", "expire_time", "version_time", "size_bytes", "backup_schedules"]
-)
+_NAMED = ("name", "database", "state", "create_time", "expire_time", "version_time", "size_bytes", "backup_schedules")
 _MESSAGE: Callable[[Resource], Message] = attrgetter("message")
 _METADATA = ("CreateBackup", "CopyBackup", "RestoreDatabase", "OptimizeRestoredDatabase")
 
@@ -95,10 +93,9 @@ class Field(Generic[T]):
 
 
 def compile_filter(text: str, field_of: Callable[[str], Field[T] | None]) -> Callable[[T], bool]:
-    """Whether an item matches a filter, of which a blank one matches all; `field_of` says what a small path names.
+    """Whether an item matches a filter, or a FilterError.
 
-    Raises:
-        FilterError: It can't be understood.
+    A blank filter matches everything. `field_of` says what a path in lower case names.
     """
     if not text.strip():
         return lambda _: True
@@ -155,9 +152,20 @@ class _Parser(Generic[T]):
             raise FilterError(f"a value is expected at character {match.end()}")
         self.at = value.end()
         quoted, bare = value.groups()
+        wanted = bare if quoted is None else _ESCAPE.sub(r"\1", quoted)
+        kind, read = field.kind, field.read
         if bare == "*" and sign == ":":
-            return lambda item: bool(field.read(item))
-        return _comparison(path, field, sign, bare if quoted is None else _ESCAPE.sub(r"\1", quoted))
+            return lambda item: bool(read(item))
+        if kind in _UNORDERED and sign not in _TEXT_SIGNS:
+            raise FilterError(f"'{path}' is {_UNORDERED[kind]} and has no order")
+        if kind is Kind.TEXT:
+            matches, text = _TEXT_SIGNS[sign], wanted.casefold()
+            return lambda item: matches(_texts(read(item)), text)
+        parsed = _PARSERS[kind](wanted)
+        if parsed is None:
+            raise FilterError(f"'{wanted}' is no {kind.value} to compare '{path}' with")
+        compare = _SIGNS[sign]
+        return lambda item: (value := read(item)) is not None and compare(value, parsed)
 
     def _take(self, token: str) -> bool:
         match = _TOKEN.match(self.text, self.at)
@@ -168,23 +176,6 @@ class _Parser(Generic[T]):
 
     def rest(self) -> str:
         return self.text[self.at :].strip()
-
-
-def _comparison(path: str, field: Field[T], sign: str, wanted: str) -> Callable[[T], bool]:
-    """One comparison, by the field's kind."""
-    kind, read = field.kind, field.read
-    if kind is Kind.TEXT:
-        if sign not in _TEXT_SIGNS:
-            raise FilterError(f"'{path}' is text and has no order")
-        matches, text = _TEXT_SIGNS[sign], wanted.casefold()
-        return lambda item: matches(_texts(read(item)), text)
-    if kind is Kind.TRUTH and sign not in _TEXT_SIGNS:
-        raise FilterError(f"'{path}' is true or false and has no order")
-    parsed = _PARSERS[kind](wanted)
-    if parsed is None:
-        raise FilterError(f"'{wanted}' is no {kind.value} to compare '{path}' with")
-    compare = _SIGNS[sign]
-    return lambda item: (value := read(item)) is not None and compare(value, parsed)
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -201,6 +192,7 @@ def _time(text: str) -> datetime | None:
     return time_of(stamp)
 
 
+_UNORDERED = {Kind.TEXT: "text", Kind.TRUTH: "true or false"}
 _PARSERS: dict[Kind, Callable[[str], object]] = {
     Kind.TIME: _time,
     Kind.NUMBER: lambda text: int(text) if text.removeprefix("-").isdecimal() else None,
@@ -210,17 +202,13 @@ _PARSERS: dict[Kind, Callable[[str], object]] = {
 
 @lru_cache(maxsize=FILTER_COUNT_MAX)
 def backup_filter(text: str) -> Callable[[Resource], bool]:
-    """Whether a backup matches the filter.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT for a filter that can't be understood.
-    """
-    return _compiled(text, lambda path: _field(path, [pb.Backup], _MESSAGE) if path in _OF_BACKUPS else None)
+    """Whether a backup matches the filter; one that can't be understood is refused."""
+    return _compiled(text, lambda path: _field(path, [pb.Backup], _MESSAGE) if path in _NAMED else None)
 
 
 @lru_cache(maxsize=FILTER_COUNT_MAX)
 def operation_filter(text: str) -> Callable[[Work], bool]:
-    """Whether an operation, whose percentage is up to date, matches the filter; refuses as that of backups does."""
+    """Whether an operation, whose percentage is up to date, matches the filter; refuses like `backup_filter`."""
     return _compiled(text, _operation_field)
 
 

@@ -12,8 +12,7 @@ from spanner_backup_emulator.errors import Code
 class What(enum.Enum):
     """What happened.
 
-    CALLED is one per call, written after the call's effects, with the code it was answered with; everything else is
-    an effect, whatever the client was told.
+    CALLED is one per call, written after its effects, with the code it was answered with; everything else is an effect.
     """
 
     CALLED = "called"

@@ -19,16 +19,16 @@ pb = Classes(
 
 TYPE_PREFIX = "type.googleapis.com/"
 
-_INSTANCE = "projects/[^/]+/instances/[^/]+"
+INSTANCE = "projects/[^/]+/instances/[^/]+"
 _PLACES = {
     "PROJECT": "projects/[^/]+",
     "CONFIG": "projects/[^/]+/instanceConfigs/[^/:]+",
-    "INSTANCE": _INSTANCE,
-    "BACKUP": rf"{_INSTANCE}/backups/[^/:]+",
-    "DATABASE": rf"{_INSTANCE}/databases/[^/:]+",
-    "SCHEDULE": rf"{_INSTANCE}/databases/[^/:]+/backupSchedules/[^/:]+",
-    "OPERATIONS": rf"{_INSTANCE}(?:/(?:backups|databases)/[^/:]+)?/operations",
-    "OPERATION": rf"{_INSTANCE}(?:/(?:backups|databases)/[^/:]+)?/operations/[^/:]+",
+    "INSTANCE": INSTANCE,
+    "BACKUP": rf"{INSTANCE}/backups/[^/:]+",
+    "DATABASE": rf"{INSTANCE}/databases/[^/:]+",
+    "SCHEDULE": rf"{INSTANCE}/databases/[^/:]+/backupSchedules/[^/:]+",
+    "OPERATIONS": rf"{INSTANCE}(?:/(?:backups|databases)/[^/:]+)?/operations",
+    "OPERATION": rf"{INSTANCE}(?:/(?:backups|databases)/[^/:]+)?/operations/[^/:]+",
 }
 
 _METHODS = """

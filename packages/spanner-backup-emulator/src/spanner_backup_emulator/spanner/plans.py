@@ -90,10 +90,8 @@ class Plan:
 def parse_plan(text: str, base: Plan) -> tuple[str, Plan]:
     """Reads `RESOURCE=SETTING,SETTING…`, for example `projects/p/instances/i/databases/slow=3h,cancel=never`.
 
-    The settings are those of `--plan`, of which a bare one is the duration. What isn't set is as in `base`.
-
-    Raises:
-        ValueError: It can't be understood; the text says what.
+    The settings are those of `--plan`, of which a bare one is the duration. What isn't set is as in `base`. What can't
+    be understood is a ValueError whose text says what.
     """
     resource, separator, settings = text.partition("=")
     if not separator or not resource or not settings:
@@ -110,11 +108,7 @@ def parse_plan(text: str, base: Plan) -> tuple[str, Plan]:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Reads `45s`, `1.5s`, `30m`, `1h30m`, `2d`.
-
-    Raises:
-        ValueError: It is no duration.
-    """
+    """Reads `45s`, `1.5s`, `30m`, `1h30m`, `2d`; anything else is a ValueError."""
     match = _DURATION.fullmatch(text)
     if match is None or not text:
         raise ValueError(f"'{text}' is not a duration such as 45s, 30m or 1h30m")

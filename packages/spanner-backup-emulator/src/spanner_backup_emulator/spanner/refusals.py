@@ -17,7 +17,7 @@ from cronsim import CronSim, CronSimError
 
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.messages import Message, stamp, time_in, time_of
-from spanner_backup_emulator.spanner.messages import TYPE_PREFIX, pb
+from spanner_backup_emulator.spanner.messages import INSTANCE, TYPE_PREFIX, pb
 from spanner_backup_emulator.spanner.plans import parse_duration
 
 T = TypeVar("T")
@@ -25,10 +25,9 @@ T = TypeVar("T")
 RETENTION_MIN, RETENTION_MAX = timedelta(hours=6), timedelta(days=366)
 """Documented: https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups."""
 
-_INSTANCE = r"projects/[^/]+/instances/[^/]+"
 _FORMS = {
-    "instance name": _INSTANCE,
-    "database name": rf"{_INSTANCE}/databases/[^/]+",
+    "instance name": INSTANCE,
+    "database name": rf"{INSTANCE}/databases/[^/]+",
     "backup id": r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]",
     "backup schedule id": r"[a-z][a-z0-9_\-]{0,58}[a-z0-9]",
     "database id": r"[a-z][a-z0-9_\-]{0,28}[a-z0-9]",
@@ -121,10 +120,8 @@ def next_time(cron: str, after: datetime) -> datetime:
     """The first time after another that a schedule's text names, in UTC.
 
     The text has five fields; each is `*`, a number, a range, a list of these, or one of these with a step, as in
-    `0 2/12 * * *`, which is at 2 and at 14 h. Where both kinds of days are given, either will do, as for cron.
-
-    Raises:
-        ApiError: INVALID_ARGUMENT for a text that names no time.
+    `0 2/12 * * *`, which is at 2 and at 14 h. Where both kinds of days are given, either will do, as for cron. A text
+    that names no time is refused.
     """
     with suppress(CronSimError, StopIteration):
         times = CronSim(cron, after.astimezone(UTC))
@@ -149,8 +146,7 @@ TOO_MANY_PENDING = _not_now(
 )
 """The limit is documented at
 https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/create, the text is observed:
-https://github.com/GoogleCloudPlatform/dotnet-docs-samples/blob/main/spanner/api/Spanner.Samples.Tests/SpannerFixture.cs.
-"""
+https://github.com/GoogleCloudPlatform/dotnet-docs-samples/blob/main/spanner/api/Spanner.Samples.Tests/SpannerFixture.cs."""
 
 EXPIRE_TIME = _bad(
     "Invalid request for backup {}. `expire_time` is either missing, in the wrong format, or is not within the minimum"
@@ -164,8 +160,7 @@ it says of a missing time is inferred."""
 
 VERSION_TIME_IN_FUTURE = _bad("Invalid request for backup {}. Cannot create a backup with a future version time.")
 """The phrase is observed, the rest inferred:
-https://github.com/googleapis/google-cloud-cpp/blob/main/google/cloud/spanner/admin/integration_tests/backup_extra_integration_test.cc.
-"""
+https://github.com/googleapis/google-cloud-cpp/blob/main/google/cloud/spanner/admin/integration_tests/backup_extra_integration_test.cc."""
 
 VERSION_TIME_TOO_EARLY = _bad(
     "Invalid request for backup {}. Cannot create a backup with a version time that is earlier than the creation time"
@@ -177,8 +172,7 @@ VERSION_TIME_TOO_OLD = _bad(
     "Invalid request for backup {}. The version time is older than the database's version retention period."
 )
 """The code is observed, the text inferred:
-https://github.com/googleapis/python-spanner/blob/main/tests/system/test_backup_api.py.
-"""
+https://github.com/googleapis/python-spanner/blob/main/tests/system/test_backup_api.py."""
 
 BEING_RESTORED = _not_now(
     "Backup {} cannot be deleted at the moment because it is still in use by {} databases for pending restore activity."

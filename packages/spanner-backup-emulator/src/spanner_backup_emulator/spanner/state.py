@@ -37,7 +37,6 @@ _OWN_LINKS = ("backup_schedules", "referencing_databases", "referencing_backups"
 SCHEDULES_PER_DATABASE_MAX = 4
 """https://docs.cloud.google.com/spanner/quotas, documented."""
 
-_KEPT_S = 7 * 86_400
 _STAMP = "-%Y%m%d-%H%M%S"
 _ID_LENGTH_MAX = 60
 
@@ -46,12 +45,9 @@ class State(Databases):
     """Instances with their databases, backups, schedules and operations; `World` says what its settings are."""
 
     def apply(self, now: datetime, request: Message) -> Message:
-        """Answers one call, `pb.GetBackupRequest(name=…)`, with a value that later calls don't change.
+        """Answers one call, `pb.GetBackupRequest(name=…)`, with a value that later calls don't change, or an ApiError.
 
         The time is aware; one before the last one counts as the last one.
-
-        Raises:
-            ApiError: The service refuses the call.
         """
         self.advance(now)
         rpc = BY_REQUEST[type(request)]
@@ -65,21 +61,18 @@ class State(Databases):
 
     def plan_of(self, operation: str) -> Plan | None:
         """How an operation goes, for who counts what was asked for; None if the operation is unknown or forgotten."""
-        work = self.works.get(operation)
-        return None if work is None else work.plan
+        return self.works[operation].plan if operation in self.works else None
 
     def start_scheduled_backup(self, now: datetime, database: str, schedule: str, backup_id: str) -> Message:
         """Starts a backup of a declared database as a backup schedule does, whatever else is pending, kept for 7 days.
 
-        That scheduled ones don't count is documented at https://docs.cloud.google.com/spanner/quotas.
-
-        Raises:
-            ValueError: The name is taken.
+        That scheduled ones don't count is documented at https://docs.cloud.google.com/spanner/quotas. A name that is
+        taken is a ValueError.
         """
         self.advance(now)
         if f"{instance_of(database)}/backups/{backup_id}" in self.backups:
             raise ValueError(f"there is already a backup {backup_id}")
-        described = pb.BackupSchedule(name=schedule, retention_duration={"seconds": _KEPT_S})
+        described = pb.BackupSchedule(name=schedule, retention_duration={"seconds": 7 * 86_400})
         return self._start_scheduled(described, database, backup_id)
 
     def begin_restore(self, now: datetime, backup: str, database: str, duration: timedelta) -> Message:
@@ -158,8 +151,8 @@ class State(Databases):
         backup = refusals.found("Backup", self.backups, name)
         if backup.message.state == pb.Backup.CREATING:
             raise refusals.BACKUP_PENDING("update", name)
-        origin = time_of(backup.message.create_time)
-        expire_time = refusals.checked_expire_time(name, self.now, origin, request.backup)
+        created = time_of(backup.message.create_time)
+        expire_time = refusals.checked_expire_time(name, self.now, created, request.backup)
         backup.message.expire_time.CopyFrom(expire_time)
         self._set_expiry(backup)
         self._note(What.EXPIRY_CHANGED, backup, "UpdateBackup")
@@ -173,13 +166,12 @@ class State(Databases):
         https://github.com/googleapis/java-spanner/blob/main/google-cloud-spanner/src/test/java/com/google/cloud/spanner/it/ITBackupTest.java.
         """
         backup = self.backups.get(request.name)
-        if backup is None:
-            return pb.Empty()
-        if databases := backup.message.referencing_databases:
-            raise refusals.BEING_RESTORED(request.name, len(databases))
-        if copies := backup.message.referencing_backups:
-            raise refusals.BEING_COPIED(request.name, len(copies))
-        self._delete(backup, What.BACKUP_DELETED, "DeleteBackup")
+        if backup is not None:
+            if databases := backup.message.referencing_databases:
+                raise refusals.BEING_RESTORED(request.name, len(databases))
+            if copies := backup.message.referencing_backups:
+                raise refusals.BEING_COPIED(request.name, len(copies))
+            self._delete(backup, What.BACKUP_DELETED, "DeleteBackup")
         return pb.Empty()
 
     def _list_backups(self, request: Message) -> Message:

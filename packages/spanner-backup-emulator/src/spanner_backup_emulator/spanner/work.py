@@ -14,7 +14,7 @@ from spanner_backup_emulator.spanner.plans import PERCENT_DONE, Plan, ProgressMo
 RANK_END, RANK_STOP, RANK_REST = range(3)
 """Which of two things that are due at the same time comes first."""
 
-_BEFORE_TIME = datetime.min.replace(tzinfo=UTC)
+_BEFORE_TIME, END_OF_TIME = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True, eq=False)
@@ -90,9 +90,7 @@ class Work:
     """An operation that runs or has ended.
 
     Attributes:
-        uid: Its place in the order in which operations started.
         operation: Google's message, which gets its metadata when it is first read after its end.
-        metadata: Google's message.
         made: What it makes or optimizes.
         source: The backup that it needs.
         slot: The database whose one slot for a pending backup it takes; empty for none.

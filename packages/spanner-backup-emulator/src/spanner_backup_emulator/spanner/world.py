@@ -24,7 +24,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from spanner_backup_emulator.errors import Code
@@ -32,7 +32,7 @@ from spanner_backup_emulator.messages import Message, stamp, time_of
 from spanner_backup_emulator.spanner.history import Event, What
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan, ProgressModel, Status
-from spanner_backup_emulator.spanner.work import RANK_END, RANK_STOP, Agenda, Resource, Work, drop
+from spanner_backup_emulator.spanner.work import END_OF_TIME, RANK_END, RANK_STOP, Agenda, Resource, Work, drop
 
 OPERATION_KEPT = timedelta(days=7)
 """How long an operation can be read after its end. Documented for the list at
@@ -40,8 +40,7 @@ https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.
 GetOperation forgets it too is inferred."""
 
 HISTORY_COUNT_MAX = 100_000
-"""Lines of the record that are kept, the newest: a test reads all of its own; a command that runs for months stays
-small."""
+"""Lines of the record that are kept, the newest: a test reads all of its own, and a long-lived command stays small."""
 
 VERSION_RETENTION = "3600s"
 """How far back a database keeps its versions: https://docs.cloud.google.com/spanner/docs/pitr, documented."""
@@ -59,9 +58,6 @@ _CANCELLED = Status(Code.CANCELLED, "The operation was cancelled.")
 """How a cancelled operation ends. The code is documented at
 https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups.operations/cancel, the text
 is inferred: no public source shows it."""
-
-_NO_TIME = timedelta(0)
-_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def instance_of(name: str) -> str:
@@ -100,7 +96,7 @@ class World(Agenda):
         default_plan: Plan | None = None,
         exists_before_pending: bool = True,
         late_cancel_refused: bool = False,
-        expiry_delay: timedelta = _NO_TIME,
+        expiry_delay: timedelta = timedelta(0),
         id_seed: int = 0,
     ) -> None:
         """Makes a world in which nothing has happened yet.
@@ -165,9 +161,7 @@ class World(Agenda):
         name, created = backup.message.name, time_of(backup.message.create_time)
         self.history.append(Event(self.now, what, name, cause, Code.OK, operation, backup.uid, created))
 
-    def _begin(
-        self, metadata: Message, made: Resource, source: Resource | None = None, plan: Plan | None = None
-    ) -> Message:
+    def _begin(self, metadata: Message, made: Resource, source: Resource | None, plan: Plan | None = None) -> Message:
         """Starts an operation whose backup or database is already here, by its own plan or the next of its source."""
         subject = source.message.name if source else made.message.database
         queued = self._queued_plans.get(subject)
@@ -178,7 +172,7 @@ class World(Agenda):
             metadata.progress.start_time.CopyFrom(stamp(self.now))
         slot = "" if source or made.message.backup_schedules else made.message.database
         begin, operation = self.now + plan.queue_delay, pb.Operation(name=name)
-        work = Work(uid, operation, metadata, made, source, slot, plan, begin, due_time=_END_OF_TIME)
+        work = Work(uid, operation, metadata, made, source, slot, plan, begin, due_time=END_OF_TIME)
         self.works[name] = made.work = work
         if slot:
             self.pending.add(slot)
