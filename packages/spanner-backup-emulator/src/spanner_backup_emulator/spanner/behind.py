@@ -39,6 +39,8 @@ Details: TypeAlias = grpc.HandlerCallDetails
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
+_DETAILS = "grpc-status-details-bin"
+_OF_TRANSPORT = ("grpc-", "user-agent", ":", "content-type")
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 FOREVER_S = 1e9
@@ -152,12 +154,34 @@ class Store:
     def _texts(self, session: str, statement: str) -> list[list[str]]:
         return [[value.string_value for value in row.values] for row in self._rows(session, statement, None)]
 
-    def _rows(self, session: str, statement: str, at: Message) -> Sequence[Message]:
-        read = {"read_timestamp": at} if at else {"strong": True}
-        transaction = {"single_use": {"read_only": read}}
-        request = sql.ExecuteSqlRequest(session=session, sql=statement, transaction=transaction)
-        rows: Sequence[Message] = self._call(request, sql.ResultSet).rows
-        return rows
+    def _rows(self, session: str, statement: str, at: Message) -> Message:
+        read = {"read_only": {"read_timestamp": at} if at else {"strong": True}}
+        request = sql.ExecuteSqlRequest(session=session, sql=statement, transaction={"single_use": read})
+        return self._call(request, sql.ResultSet).rows
+
+
+def _batches(tables: Sequence[Message]) -> Iterator[list[Message]]:
+    """As few commits as the limit allows: within one, foreign keys may point anywhere."""
+    batch: list[Message] = []
+    cells = 0
+    for table in tables:
+        for row in table.values:
+            if cells + len(table.columns) > CELL_COUNT_MAX:
+                yield batch
+                batch, cells = [], 0
+            batch.append(sql.Mutation(insert={"table": table.table, "columns": table.columns, "values": [row]}))
+            cells += len(table.columns)
+    if batch:
+        yield batch
+
+
+def _full(schema: str, table: str) -> str:
+    """A table's name in mutations; the two default schemas aren't written."""
+    return f"{schema}.{table}" if schema not in {"", "public"} else table
+
+
+def _quote(dialect: int) -> str:
+    return '"' if dialect == pb.DatabaseDialect.POSTGRESQL else "`"
 
 
 class Behind(grpc.ServerInterceptor):
@@ -338,37 +362,9 @@ def _as_asked(context: Context) -> tuple[float, Metadata]:
 
 def _without_transport(metadata: Iterable[Any] | None) -> Metadata:
     """What a peer said itself; what gRPC adds is added again on the way on."""
-    return tuple(
-        (key, value)
-        for key, value in metadata or ()
-        if key == "grpc-status-details-bin" or not key.startswith(("grpc-", "user-agent", ":", "content-type"))
-    )
+    return tuple(one for one in metadata or () if one[0] == _DETAILS or not one[0].startswith(_OF_TRANSPORT))
 
 
 def _abort_like(context: Context, error: Any) -> NoReturn:  # noqa: ANN401 gRPC's class says less than it has
     context.set_trailing_metadata(_without_transport(error.trailing_metadata()))
     context.abort(error.code(), error.details())
-
-
-def _batches(tables: Sequence[Message]) -> Iterator[list[Message]]:
-    """As few commits as the limit allows: within one, foreign keys may point anywhere."""
-    batch: list[Message] = []
-    cells = 0
-    for table in tables:
-        for row in table.values:
-            if cells + len(table.columns) > CELL_COUNT_MAX:
-                yield batch
-                batch, cells = [], 0
-            batch.append(sql.Mutation(insert={"table": table.table, "columns": table.columns, "values": [row]}))
-            cells += len(table.columns)
-    if batch:
-        yield batch
-
-
-def _full(schema: str, table: str) -> str:
-    """A table's name in mutations; the two default schemas aren't written."""
-    return f"{schema}.{table}" if schema not in {"", "public"} else table
-
-
-def _quote(dialect: int) -> str:
-    return '"' if dialect == pb.DatabaseDialect.POSTGRESQL else "`"

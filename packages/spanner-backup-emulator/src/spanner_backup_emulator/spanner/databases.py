@@ -59,7 +59,6 @@ class Databases(World):
         return self._done_at_once(name, pb.CreateInstanceMetadata(instance=made, start_time=now, end_time=now), made)
 
     def _get_instance(self, request: Message) -> Message:
-        """An instance that was made, or of which a database is known."""
         return copied(refusals.found("Instance", self.instances, request.name))
 
     def _list_instances(self, request: Message) -> Message:
@@ -68,7 +67,6 @@ class Databases(World):
         return pb.ListInstancesResponse(instances=map(self.instances.get, names))
 
     def _delete_instance(self, request: Message) -> Message:
-        """Forgets an instance and its databases, unless it has backups."""
         inside = f"{request.name}/"
         if under(self.backups, inside):
             raise refusals.INSTANCE_HAS_BACKUPS(request.name)

@@ -231,12 +231,8 @@ def _operation_field(path: str) -> Field[Work] | None:
         kinds = [getattr(pb, f"{name}Metadata") for name in _METADATA]
         return _field(rest, kinds, lambda work: work.metadata)
     if root == "response":
-        return _field(rest, [pb.Backup, pb.Database], _response)
+        return _field(rest, [pb.Backup, pb.Database], lambda work: unpacked(work.operation.response))
     return _field(path, [pb.Operation], lambda work: work.operation)
-
-
-def _response(work: Work) -> Message:
-    return unpacked(work.operation.response) if work.operation.HasField("response") else None
 
 
 def _error_text(work: Work) -> str | None:

@@ -10,10 +10,7 @@ from spanner_backup_emulator.errors import Code
 
 
 class What(enum.Enum):
-    """What happened.
-
-    CALLED is one per call, written after its effects, with the code it was answered with; everything else is an effect.
-    """
+    """What happened: CALLED, one per call, after its effects, with the code it was answered with; or else an effect."""
 
     CALLED = "called"
     BACKUP_STARTED = "backup started"

@@ -72,5 +72,6 @@ BY_REQUEST = {rpc.request: rpc for rpc in RPCS}
 
 
 def unpacked(envelope: Message) -> Message:
-    """The message in an envelope."""
-    return getattr(pb, envelope.type_url.rpartition(".")[2]).FromString(envelope.value)
+    """The message in an envelope; None if it is empty."""
+    name = envelope.type_url.rpartition(".")[2]
+    return getattr(pb, name).FromString(envelope.value) if name else None

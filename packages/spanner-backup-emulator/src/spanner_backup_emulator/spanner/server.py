@@ -52,10 +52,9 @@ class SpannerEmulator(Emulator):
         self.state = state or State()
 
     def _open(self, closing: ExitStack) -> None:
-        more: tuple[Behind, ...] = ()
-        if self._behind:
-            more = (Behind(self._behind, self.endpoint, self.state),)
-            closing.callback(more[0].close)
+        more = (Behind(self._behind, self.endpoint, self.state),) if self._behind else ()
+        for behind in more:
+            closing.callback(behind.close)
         methods = partial(register, rpcs=RPCS, answer=self._answer)
         server, self._port = start_grpc(methods, self._port, interceptors=more, host=self._host)
         closing.callback(lambda: server.stop(grace=None).wait())

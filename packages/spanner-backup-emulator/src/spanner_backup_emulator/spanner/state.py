@@ -3,7 +3,8 @@
 It has no clock, no randomness and no I/O, so the same calls at the same times give the same answers, names
 included. It does not lock. Calls and answers are Google's messages, refusals are `ApiError`s from `refusals.py`, and
 what happens by itself is explained in `world.py`. The methods for test authors come first: they speak test language,
-and a name that doesn't exist is a KeyError. The RPCs each check their arguments, then read or change the world.
+and a name that doesn't exist is a KeyError. Then comes one method per RPC, with its name, which checks its arguments
+and reads or changes the world.
 
 The order of the checks is inferred: form, instance, database, times, then the name and the slot. Schedules are
 documented at https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.databases.backupSchedules;
@@ -91,8 +92,6 @@ class State(Databases):
         self.advance(now)
         self._end_now(self.works[operation])
 
-    # The RPCs, one method for each, with its name.
-
     def _create_backup(self, request: Message) -> Message:
         """Starts a backup.
 
@@ -151,8 +150,7 @@ class State(Databases):
         backup = refusals.found("Backup", self.backups, name)
         if backup.message.state == pb.Backup.CREATING:
             raise refusals.BACKUP_PENDING("update", name)
-        created = time_of(backup.message.create_time)
-        expire_time = refusals.checked_expire_time(name, self.now, created, request.backup)
+        expire_time = refusals.checked_expire_time(name, self.now, time_of(backup.message.create_time), request.backup)
         backup.message.expire_time.CopyFrom(expire_time)
         self._set_expiry(backup)
         self._note(What.EXPIRY_CHANGED, backup, "UpdateBackup")

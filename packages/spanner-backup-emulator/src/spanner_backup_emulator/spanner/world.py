@@ -83,7 +83,6 @@ class World(Agenda):
     Attributes:
         instances: Those that were made, or of which a database is known.
         backups: Finished or not.
-        works: Operations.
         pending: The databases that have an unfinished on-demand backup.
         history: What happened, oldest first; the newest hundred thousand lines.
     """
@@ -207,8 +206,7 @@ class World(Agenda):
         del self.backups[backup.message.name]
         drop(backup.due)
         self._note(what, backup, cause)
-        work = backup.work
-        if work is not None:
+        if (work := backup.work) is not None:
             work.orphaned = True
             self._release(work)
             self._stop(work, cause)
