@@ -28,8 +28,7 @@ from backstop.wire import Delivery
 from benchmarks.machine import quantile
 from spanner_backup_emulator.faults import When
 from spanner_backup_emulator.quota import WINDOW, Quota
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.plans import Plan, ProgressModel
 from spanner_backup_emulator.spanner.state import State as Spanner
 from spanner_backup_emulator.tasks.messages import pb as wire
 from spanner_backup_emulator.tasks.state import State as Tasks

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.history import What
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.plans import Plan, ProgressModel
 from tests.simulation.record import Record
 
 SLOW_CANCEL_MIN, HUNG_MIN = timedelta(minutes=1), timedelta(hours=6)

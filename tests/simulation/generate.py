@@ -9,8 +9,7 @@ from datetime import timedelta
 from random import Random
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner.plans import Plan, Status
-from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.plans import Plan, ProgressModel, Status
 from tests.simulation import moments, races
 from tests.simulation.faults import EPOCH, FAR_FUTURE, FORGED, FORGED_SOURCE, NO_ID, NO_TIME, Faults, swarm
 from tests.simulation.history import (

@@ -26,8 +26,7 @@ from spanner_backup_emulator.faults import Faults
 from spanner_backup_emulator.messages import Message, stamp
 from spanner_backup_emulator.pubsub.model import pb as pubsub
 from spanner_backup_emulator.pubsub.state import State as PubSubState
-from spanner_backup_emulator.spanner.messages import pb, unpacked
-from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
+from spanner_backup_emulator.spanner.messages import BY_REQUEST, pb, unpacked
 from spanner_backup_emulator.spanner.state import State as SpannerState
 from spanner_backup_emulator.tasks.messages import pb as wire
 from spanner_backup_emulator.tasks.state import State as TasksState

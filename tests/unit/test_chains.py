@@ -8,8 +8,7 @@ from backstop.events import Trigger
 from backstop.ports import Settings
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.plans import Plan, ProgressModel
 from tests.unit.handlers_world import COMMANDS, FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, USERS, World
 from tests.unit.said import LOSES, WINS, of_command, of_nightly
 from tests.unit.times import DAY, HOUR, SECOND, START

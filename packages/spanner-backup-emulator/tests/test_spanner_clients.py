@@ -19,8 +19,7 @@ from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, SCHEDULE
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
-from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.plans import Plan, ProgressModel
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 if TYPE_CHECKING:

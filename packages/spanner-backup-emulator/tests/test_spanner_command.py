@@ -12,9 +12,7 @@ from google.cloud.spanner_admin_database_v1 import types as pb
 from spanner_world import INSTANCE, ORDERS, USERS, connected
 
 from spanner_backup_emulator.errors import Code
-from spanner_backup_emulator.spanner.planning import parse_duration, parse_plan
-from spanner_backup_emulator.spanner.plans import Plan, Status
-from spanner_backup_emulator.spanner.progress import ProgressModel
+from spanner_backup_emulator.spanner.plans import Plan, ProgressModel, Status, parse_duration, parse_plan
 
 if TYPE_CHECKING:
     from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient

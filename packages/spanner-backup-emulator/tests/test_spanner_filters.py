@@ -11,8 +11,15 @@ from spanner_world import DAY, HOUR, INSTANCE, NIGHTLY, ORDERS, SCHEDULE, START
 
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.messages import Message, stamp
-from spanner_backup_emulator.spanner.fields import backup_filter, operation_filter
-from spanner_backup_emulator.spanner.filters import NESTING_COUNT_MAX, Field, FilterError, Kind, compile_filter
+from spanner_backup_emulator.spanner.filters import (
+    NESTING_COUNT_MAX,
+    Field,
+    FilterError,
+    Kind,
+    backup_filter,
+    compile_filter,
+    operation_filter,
+)
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.work import Resource, Work

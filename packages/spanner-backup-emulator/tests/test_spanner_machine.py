@@ -10,7 +10,7 @@ from spanner_machine import SpannerMachine, Subject
 from spanner_world import ORDERS, USERS
 
 from spanner_backup_emulator.rpc import called
-from spanner_backup_emulator.spanner.rpcs import BY_REQUEST
+from spanner_backup_emulator.spanner.messages import BY_REQUEST
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 

@@ -8,8 +8,7 @@ from spanner_world import HOUR, MINUTE, START, Desk
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.messages import Message, stamp
 from spanner_backup_emulator.spanner.messages import pb
-from spanner_backup_emulator.spanner.plans import Plan, Status
-from spanner_backup_emulator.spanner.progress import ProgressModel, percent_at
+from spanner_backup_emulator.spanner.plans import Plan, ProgressModel, Status, percent_at
 from spanner_backup_emulator.spanner.state import State
 
 

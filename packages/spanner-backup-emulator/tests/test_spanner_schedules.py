@@ -14,7 +14,7 @@ from spanner_world import DAY, HOUR, INSTANCE, ORDERS, START, Clock, ask, connec
 
 from spanner_backup_emulator.errors import ApiError
 from spanner_backup_emulator.spanner.plans import Plan
-from spanner_backup_emulator.spanner.schedules import next_time
+from spanner_backup_emulator.spanner.refusals import next_time
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
 

@@ -41,8 +41,7 @@ def spanner_emulator(request: pytest.FixtureRequest) -> Iterator[SpannerEmulator
     """Cloud Spanner's backups, which take no time unless a `spanner_plan` says so."""
     from spanner_backup_emulator.quota import Quota
     from spanner_backup_emulator.serving import wall_clock
-    from spanner_backup_emulator.spanner.planning import parse_plan
-    from spanner_backup_emulator.spanner.plans import Plan
+    from spanner_backup_emulator.spanner.plans import Plan, parse_plan
     from spanner_backup_emulator.spanner.server import SpannerEmulator
     from spanner_backup_emulator.spanner.state import State
 

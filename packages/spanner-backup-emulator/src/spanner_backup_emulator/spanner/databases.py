@@ -4,27 +4,23 @@ What is made is there at once, and its operation is done in the answer. Nobody c
 DDL.
 """
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+import zlib
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
 
-from spanner_backup_emulator.messages import copied, stamp
-from spanner_backup_emulator.spanner import refusals, rules
-from spanner_backup_emulator.spanner.agenda import Agenda
+from spanner_backup_emulator.messages import Message, copied, stamp
+from spanner_backup_emulator.spanner import refusals
 from spanner_backup_emulator.spanner.messages import pb
-from spanner_backup_emulator.spanner.pages import page_of, under
-from spanner_backup_emulator.spanner.starts import database_of
-from spanner_backup_emulator.spanner.world import World
+from spanner_backup_emulator.spanner.work import Resource, Work, drop
+from spanner_backup_emulator.spanner.world import STANDARD_DIALECT, World, config_of, database_of
 
-if TYPE_CHECKING:
-    from datetime import datetime
+N = TypeVar("N", Resource, Work)
 
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.spanner.work import Resource
-
-CONFIG_ID = "emulator-config"
-"""The one configuration there is, as in Google's emulator (observed on 2026-11-26)."""
+PAGE_SIZE_MAX = 1000
+"""How many items a page holds when the client names no number, or a larger one (inferred: Google names none)."""
 
 UNITS_PER_NODE = 1000
 """https://docs.cloud.google.com/spanner/docs/compute-capacity, documented."""
@@ -32,94 +28,85 @@ UNITS_PER_NODE = 1000
 _CREATE = re.compile(r"\s*CREATE\s+DATABASE\s+[`\"]?([^`\"\s;]+)[`\"]?\s*;?\s*", re.IGNORECASE)
 
 
+def under(held: dict[str, N], prefix: str) -> list[N]:
+    """What is held by a name that begins so, newest first."""
+    return [one for name, one in reversed(held.items()) if name.startswith(prefix)]
+
+
 class Databases(World):
-    """One method per RPC, with its name."""
+    """One method per RPC, with its name; `State.apply` calls it when it has brought the world up to now."""
 
-    def list_instance_configs(self, request: Message) -> Message:
-        """The one there is."""
-        return pb.ListInstanceConfigsResponse(instance_configs=[_config(request.parent)])
+    def _list_instance_configs(self, request: Message) -> Message:
+        return pb.ListInstanceConfigsResponse(instance_configs=[config_of(request.parent)])
 
-    def get_instance_config(self, request: Message) -> Message:
+    def _get_instance_config(self, request: Message) -> Message:
         """That one, whatever its name."""
-        return _config(request.name)
+        return config_of(request.name)
 
-    def create_instance(self, request: Message) -> Message:
-        """Makes an instance of what is asked for."""
+    def _create_instance(self, request: Message) -> Message:
+        """Makes an instance of what is asked for; one that is known only by its databases is no obstacle."""
         name, now = f"{request.parent}/instances/{request.instance_id}", stamp(self.now)
-        rules.check_form("instance name", name)
-        if name in self._made_instances:
+        refusals.check_form("instance name", name)
+        if name in self.instances and self.instances[name].HasField("create_time"):
             raise refusals.exists("Instance", name)
-        self._made_instances[name] = made = copied(request.instance)
+        self.instances[name] = made = copied(request.instance)
         made.processing_units = made.processing_units or made.node_count * UNITS_PER_NODE
         made.node_count = made.processing_units // UNITS_PER_NODE
         made.name, made.state = name, pb.Instance.READY
         made.create_time.CopyFrom(now)
-        self.instances.add(name)
         return self._done_at_once(name, pb.CreateInstanceMetadata(instance=made, start_time=now, end_time=now), made)
 
-    def get_instance(self, request: Message) -> Message:
-        """An instance that was made, or of which a database is known."""
-        if request.name not in self.instances:
-            raise refusals.missing("Instance", request.name)
-        return self._shown(request.name)
+    def _get_instance(self, request: Message) -> Message:
+        return copied(refusals.found("Instance", self.instances, request.name))
 
-    def list_instances(self, request: Message) -> Message:
+    def _list_instances(self, request: Message) -> Message:
         """Those of a project, by name and on one page."""
         names = sorted(name for name in self.instances if name.startswith(f"{request.parent}/"))
-        return pb.ListInstancesResponse(instances=map(self._shown, names))
+        return pb.ListInstancesResponse(instances=map(self.instances.get, names))
 
-    def delete_instance(self, request: Message) -> Message:
-        """Forgets an instance and its databases, unless it has backups."""
+    def _delete_instance(self, request: Message) -> Message:
         inside = f"{request.name}/"
-        if any(backup.startswith(inside) for backup in self.backups):
+        if under(self.backups, inside):
             raise refusals.INSTANCE_HAS_BACKUPS(request.name)
-        for name in [name for name in self.databases if name.startswith(inside)]:
-            self.forget_database(self.now, name)
-        self._made_instances.pop(request.name, None)
-        self.instances.discard(request.name)
+        for database in reversed(under(self.databases, inside)):
+            self.forget_database(self.now, database.message.name)
+        self.instances.pop(request.name, None)
         return pb.Empty()
 
-    def create_database(self, request: Message) -> Message:
-        """Makes a database."""
+    def _create_database(self, request: Message) -> Message:
         found = _CREATE.fullmatch(request.create_statement)
         if found is None:
             raise refusals.invalid(f"Invalid CREATE DATABASE statement: {request.create_statement!r}")
-        rules.check_form("instance name", request.parent)
-        rules.check_form("database id", found[1])
+        refusals.check_form("instance name", request.parent)
+        refusals.check_form("database id", found[1])
         name = f"{request.parent}/databases/{found[1]}"
         if name in self.databases:
             raise refusals.exists("Database", name)
-        fields = {"database_dialect": request.database_dialect} if request.database_dialect else {}
-        made = self.add_database(name, create_time=stamp(self.now), **fields)
+        dialect = request.database_dialect or STANDARD_DIALECT
+        made = self.add_database(name, create_time=stamp(self.now), database_dialect=dialect)
         self._ddl[name] = list(request.extra_statements)
         return self._done_at_once(name, pb.CreateDatabaseMetadata(database=name), made.message)
 
-    def drop_database(self, request: Message) -> Message:
-        """Forgets a database."""
-        if self.is_being_backed_up(request.database):
-            raise refusals.DROP_BLOCKED(request.database)
+    def _drop_database(self, request: Message) -> Message:
+        self.check_droppable(request.database)
         self.forget_database(self.now, request.database)
         self._ddl.pop(request.database, None)
         return pb.Empty()
 
-    def get_database(self, request: Message) -> Message:
-        """Reads a database."""
-        rules.check_form("database name", request.name)
+    def _get_database(self, request: Message) -> Message:
+        refusals.check_form("database name", request.name)
         return copied(self._found_database(request.name))
 
-    def list_databases(self, request: Message) -> Message:
-        """Lists databases, newest first."""
-        self._check_listed(request.parent)
+    def _list_databases(self, request: Message) -> Message:
+        self._check_instance(request.parent)
         prefix = f"{request.parent}/databases/"
-        page, token = page_of(under(self.databases, prefix), request, prefix)
-        return pb.ListDatabasesResponse(databases=(one.message for one in page), next_page_token=token)
+        return self._page(under(self.databases, prefix), prefix, request, pb.ListDatabasesResponse)
 
-    def get_database_ddl(self, request: Message) -> Message:
+    def _get_database_ddl(self, request: Message) -> Message:
         """The statements as they came; nothing reads them."""
         return pb.GetDatabaseDdlResponse(statements=self._statements(request.database))
 
-    def update_database_ddl(self, request: Message) -> Message:
-        """Keeps more statements."""
+    def _update_database_ddl(self, request: Message) -> Message:
         self._statements(request.database).extend(request.statements)
         metadata = pb.UpdateDatabaseDdlMetadata(database=request.database, statements=request.statements)
         return self._done_at_once(request.database, metadata, pb.Empty())
@@ -129,34 +116,48 @@ class Databases(World):
         self.advance(now)
         held = self.databases.get(name)
         while held is not None and held.work is not None:
-            self.end_now(held.work)
+            self._end_now(held.work)
         self.databases.pop(name, None)
-        for schedule in self.schedules_of(name):
-            Agenda.drop(schedule.due)
+        for schedule in under(self.schedules, f"{name}/backupSchedules/"):
+            drop(schedule.due)
             del self.schedules[schedule.message.name]
 
-    def is_being_backed_up(self, database: str) -> bool:
-        """Whether an unfinished backup of this database exists, by demand or by schedule."""
+    def check_droppable(self, database: str) -> None:
+        """Refuses to drop a database of which an unfinished backup exists, by demand or by schedule."""
         backups = (backup.message for backup in self.backups.values())
-        return any(one.database == database and one.state == pb.Backup.CREATING for one in backups)
-
-    def schedules_of(self, database: str) -> list[Resource]:
-        """A database's schedules, newest first."""
-        return under(self.schedules, f"{database}/backupSchedules/")
+        if any(one.database == database and one.state == pb.Backup.CREATING for one in backups):
+            raise refusals.DROP_BLOCKED(database)
 
     def _found_database(self, name: str, *, remember: bool = False) -> Message:
         """The database; unless strict, one that nobody declared counts as there, and is listed once remembered."""
-        if name not in self.databases and self._strict:
+        if name in self.databases:
+            return self.databases[name].message
+        if self._strict:
             raise refusals.missing("Database", name)
-        if name not in self.databases and not remember:
-            return database_of(name)
-        return (self.databases.get(name) or self.add_database(name)).message
+        return self.add_database(name).message if remember else database_of(name)
 
-    def _check_listed(self, parent: str) -> None:
-        rules.check_form("instance name", parent)
-        self._check_instance(parent)
+    def _page(self, items: Iterable[N], place: str, request: Message, answer: Message) -> Message:
+        """Puts one page of a place's items, newest first, into the first field of an answer of this class.
+
+        A page's token holds where it ended, not how many items came before, so what starts or vanishes between two
+        pages neither repeats nor skips an item. It is good for the same parent and filter only, as
+        https://docs.cloud.google.com/spanner/docs/reference/rest/v1/projects.instances.backups/list documents.
+        """
+        mark = f"{zlib.crc32((place + getattr(request, 'filter', '')).encode()):08x}"
+        if request.page_token:
+            number, _, token_mark = request.page_token.partition("-")
+            if token_mark != mark or not number.isdecimal():
+                raise refusals.invalid(f"Invalid page token: {request.page_token}")
+            last = int(number)
+            items = (item for item in items if item.uid < last)
+        size = request.page_size if 0 < request.page_size <= PAGE_SIZE_MAX else PAGE_SIZE_MAX
+        found = list(islice(items, size + 1))
+        token = f"{found[size - 1].uid}-{mark}" if len(found) > size else ""
+        shown = [item.seen(self.now) for item in found[:size]]
+        return answer(**{answer.DESCRIPTOR.fields[0].name: shown}, next_page_token=token)
 
     def _check_instance(self, name: str) -> None:
+        refusals.check_form("instance name", name)
         if self._strict and name not in self.instances:
             raise refusals.missing("Instance", name)
 
@@ -164,21 +165,9 @@ class Databases(World):
         refusals.found("Database", self.databases, database)
         return self._ddl.setdefault(database, [])
 
-    def _shown(self, name: str) -> Message:
-        config = _config(name).name
-        return copied(
-            self._made_instances.get(name) or pb.Instance(name=name, config=config, node_count=1, state="READY")
-        )
-
     def _done_at_once(self, target: str, metadata: Message, response: Message) -> Message:
         made = pb.Operation(name=f"{target}/operations/_auto_op_{len(self._done) + 1:016}", done=True)
         made.metadata.Pack(metadata)
         made.response.Pack(response)
         self._done[made.name] = made
         return made
-
-
-def _config(name: str) -> Message:
-    """The configuration, of the project that this name begins with."""
-    project = "/".join(name.split("/")[:2])
-    return pb.InstanceConfig(name=f"{project}/instanceConfigs/{CONFIG_ID}", display_name="Emulator Instance Config")

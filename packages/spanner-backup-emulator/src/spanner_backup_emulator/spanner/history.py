@@ -1,22 +1,14 @@
 """The record of what was done to the state, for a checker that trusts nothing else."""
 
-from __future__ import annotations
-
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from spanner_backup_emulator.errors import Code
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
 
 class What(enum.Enum):
-    """What happened.
-
-    CALLED is one per call, written after the call's effects, with the code it was answered with; everything else is
-    an effect, whatever the client was told.
-    """
+    """What happened: CALLED, one per call, after its effects, with the code it was answered with; or else an effect."""
 
     CALLED = "called"
     BACKUP_STARTED = "backup started"
@@ -36,8 +28,6 @@ class Event(NamedTuple):
     """One line of the record. It is a tuple because a simulation writes millions.
 
     Attributes:
-        at: When it happened by the state's clock.
-        what: What happened.
         resource: The full name of the backup, operation or database that it happened to.
         cause: The RPC, or what brought it about by itself: `expiry`, `cancel`, `failure`, `schedule`, `test`.
         code: How the call was answered or how the operation ended.

@@ -1,31 +1,24 @@
 """The emulator as a server, for tests and programs in the same process."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import grpc
 
 from spanner_backup_emulator.emulator import Emulator
+from spanner_backup_emulator.faults import Faults
+from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.rest import answer
-from spanner_backup_emulator.rpc import called, register
+from spanner_backup_emulator.rpc import Rpc, called, register
 from spanner_backup_emulator.serving import HOST, start_grpc, wall_clock
 from spanner_backup_emulator.spanner.behind import Behind
-from spanner_backup_emulator.spanner.rpcs import RPCS
+from spanner_backup_emulator.spanner.history import Event
+from spanner_backup_emulator.spanner.messages import RPCS
+from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.state import State
 from spanner_backup_emulator.web import WebServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import ExitStack
-    from datetime import datetime, timedelta
-
-    from spanner_backup_emulator.faults import Faults
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.rpc import Rpc
-    from spanner_backup_emulator.spanner.history import Event
-    from spanner_backup_emulator.spanner.plans import Plan
 
 
 class SpannerEmulator(Emulator):
@@ -46,29 +39,22 @@ class SpannerEmulator(Emulator):
         rest_port: int | None = None,
         host: str = HOST,
     ) -> None:
-        """Makes a server that does not listen yet.
+        """Makes a server that does not listen yet; what isn't said here is as for `Emulator`.
 
-        Args:
-            port: As for `Emulator`, like all that isn't said here.
-            clock: What time it is.
-            state: What to serve; None for an empty state that accepts any database.
-            faults: What to inject.
-            behind: The address of Google's emulator, which answers everything but backups; empty for none.
-            rest_port: Where to listen for REST; 0 for any free port, None for nowhere.
-            host: The address to listen on.
+        Without a `state` it serves an empty one, which accepts any database. `behind` is the address of Google's
+        emulator, if that is to answer everything but backups. `rest_port` is where to listen for REST: 0 for any free
+        port, None for nowhere.
         """
         super().__init__(port, clock, faults, host)
         self._rest_port, self._behind = rest_port, behind
         self.state = state or State()
 
     def _open(self, closing: ExitStack) -> None:
-        more: tuple[Behind, ...] = ()
-        if self._behind:
-            more = (Behind(self._behind, self.endpoint, self.state),)
-            closing.callback(more[0].close)
-        server, self._port = start_grpc(
-            lambda server: register(server, RPCS, self._answer), self._port, interceptors=more, host=self._host
-        )
+        more = (Behind(self._behind, self.endpoint, self.state),) if self._behind else ()
+        for behind in more:
+            closing.callback(behind.close)
+        methods = partial(register, rpcs=RPCS, answer=self._answer)
+        server, self._port = start_grpc(methods, self._port, interceptors=more, host=self._host)
         closing.callback(lambda: server.stop(grace=None).wait())
         if self._rest_port is not None:
             # By way of the server beside it, so that faults and Google's emulator behind it apply alike.

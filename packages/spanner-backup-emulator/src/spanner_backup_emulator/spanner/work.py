@@ -1,19 +1,65 @@
-"""What the state keeps: Google's messages, each with the little that they don't hold."""
+"""What the state keeps: Google's messages, each with the little that they don't hold, and what will happen to them."""
 
-from __future__ import annotations
-
+import heapq
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
 
-from spanner_backup_emulator.messages import copied
-from spanner_backup_emulator.spanner.progress import PERCENT_DONE, ProgressModel, percent_at
+from spanner_backup_emulator.messages import Message, copied
+from spanner_backup_emulator.spanner.plans import PERCENT_DONE, Plan, ProgressModel, percent_at
 
-if TYPE_CHECKING:
-    from datetime import datetime
+RANK_END, RANK_STOP, RANK_REST = range(3)
+"""Which of two things that are due at the same time comes first."""
 
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.spanner.agenda import Entry
-    from spanner_backup_emulator.spanner.plans import Plan
+_BEFORE_TIME, END_OF_TIME = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One thing that will happen, unless it is dropped first and has no action any more."""
+
+    action: Callable[[], None] | None
+
+
+def drop(entry: Entry | None) -> None:
+    """Makes an action not happen; one that already did, or none at all, is let be."""
+    if entry is not None:
+        entry.action = None
+
+
+class Agenda:
+    """What will happen, by time, then by rank, then first come, first served: there is no tie that code order decides.
+
+    Attributes:
+        now: The latest time it was told.
+    """
+
+    def __init__(self) -> None:
+        self.now = _BEFORE_TIME
+        self._heap: list[tuple[datetime, int, int, Entry]] = []
+        self._count = itertools.count()
+
+    def next_event_at(self) -> datetime | None:
+        """When something will next change by itself."""
+        while self._heap and self._heap[0][3].action is None:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def advance(self, now: datetime) -> None:
+        """Carries out what is due; a time before the last one counts as the last one."""
+        now = max(now, self.now)
+        while self._heap and self._heap[0][0] <= now:
+            when, _, _, entry = heapq.heappop(self._heap)
+            if entry.action is not None:
+                self.now = max(when, self.now)
+                entry.action()
+        self.now = now
+
+    def _at(self, when: datetime, action: Callable[[], None], rank: int = RANK_REST) -> Entry:
+        entry = Entry(action)
+        heapq.heappush(self._heap, (when, rank, next(self._count), entry))
+        return entry
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +76,11 @@ class Resource:
     uid: int
     message: Message
     due: Entry | None = None
-    work: Work | None = None
+    work: "Work | None" = None
+
+    def seen(self, _: datetime) -> Message:
+        """As a client sees it."""
+        return self.message
 
 
 @dataclass(slots=True, eq=False)
@@ -38,9 +88,7 @@ class Work:
     """An operation that runs or has ended.
 
     Attributes:
-        uid: Its place in the order in which operations started.
         operation: Google's message, which gets its metadata when it is first read after its end.
-        metadata: Google's message.
         made: What it makes or optimizes.
         source: The backup that it needs.
         slot: The database whose one slot for a pending backup it takes; empty for none.
@@ -67,14 +115,12 @@ class Work:
     @property
     def name(self) -> str:
         """The operation's."""
-        name: str = self.operation.name
-        return name
+        return str(self.operation.name)
 
     @property
     def kind(self) -> str:
         """What it does, as in the name of its metadata's type: `CreateBackup`."""
-        kind: str = self.metadata.DESCRIPTOR.name
-        return kind.removesuffix("Metadata")
+        return str(self.metadata.DESCRIPTOR.name).removesuffix("Metadata")
 
     def seen(self, now: datetime) -> Message:
         """The operation as a client sees it."""
