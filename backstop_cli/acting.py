@@ -221,22 +221,24 @@ def _swept(session: Session, instance: str, *, delete: bool, limit: str | None, 
     now, operations = datetime.now(UTC), session.spanner.operations(instance)
     left = strays(operations, session.spanner.suspects(instance, operations)) if delete else []
     mine = [one for one in left if scheduled or not one["scheduled"]]
-    rows = [(short(one["backup"]), "complete", output.ago(one["completed"], now), "is deleted") for one in mine]
+    rows = [(session.named(one["backup"]), "complete", output.ago(one["completed"], now), "is deleted") for one in mine]
     held = len(left) - len(mine)
     if limit:
         since = now - Duration.parse(limit)
         old = [one for one in operations if one.state == "RUNNING" and one.started and one.started <= since]
         late = [one for one in old if scheduled or not _is_scheduled(session, one)]
         held += len(old) - len(late)
-        rows += [(short(one.backup), f"{one.percent}%", output.ago(one.started, now), "is stopped") for one in late]
+        rows += [
+            (session.named(one.backup), f"{one.percent}%", output.ago(one.started, now), "is stopped") for one in late
+        ]
     console = output.err()
     if held:
         console.print(f"{held} that schedules made stay without --include-scheduled.")
     if rows:
-        console.print(f"In {instance}:", soft_wrap=True)
+        console.print(f"In {instance}:")
         console.print(output.table(("BACKUP", ">DONE", "SINCE", ""), rows))
     else:
-        console.print(f"In {instance} nothing is to be stopped or deleted. Nothing was published.", soft_wrap=True)
+        console.print(f"In {instance} nothing is to be stopped or deleted. Nothing was published.")
     return bool(rows)
 
 
@@ -255,18 +257,18 @@ def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> 
     console = output.err()
     if not meant:
         last = operations[0] if operations else None
-        ended = f"; {short(last.backup)} ended {output.ago(last.ended, now)} ({last.state})" if last else ""
-        console.print(f"Nothing of {target.id} runs{ended}. Nothing was published.", soft_wrap=True)
+        ended = f"; {session.named(last.backup)} ended {output.ago(last.ended, now)} ({last.state})" if last else ""
+        console.print(f"Nothing of {target.id} runs{ended}. Nothing was published.")
         return "", []
     rows, may_stop = [], []
     for one in meant:
         backup = backups[one.name]
         by = f"schedule {short(backup.schedules[0])}" if backup and backup.schedules else "a command, or a person"
-        rows.append((short(one.backup), one.state, f"{one.percent}%", output.ago(one.started, now), by))
+        rows.append((session.named(one.backup), one.state, f"{one.percent}%", output.ago(one.started, now), by))
         if scheduled or not (backup and backup.schedules):
             may_stop.append(one)
         else:
-            console.print(f"{short(one.backup)} was made by a schedule: refused without --include-scheduled.")
+            console.print(f"{session.named(one.backup)} was made by a schedule: refused without --include-scheduled.")
     console.print(output.table(("BACKUP", "STATE", ">DONE", "SINCE", "MADE BY"), rows))
     if not running:
         return "It is complete. Delete it?" * bool(may_stop), may_stop

@@ -10,7 +10,6 @@ import click
 
 from backstop_cli import output
 from backstop_cli.looking import how_to_delete
-from backstop_cli.naming import instance_of, short
 from backstop_cli.session import Session, common
 from backstop_cli.spanner import Backup, Operation, strays
 
@@ -45,29 +44,21 @@ def audit(session: Session, instance_id: str | None) -> None:
         return
     console = output.out()
     headings = ("DATABASE", "NEWEST", ">RUN", ">FAILED", ">EXPIRING", ">SCHEDULED", ">ASKED", ">STRAYS", ">FREES")
-    console.print(output.table(headings, (_row(row, instance, now) for row in rows)))
+    console.print(output.table(headings, (_row(session, row, now) for row in rows)))
     for row in rows:
-        name = _name(row["database"], instance)
+        name = session.named(row["database"])
         if row["newest"] is None and row["here"]:
             console.print(f"{name} has no complete backup.")
         if row["double_cover"]:
             console.print(f"{name} is backed up by a native schedule and by commands, on the same days.")
     for line in how_to_delete(session, instance, [one["scheduled"] for one in left]):
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
-def _name(database: str, instance: str) -> str:
-    """A database's id; with its instance's, or the full name, if it is elsewhere and its backup was copied here."""
-    other = instance_of(database)
-    if other == instance:
-        return short(database)
-    return f"{short(other)}/{short(database)}" if other.split("/")[1] == instance.split("/")[1] else database
-
-
-def _row(row: dict[str, Any], instance: str, now: datetime) -> tuple[str, ...]:
+def _row(session: Session, row: dict[str, Any], now: datetime) -> tuple[str, ...]:
     counts = (row[name] for name in ("running", "failed", "expiring", "scheduled", "on_demand", "strays"))
     return (
-        _name(row["database"], instance),
+        session.named(row["database"]),
         output.ago(row["newest"], now),
         *map(str, counts),
         output.size(row["freeable_bytes"]),

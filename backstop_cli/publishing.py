@@ -143,7 +143,7 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except GoogleAPIError as error:
-        output.err().print(f"The end can't be seen: {words(error)[1]}", soft_wrap=True)
+        output.err().print(f"The end can't be seen: {words(error)[1]}")
         code = Exit.GOOGLE
     if session.form != "table":
         events = [event.data for event in wait.told]
@@ -154,7 +154,7 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
     if code in {Exit.TIMED_OUT, Exit.INTERRUPTED, Exit.GOOGLE}:
         why = f"Waited {waiting.timeout}" if code == Exit.TIMED_OUT else "Stopped waiting"
         said = f"{why}; the {request.action} goes on without this command."
-        output.err().print(f"{said}\n{how_to_go_on(session, request, wait)}", soft_wrap=True)
+        output.err().print(f"{said}\n{how_to_go_on(session, request, wait)}")
     return code
 
 
@@ -185,7 +185,8 @@ class Picture:
         """Draws the bar, if there is somebody to see it."""
         if sys.stderr.isatty() and self.session.form == "table":
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-            self._progress = Progress(*columns, TimeElapsedColumn(), console=output.err(), transient=True)
+            more: Any = {"console": output.err(), "transient": True, "redirect_stdout": sys.stdout.isatty()}
+            self._progress = Progress(*columns, TimeElapsedColumn(), **more)
             self._progress.start()
             self._task = self._progress.add_task("waiting", total=100)
         return self
@@ -198,7 +199,7 @@ class Picture:
     def show(self, event: Event | None) -> None:
         """Shows an outcome, or that time has passed."""
         if event is not None and self.session.form == "table":
-            output.out().print(*_told(event))
+            output.out().print(output.outcome(event.outcome), str(event.data.get("detail", "")))
         if self._progress is not None and time.monotonic() - self._looked_s > LOOK_S:
             self._looked_s = time.monotonic()
             self._look(self._progress)
@@ -213,7 +214,3 @@ class Picture:
             if operation is not None:
                 about = f"{short(operation.database)} {operation.state.lower()}"
                 progress.update(self._task, completed=operation.percent, description=about)
-
-
-def _told(event: Event) -> tuple[Any, ...]:
-    return output.outcome(event.outcome), naming.shortened(str(event.data.get("detail", "")))

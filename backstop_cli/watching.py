@@ -7,10 +7,9 @@ import time
 import click
 
 from backstop.durations import Duration
-from backstop_cli import history, naming, output
+from backstop_cli import history, output
 from backstop_cli.errors import CliError, Exit
 from backstop_cli.messages import Event, Subscription
-from backstop_cli.naming import short
 from backstop_cli.session import DURATION, Session, common, complete
 from backstop_cli.waiting import Wait
 
@@ -51,7 +50,7 @@ class Chains:
         if waiting is None or any(one.message_id == self._message_id for one in waiting):
             self._alive_s = self._looked_s
         if trouble and not self._trouble:
-            output.err().print(f"Whether it is over can't be seen: {trouble}", soft_wrap=True)
+            output.err().print(f"Whether it is over can't be seen: {trouble}")
         self._trouble = trouble
 
 
@@ -64,7 +63,7 @@ def watch(session: Session, subscription: str | None, message_id: str | None, ti
     """Show outcomes as they are published, one line each."""
     topic = session.settings.results_topic
     if not topic:
-        hint = "Set BACKSTOP_RESULTS_TOPIC, or read the log with `backstop why`."
+        hint = "Set BACKSTOP_RESULTS_TOPIC, or read the log with `backstop why BACKUP`."
         raise CliError("Without a results topic there are no outcomes to watch.", hint)
     name = subscription or ""
     if name and "/" not in name:
@@ -72,7 +71,7 @@ def watch(session: Session, subscription: str | None, message_id: str | None, ti
     wait, chains = Wait("watch", message_id or ""), Chains(session, message_id or "")
     end_s = time.monotonic() + Duration.parse(timeout).total_seconds() if timeout else float("inf")
     with Subscription(topic, name) as source:
-        output.err().print(f"Watching {topic}. Ctrl-C ends this, and nothing else.", soft_wrap=True)
+        output.err().print(f"Watching {topic}. Ctrl-C ends this, and nothing else.")
         try:
             over = False
             while time.monotonic() < end_s and not over:
@@ -89,7 +88,7 @@ def watch(session: Session, subscription: str | None, message_id: str | None, ti
         return Exit.TIMED_OUT
     if not wait.last_words():
         said = "No follow-up of it waits: it is over, or one is in Pub/Sub. To see how things stand"
-        output.err().print(f"{said}: {session.advice('status')}", soft_wrap=True)
+        output.err().print(f"{said}: {session.advice('status')}")
         return Exit.NOTHING
     return wait.exit_code("watch", detailed=True)
 
@@ -100,9 +99,9 @@ def _show(session: Session, event: Event) -> None:
         output.emit({"time": event.time, **data}, session.form, line=True)
         return
     behalf = output.behalf(data.get("trigger", {}).get("action"), data.get("requested_by"), data.get("reason"))
-    about = short(str(data.get("backup") or data.get("subject") or ""))
+    about = session.named(str(data.get("backup") or data.get("subject") or ""))
     parts = (event.time[11:19], output.outcome(event.outcome), about, f"({behalf})" if behalf else "")
-    output.out().print(*filter(None, parts), soft_wrap=True)
+    output.out().print(*filter(None, parts))
 
 
 @click.command()
@@ -128,9 +127,9 @@ def why(session: Session, backup: str, log: str | None, days: int) -> int:
         behalf = output.behalf(one["action"], one["requested_by"], one["reason"])
         word = output.outcome(one["outcome"]) if one["outcome"] else one["severity"]
         console.print(one["time"][:19].replace("T", " ") or "-", word, f"({behalf})" if behalf else "")
-        console.print(f"  {naming.shortened(one['message'])}", soft_wrap=True)
+        console.print(f"  {one['message']}")
     if not documents:
-        console.print(f"The log says nothing of {name}.", soft_wrap=True)
+        console.print(f"The log says nothing of {name}.")
     return Exit.AS_WISHED
 
 
