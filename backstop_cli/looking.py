@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from backstop.handlers import SWEPT_MAX
 from backstop_cli import history, output
 from backstop_cli.acting import attempts
 from backstop_cli.errors import CliError
@@ -162,11 +163,11 @@ def _waits(session: Session, one: dict[str, Any], now: datetime) -> str:
 def how_to_delete(session: Session, instance: str, scheduled: Sequence[bool]) -> list[str]:
     """What to type to be rid of strays, of which a schedule may have made some."""
     sweep = ("sweep", session.spelled(instance), "--delete")
-    lines = []
+    lines, each = [], f", at most {SWEPT_MAX} with each sweep" if len(scheduled) > SWEPT_MAX else ""
     if not all(scheduled):
-        lines.append(f"To delete what was cancelled and is there: {session.advice(*sweep)}")
+        lines.append(f"To delete what was cancelled and is there{each}: {session.advice(*sweep)}")
     if any(scheduled):
-        what = "To delete what schedules made, too, if the deployment allows it"
+        what = f"To delete what schedules made, too, if the deployment allows it{each}"
         lines.append(f"{what}: {session.advice(*sweep, '--include-scheduled')}")
     return lines
 

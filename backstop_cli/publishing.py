@@ -15,6 +15,7 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from backstop.durations import Duration
+from backstop.handlers import SWEPT_MAX
 from backstop_cli import naming, output
 from backstop_cli.errors import CliError, Exit, words
 from backstop_cli.messages import Event, Subscription, publish
@@ -22,7 +23,7 @@ from backstop_cli.naming import short
 from backstop_cli.session import DURATION, F, Session
 from backstop_cli.settings import CLAIM_LENGTH_MAX
 from backstop_cli.spanner import Operation
-from backstop_cli.waiting import LOOK_S, Reading, Source, Wait, until_over
+from backstop_cli.waiting import LOOK_S, Chains, Reading, Rest, Source, Wait, until_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Request:
     about: str  # What it is about, for people.
     # How to find the operations that it may mean, by when it was published, and its message.
     find: Callable[[datetime, str], Sequence[Operation]] | None = None
+    # Of a sweep: how to find the operations that it is to deal with, by when it was published, and how to go on.
+    due: Callable[[datetime], set[str]] | None = None
+    again: str = ""
 
     @property
     def action(self) -> str:
@@ -104,7 +108,8 @@ def run(session: Session, request: Request, waiting: Waiting) -> int:
             return Exit.AS_WISHED
         if source is None:
             source = _reading(session, request, message_id, published)
-        return _follow(session, request, waiting, document, source)
+        rest = Rest(Chains(session, message_id), partial(request.due, published)) if request.due else None
+        return _follow(session, request, waiting, document, source, rest)
 
 
 @contextlib.contextmanager
@@ -130,7 +135,9 @@ def _reading(session: Session, request: Request, message_id: str, published: dat
     return Reading(session.spanner, message_id, partial(request.find, published, message_id), request.wish)
 
 
-def _follow(session: Session, request: Request, waiting: Waiting, document: dict[str, Any], source: Source) -> int:
+def _follow(
+    session: Session, request: Request, waiting: Waiting, document: dict[str, Any], source: Source, rest: Rest | None
+) -> int:
     from google.api_core.exceptions import GoogleAPIError
 
     wait = Wait(request.action, str(document["message_id"]), request.many)
@@ -138,8 +145,12 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
     code: int
     try:
         with Picture(session, wait) as picture:
-            over = until_over(wait, source, seconds, picture.show)
+            over = until_over(wait, source, seconds, picture.show, *([rest.is_over] if rest else []))
         code = wait.exit_code(request.wish, detailed=waiting.detailed) if over else Exit.TIMED_OUT
+        if rest and code not in {Exit.TIMED_OUT, Exit.REFUSED, Exit.GAVE_UP} and (left := rest.left(wait)):
+            code = code if request.fields.get("dry_run") else Exit.LEFT
+            said = f"One sweep takes at most {SWEPT_MAX}, and may still wait for Spanner's quota."
+            output.err().print(f"Left: {len(left)}. {said} To go on: {request.again}")
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except GoogleAPIError as error:

@@ -11,47 +11,7 @@ from backstop_cli import history, output
 from backstop_cli.errors import CliError, Exit
 from backstop_cli.messages import Event, Subscription
 from backstop_cli.session import DURATION, Session, common, complete
-from backstop_cli.waiting import Wait
-
-OVER_S = 20.0
-"""A command of which nothing waits or is told for so long is over: between two follow-ups lies one delivery."""
-
-LOOK_S = 2.0
-"""Between two looks at the queue."""
-
-ONE_CHAIN = frozenset({"cancel", "follow"})
-"""What has one end. A start or a sweep may have many, and whoever watches it later wasn't told how many."""
-
-
-class Chains:
-    """What of a command is still to come, as far as the queue says."""
-
-    def __init__(self, session: Session, message_id: str) -> None:
-        """Takes the command's message."""
-        self._session, self._message_id = session, message_id
-        self._alive_s, self._looked_s = time.monotonic(), float("-inf")
-        self._known, self._trouble = False, ""
-
-    def told(self) -> None:
-        """Something has been told of it."""
-        self._alive_s = time.monotonic()
-
-    def are_over(self, wait: Wait) -> bool:
-        """Whether it is over; where the queue can't be read, its first last word counts, and silence says nothing."""
-        if time.monotonic() - self._looked_s > LOOK_S:
-            self._look()
-        if wait.ends() and (wait.many or not self._known or wait.told[-1].data["trigger"].get("action") in ONE_CHAIN):
-            return True
-        return time.monotonic() - self._alive_s > OVER_S
-
-    def _look(self) -> None:
-        waiting, trouble = self._session.follow_ups()
-        self._looked_s, self._known = time.monotonic(), self._known or waiting is not None
-        if waiting is None or any(one.message_id == self._message_id for one in waiting):
-            self._alive_s = self._looked_s
-        if trouble and not self._trouble:
-            output.err().print(f"Whether it is over can't be seen: {trouble}")
-        self._trouble = trouble
+from backstop_cli.waiting import Chains, Wait
 
 
 @click.command()
@@ -78,7 +38,6 @@ def watch(session: Session, subscription: str | None, message_id: str | None, ti
                 event = source.next(min(end_s - time.monotonic(), 0.5))
                 if event is not None and (wait.take(event) or not message_id):
                     _show(session, event)
-                    chains.told()
                 over = bool(message_id) and event is None and chains.are_over(wait)
         except KeyboardInterrupt:
             return Exit.INTERRUPTED

@@ -108,8 +108,8 @@ def test_a_sweep_at_a_terminal_shows_what_it_would_stop_or_delete_and_asks(place
 
     assert typed.code == Exit.USAGE
     assert f"In {place.instance}:" in typed.out.replace("\r\n", "\n")
-    assert re.search(r"left +complete +\d+s ago +is deleted", typed.out)
-    assert re.search(r"endless +\d+% +\d+s ago +is stopped", typed.out)
+    assert re.search(r"left +complete +\d+s ago +to be deleted", typed.out)
+    assert re.search(r"endless +\d+% +\d+s ago +to be stopped", typed.out)
     assert "1 that schedules made stay without --include-scheduled." in typed.out
     assert place.commands() == []
     typed = at_a_terminal(place.environ, "sweep", f"{place.instance}-b", "--delete")
