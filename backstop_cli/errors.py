@@ -81,10 +81,17 @@ def exit_of(outcome: str, severity: str, wish: str, *, detailed: bool) -> Exit:
     """
     if outcome in ON_THE_WAY:  # A sweep starts no chain, so nobody tries again.
         return Exit.LEFT if outcome == "DELETE_BLOCKED" and wish == "sweep" else Exit.AS_WISHED
-    if outcome == "COMPLETED" and severity:  # The backup was complete, and isn't there.
+    if is_gone(outcome, severity, wish):
         return Exit.FAILED
     code = OUTCOMES.get(outcome, Exit.GAVE_UP)
     return Exit.AS_WISHED if not detailed and code in _WISHED.get(wish, ()) else code
+
+
+def is_gone(outcome: str, severity: str, wish: str) -> bool:
+    """Whether a backup was complete and was not there when somebody looked: the outcome's severity says so."""
+    if outcome == "COMPLETED_KEPT":  # One that is there and that its own command keeps is worth an INFO only.
+        return wish == "cancel --keep" and severity != "INFO"
+    return outcome in {"COMPLETED", "COMPLETED_DESPITE_CANCEL"} and bool(severity)
 
 
 class CliError(click.ClickException):

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from backstop.durations import Duration
 from backstop.handlers import SWEPT_MAX
 from backstop_cli import naming, output
-from backstop_cli.errors import CliError, Exit, words
+from backstop_cli.errors import CliError, Exit, is_gone, words
 from backstop_cli.messages import Event, Subscription, publish
 from backstop_cli.naming import short
 from backstop_cli.session import DURATION, F, Session
@@ -162,6 +162,8 @@ def _follow(
         output.emit({**document, "events": events, "outcome": last, "exit_code": int(code)}, session.form)
     if any(event.outcome == "DELETE_BLOCKED" for event in wait.told) and request.wish == "sweep":
         output.err().print("Nobody tries again by itself. Sweep again once the restore or the copy is over.")
+    if any(event.outcome == "COMPLETED_KEPT" and is_gone(*event.said, request.wish) for event in wait.told):
+        output.err().print("The backup was not there when Backstop looked: somebody has deleted it, or it has expired.")
     if code in {Exit.TIMED_OUT, Exit.INTERRUPTED, Exit.GOOGLE}:
         why = f"Waited {waiting.timeout}" if code == Exit.TIMED_OUT else "Stopped waiting"
         said = f"{why}; the {request.action} goes on without this command."

@@ -98,8 +98,7 @@ class Wait:
     def exit_code(self, wish: str, *, detailed: bool) -> Exit:
         """The worst of the ends, or of the last words of a command whose beginning was not seen."""
         last = self.ends() or self.last_words()
-        ends = [(event.outcome, str(event.data.get("severity", ""))) for event in last]
-        codes = [exit_of(outcome, severity, wish, detailed=detailed) for outcome, severity in ends]
+        codes = [exit_of(*event.said, wish, detailed=detailed) for event in last]
         partly = any(event.data.get("databases", {}).get("not_started") for event in last)
         return max([*codes, Exit.REFUSED if partly else Exit.AS_WISHED])
 
