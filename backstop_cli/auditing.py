@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,7 +46,7 @@ def audit(session: Session, instance_id: str | None) -> None:
     headings = ("DATABASE", "NEWEST", ">RUN", ">FAILED", ">EXPIRING", ">SCHEDULED", ">ASKED", ">STRAYS", ">FREES")
     console.print(output.table(headings, (_row(session, row, now) for row in rows)))
     for row in rows:
-        name = session.named(row["database"])
+        name = _name(session, row)
         if row["newest"] is None and row["here"]:
             console.print(f"{name} has no complete backup.")
         if row["double_cover"]:
@@ -55,34 +55,47 @@ def audit(session: Session, instance_id: str | None) -> None:
         console.print(line)
 
 
+def _name(session: Session, row: dict[str, Any]) -> str:
+    name = session.named(row["database"])
+    return f"{name} (an earlier one)" if row["earlier"] else name
+
+
 def _row(session: Session, row: dict[str, Any], now: datetime) -> tuple[str, ...]:
     counts = (row[name] for name in ("running", "failed", "expiring", "scheduled", "on_demand", "strays"))
-    return (
-        session.named(row["database"]),
-        output.ago(row["newest"], now),
-        *map(str, counts),
-        output.size(row["freeable_bytes"]),
-    )
+    return (_name(session, row), output.ago(row["newest"], now), *map(str, counts), output.size(row["freeable_bytes"]))
 
 
 def coverage(
-    databases: Iterable[str],
+    databases: Mapping[str, datetime | None],
     operations: Sequence[Operation],
     backups: Sequence[Backup],
     left: Iterable[dict[str, Any]],
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """What `audit` shows, a row for each database, those too that are gone and have backups left."""
-    known = set(databases)
-    names = sorted({*known, *(one.database for one in backups), *(one.database for one in operations)})
-    mine: dict[str, tuple[list[Operation], list[Backup], list[dict[str, Any]]]] = {name: ([], [], []) for name in names}
+    """What `audit` shows, a row for each database, those too that are gone and have backups left.
+
+    Data from before a database's creation are of an earlier one of its name, which was dropped.
+    """
+    mine: dict[tuple[str, bool], tuple[list[Operation], list[Backup], list[dict[str, Any]]]] = {}
+
+    def of(database: str, since: datetime | None) -> tuple[list[Operation], list[Backup], list[dict[str, Any]]]:
+        created = databases.get(database)
+        earlier = created is not None and since is not None and since < created
+        return mine.setdefault((database, earlier), ([], [], []))
+
+    for name in databases:
+        of(name, None)
     for operation in operations:
-        mine[operation.database][0].append(operation)
+        of(operation.database, operation.started)[0].append(operation)
+    data = {one.name: one.version_time or one.created for one in backups}
     for backup in backups:
-        mine[backup.database][1].append(backup)
+        of(backup.database, data[backup.name])[1].append(backup)
     for stray in left:
-        mine[stray["database"]][2].append(stray)
-    return [{**_coverage(name, *found, now), "here": name in known} for name, found in mine.items()]
+        of(stray["database"], data[stray["backup"]])[2].append(stray)
+    return [
+        {**_coverage(name, *found, now), "here": name in databases and not earlier, "earlier": earlier}
+        for (name, earlier), found in sorted(mine.items(), key=lambda item: item[0])
+    ]
 
 
 def _coverage(

@@ -299,6 +299,24 @@ def test_audit_tells_the_age_of_the_data_whose_it_is_and_what_was_dropped(cli: C
     assert "no complete backup" not in cli("audit").out
 
 
+def test_audit_counted_a_dropped_database_s_backups_for_the_new_one_of_its_name(cli: Cli, place: Place) -> None:
+    """Once the newest data were nine hours old, though none were of the database that is here."""
+    database = place.database("quick")
+    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
+    stray(place, database, "old")
+    spanner.drop_database(database=database)
+    spanner.create_database(parent=place.instance, create_statement="CREATE DATABASE quick")
+    rows = json.loads(cli("audit", "--format", "json").out)["databases"]
+    counts = [[row[name] for name in ("earlier", "here", "on_demand", "strays", "newest")] for row in rows]
+
+    assert counts[0] == [False, True, 0, 0, None]
+    assert counts[1][:4] == [True, False, 1, 1]
+    by_hand(place, database, "new", duration=timedelta(hours=1))
+    out = cli("audit").out
+    assert re.search(r"^quick  +- +1 .*\nquick \(an earlier one\)  +\d+s ago +0 ", out, flags=re.MULTILINE)
+    assert "\nquick has no complete backup.\n" in out
+
+
 def test_config_shows_each_setting_and_where_it_came_from(cli: Cli, place: Place) -> None:
     """And that all that they name is there."""
     place.database("quick")
