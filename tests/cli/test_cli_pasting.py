@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pty
+import re
 import shlex
 import subprocess
 from datetime import timedelta
@@ -58,6 +59,17 @@ def test_a_table_folded_its_cells_and_cut_nothing_else(
 
         assert heading == f"BACKUP{' ' * 27}DONE  WHY"
         assert lines == ["  ".join((rows[0][0], "  7%", rows[0][2])), f"o{' ' * 32} 10%  -"]
+
+
+def test_whatever_is_printed_goes_through_the_one_console_that_breaks_no_line() -> None:
+    """No module makes a console or a table of its own."""
+    made = {
+        path.name
+        for path in (ROOT / "backstop_cli").glob("*.py")
+        if re.search(r"\b(Console|Table)\(", path.read_text())
+    }
+
+    assert made == {"output.py"}
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
@@ -121,6 +133,18 @@ def test_every_view_prints_the_same_at_every_width(cli: Cli, place: Place, monke
                 assert shlex.split(line[line.index("gcloud") :]) == shlex.split(GCLOUD)
 
         assert len(seen) == 1, view
+
+
+def test_config_advised_to_log_in_in_the_middle_of_a_sentence(
+    cli: Cli, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pasted to the line's end, it is the command and nothing else."""
+    monkeypatch.delenv("SPANNER_EMULATOR_HOST")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(place.log.parent / "no-such-key"))
+    out = cli("config").out
+    logins = [line[line.index("gcloud auth") :] for line in out.splitlines() if "gcloud auth" in line]
+
+    assert set(logins) == {"gcloud auth application-default login"}
 
 
 def test_a_view_named_what_is_elsewhere_as_if_it_were_here(

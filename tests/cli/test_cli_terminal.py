@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 
 import pytest
@@ -194,11 +195,12 @@ runpy.run_module("backstop_cli", run_name="__main__")"""
 
 def test_emulate_starts_all_that_its_three_lines_need_where_only_the_command_line_is_installed(place: Place) -> None:
     """Emulators, function and databases, with one command in a checkout; typed as it says, the lines work."""
-    folder = place.log.parent
+    folder = place.log.parent / "a folder"
     emulate = ("emulate", "--directory", str(folder), "--backup-takes", "1s")
     with begin({"COLUMNS": "80", "PYTHONPATH": ""}, *emulate, command=(sys.executable, "-c", ALONE)) as process:
         greeting = wait_for_line(process, "backstop cancel")
-        environ = dict(line.removeprefix("export ").split("=", 1) for line in (folder / "env").read_text().splitlines())
+        environ = dict(word.split("=", 1) for word in shlex.split((folder / "env").read_text()) if word != "export")
+        assert f"\n  . {shlex.quote(str(folder / 'env'))}\n" in greeting
         codes = []
         for line in greeting.splitlines()[-3:]:
             command = line.split()[1:]
