@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from backstop.durations import Duration
+from backstop.handlers import SWEPT_MAX
 from backstop_cli import output
 from backstop_cli.errors import CliError, Exit
 from backstop_cli.naming import Target, instance_of, short
@@ -139,15 +140,19 @@ def sweep(session: Session, instance_id: str | None, *, delete: bool, yes: bool,
     If it is to stop or to delete, shows first what, and asks.
     """
     instance = session.settings.instance_named(instance_id) if instance_id else session.settings.instance
-    limit = more["cancel_after"]
+    limit, scheduled = more["cancel_after"], bool(more["include_scheduled"])
     if (delete or limit) and not (yes or more["dry_run"]):
         _can_ask("sweep")
-        if not _swept(session, instance, delete=delete, limit=limit, scheduled=bool(more["include_scheduled"])):
+        if not _swept(session, instance, delete=delete, limit=limit, scheduled=scheduled):
             return Exit.AS_WISHED
         if not click.confirm(f"Sweep {short(instance)}?", err=True):
             return Exit.USAGE
     fields = {"action": "sweep", "instance": instance, "if_created": "delete" if delete else None, **_asked(more)}
-    return run(session, Request(fields, "sweep", short(instance)), waiting)
+    typed = {"--delete": delete, "--include-scheduled": scheduled, "--dry-run": more["dry_run"]}
+    flags = [flag for flag, given in typed.items() if given] + (["--cancel-after", limit] if limit else [])
+    again = session.advice("sweep", session.spelled(instance), *flags)
+    due = partial(_operations_due, session, instance, limit=limit, scheduled=scheduled)
+    return run(session, Request(fields, "sweep", short(instance), due=due, again=again), waiting)
 
 
 def _asked(options: dict[str, Any]) -> dict[str, Any]:
@@ -216,27 +221,45 @@ def _can_ask(command: str) -> None:
         raise CliError(f"{command} asks first, and there is no terminal to answer on.", "Add --yes.")
 
 
-def _swept(session: Session, instance: str, *, delete: bool, limit: str | None, scheduled: bool) -> bool:
-    """Shows what a sweep would stop or delete, as Spanner says now; False if that is nothing."""
-    now, operations = datetime.now(UTC), session.spanner.operations(instance)
+def _due(
+    session: Session, instance: str, published: datetime, *, delete: bool, limit: str | None, scheduled: bool
+) -> tuple[list[dict[str, Any]], list[Operation], int]:
+    """The strays that a sweep deals with, what it stops, and how many it leaves as schedules made them."""
+    operations, old = session.spanner.operations(instance), list[Operation]()
     left = strays(operations, session.spanner.suspects(instance, operations)) if delete else []
     mine = [one for one in left if scheduled or not one["scheduled"]]
-    rows = [(short(one["backup"]), "complete", output.ago(one["completed"], now), "is deleted") for one in mine]
-    held = len(left) - len(mine)
     if limit:
-        since = now - Duration.parse(limit)
+        since = published - Duration.parse(limit)
         old = [one for one in operations if one.state == "RUNNING" and one.started and one.started <= since]
-        late = [one for one in old if scheduled or not _is_scheduled(session, one)]
-        held += len(old) - len(late)
-        rows += [(short(one.backup), f"{one.percent}%", output.ago(one.started, now), "is stopped") for one in late]
+    late = [one for one in old if scheduled or not _is_scheduled(session, one)]
+    return mine, late, len(left) - len(mine) + len(old) - len(late)
+
+
+def _operations_due(
+    session: Session, instance: str, published: datetime, *, limit: str | None, scheduled: bool
+) -> set[str]:
+    """The operations that a sweep deals with; one that keeps tells of what is there."""
+    mine, late, _ = _due(session, instance, published, delete=True, limit=limit, scheduled=scheduled)
+    return {*(str(one["operation"]) for one in mine), *(one.name for one in late)}
+
+
+def _swept(session: Session, instance: str, *, delete: bool, limit: str | None, scheduled: bool) -> bool:
+    """Shows what a sweep would stop or delete, as Spanner says now; False if that is nothing."""
+    now = datetime.now(UTC)
+    mine, late, held = _due(session, instance, now, delete=delete, limit=limit, scheduled=scheduled)
+    shown = [(one["backup"], "complete", one["completed"], "to be deleted") for one in mine]
+    shown += [(one.backup, f"{one.percent}%", one.started, "to be stopped") for one in late]
+    rows = [(session.named(name), done, output.ago(since, now), what) for name, done, since, what in shown]
     console = output.err()
     if held:
         console.print(f"{held} that schedules made stay without --include-scheduled.")
     if rows:
-        console.print(f"In {instance}:", soft_wrap=True)
+        console.print(f"In {instance}:")
         console.print(output.table(("BACKUP", ">DONE", "SINCE", ""), rows))
     else:
-        console.print(f"In {instance} nothing is to be stopped or deleted. Nothing was published.", soft_wrap=True)
+        console.print(f"In {instance} nothing is to be stopped or deleted. Nothing was published.")
+    if len(rows) > SWEPT_MAX:
+        console.print(f"At most {SWEPT_MAX} of these {len(rows)} go with one sweep. Sweep again for the rest.")
     return bool(rows)
 
 
@@ -255,18 +278,18 @@ def _shown(session: Session, target: Target, *, keep: bool, scheduled: bool) -> 
     console = output.err()
     if not meant:
         last = operations[0] if operations else None
-        ended = f"; {short(last.backup)} ended {output.ago(last.ended, now)} ({last.state})" if last else ""
-        console.print(f"Nothing of {target.id} runs{ended}. Nothing was published.", soft_wrap=True)
+        ended = f"; {session.named(last.backup)} ended {output.ago(last.ended, now)} ({last.state})" if last else ""
+        console.print(f"Nothing of {target.id} runs{ended}. Nothing was published.")
         return "", []
     rows, may_stop = [], []
     for one in meant:
         backup = backups[one.name]
         by = f"schedule {short(backup.schedules[0])}" if backup and backup.schedules else "a command, or a person"
-        rows.append((short(one.backup), one.state, f"{one.percent}%", output.ago(one.started, now), by))
+        rows.append((session.named(one.backup), one.state, f"{one.percent}%", output.ago(one.started, now), by))
         if scheduled or not (backup and backup.schedules):
             may_stop.append(one)
         else:
-            console.print(f"{short(one.backup)} was made by a schedule: refused without --include-scheduled.")
+            console.print(f"{session.named(one.backup)} was made by a schedule: refused without --include-scheduled.")
     console.print(output.table(("BACKUP", "STATE", ">DONE", "SINCE", "MADE BY"), rows))
     if not running:
         return "It is complete. Delete it?" * bool(may_stop), may_stop

@@ -80,8 +80,8 @@ def google_said(error: Exception) -> str:
     hints = {
         "DefaultCredentialsError": "Log in with: gcloud auth application-default login",
         "RefreshError": "Log in again with: gcloud auth application-default login",
-        "PermissionDenied": "`backstop config` shows which permissions are missing.",
-        "NotFound": "`backstop config` shows which names are in force, and where each came from.",
+        "PermissionDenied": "`backstop config` with the same flags shows which permissions are missing.",
+        "NotFound": "`backstop config` with the same flags shows which names are in force, and where each came from.",
         "ServiceUnavailable": "Is the network there? Emulators are looked for where *_EMULATOR_HOST says.",
     }
     return "\n".join(filter(None, (f"{name}: {text}", hints.get(name))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,6 @@ import click
 
 from backstop_cli import output
 from backstop_cli.looking import how_to_delete
-from backstop_cli.naming import instance_of, short
 from backstop_cli.session import Session, common
 from backstop_cli.spanner import Backup, Operation, strays
 
@@ -45,53 +44,58 @@ def audit(session: Session, instance_id: str | None) -> None:
         return
     console = output.out()
     headings = ("DATABASE", "NEWEST", ">RUN", ">FAILED", ">EXPIRING", ">SCHEDULED", ">ASKED", ">STRAYS", ">FREES")
-    console.print(output.table(headings, (_row(row, instance, now) for row in rows)))
+    console.print(output.table(headings, (_row(session, row, now) for row in rows)))
     for row in rows:
-        name = _name(row["database"], instance)
+        name = _name(session, row)
         if row["newest"] is None and row["here"]:
             console.print(f"{name} has no complete backup.")
         if row["double_cover"]:
             console.print(f"{name} is backed up by a native schedule and by commands, on the same days.")
     for line in how_to_delete(session, instance, [one["scheduled"] for one in left]):
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
-def _name(database: str, instance: str) -> str:
-    """A database's id; with its instance's, or the full name, if it is elsewhere and its backup was copied here."""
-    other = instance_of(database)
-    if other == instance:
-        return short(database)
-    return f"{short(other)}/{short(database)}" if other.split("/")[1] == instance.split("/")[1] else database
+def _name(session: Session, row: dict[str, Any]) -> str:
+    name = session.named(row["database"])
+    return f"{name} (an earlier one)" if row["earlier"] else name
 
 
-def _row(row: dict[str, Any], instance: str, now: datetime) -> tuple[str, ...]:
+def _row(session: Session, row: dict[str, Any], now: datetime) -> tuple[str, ...]:
     counts = (row[name] for name in ("running", "failed", "expiring", "scheduled", "on_demand", "strays"))
-    return (
-        _name(row["database"], instance),
-        output.ago(row["newest"], now),
-        *map(str, counts),
-        output.size(row["freeable_bytes"]),
-    )
+    return (_name(session, row), output.ago(row["newest"], now), *map(str, counts), output.size(row["freeable_bytes"]))
 
 
 def coverage(
-    databases: Iterable[str],
+    databases: Mapping[str, datetime | None],
     operations: Sequence[Operation],
     backups: Sequence[Backup],
     left: Iterable[dict[str, Any]],
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """What `audit` shows, a row for each database, those too that are gone and have backups left."""
-    known = set(databases)
-    names = sorted({*known, *(one.database for one in backups), *(one.database for one in operations)})
-    mine: dict[str, tuple[list[Operation], list[Backup], list[dict[str, Any]]]] = {name: ([], [], []) for name in names}
+    """What `audit` shows, a row for each database, those too that are gone and have backups left.
+
+    Data from before a database's creation are of an earlier one of its name, which was dropped.
+    """
+    mine: dict[tuple[str, bool], tuple[list[Operation], list[Backup], list[dict[str, Any]]]] = {}
+
+    def of(database: str, since: datetime | None) -> tuple[list[Operation], list[Backup], list[dict[str, Any]]]:
+        created = databases.get(database)
+        earlier = created is not None and since is not None and since < created
+        return mine.setdefault((database, earlier), ([], [], []))
+
+    for name in databases:
+        of(name, None)
     for operation in operations:
-        mine[operation.database][0].append(operation)
+        of(operation.database, operation.started)[0].append(operation)
+    data = {one.name: one.version_time or one.created for one in backups}
     for backup in backups:
-        mine[backup.database][1].append(backup)
+        of(backup.database, data[backup.name])[1].append(backup)
     for stray in left:
-        mine[stray["database"]][2].append(stray)
-    return [{**_coverage(name, *found, now), "here": name in known} for name, found in mine.items()]
+        of(stray["database"], data[stray["backup"]])[2].append(stray)
+    return [
+        {**_coverage(name, *found, now), "here": name in databases and not earlier, "earlier": earlier}
+        for (name, earlier), found in sorted(mine.items(), key=lambda item: item[0])
+    ]
 
 
 def _coverage(

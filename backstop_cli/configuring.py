@@ -55,6 +55,7 @@ def _check(session: Session, what: str, check: Callable[[Session], str]) -> dict
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
 
+    hint = ""
     try:
         return {"what": what, "ok": True, "detail": check(session)}
     except CliError as error:
@@ -62,8 +63,8 @@ def _check(session: Session, what: str, check: Callable[[Session], str]) -> dict
     except GoogleAPIError as error:
         detail = ": ".join(words(error))
     except GoogleAuthError as error:
-        detail = f"{str(error).rstrip('.')}. Log in with: gcloud auth application-default login."
-    return {"what": what, "ok": False, "detail": f"{detail} Needed for: {NEEDED_FOR[what]}."}
+        detail, hint = f"{str(error).rstrip('.')}.", " Log in with: gcloud auth application-default login"
+    return {"what": what, "ok": False, "detail": f"{detail} Needed for: {NEEDED_FOR[what]}.{hint}"}
 
 
 def _may(asked: Any, resource: str, look: Callable[[], object], *permissions: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 import tempfile
@@ -58,8 +59,9 @@ def emulate(databases: tuple[str, ...], backup_takes: str, cancel_takes: str, di
         writer = threading.Thread(target=write_log, args=(stack, log, stop), name="log")
         writer.start()
         variables = environment(stack, instance, log)
-        (folder / "env").write_text("".join(f"export {name}={value}\n" for name, value in variables.items()))
-        output.out().print(_greeting(folder, databases[0]), soft_wrap=True)
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+        (folder / "env").write_text("".join(lines))
+        output.out().print(_greeting(folder, databases[0]))
         try:
             while True:
                 time.sleep(1)
@@ -89,7 +91,7 @@ def _greeting(folder: Path, database: str) -> str:
     lines = [
         "Emulators and function are running. Ctrl-C ends them. In another terminal, type",
         "",
-        f"  . {folder}/env",
+        f"  . {shlex.quote(str(folder / 'env'))}",
         "",
         "and then try:",
         "",

@@ -23,7 +23,7 @@ class Exit(enum.IntEnum):
     REFUSED = 15
     NOTHING = 16
     TIMED_OUT = 17
-    BLOCKED = 18
+    LEFT = 18
     INTERRUPTED = 130
 
 
@@ -39,7 +39,7 @@ MEANINGS: Mapping[Exit, str] = {
     Exit.REFUSED: "Backstop refused the command",
     Exit.NOTHING: "nothing ran that could be cancelled or watched",
     Exit.TIMED_OUT: "the time to wait is up; the backup goes on",
-    Exit.BLOCKED: "a sweep could not delete a backup, as a restore or a copy needs it; sweep again once that is over",
+    Exit.LEFT: "a sweep left something: a restore or a copy needs the backup, or one sweep takes no more; sweep again",
     Exit.INTERRUPTED: "Ctrl-C; the backup goes on",
 }
 """The table of exit codes; the page of the command has the same."""
@@ -80,11 +80,18 @@ def exit_of(outcome: str, severity: str, wish: str, *, detailed: bool) -> Exit:
         detailed: Whether an ending that was wished for keeps a code of its own.
     """
     if outcome in ON_THE_WAY:  # A sweep starts no chain, so nobody tries again.
-        return Exit.BLOCKED if outcome == "DELETE_BLOCKED" and wish == "sweep" else Exit.AS_WISHED
-    if outcome == "COMPLETED" and severity:  # The backup was complete, and isn't there.
+        return Exit.LEFT if outcome == "DELETE_BLOCKED" and wish == "sweep" else Exit.AS_WISHED
+    if is_gone(outcome, severity, wish):
         return Exit.FAILED
     code = OUTCOMES.get(outcome, Exit.GAVE_UP)
     return Exit.AS_WISHED if not detailed and code in _WISHED.get(wish, ()) else code
+
+
+def is_gone(outcome: str, severity: str, wish: str) -> bool:
+    """Whether a backup was complete and was not there when somebody looked: the outcome's severity says so."""
+    if outcome == "COMPLETED_KEPT":  # One that is there and that its own command keeps is worth an INFO only.
+        return wish == "cancel --keep" and severity != "INFO"
+    return outcome in {"COMPLETED", "COMPLETED_DESPITE_CANCEL"} and bool(severity)
 
 
 class CliError(click.ClickException):

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
+from backstop.handlers import SWEPT_MAX
 from backstop_cli import history, output
 from backstop_cli.acting import attempts
 from backstop_cli.errors import CliError
 from backstop_cli.followups import FollowUp
-from backstop_cli.naming import Target, instance_of, short, shortened
+from backstop_cli.naming import Target, instance_of, short
 from backstop_cli.session import Session, common, complete
 from backstop_cli.spanner import Backup, Operation, strays
 
@@ -34,7 +35,7 @@ def status(session: Session, instance_id: str | None) -> None:
     document = state_of_things(instance, operations, backups, waiting, now)
     document["copies"] = [asdict(one) for one in session.spanner.copies(instance)]
     if trouble:
-        output.err().print(f"Who follows what is unknown: {trouble}", soft_wrap=True)
+        output.err().print(f"Who follows what is unknown: {trouble}")
     if session.form != "table":
         output.emit(document, session.form)
     else:
@@ -111,7 +112,7 @@ def follower_document(mine: Sequence[FollowUp]) -> dict[str, Any]:
 def _print_status(session: Session, document: dict[str, Any], now: datetime) -> None:
     console = output.out()
     nobody = "?" if document["unfollowed"] is None else "no task waits"
-    rows = [_running_row(one, nobody, now) for one in document["running"]]
+    rows = [_running_row(session, one, nobody, now) for one in document["running"]]
     if rows:
         console.print(output.table(("BACKUP", ">DONE", "SINCE", "NEXT LOOK", "GIVES UP", "ON BEHALF OF"), rows))
     elif not document["copies"]:
@@ -119,7 +120,7 @@ def _print_status(session: Session, document: dict[str, Any], now: datetime) -> 
     for one in document["copies"]:
         about = f"{session.spelled(one['backup'])}, a copy of {session.spelled(one['source'])}"
         since = output.ago(one["started"], now)
-        console.print(f"{about}, is at {one['percent']}%, begun {since}. Backstop leaves it alone.", soft_wrap=True)
+        console.print(f"{about}, is at {one['percent']}%, begun {since}. Backstop leaves it alone.")
     if document["unfollowed"]:
         alone = [one for one in document["running"] if not one["followers"] and not one["fresh"]]
         made = session.spanner.named(document["instance"], [one["backup"] for one in alone])
@@ -128,29 +129,30 @@ def _print_status(session: Session, document: dict[str, Any], now: datetime) -> 
             console.print(f"{session.spelled(one['backup'])} is made by a backup schedule: nobody has to follow it.")
         _print_unfollowed(session, [one for one in alone if one["backup"] not in scheduled])
     for one in document["waiting"]:
-        console.print(_waits(session, one, now), soft_wrap=True)
+        console.print(_waits(session, one, now))
     for one in document["strays"]:
         since, frees = output.ago(one["completed"], now), output.size(one["freeable_bytes"])
         name = session.spelled(one["backup"])
-        console.print(f"{name} is there although it was cancelled: complete {since}, frees {frees}.", soft_wrap=True)
+        console.print(f"{name} is there although it was cancelled: complete {since}, frees {frees}.")
     for line in how_to_delete(session, document["instance"], [one["scheduled"] for one in document["strays"]]):
-        console.print(line, soft_wrap=True)
+        console.print(line)
 
 
-def _running_row(one: dict[str, Any], nobody: str, now: datetime) -> tuple[str, ...]:
+def _running_row(session: Session, one: dict[str, Any], nobody: str, now: datetime) -> tuple[str, ...]:
     stopping = " stopping" if one["state"] == "CANCELLING" else ""
     said = output.behalf(one["action"], one["requested_by"], one["reason"]) or "somebody"
     times = [output.ago(one[name], now) for name in ("started", "next_look", "gives_up")]
     if one["stops"] and not stopping:
         times[-1] = f"stops {output.ago(one['stops'], now) if one['stops'] > now else 'now'}"
-    return short(one["backup"]), f"{one['percent']}%{stopping}", *times, said if one["followers"] else nobody
+    name, behalf = session.named(one["backup"]), said if one["followers"] else nobody
+    return name, f"{one['percent']}%{stopping}", *times, behalf
 
 
 def _waits(session: Session, one: dict[str, Any], now: datetime) -> str:
     """What a follow-up waits for that is about nothing that runs."""
     if one["kind"] != "poll":
         what = "A start of many" if one["kind"] == "fan-out" else f"A {one['action']} that could not be carried out yet"
-        return f"{what} waits, and goes on {output.ago(one['due'], now)}: {shortened(one['about'])}"
+        return f"{what} waits, and goes on {output.ago(one['due'], now)}: {session.spelled(one['about'])}"
     name = session.spelled(one["about"].partition("/operations/")[0])
     behalf = output.behalf(one["action"], one["requested_by"], one["reason"]) or "somebody"
     due, gives_up = (output.ago(one[key], now) for key in ("due", "gives_up"))
@@ -161,11 +163,11 @@ def _waits(session: Session, one: dict[str, Any], now: datetime) -> str:
 def how_to_delete(session: Session, instance: str, scheduled: Sequence[bool]) -> list[str]:
     """What to type to be rid of strays, of which a schedule may have made some."""
     sweep = ("sweep", session.spelled(instance), "--delete")
-    lines = []
+    lines, each = [], f", at most {SWEPT_MAX} with each sweep" if len(scheduled) > SWEPT_MAX else ""
     if not all(scheduled):
-        lines.append(f"To delete what was cancelled and is there: {session.advice(*sweep)}")
+        lines.append(f"To delete what was cancelled and is there{each}: {session.advice(*sweep)}")
     if any(scheduled):
-        what = "To delete what schedules made, too, if the deployment allows it"
+        what = f"To delete what schedules made, too, if the deployment allows it{each}"
         lines.append(f"{what}: {session.advice(*sweep, '--include-scheduled')}")
     return lines
 
@@ -178,7 +180,7 @@ def _print_unfollowed(session: Session, unfollowed: Sequence[dict[str, Any]]) ->
         limits = limits or not cancelling
         what = f"{name}, which is being cancelled" if cancelling else name
         advice = session.advice("cancel" if cancelling else "follow", name)
-        console.print(f"No task waits for {what}: {advice}", soft_wrap=True)
+        console.print(f"No task waits for {what}: {advice}")
     if unfollowed:
         console.print("Unless a message waits in Pub/Sub, nobody follows what no task waits for.")
     if limits:
@@ -225,7 +227,7 @@ def describe(session: Session, target: str, log: str | None) -> None:
         "outcomes": told,
     }
     if trouble:
-        output.err().print(f"Who follows it is unknown: {trouble}", soft_wrap=True)
+        output.err().print(f"Who follows it is unknown: {trouble}")
     if session.form != "table":
         output.emit(document, session.form)
     else:
@@ -246,23 +248,26 @@ def _print_description(
 ) -> None:
     there = document["state"] is not None
     rows = [("Backup", short(document["backup"])), ("Instance", instance_of(document["backup"]))]
-    rows += [("Database", short(document["database"])), ("State", document["state"] or "there is no such backup")]
+    rows += [
+        ("Database", session.named(document["database"])),
+        ("State", document["state"] or "there is no such backup"),
+    ]
     if there:
         rows += [(word, output.moment(document[word.lower()], now)) for word in ("Created", "Expires")]
         rows.append(("Holds data of", output.moment(document["version_time"], now)))
         rows += [(what, output.size(document[key])) for what, key in _SIZES]
         rows.append(("Encryption", document["encryption"] or "-"))
         rows.append(("Made by", ", ".join(map(short, document["schedules"])) or "no native schedule"))
-        rows.append(("Needed by", ", ".join(map(short, document["used_by"])) or "nothing"))
+        rows.append(("Needed by", ", ".join(map(session.named, document["used_by"])) or "nothing"))
     for one in document["operations"]:
         rows += _attempt_rows(one, queue_is_known, now)
     console = output.out()
     console.print(output.table(("", ""), rows))
     if document["outcomes"] is None:
         why = session.advice("why", session.spelled(document["backup"]))
-        console.print(f"For its outcomes: {why}", soft_wrap=True)
+        console.print(f"For its outcomes: {why}")
     for one in document["outcomes"] or ():
-        console.print(one["time"][:19] or "-", output.outcome(one["outcome"]), shortened(one["message"]))
+        console.print(one["time"][:19] or "-", output.outcome(one["outcome"]), one["message"])
 
 
 _SIZES = (("Size", "size_bytes"), ("Billed for", "billable_bytes"), ("Deleting frees", "freeable_bytes"))

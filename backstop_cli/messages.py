@@ -44,6 +44,11 @@ class Event:
         return str(self.data.get("outcome", ""))
 
     @property
+    def said(self) -> tuple[str, str]:
+        """What it tells, and the severity, empty if it is the usual one."""
+        return self.outcome, str(self.data.get("severity", ""))
+
+    @property
     def message_id(self) -> str:
         """The command's message."""
         return str(self.data.get("trigger", {}).get("message_id", ""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,11 +41,6 @@ def short(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def shortened(text: str) -> str:
-    """A text with its names cut to what follows the instance."""
-    return re.sub(r"projects/[^/\s]+/instances/[^/\s]+/", "", text)
-
-
 def instance_of(name: str) -> str:
     """The instance that a name begins with."""
     return "/".join(name.split("/")[:4])
@@ -69,7 +63,7 @@ def resolve(text: str, kinds: Sequence[str], settings: Settings, spanner: Spanne
     if found:
         if len(found) == 1:
             return found[0]
-        raise CliError(f"{text!r} is a database and a backup.", f"Type {found[0].typed} or {found[1].typed}.")
+        raise CliError(f"{text!r} is a database and a backup.", f"Type `{found[0].typed}` or `{found[1].typed}`.")
     if "operation" in kinds:
         operations = [one.name for one in spanner.operations(instance) if short(one.name) == text]
         if len(operations) == 1:

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TextIO
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 STYLES = {
@@ -31,12 +30,17 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 def out() -> Console:
     """Standard output; colour on a terminal only, and none where NO_COLOR is set."""
-    return Console(file=sys.stdout, highlight=False, markup=False)
+    return _console(sys.stdout)
 
 
 def err() -> Console:
     """Standard error, for what a program that reads the output isn't meant to see."""
-    return Console(file=sys.stderr, highlight=False, markup=False)
+    return _console(sys.stderr)
+
+
+def _console(file: TextIO) -> Console:
+    """What is printed may be pasted, so only the terminal breaks its lines, and nothing in them is replaced."""
+    return Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def emit(document: object, form: str, *, line: bool = False) -> None:
@@ -45,7 +49,7 @@ def emit(document: object, form: str, *, line: bool = False) -> None:
     if form == "yaml":
         import yaml
 
-        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, explicit_start=line)
+        text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, explicit_start=line, width=float("inf"))
     else:
         text = json.dumps(plain, indent=None if line else 2, ensure_ascii=False) + "\n"
     sys.stdout.write(text)
@@ -64,15 +68,19 @@ def _plain(value: object) -> object:
     return value
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """Columns without lines, as a person pipes them into other programs; headings that begin with `>` stand right."""
-    made = Table(box=None, pad_edge=False, header_style="bold", show_header=any(headings))
-    for heading in headings:
-        justify: Any = "right" if heading.startswith(">") else "left"
-        made.add_column(heading.removeprefix(">"), justify=justify, overflow="fold")
-    for row in rows:
-        made.add_row(*row)
-    return made
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Text:
+    """Columns without lines, each as wide as what is in it; headings that begin with `>` stand right."""
+    cells = [[Text(cell) for cell in row] for row in rows]
+    if any(headings):
+        cells.insert(0, [Text(heading.removeprefix(">"), style="bold") for heading in headings])
+    for heading, column in zip(headings, zip(*cells, strict=True), strict=False):
+        width = max(cell.cell_len for cell in column)
+        for cell in column:
+            cell.align("right" if heading.startswith(">") else "left", width)
+    lines = [Text("  ").join(row) for row in cells]
+    for line in lines:
+        line.rstrip()
+    return Text("\n").join(lines)
 
 
 def outcome(name: str) -> Text:

@@ -15,14 +15,15 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from backstop.durations import Duration
+from backstop.handlers import SWEPT_MAX
 from backstop_cli import naming, output
-from backstop_cli.errors import CliError, Exit, words
+from backstop_cli.errors import CliError, Exit, is_gone, words
 from backstop_cli.messages import Event, Subscription, publish
 from backstop_cli.naming import short
 from backstop_cli.session import DURATION, F, Session
 from backstop_cli.settings import CLAIM_LENGTH_MAX
 from backstop_cli.spanner import Operation
-from backstop_cli.waiting import LOOK_S, Reading, Source, Wait, until_over
+from backstop_cli.waiting import LOOK_S, Chains, Reading, Rest, Source, Wait, until_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class Request:
     about: str  # What it is about, for people.
     # How to find the operations that it may mean, by when it was published, and its message.
     find: Callable[[datetime, str], Sequence[Operation]] | None = None
+    # Of a sweep: how to find the operations that it is to deal with, by when it was published, and how to go on.
+    due: Callable[[datetime], set[str]] | None = None
+    again: str = ""
 
     @property
     def action(self) -> str:
@@ -104,7 +108,8 @@ def run(session: Session, request: Request, waiting: Waiting) -> int:
             return Exit.AS_WISHED
         if source is None:
             source = _reading(session, request, message_id, published)
-        return _follow(session, request, waiting, document, source)
+        rest = Rest(Chains(session, message_id), partial(request.due, published)) if request.due else None
+        return _follow(session, request, waiting, document, source, rest)
 
 
 @contextlib.contextmanager
@@ -130,7 +135,9 @@ def _reading(session: Session, request: Request, message_id: str, published: dat
     return Reading(session.spanner, message_id, partial(request.find, published, message_id), request.wish)
 
 
-def _follow(session: Session, request: Request, waiting: Waiting, document: dict[str, Any], source: Source) -> int:
+def _follow(
+    session: Session, request: Request, waiting: Waiting, document: dict[str, Any], source: Source, rest: Rest | None
+) -> int:
     from google.api_core.exceptions import GoogleAPIError
 
     wait = Wait(request.action, str(document["message_id"]), request.many)
@@ -138,12 +145,16 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
     code: int
     try:
         with Picture(session, wait) as picture:
-            over = until_over(wait, source, seconds, picture.show)
+            over = until_over(wait, source, seconds, picture.show, *([rest.is_over] if rest else []))
         code = wait.exit_code(request.wish, detailed=waiting.detailed) if over else Exit.TIMED_OUT
+        if rest and code not in {Exit.TIMED_OUT, Exit.REFUSED, Exit.GAVE_UP} and (left := rest.left(wait)):
+            code = code if request.fields.get("dry_run") else Exit.LEFT
+            said = f"One sweep takes at most {SWEPT_MAX}, and may still wait for Spanner's quota."
+            output.err().print(f"Left: {len(left)}. {said} To go on: {request.again}")
     except KeyboardInterrupt:
         code = Exit.INTERRUPTED
     except GoogleAPIError as error:
-        output.err().print(f"The end can't be seen: {words(error)[1]}", soft_wrap=True)
+        output.err().print(f"The end can't be seen: {words(error)[1]}")
         code = Exit.GOOGLE
     if session.form != "table":
         events = [event.data for event in wait.told]
@@ -151,10 +162,12 @@ def _follow(session: Session, request: Request, waiting: Waiting, document: dict
         output.emit({**document, "events": events, "outcome": last, "exit_code": int(code)}, session.form)
     if any(event.outcome == "DELETE_BLOCKED" for event in wait.told) and request.wish == "sweep":
         output.err().print("Nobody tries again by itself. Sweep again once the restore or the copy is over.")
+    if any(event.outcome == "COMPLETED_KEPT" and is_gone(*event.said, request.wish) for event in wait.told):
+        output.err().print("The backup was not there when Backstop looked: somebody has deleted it, or it has expired.")
     if code in {Exit.TIMED_OUT, Exit.INTERRUPTED, Exit.GOOGLE}:
         why = f"Waited {waiting.timeout}" if code == Exit.TIMED_OUT else "Stopped waiting"
         said = f"{why}; the {request.action} goes on without this command."
-        output.err().print(f"{said}\n{how_to_go_on(session, request, wait)}", soft_wrap=True)
+        output.err().print(f"{said}\n{how_to_go_on(session, request, wait)}")
     return code
 
 
@@ -185,7 +198,8 @@ class Picture:
         """Draws the bar, if there is somebody to see it."""
         if sys.stderr.isatty() and self.session.form == "table":
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-            self._progress = Progress(*columns, TimeElapsedColumn(), console=output.err(), transient=True)
+            more: Any = {"console": output.err(), "transient": True, "redirect_stdout": sys.stdout.isatty()}
+            self._progress = Progress(*columns, TimeElapsedColumn(), **more)
             self._progress.start()
             self._task = self._progress.add_task("waiting", total=100)
         return self
@@ -198,7 +212,7 @@ class Picture:
     def show(self, event: Event | None) -> None:
         """Shows an outcome, or that time has passed."""
         if event is not None and self.session.form == "table":
-            output.out().print(*_told(event))
+            output.out().print(output.outcome(event.outcome), str(event.data.get("detail", "")))
         if self._progress is not None and time.monotonic() - self._looked_s > LOOK_S:
             self._looked_s = time.monotonic()
             self._look(self._progress)
@@ -213,7 +227,3 @@ class Picture:
             if operation is not None:
                 about = f"{short(operation.database)} {operation.state.lower()}"
                 progress.update(self._task, completed=operation.percent, description=about)
-
-
-def _told(event: Event) -> tuple[Any, ...]:
-    return output.outcome(event.outcome), naming.shortened(str(event.data.get("detail", "")))

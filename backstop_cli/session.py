@@ -52,6 +52,10 @@ class Session:
         except CliError:  # The setting isn't there, or is wrong: only the full name is certain.
             return name
 
+    def named(self, name: str) -> str:
+        """The id of what is in this command's instance, and the full name of what is elsewhere."""
+        return name if self.spelled(name) == name else naming.short(name)
+
     def advice(self, *words: str) -> str:
         """A command to be pasted: with the flags of this one, as without them it may mean another instance."""
         flags = (part for name, value in self.flags.items() for part in (f"--{name.replace('_', '-')}", value))

@@ -134,9 +134,10 @@ class Spanner:
             return self.backups(instance)
         return [found for name in names if (found := self.backup(name)) is not None]
 
-    def databases(self, instance: str) -> list[str]:
-        """The full names of the instance's databases, in order."""
-        return sorted(one.name for one in self._list("databases", "databases", instance))
+    def databases(self, instance: str) -> dict[str, datetime | None]:
+        """The full names of the instance's databases, in order, and when each was created."""
+        found = self._list("databases", "databases", instance)
+        return {one.name: _time(one, "create_time") for one in sorted(found, key=lambda one: str(one.name))}
 
     def operation(self, name: str) -> Operation | None:
         """One attempt; None if Spanner doesn't know it."""

@@ -7,15 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from backstop_cli.errors import ON_THE_WAY, Exit, exit_of
+from backstop.handlers import SWEPT_MAX
+from backstop_cli import output
+from backstop_cli.errors import ON_THE_WAY, Exit, exit_of, words
 from backstop_cli.messages import Event
+from backstop_cli.session import Session
 from backstop_cli.spanner import Operation, Spanner
 
 QUIET_S = 5.0
-"""A sweep acts in one delivery, and tells no end: it is over when it has told something, and then nothing more."""
+"""A sweep tells no end: it may be over when it has told something, and then nothing more for so long."""
+
+OVER_S = 20.0
+"""A command of which nothing waits or is told for so long is over: between two follow-ups lies one delivery."""
 
 LOOK_S = 2.0
 """Between two looks at what is waited for: a tenth of Spanner's quota, and live enough for a bar."""
+
+ONE_CHAIN = frozenset({"cancel", "follow"})
+"""What has one end. A start or a sweep may have many, and whoever watches it later wasn't told how many."""
+
+SWEPT = frozenset({"NOTHING_TO_CANCEL", "REJECTED", "GAVE_UP"})
+"""The outcomes after which a sweep tells no other one."""
 
 ABSENT: Mapping[str, tuple[float, str, str]] = {
     "start": (120.0, "GAVE_UP", "No such backup has begun; the log says why."),
@@ -43,7 +55,7 @@ class Wait:
     message_id: str  # Its message.
     many: bool = False  # Whether it starts many backups.
     told: list[Event] = field(default_factory=list)  # The outcomes so far.
-    _last_s: float = field(default_factory=time.monotonic)
+    last_s: float = field(default_factory=time.monotonic)  # When the last of them came.
 
     def take(self, event: Event) -> bool:
         """Takes in an outcome; whether it is one of this command."""
@@ -51,7 +63,7 @@ class Wait:
             return False
         self.told.append(event)
         self.many = self.many or "databases" in event.data  # Whoever began to watch later wasn't told before.
-        self._last_s = time.monotonic()
+        self.last_s = time.monotonic()
         return True
 
     @property
@@ -59,12 +71,17 @@ class Wait:
         """The operation that was told of last; empty if none was."""
         return next((str(one.data["operation"]) for one in reversed(self.told) if one.data.get("operation")), "")
 
+    @property
+    def operations(self) -> set[str]:
+        """The operations that were told of."""
+        return {str(one.data["operation"]) for one in self.told if one.data.get("operation")}
+
     def ends(self) -> list[Event]:
         """The command's last words, when it is over: one, or one for each backup of many."""
         last = self.last_words()
         if self.action == "sweep":
-            final = [one for one in last if one.outcome in {"NOTHING_TO_CANCEL", "REJECTED", "GAVE_UP"}]
-            return final or (self.told if self.told and time.monotonic() - self._last_s > QUIET_S else [])
+            final = [one for one in last if one.outcome in SWEPT]
+            return final or (self.told if self.told and time.monotonic() - self.last_s > QUIET_S else [])
         if not self.many:
             return last
         for event in self.told:
@@ -81,18 +98,76 @@ class Wait:
     def exit_code(self, wish: str, *, detailed: bool) -> Exit:
         """The worst of the ends, or of the last words of a command whose beginning was not seen."""
         last = self.ends() or self.last_words()
-        ends = [(event.outcome, str(event.data.get("severity", ""))) for event in last]
-        codes = [exit_of(outcome, severity, wish, detailed=detailed) for outcome, severity in ends]
+        codes = [exit_of(*event.said, wish, detailed=detailed) for event in last]
         partly = any(event.data.get("databases", {}).get("not_started") for event in last)
         return max([*codes, Exit.REFUSED if partly else Exit.AS_WISHED])
 
 
-def until_over(wait: Wait, source: Source, seconds: float, show: Callable[[Event | None], None]) -> bool:
-    """Shows what comes until the command is over; False if the time was up first."""
+class Chains:
+    """What of a command is still to come, as far as the queue says."""
+
+    def __init__(self, session: Session, message_id: str) -> None:
+        """Takes the command's message."""
+        self._session, self._message_id = session, message_id
+        self._alive_s, self._looked_s = time.monotonic(), float("-inf")
+        self._known, self._trouble = False, ""
+
+    def are_over(self, wait: Wait) -> bool:
+        """Whether it is over; where the queue can't be read, its first last word counts, and silence says nothing."""
+        if time.monotonic() - self._looked_s > LOOK_S:
+            self._look()
+        if wait.ends() and (wait.many or not self._known or wait.told[-1].data["trigger"].get("action") in ONE_CHAIN):
+            return True
+        return time.monotonic() - max(self._alive_s, wait.last_s) > OVER_S
+
+    def _look(self) -> None:
+        waiting, trouble = self._session.follow_ups()
+        self._looked_s, self._known = time.monotonic(), self._known or waiting is not None
+        if waiting is None or any(one.message_id == self._message_id for one in waiting):
+            self._alive_s = self._looked_s
+        if trouble and not self._trouble:
+            output.err().print(f"Whether it is over can't be seen: {trouble}")
+        self._trouble = trouble
+
+
+class Rest:
+    """What a sweep was to deal with and has told nothing of."""
+
+    def __init__(self, chains: Chains, look: Callable[[], set[str]]) -> None:
+        """Takes what of it is to come, and how to find the operations that it is to deal with."""
+        self._chains, self._look = chains, look
+        self._due: set[str] | None = None
+
+    def left(self, wait: Wait) -> set[str]:
+        """The operations, as Spanner said when the sweep first fell silent."""
+        from google.api_core.exceptions import GoogleAPIError
+
+        if self._due is None:
+            try:
+                self._due = self._look()
+            except GoogleAPIError as error:
+                output.err().print(f"What the sweep leaves can't be seen: {words(error)[1]}")
+                self._due = set()
+        return self._due - wait.operations
+
+    def is_over(self, wait: Wait) -> bool:
+        """Whether a sweep that has fallen silent is over: if it left something that it had room for, it may go on."""
+        full = len(wait.operations) >= SWEPT_MAX or any(event.outcome in SWEPT for event in wait.told)
+        return full or not self.left(wait) or self._chains.are_over(wait)
+
+
+def until_over(
+    wait: Wait,
+    source: Source,
+    seconds: float,
+    show: Callable[[Event | None], None],
+    is_over: Callable[[Wait], bool] = lambda _: True,
+) -> bool:
+    """Shows what comes until the command is over, which `is_over` may deny; False if the time was up first."""
     from google.api_core import exceptions
 
     end_s = time.monotonic() + seconds
-    while not wait.ends():
+    while not (wait.ends() and is_over(wait)):
         left_s = end_s - time.monotonic()
         if left_s <= 0:
             return False

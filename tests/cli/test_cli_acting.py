@@ -139,6 +139,23 @@ def test_a_cancel_that_keeps_and_comes_too_late_ends_as_wished(cli: Cli, place: 
     assert "COMPLETED_KEPT" in typed.out
 
 
+@pytest.mark.parametrize("topic", ["backstop-results", ""])
+def test_a_cancel_that_keeps_ended_with_0_although_the_backup_was_gone(
+    cli: Cli, place: Place, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told says that it is left alone, and only its severity that it is not there."""
+    monkeypatch.setenv("BACKSTOP_RESULTS_TOPIC", topic)
+    backup = begin(cli, place, "stubborn", "wanted")
+    name = begin_cancel(backup)
+    wait_until(lambda: (found := Spanner().operation(name)) is not None and found.done)
+    client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER").delete_backup(name=backup)
+    typed = cli("cancel", name, "--keep", "--yes", "--wait", "--timeout", "60s")
+
+    assert typed.code == Exit.FAILED
+    assert ("The backup was not there" in typed.err) == bool(topic)
+    assert "not there" in typed.out + typed.err
+
+
 def test_a_start_learns_of_somebody_else_s_cancel(cli: Cli, place: Place) -> None:
     """12: its backup was to be stopped, and stays."""
     begin(cli, place, "stubborn", "disputed")
@@ -248,7 +265,7 @@ def test_a_sweep_that_may_not_delete_yet_does_not_end_with_0(cli: Cli, place: Pl
     place.stack.spanner.begin_restore(backup, f"{instance}/databases/restored", timedelta(minutes=1))
     typed = cli("sweep", "--delete", "--yes", "--wait")
 
-    assert (typed.code, "DELETE_BLOCKED" in typed.out) == (Exit.BLOCKED, True)
+    assert (typed.code, "DELETE_BLOCKED" in typed.out) == (Exit.LEFT, True)
     assert "Sweep again once the restore or the copy is over." in typed.err
 
 

@@ -1,4 +1,4 @@
-"""What is shown: status, describe, audit and config, as tables of 80 columns and as documents."""
+"""What is shown: status, describe and config, as tables and as documents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from tests.cli.conftest import Cli, Place
 from tests.cli.terminal import is_golden
 from tests.cli.test_cli_acting import begin, begin_cancel, cancel
 from tests.cli.test_cli_parts import TRIGGER, task
-from tests.waiting import wait_until
 
 CHAIN = {"kind": "poll", "trigger": TRIGGER, "step": 1, "give_up_at": "2026-11-29T11:00:00Z"}
 
@@ -258,47 +257,6 @@ def test_describe_of_what_is_not_there_says_what_is(cli: Cli, place: Place) -> N
     assert cli("describe", "backups/no-such-backup").code == Exit.USAGE
 
 
-def test_audit_counts_what_covers_each_database(cli: Cli, place: Place) -> None:
-    """Newest, running, failed, made by schedule or asked for, and what lies around."""
-    place.database("quick")
-    cli("start", "quick", "--backup-id", "nightly", "--wait")
-    schedule = f"{place.instance}/databases/quick/backupSchedules/daily"
-    place.stack.spanner.start_scheduled_backup(f"{place.instance}/databases/quick", schedule, "scheduled")
-    place.database("failing")
-    cli("start", "failing", "--wait")
-    begin(cli, place, "stubborn", "stray")
-    cli("cancel", "stray", "--keep", "--yes", "--wait")
-    typed = cli("audit")
-
-    assert typed.code == Exit.AS_WISHED
-    assert is_golden("audit", typed.out.replace(short(place.instance), "I"))
-    document = json.loads(cli("audit", place.instance, "--format", "json").out)
-    rows = {row["database"].rpartition("/")[2]: row for row in document["databases"]}
-    assert (rows["quick"]["scheduled"], rows["quick"]["on_demand"], rows["failing"]["failed"]) == (1, 1, 1)
-    assert (rows["stubborn"]["strays"], document["freeable_bytes"]) == (1, 5_000_000_000)
-
-
-def test_audit_tells_the_age_of_the_data_whose_it_is_and_what_was_dropped(cli: Cli, place: Place) -> None:
-    """Once a copy was as young as the copying, of a database that seemed to be here, and what is gone had no backup."""
-    other, orders = f"{place.instance}-b", place.database("quick")
-    backup = by_hand(place, orders, "old", duration=timedelta(seconds=1))
-    wait_until(lambda: (found := Spanner().backup(backup)) is not None and found.state == "READY")
-    place.stack.spanner.begin_copy(backup, f"{other}/backups/copied", timedelta(seconds=1))
-    wait_until(lambda: (found := Spanner().backup(f"{other}/backups/copied")) is not None and found.state == "READY")
-    spanner: DatabaseAdminClient = client("google.cloud.spanner_admin_database_v1", "DatabaseAdminClient", "SPANNER")
-    spanner.delete_backup(name=backup)
-    spanner.drop_database(database=orders)
-
-    (row,) = json.loads(cli("audit", other, "--format", "json").out)["databases"]
-    copied = Spanner().backup(f"{other}/backups/copied")
-    assert copied is not None
-    assert copied.version_time is not None
-    assert (row["database"], row["newest"]) == (orders, copied.version_time.isoformat().replace("+00:00", "Z"))
-    assert row["newest"] < str(copied.created).replace(" ", "T")
-    assert f"\n{short(place.instance)}/quick  " in cli("audit", other).out
-    assert "no complete backup" not in cli("audit").out
-
-
 def test_config_shows_each_setting_and_where_it_came_from(cli: Cli, place: Place) -> None:
     """And that all that they name is there."""
     place.database("quick")
@@ -360,7 +318,8 @@ def test_what_google_refuses_ends_with_1_and_google_s_words(cli: Cli, place: Pla
 
     assert typed.code == Exit.GOOGLE
     assert typed.err == (
-        "Error: PermissionDenied: you may not\n`backstop config` shows which permissions are missing.\n"
+        "Error: PermissionDenied: you may not\n"
+        "`backstop config` with the same flags shows which permissions are missing.\n"
     )
 
 

@@ -184,7 +184,7 @@ def test_a_schedule_beside_nightly_starts_is_double_cover(days: int, double: boo
     """On two days or more: once may be a person's choice."""
     scheduled = [backup(NOW - timedelta(days=day), "daily") for day in range(6)]
     asked = [backup(NOW - timedelta(days=day, hours=1)) for day in range(days)]
-    (row,) = coverage([], [], [*scheduled, *asked], [], NOW)
+    (row,) = coverage({}, [], [*scheduled, *asked], [], NOW)
 
     assert (row["double_cover"], row["expiring"], row["scheduled"], row["on_demand"]) == (double, 6 + days, 6, days)
 

@@ -176,7 +176,7 @@ def test_advice_means_the_same_when_it_is_pasted(flags: dict[str, str], name: st
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("twice", "'twice' is a database and a backup.\nType databases/twice or backups/twice."),
+        ("twice", "'twice' is a database and a backup.\nType `databases/twice` or `backups/twice`."),
         ("orders", "has no database, backup or operation 'orders'.\nDid you mean `orders-eu`?"),
         ("zebra", "In it are: orders-eu, twice."),
         ("backups/b/c", "is no database, backup or operation"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 
 import pytest
@@ -108,8 +109,8 @@ def test_a_sweep_at_a_terminal_shows_what_it_would_stop_or_delete_and_asks(place
 
     assert typed.code == Exit.USAGE
     assert f"In {place.instance}:" in typed.out.replace("\r\n", "\n")
-    assert re.search(r"left +complete +\d+s ago +is deleted", typed.out)
-    assert re.search(r"endless +\d+% +\d+s ago +is stopped", typed.out)
+    assert re.search(r"left +complete +\d+s ago +to be deleted", typed.out)
+    assert re.search(r"endless +\d+% +\d+s ago +to be stopped", typed.out)
     assert "1 that schedules made stay without --include-scheduled." in typed.out
     assert place.commands() == []
     typed = at_a_terminal(place.environ, "sweep", f"{place.instance}-b", "--delete")
@@ -194,11 +195,12 @@ runpy.run_module("backstop_cli", run_name="__main__")"""
 
 def test_emulate_starts_all_that_its_three_lines_need_where_only_the_command_line_is_installed(place: Place) -> None:
     """Emulators, function and databases, with one command in a checkout; typed as it says, the lines work."""
-    folder = place.log.parent
+    folder = place.log.parent / "a folder"
     emulate = ("emulate", "--directory", str(folder), "--backup-takes", "1s")
     with begin({"COLUMNS": "80", "PYTHONPATH": ""}, *emulate, command=(sys.executable, "-c", ALONE)) as process:
         greeting = wait_for_line(process, "backstop cancel")
-        environ = dict(line.removeprefix("export ").split("=", 1) for line in (folder / "env").read_text().splitlines())
+        environ = dict(word.split("=", 1) for word in shlex.split((folder / "env").read_text()) if word != "export")
+        assert f"\n  . {shlex.quote(str(folder / 'env'))}\n" in greeting
         codes = []
         for line in greeting.splitlines()[-3:]:
             command = line.split()[1:]

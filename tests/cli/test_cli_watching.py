@@ -116,8 +116,8 @@ def test_watch_of_a_command_ends_when_nothing_of_it_waits_any_more(
 
     monkeypatch.setattr("backstop_cli.watching.Subscription", lambda *_: source)
     monkeypatch.setattr("backstop_cli.session.Session.follow_ups", look)
-    monkeypatch.setattr("backstop_cli.watching.LOOK_S", 0.05)
-    monkeypatch.setattr("backstop_cli.watching.OVER_S", 1.0)
+    monkeypatch.setattr("backstop_cli.waiting.LOOK_S", 0.05)
+    monkeypatch.setattr("backstop_cli.waiting.OVER_S", 1.0)
     typed = cli("watch", "--command", "7", "--timeout", "60s")
 
     assert (typed.code, "COMPLETED" in typed.out, "FAILED" in typed.out) == (Exit.FAILED, True, True)
@@ -128,7 +128,7 @@ def test_watch_of_a_command_that_is_over_says_so(cli: Cli, place: Place, monkeyp
     """Once it waited for ever."""
     place.database("quick")
     message_id = json.loads(cli("start", "quick", "--wait", "--format", "json").out)["message_id"]
-    monkeypatch.setattr("backstop_cli.watching.OVER_S", 3.0)
+    monkeypatch.setattr("backstop_cli.waiting.OVER_S", 3.0)
     typed = cli("watch", "--command", message_id, "--timeout", "60s")
 
     assert (typed.code, "backstop status" in typed.err) == (Exit.NOTHING, True)
