@@ -26,9 +26,11 @@ import xml.etree.ElementTree as ET
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from collections.abc import Iterator
 
 from gcloud_session import session
 from google_spanner import google_spanner
@@ -36,9 +38,6 @@ from google_spanner import google_spanner
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 

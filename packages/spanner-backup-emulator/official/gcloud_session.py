@@ -8,12 +8,11 @@ import shutil
 import subprocess
 import tempfile
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.cloud import spanner
 
-if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 PROJECT, INSTANCE = "test-project", "gcloud-instance"
 

@@ -9,13 +9,11 @@ import importlib
 import itertools
 import sys
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REASONS = {"Backup operations not supported by emulator.", "skipped since the KMS keys are not added on test project"}
 """Why they skip themselves; a key's name is all that matters here."""

@@ -21,7 +21,6 @@ from collections import defaultdict
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 from google.pubsub_v1 import PublisherClient, SubscriberClient, types
@@ -30,10 +29,9 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransp
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from google_pubsub import GooglePubSub, installed
+from collections.abc import Callable, Iterator
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from google_pubsub import GooglePubSub, installed
 
 MESSAGES = {"publish, one a request": 1000, "publish, 100 a request": 20_000, "push": 1000, "streaming pull": 5000}
 """Each takes a second or so."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 from hypothesis import settings
 from pubsub_world import PULL, TOPIC
 from receiver import Receiver, receiving
@@ -16,11 +17,6 @@ from spanner_world import Clock, connected
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.pubsub.state import State
 from spanner_backup_emulator.spanner.server import SpannerEmulator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
 # Where these tests run alone; whoever runs them among others has a profile of their own.
 settings.register_profile("emulator", max_examples=60, stateful_step_count=50, deadline=None)

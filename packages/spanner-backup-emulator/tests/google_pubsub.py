@@ -9,15 +9,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import Self
 
 from spanner_backup_emulator.serving import HOST, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import TracebackType
 
 START_S_MAX = 120.0
 """How long it may take to answer for the first time; a second is usual, on a busy machine many are."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
 from spanner_backup_emulator.serving import HOST, free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 START_S_MAX = 60.0
 """How long it may take to listen; it is there at once but on a busy machine."""

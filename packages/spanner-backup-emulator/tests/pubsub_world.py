@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.messages import Message, copied
 from spanner_backup_emulator.pubsub.model import pb
+from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.pubsub.service import RPCS, WORKS
 from spanner_backup_emulator.pubsub.state import State
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from spanner_backup_emulator.pubsub.server import PubSubEmulator
 
 SOON_S = 60.0
 """A bound on waits for what happens at once; reaching it is a failure."""

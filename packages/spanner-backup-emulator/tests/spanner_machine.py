@@ -7,28 +7,22 @@ between the calls.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, precondition, rule
 from spanner_model import RETENTION_MAX, RETENTION_MIN, Attempt, Fate, Model
 from spanner_world import INSTANCE, SCHEDULE, START, Clock, create_request, update_request
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.messages import time_of
+from spanner_backup_emulator.messages import Message, time_of
 from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.messages import pb, unpacked
 from spanner_backup_emulator.spanner.plans import Plan, Status
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from google.protobuf.timestamp_pb2 import Timestamp
-
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 DATABASES = ("orders", "users")
 BACKUP_IDS = ("one", "two")

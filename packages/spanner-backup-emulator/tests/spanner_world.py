@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 from google.cloud.spanner_admin_database_v1.services.database_admin.transports import DatabaseAdminGrpcTransport
 
 from spanner_backup_emulator.errors import ApiError, Code
-from spanner_backup_emulator.messages import stamp
+from spanner_backup_emulator.messages import Message, stamp
 from spanner_backup_emulator.spanner.messages import pb, unpacked
+from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.messages import Message
+from spanner_backup_emulator.tasks.lane import Dispatch
 from spanner_backup_emulator.tasks.messages import pb
 from spanner_backup_emulator.tasks.state import Settings, State
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.messages import Message
-    from spanner_backup_emulator.tasks.lane import Dispatch
 
 LOCATION = "projects/p/locations/l"
 QUEUE = f"{LOCATION}/queues/q"

@@ -5,14 +5,11 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
+from receiver import Receiver
 
 from spanner_backup_emulator.dispatch import CONNECT_S_MIN, NO_ANSWER, Dispatcher, is_sendable
-
-if TYPE_CHECKING:
-    from receiver import Receiver
 
 
 @pytest.mark.parametrize("status", [200, 204, 302, 404, 503])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from google.api_core import exceptions
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+from google.cloud.pubsub_v1.subscriber.message import Message
 from google.pubsub_v1 import PublisherClient as LowLevelPublisher
 from google.pubsub_v1 import types
 from pubsub_world import PULL, SOON_S, TOPIC, rest
@@ -16,12 +17,7 @@ from pubsub_world import PULL, SOON_S, TOPIC, rest
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.pubsub.model import pb, published_at
-
-if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-    from google.cloud.pubsub_v1.subscriber.message import Message
-
-    from spanner_backup_emulator.pubsub.server import PubSubEmulator
+from spanner_backup_emulator.pubsub.server import PubSubEmulator
 
 
 def test_the_official_publisher_and_a_unary_pull_carry_a_message(

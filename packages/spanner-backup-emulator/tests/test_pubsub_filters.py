@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from google.api_core import exceptions
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from pubsub_world import LETTERS, PULL, PULLING, PUSHING, T0, TOPIC, after, having, publishing, state_with
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.pubsub.filters import compile_filter
 from spanner_backup_emulator.pubsub.model import pb
-
-if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-
-    from spanner_backup_emulator.pubsub.state import State
+from spanner_backup_emulator.pubsub.state import State
 
 
 @pytest.mark.parametrize(

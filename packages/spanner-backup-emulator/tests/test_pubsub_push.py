@@ -9,10 +9,10 @@ import socket
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from google.cloud.pubsub_v1 import SubscriberClient
 from google.pubsub_v1 import types
 from pubsub_world import PULL, PUSH, SOON_S, TOPIC, rest
 from receiver import receiving
@@ -21,9 +21,6 @@ from spanner_backup_emulator.pubsub.model import published_at, push_body
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.pubsub.state import PUSH_CONCURRENCY, State
 from spanner_backup_emulator.tokens import KEYS_PATH
-
-if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import SubscriberClient
 
 
 def test_a_push_arrives_with_the_services_body(pubsub: PubSubEmulator) -> None:

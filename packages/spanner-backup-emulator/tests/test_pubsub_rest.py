@@ -8,18 +8,14 @@ import http.server
 import json
 import socket
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import pytest
+from google.cloud.pubsub_v1 import SubscriberClient
 from pubsub_world import PULL, SOON_S, rest
 
 from spanner_backup_emulator import support, web
+from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.pubsub.service import RPCS
-
-if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import SubscriberClient
-
-    from spanner_backup_emulator.pubsub.server import PubSubEmulator
 
 
 def test_rest_and_grpc_share_one_port_and_one_state(pubsub: PubSubEmulator, subscriber: SubscriberClient) -> None:

@@ -11,7 +11,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from shutil import copytree, ignore_patterns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import pytest
@@ -23,13 +23,11 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from google.pubsub_v1 import PublisherClient as GapicPublisher
 from google.pubsub_v1 import PubsubMessage
 
+from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.quota import WINDOW, Quota
 from spanner_backup_emulator.serving import wall_clock
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.pubsub.server import PubSubEmulator
-    from spanner_backup_emulator.spanner.server import SpannerEmulator
-    from spanner_backup_emulator.tasks.server import TasksEmulator
+from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.tasks.server import TasksEmulator
 
 PACKAGE = Path(__file__).parents[1]
 FRESH_S_MAX = 60.0

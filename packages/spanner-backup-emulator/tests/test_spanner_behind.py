@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from google.api_core import exceptions
@@ -16,9 +17,6 @@ from spanner_backup_emulator.serving import wall_clock
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 WAIT_S = 60
 TABLES = (

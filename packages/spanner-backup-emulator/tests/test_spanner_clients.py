@@ -7,10 +7,10 @@ from __future__ import annotations
 import concurrent.futures
 import threading
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from google.api_core import exceptions
+from google.api_core.operation import Operation
 from google.cloud import spanner
 from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 from google.cloud.spanner_admin_database_v1 import types as pb
@@ -21,9 +21,6 @@ from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.plans import Plan, ProgressModel
 from spanner_backup_emulator.spanner.server import SpannerEmulator
-
-if TYPE_CHECKING:
-    from google.api_core.operation import Operation
 
 CREATE_METADATA = "type.googleapis.com/google.spanner.admin.database.v1.CreateBackupMetadata"
 

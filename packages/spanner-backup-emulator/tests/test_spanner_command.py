@@ -5,17 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
+from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 from google.cloud.spanner_admin_database_v1 import types as pb
 from spanner_world import INSTANCE, ORDERS, USERS, connected
 
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.spanner.plans import Plan, ProgressModel, Status, parse_duration, parse_plan
-
-if TYPE_CHECKING:
-    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
 BASE = Plan(duration=timedelta(seconds=7))
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from google.api_core import exceptions
@@ -14,9 +14,7 @@ from google.cloud import spanner
 from spanner_world import INSTANCE, ORDERS, ask, connected
 
 from spanner_backup_emulator.serving import wall_clock
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.spanner.server import SpannerEmulator
+from spanner_backup_emulator.spanner.server import SpannerEmulator
 
 pytestmark = pytest.mark.spanner_emulator(strict=True, rest_port=0)
 

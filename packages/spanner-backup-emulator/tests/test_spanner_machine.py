@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import grpc
 from hypothesis import settings
 from spanner_machine import SpannerMachine, Subject
 from spanner_world import ORDERS, USERS
 
+from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.rpc import called
 from spanner_backup_emulator.spanner.messages import BY_REQUEST
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.messages import Message
 
 WIRE_EXAMPLE_SHARE = 4
 """A step over gRPC takes some twenty times as long, and adds the wire only, so it gets fewer examples."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from spanner_world import HOUR, INSTANCE, NIGHTLY, ORDERS, Desk
 
 from spanner_backup_emulator.errors import Code
+from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.state import State
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.messages import Message
 
 TYPE = "type.googleapis.com/google.spanner.admin.database.v1."
 

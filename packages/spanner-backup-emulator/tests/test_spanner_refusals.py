@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 import pytest
 from google.api_core import exceptions
+from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 from google.cloud.spanner_admin_database_v1 import types as pb
 from google.longrunning import operations_pb2
 from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, USERS, Clock, connected
@@ -16,12 +18,6 @@ from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, START, U
 from spanner_backup_emulator.messages import stamp
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime, timedelta
-
-    from google.cloud.spanner_admin_database_v1 import DatabaseAdminClient
 
 YOUNG = f"{INSTANCE}/databases/young"
 RESTORING = f"{INSTANCE}/databases/restoring"

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import urllib.error
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from spanner_world import DAY, HOUR, INSTANCE, NIGHTLY, ORDERS, START, Clock, ask
 
 from spanner_backup_emulator.spanner.server import SpannerEmulator
-
-if TYPE_CHECKING:
-    pass
 
 EXPIRE = f"{START + 10 * DAY:%Y-%m-%dT%H:%M:%SZ}"
 

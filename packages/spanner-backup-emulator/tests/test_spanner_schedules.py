@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from google.api_core import exceptions
@@ -17,9 +18,6 @@ from spanner_backup_emulator.spanner.plans import Plan
 from spanner_backup_emulator.spanner.refusals import next_time
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.spanner.state import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NIGHTLY = f"{ORDERS}/backupSchedules/nightly"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 import pytest
 from spanner_world import DAY, HOUR, INSTANCE, MINUTE, NIGHTLY, ORDERS, SCHEDULE, START, USERS, Desk
@@ -12,9 +12,6 @@ from spanner_backup_emulator.messages import copied, stamp
 from spanner_backup_emulator.spanner.messages import pb
 from spanner_backup_emulator.spanner.plans import Plan, Status
 from spanner_backup_emulator.spanner.state import State
-
-if TYPE_CHECKING:
-    from datetime import timedelta
 
 
 def _planned(**fields: object) -> Desk:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -16,9 +16,6 @@ from spanner_backup_emulator import support
 from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.tasks.server import TasksEmulator
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 ANSWER_S_MAX = 10.0
 PAGES = Path(__file__).parents[1]

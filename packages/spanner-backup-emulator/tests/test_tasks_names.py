@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from tasks_world import DAY, LOCATION, NAME, NOW, QUEUE, SECOND, create, creation, finish, make_state, refusal
 
 from spanner_backup_emulator.errors import ApiError, Code
+from spanner_backup_emulator.messages import Message
 from spanner_backup_emulator.tasks.messages import pb
 from spanner_backup_emulator.tasks.state import Settings, State
-
-if TYPE_CHECKING:
-    from spanner_backup_emulator.messages import Message
 
 
 def update(on: State, *paths: str, name: str = QUEUE, **queue: Any) -> Message:  # noqa: ANN401 - fields of a message

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import pytest
@@ -11,9 +12,6 @@ from google.api_core import exceptions
 from test_tasks_server import LOCATION, QUEUE, Client, connect
 
 from spanner_backup_emulator.tasks.server import TasksEmulator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ABSENT = f"{LOCATION}/queues/absent"
 URL = "http://127.0.0.1:1/"

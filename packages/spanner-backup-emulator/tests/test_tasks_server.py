@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import pytest
@@ -19,9 +20,6 @@ from receiver import WAIT_S, Receiver
 from spanner_backup_emulator.errors import ApiError, Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.tasks.server import DISPATCH, TasksEmulator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LOCATION = "projects/p/locations/l"
 QUEUE = f"{LOCATION}/queues/q"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from http.client import HTTPConnection, RemoteDisconnected
-from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -19,13 +19,9 @@ from google.pubsub_v1.types import PubsubMessage
 from pubsub_world import TOPIC
 
 from spanner_backup_emulator.faults import Fault, Trouble
+from spanner_backup_emulator.pubsub.server import PubSubEmulator
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from spanner_backup_emulator.tasks.server import TasksEmulator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from spanner_backup_emulator.pubsub.server import PubSubEmulator
 
 INSTANCE = "projects/p/instances/i"
 DATABASE = f"{INSTANCE}/databases/orders"
