@@ -59,7 +59,9 @@ class WebServer(ThreadingHTTPServer):
     def __init__(self, port: int = 0, host: str = HOST) -> None:
         super().__init__((host, port), _Handler)
         self._open: set[socket.socket] = set()
-        self._thread = threading.Thread(target=self.serve_forever, args=(POLL_S,), name="emulator-web")
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(POLL_S,), name=f"emulator-web-{self.server_port}"
+        )
 
     def start(self, answer: Answer, grpc_port: int | None = None) -> None:
         """Serves; what gRPC's clients say is carried to that port, and None makes them unwelcome."""
@@ -114,7 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _carry(self, port: int) -> None:
         with socket.create_connection((HOST, port)) as inner, self.server.noted(inner):
             inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            back = threading.Thread(target=_pump, args=(inner, self.connection), name="emulator-web-back")
+            back = threading.Thread(
+                target=_pump, args=(inner, self.connection), name=f"emulator-web-{self.server.server_port}-back"
+            )
             back.start()
             _pump(self.connection, inner)
             back.join()
