@@ -77,6 +77,18 @@ def test_a_sweep_spent_its_places_on_backups_that_had_been_deleted_before() -> N
     assert world.detail == NOTHING
 
 
+def test_a_sweep_leaves_alone_what_was_made_anew_under_the_name_of_what_was_left_behind() -> None:
+    """A backup is its name and its creation; the operation that was cancelled made another one."""
+    world = lost_races()
+    world.delete_by_hand(NIGHTLY)
+    world.start_by_hand()
+    world.tick(3 * HOUR)
+
+    world.send(**CLEAN_UP)
+
+    assert (world.detail, world.exists()) == (NOTHING, True)
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_what_a_sweep_stops_is_told_or_what_it_would_stop(*, dry_run: bool) -> None:
     """A sweep makes no chain, so the last word comes from another sweep, or from whoever follows it."""
