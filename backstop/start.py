@@ -280,7 +280,7 @@ def _rehearse(command: Start, database: DatabaseName, backup: BackupName, contex
         detail = f"Would not start {backup}, as a backup of that name is there{_holder(operations, backup)}"
     elif database not in context.ports.spanner.list_databases(database.instance):
         detail = f"Would not start {backup}, as there is no {database}"
-    elif holder := _holder(operations, backup):
+    elif holder := _holder([one for one in operations if not one.done], backup):
         detail += f"{holder}, so Spanner may refuse"
     context.publish(of_command(Outcome.DRY_RUN, f"{detail}.", context.trigger, command, backup=backup))
     return Report(database=database)

@@ -306,3 +306,7 @@ def test_a_dry_start_says_what_would_be_started_and_touches_nothing(
     assert not {"CreateBackup", "CreateTask"} & set(world.calls)
     world.send(action="start", database=f"{ORDERS}s", dry_run=True)
     assert world.detail.endswith(f", as there is no {ORDERS}s.")
+    if backup_id == "nightly":
+        world.delete_by_hand(NIGHTLY)
+        world.send(**START_NIGHTLY, dry_run=True)
+        assert world.detail.endswith(" UTC.")  # Whoever had the name holds it no more.
