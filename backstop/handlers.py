@@ -63,15 +63,15 @@ def follow(command: Follow, context: Context) -> Report:
     if command.operation is not None:
         return _of_operation(command, command.operation, context)
     listing, published = _list(command, context), context.trigger.publish_time
-    operation = selection.newest(listing.operations, published)
+    since = published - DUE_WITHIN if command.database is not None else None
+    operation = selection.newest(listing.operations, published, since)
     if operation is None:
         why = f"Found no operation of {command.target} to follow; Spanner keeps them for 7 days after their end."
-        if not listing.unhandled and not _exists(command, listing, context):
+        if (last := selection.choose(listing.operations, published).last) is not None:
+            why = f"Followed nothing: {last.name} ended last, at {when(last.end_time)}. Name it to be told how."
+        elif not listing.unhandled and not _exists(command, listing, context):
             why = f"Followed nothing, as there is no {command.target}."
         return _reject(command, f"{why} {selection.left_alone(listing.unhandled)}".strip(), context)
-    if command.database is not None and operation.end_time is not None and operation.end_time < published - DUE_WITHIN:
-        why = f"Followed nothing: {operation.name} ended last, at {when(operation.end_time)}. Name it to be told how."
-        return _reject(command, why, context)
     if _is_forbidden(command, operation, context):
         return _reject(command, f"Did not follow {operation.name}, as {SCHEDULED}.", context)
     if command.cancel_after is not None and _comes_late(context) and selection.is_in_doubt(operation, published):

@@ -171,12 +171,12 @@ def left_alone(unhandled: Iterable[Unhandled]) -> str:
     return " ".join(f"{one.name} is left alone: {one.why}." for one in unhandled)
 
 
-def newest(operations: Sequence[Operation], published: datetime) -> Operation | None:
-    """The operation that a `follow` published then means: the newest that ran, or else the one that began last."""
+def newest(operations: Sequence[Operation], published: datetime, since: datetime | None = None) -> Operation | None:
+    """What a `follow` published then means: the newest that ran, or else the last begun of what has ended since."""
     # What is complete, and by these clocks began after the command, is nobody's to stop.
     pool = [one for one in choose(operations, published).pool if one.start_time <= published or one.response is None]
     before = [one for one in operations if one.start_time <= published and not _asked_for_later(one, published)]
-    return next(iter(pool or before), None)
+    return next((one for one in pool or before if not (since and one.end_time and one.end_time < since)), None)
 
 
 def ran(operation: Operation, published: datetime) -> bool:

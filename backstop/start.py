@@ -69,7 +69,7 @@ def start(command: Start, context: Context) -> Report:
         if error.twin is not None:
             said |= {"operation": error.twin.name, "severity": "WARNING"}
             if error.said is not None:
-                why = f"Did not start {backup}: {error.twin.name} does what a start just before asked for."
+                why = f"Did not start {backup}: another start came just before, and {error.twin.name} runs for it."
         context.publish(of_command(Outcome.REJECTED, why, context.trigger, command, **said))
         return Report(database=database, error=error.said)
     return _follow(command, operation, expected, context)

@@ -63,7 +63,7 @@ class SpannerBackups:
         return {one.name for one in self._some("backups", "backups", instance, text)}
 
     def _some(self, what: str, field: str, instance: InstanceName, text: str) -> list[Described]:
-        """The items of a list that pass a filter, or else all."""
+        """The items of a list that pass a filter; all of them, if Google refuses the filter."""
         try:
             return self._list(what, field, instance, filter=text)
         except RefusedError as error:

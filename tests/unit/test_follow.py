@@ -73,6 +73,19 @@ def test_a_follow_that_came_before_tonight_s_backup_told_how_last_night_s_had_en
     assert world.outcomes == ["REJECTED", "COMPLETED", "COMPLETED"]
 
 
+def test_what_somebody_began_and_stopped_meanwhile_hid_the_backup_that_was_due() -> None:
+    """It began last and ended first; the one that ended within the time is told."""
+    world = World(Plan(duration=6 * HOUR))
+    due = world.start_scheduled()
+    world.tick(HOUR)
+    world.cancel_by_hand(world.start_by_hand())
+    world.tick(13 * HOUR)
+
+    world.send(action="follow", database=ORDERS)
+
+    assert world.ends == [("COMPLETED", due)]
+
+
 @pytest.mark.parametrize(("if_created", "end"), [("delete", "COMPLETED_THEN_DELETED"), ("keep", "COMPLETED_KEPT")])
 @pytest.mark.parametrize("scheduled", [False, True])
 def test_a_follow_with_a_limit_stops_what_takes_too_long(if_created: str, end: str, *, scheduled: bool) -> None:

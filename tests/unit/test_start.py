@@ -180,7 +180,7 @@ def test_a_second_equal_start_was_an_error_while_the_first_one_s_backup_was_bein
     world.send(**START_ONE, **named)
 
     assert (world.ends[1], world.results[1]["severity"]) == (("REJECTED", operation), "WARNING")
-    assert world.detail.endswith(f": {operation} does what a start just before asked for.")
+    assert world.detail.endswith(f": another start came just before, and {operation} runs for it.")
     assert (world.begun, len(world.tasks.pending())) == (1, 1)
 
 
