@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import warnings
+from typing import Any
 
 import pytest
 
@@ -56,3 +57,24 @@ def test_a_client_that_says_nothing_or_goes_at_once_harms_nobody(capfd: pytest.C
         assert silent.recv(1) == b""
 
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_connection_that_came_as_the_server_stopped_held_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was accepted, its thread had not begun, and so nobody cut it off."""
+    begin, accepted, stopping = WebServer.process_request_thread, threading.Event(), threading.Event()
+
+    def late(self: WebServer, request: Any, address: Any) -> None:  # noqa: ANN401 - socketserver's types
+        accepted.set()
+        stopping.wait()
+        begin(self, request, address)
+
+    monkeypatch.setattr(WebServer, "process_request_thread", late)
+    server = WebServer()
+    server.start(lambda *_: b"{}")
+    stopper = threading.Thread(target=server.stop, daemon=True)
+    with socket.create_connection((HOST, server.server_port)):
+        assert accepted.wait(60)
+        stopper.start()
+        threading.Timer(0.3, stopping.set).start()
+        stopper.join(30)
+        assert not stopper.is_alive()

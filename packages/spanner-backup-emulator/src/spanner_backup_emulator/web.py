@@ -9,8 +9,8 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
@@ -77,18 +77,17 @@ class WebServer(ThreadingHTTPServer):
         self._thread.join()
         self.server_close()
 
-    @contextmanager
-    def noted(self, connection: socket.socket) -> Iterator[None]:
-        """Has `stop` cut it off meanwhile."""
-        self._open.add(connection)
-        try:
-            yield
-        finally:
-            self._open.discard(connection)
+    def verify_request(self, request: Any, _address: object) -> bool:  # noqa: ANN401 - socketserver's types
+        """Whether there is room for a connection; from now on, before its thread begins, `stop` cuts it off."""
+        if len(self._open) >= CONNECTION_COUNT_MAX:
+            return False
+        self._open.add(request)
+        return True
 
-    def verify_request(self, _request: object, _address: object) -> bool:
-        """Whether there is room for a connection."""
-        return len(self._open) < CONNECTION_COUNT_MAX
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - the same
+        """Ends a connection."""
+        self._open.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's types
         """Says nothing of a client that has gone."""
@@ -104,17 +103,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         """Answers here or carries, as the first bytes say."""
-        with self.server.noted(self.connection):
-            port = self.server.grpc_port
-            start = self.connection.recv(len(PREFACE_START), socket.MSG_PEEK | socket.MSG_WAITALL)
-            if port is not None and start == PREFACE_START:
-                self._carry(port)
-            elif len(start) == len(PREFACE_START):
-                self.connection.settimeout(IDLE_S_MAX)
-                super().handle()
+        port = self.server.grpc_port
+        start = self.connection.recv(len(PREFACE_START), socket.MSG_PEEK | socket.MSG_WAITALL)
+        if port is not None and start == PREFACE_START:
+            self._carry(port)
+        elif len(start) == len(PREFACE_START):
+            self.connection.settimeout(IDLE_S_MAX)
+            super().handle()
 
     def _carry(self, port: int) -> None:
-        with socket.create_connection((HOST, port)) as inner, self.server.noted(inner):
+        with socket.create_connection((HOST, port)) as inner:
             inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             back = threading.Thread(
                 target=_pump, args=(inner, self.connection), name=f"emulator-web-{self.server.server_port}-back"
@@ -162,9 +160,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Carries one direction up to its end, no faster than it is read at the other side."""
+    """Carries one direction up to its end, no faster than it is read at the other side; then the other one ends, too.
+
+    Neither end of HTTP/2 closes half a connection.
+    """
     with suppress(OSError):
         while data := source.recv(CHUNK_BYTES):
             target.sendall(data)
     with suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
+        target.shutdown(socket.SHUT_RDWR)
