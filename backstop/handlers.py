@@ -20,7 +20,7 @@ from backstop.sentences import when
 # pending at a time, and a database has at most 4 schedules. https://cloud.google.com/spanner/quotas (documented)
 CANDIDATES_MAX = 5
 
-# A schedule's full backups are 12 hours apart or more: what ended longer before a follow isn't the one that was due.
+# Followed 4 hours after its time, a schedule's backup has begun, and the one before it began 12 hours ago or earlier.
 DUE_WITHIN = timedelta(hours=12)  # https://cloud.google.com/spanner/docs/backup (documented)
 
 # How many operations one sweep acts on, at 2 calls each: a few seconds of Spanner's quota of 5 calls a second.
@@ -91,33 +91,34 @@ def sweep(command: Sweep, context: Context) -> Report:
     """
     listing = context.ports.spanner.list_operations(command.instance)
     due = [operation for operation in listing.operations if _is_due(command, operation, context)]
-    made = [operation.start_time for operation in due if operation.done]
-    there = context.ports.spanner.list_backups(command.instance, min(made) - CLOCK_MARGIN) if made else ()
-    due = [operation for operation in due if not operation.done or operation.backup in there]
+    oldest = min((operation.start_time for operation in due), default=None)
+    there = context.ports.spanner.list_backups(command.instance, oldest - CLOCK_MARGIN) if oldest else {}
+    kept = [one for one in due if not one.done and not command.include_scheduled and there.get(one.backup)]
+    due = [one for one in due if one not in kept and (not one.done or one.backup in there)]
     # Which come first differs from sweep to sweep, so that what can't be dealt with doesn't starve the rest.
-    spread_by = context.trigger.message_id
-    due.sort(key=lambda one: (one.done, hashlib.sha256(f"{spread_by}{one.name}".encode()).digest()))
+    trigger = context.trigger
+    due.sort(key=lambda one: (one.done, hashlib.sha256(f"{trigger.message_id}{one.name}".encode()).digest()))
     refused: RefusedError | None = None
     notes = [f"{len(due) - SWEPT_MAX} operations are left for the next sweep."] * (len(due) > SWEPT_MAX)
+    notes += [f"{one.name} still runs, as {SCHEDULED}." for one in kept[:NAMED_MAX]]
     for operation in due[:SWEPT_MAX]:
         try:
             notes += _look_after(command, operation, context)
         except RefusedError as error:
             refused = error
             notes.append(f"Google refused what {operation.name} needs: {error.explained.removesuffix('.')}.")
-    since = context.trigger.publish_time - GRACE
-    running = [one for one in listing.operations if not one.done]
-    stuck = [one for one in running if one.cancel_time is not None and one.cancel_time < since][:NAMED_MAX]
-    notes += [f"{one.name} still runs, cancelled at {when(one.cancel_time)}." for one in stuck]
+    since = trigger.publish_time - GRACE
+    stuck = [one for one in listing.operations if not one.done and one.cancel_time and one.cancel_time < since]
+    notes += [f"{one.name} still runs, cancelled at {when(one.cancel_time)}." for one in stuck[:NAMED_MAX]]
     copies = [one for one in listing.unhandled if not one.done][:NAMED_MAX]
     note = " ".join([*notes, selection.left_alone(copies)]).strip()
     if refused is not None:
         said = {"error": refused.failure, "field": refused.field}
-        context.publish(of_command(Outcome.REJECTED, note, context.trigger, command, **said))
+        context.publish(of_command(Outcome.REJECTED, note, trigger, command, **said))
     if not context.published:
         what = "Did nothing" if notes else "Nothing to stop and nothing left behind"
         detail = f"{what} in {command.instance}. {note}".strip()
-        context.publish(of_command(Outcome.NOTHING_TO_CANCEL, detail, context.trigger, command))
+        context.publish(of_command(Outcome.NOTHING_TO_CANCEL, detail, trigger, command))
     return Report(note=note, error=refused.failure if refused else None)
 
 
@@ -152,8 +153,7 @@ def _look_after(command: Sweep, operation: Operation, context: Context) -> list[
         include_scheduled=command.include_scheduled,
         give_up_at=context.now + context.settings.give_up_after,
     )
-    settings = context.settings
-    case = Case(poll, context.now, operation, found, settings.allow_delete, settings.allow_scheduled)
+    case = Case(poll, context.now, operation, found, context.settings.allow_delete, context.settings.allow_scheduled)
     if command.dry_run:
         rehearse(context, case)
     else:

@@ -1,6 +1,6 @@
 """What the function needs of the outside world, and what its operator chose. `backstop/gcp/` implements it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -31,8 +31,8 @@ class Spanner(Protocol):
     def cancel_operation(self, name: OperationName) -> None:
         """Asks for an operation to be stopped."""
 
-    def list_backups(self, instance: InstanceName, since: datetime) -> Collection[str]:
-        """Reads the names of an instance's backups, at least of those made since then."""
+    def list_backups(self, instance: InstanceName, since: datetime) -> Mapping[str, bool]:
+        """Reads the names of an instance's backups, at least of those made since then; True: a schedule made it."""
 
     def get_backup(self, name: BackupName) -> Backup:
         """Reads one backup."""

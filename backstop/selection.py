@@ -172,11 +172,12 @@ def left_alone(unhandled: Iterable[Unhandled]) -> str:
 
 
 def newest(operations: Sequence[Operation], published: datetime, since: datetime | None = None) -> Operation | None:
-    """What a `follow` published then means: the newest that ran, or else the last begun of what has ended since."""
+    """What a `follow` published then means: the newest that ran, or else what ended last of all that began since."""
     # What is complete, and by these clocks began after the command, is nobody's to stop.
     pool = [one for one in choose(operations, published).pool if one.start_time <= published or one.response is None]
-    before = [one for one in operations if one.start_time <= published and not _asked_for_later(one, published)]
-    return next((one for one in pool or before if not (since and one.end_time and one.end_time < since)), None)
+    before = [one for one in operations if (since or one.start_time) <= one.start_time <= published]
+    before = [one for one in before if not _asked_for_later(one, published)]
+    return next(iter(pool), None) or max(before, key=lambda one: one.end_time or one.start_time, default=None)
 
 
 def ran(operation: Operation, published: datetime) -> bool:
@@ -206,9 +207,8 @@ def _asked_for_later(operation: Operation, published: datetime) -> bool:
 
 
 def _may_be_stopped(operation: Operation, published: datetime) -> bool:
-    since, cancel = published - CLOCK_MARGIN, operation.cancel_time
-    young = operation.start_time <= published + CLOCK_MARGIN
-    return operation.done and cancel is not None and cancel >= since and young
+    cancel, since, until = operation.cancel_time, published - CLOCK_MARGIN, published + CLOCK_MARGIN
+    return operation.done and cancel is not None and cancel >= since and operation.start_time <= until
 
 
 def _ended_at_once(operation: Operation, published: datetime) -> bool:

@@ -64,14 +64,13 @@ def start(command: Start, context: Context) -> Report:
     try:
         operation, expected = _attempt(command, database, backup, context)
     except NotStartedError as error:
-        why = f"Google refused: {error.said.message}" if error.said else f"Did not start {backup}: {error}."
-        said = {"error": error.said, "field": error.field}
+        said, why = error.said, error.why
+        why = f"Did not start {backup}: {why}." if why or said is None else f"Google refused: {said.message}"
+        more = {"error": said, "field": error.field}
         if error.twin is not None:
-            said |= {"operation": error.twin.name, "severity": "WARNING"}
-            if error.said is not None:
-                why = f"Did not start {backup}: another start came just before, and {error.twin.name} runs for it."
-        context.publish(of_command(Outcome.REJECTED, why, context.trigger, command, **said))
-        return Report(database=database, error=error.said)
+            more |= {"operation": error.twin.name, "severity": "WARNING"}
+        context.publish(of_command(Outcome.REJECTED, why, context.trigger, command, **more))
+        return Report(database=database, error=said)
     return _follow(command, operation, expected, context)
 
 
@@ -122,7 +121,8 @@ def _refused(
         return TransientError("UNAVAILABLE", f"{backup} is ours, and its operation is not listed yet")
     held = error.failure.message + _holder(operations, backup, error.code)
     twin = _twin(command, operations, found, context)
-    return NotStartedError(said=Failure(error.code, held), twin=twin)
+    why = f"another start began {twin.name} at about the same time, with its own settings" if twin else ""
+    return NotStartedError(why, Failure(error.code, held), twin)
 
 
 def _too_late(command: Start, context: Context) -> str:
@@ -280,7 +280,7 @@ def _rehearse(command: Start, database: DatabaseName, backup: BackupName, contex
         detail = f"Would not start {backup}, as a backup of that name is there{_holder(operations, backup)}"
     elif database not in context.ports.spanner.list_databases(database.instance):
         detail = f"Would not start {backup}, as there is no {database}"
-    elif holder := _holder([one for one in operations if not one.done], backup):
+    elif holder := _holder([one for one in operations if not one.done], backup, ""):
         detail += f"{holder}, so Spanner may refuse"
     context.publish(of_command(Outcome.DRY_RUN, f"{detail}.", context.trigger, command, backup=backup))
     return Report(database=database)
@@ -293,7 +293,7 @@ def _expire_time(command: Start, context: Context) -> datetime:
     return expire_time.replace(microsecond=selection.fingerprint(context.trigger))
 
 
-def _holder(operations: Sequence[Operation], backup: BackupName, code: str = "") -> str:
+def _holder(operations: Sequence[Operation], backup: BackupName, code: str = "ALREADY_EXISTS") -> str:
     """Who may have the name or the database's one slot for pending backups, as far as the operations tell."""
     running = [f"{one.name}, started at {one.start_time.isoformat()}" for one in operations if not one.done]
     named = [one.name for one in operations if one.backup == backup and one.error is None]

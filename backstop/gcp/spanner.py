@@ -57,10 +57,10 @@ class SpannerBackups:
         text = f"{kinds} AND {names}" if database or backup else ""
         return read_list(self._some("backup_operations", "operations", instance, text), _operation, database, backup)
 
-    def list_backups(self, instance: InstanceName, since: datetime) -> set[str]:
-        """Reads the names of an instance's backups, at least of those made since then."""
+    def list_backups(self, instance: InstanceName, since: datetime) -> dict[str, bool]:
+        """Reads the names of an instance's backups, at least of those made since then; True: a schedule made it."""
         text = f'create_time >= "{since:%Y-%m-%dT%H:%M:%SZ}"'
-        return {one.name for one in self._some("backups", "backups", instance, text)}
+        return {one.name: bool(one.backup_schedules) for one in self._some("backups", "backups", instance, text)}
 
     def _some(self, what: str, field: str, instance: InstanceName, text: str) -> list[Described]:
         """The items of a list that pass a filter; all of them, if Google refuses the filter."""

@@ -168,7 +168,7 @@ def test_the_bar_broke_what_was_told_above_it(place: Place) -> None:
     place.database("quick")
     typed = at_a_terminal({**place.environ, "COLUMNS": "40"}, "start", "quick", "--backup-id", "nightly", "--wait")
 
-    assert f"{place.instance}/backups/nightly is complete and is kept until 20" in typed.out
+    assert f"{place.instance}/backups/nightly was complete at 20" in typed.out
 
 
 def test_what_is_piped_went_to_the_terminal_while_there_was_a_bar(place: Place) -> None:

@@ -12,7 +12,7 @@ GRACE = timedelta(minutes=10)
 """An operation may have ended this long before a cancel that names it, and still be the one that is meant."""
 
 DUE = timedelta(hours=12)
-"""What ended this long before a follow of its database isn't the backup that was due."""
+"""What began this long before a follow of its database, and has ended, isn't the backup that was due."""
 
 CLOCKS = timedelta(seconds=10)
 """How far Pub/Sub's clock may be off Spanner's."""
@@ -76,22 +76,23 @@ def is_within(command: Command, attempt: Attempt) -> bool:
 
 
 def followed_by(command: Command, facts: Facts) -> list[Attempt]:
-    """The operations that a follow can have meant, by any clock that is near: the newest that ran, or else of all."""
+    """The operations that a follow can have meant, by any clock near: the newest that ran, or else what ended last."""
     matching = [attempt for attempt in facts.attempts.values() if describes(command, attempt)]
     if "operation" in command.body:
         return matching
     found: dict[str, Attempt] = {}
     for published in _moments(command, matching):
-        started = [one for one in matching if one.start <= published and is_due(command, one, published)]
-        if started:
-            chosen = max(started, key=lambda attempt: (attempt.running(published), attempt.start))
+        due = [one for one in matching if one.start <= published and is_due(command, one, published)]
+        running = [one for one in due if one.running(published)]
+        if due:
+            chosen = max(running or due, key=lambda one: one.start if running else one.end or one.start)
             found[chosen.operation] = chosen
     return list(found.values())
 
 
 def is_due(command: Command, attempt: Attempt, published: datetime) -> bool:
-    """Whether a follow may mean what has ended: not long before, unless it names the backup."""
-    return "database" not in command.body or attempt.ended_after(published - DUE)
+    """Whether a follow may mean an operation: one that runs, that it names, or that began not long before."""
+    return "database" not in command.body or attempt.running(published) or attempt.start >= published - DUE
 
 
 def _moments(command: Command, matching: list[Attempt]) -> list[datetime]:

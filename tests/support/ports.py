@@ -64,10 +64,10 @@ class SpannerPort:
         """Asks for an operation to be stopped."""
         self._call(pb.CancelOperationRequest(name=name))
 
-    def list_backups(self, instance: InstanceName, since: datetime) -> set[str]:
-        """Reads the names of an instance's backups."""
+    def list_backups(self, instance: InstanceName, since: datetime) -> dict[str, bool]:
+        """Reads the names of an instance's backups, and which of them schedules made."""
         request = pb.ListBackupsRequest(parent=instance, filter=f'create_time >= "{since:%Y-%m-%dT%H:%M:%SZ}"')
-        return {one.name for one in self._pages(request, "backups")}
+        return {one.name: bool(one.backup_schedules) for one in self._pages(request, "backups")}
 
     def get_backup(self, name: BackupName) -> Backup:
         """Reads one backup."""

@@ -26,7 +26,7 @@ def test_a_follow_tells_how_an_operation_ended_and_leaves_its_backup_alone(by: s
     polls = world.looks()
 
     assert (report.command, report.state, report.operation, report.events) == ("follow", "RUNNING", operation, ())
-    kept = "{backup} is complete and is kept until 2026-12-06 02:00 UTC."
+    kept = "{backup} was complete at 2026-11-22 04:00:00 UTC, and is kept until 2026-12-06 02:00 UTC."
     despite = f"{kept[:-1]}, although somebody, or a sweep, asked for a cancel."
     outcome, detail = ("COMPLETED_DESPITE_CANCEL", despite) if cancelled_by_hand else ("COMPLETED", kept)
     assert world.results == [of_nightly(world, outcome, detail, **COMPLETE, steps=len(polls))]
@@ -50,7 +50,7 @@ def test_a_follow_of_what_has_ended_tells_it_at_once(*, scheduled: bool) -> None
     """There is nothing to wait for; and watching is no harm, so a schedule's needs no word more."""
     world = World(Plan(duration=HOUR))
     (world.start_scheduled if scheduled else world.start_by_hand)()
-    world.tick(13 * HOUR)
+    world.tick(12 * HOUR)
 
     world.send(action="follow", database=ORDERS)
 
@@ -59,14 +59,14 @@ def test_a_follow_of_what_has_ended_tells_it_at_once(*, scheduled: bool) -> None
 
 
 def test_a_follow_that_came_before_tonight_s_backup_told_how_last_night_s_had_ended() -> None:
-    """Tonight's may never begin, and then nobody hears of it; who names last night's is told."""
-    world = World(Plan(duration=HOUR))
+    """However late that one ended: tonight's may never begin, and nobody would hear of it. Who names it is told."""
+    world = World(Plan(duration=11 * HOUR))
     operation = world.start_scheduled()
-    world.tick(13 * HOUR + SECOND)
+    world.tick(12 * HOUR + SECOND)
 
     world.send(action="follow", database=ORDERS)
 
-    why = f"Followed nothing: {operation} ended last, at 2026-11-22 03:00:00 UTC. Name it to be told how."
+    why = f"Followed nothing: {operation} ended last, at 2026-11-22 13:00:00 UTC. Name it to be told how."
     assert world.results == [of_command(world, "REJECTED", why, ORDERS, database=ORDERS)]
     for name in ({"operation": operation}, {"backup": operation.partition("/operations/")[0]}):
         world.send(action="follow", **name)
@@ -74,16 +74,29 @@ def test_a_follow_that_came_before_tonight_s_backup_told_how_last_night_s_had_en
 
 
 def test_what_somebody_began_and_stopped_meanwhile_hid_the_backup_that_was_due() -> None:
-    """It began last and ended first; the one that ended within the time is told."""
+    """It began last and ended first; what ended last is told."""
     world = World(Plan(duration=6 * HOUR))
     due = world.start_scheduled()
     world.tick(HOUR)
     world.cancel_by_hand(world.start_by_hand())
-    world.tick(13 * HOUR)
+    world.tick(6 * HOUR)
 
     world.send(action="follow", database=ORDERS)
 
     assert world.ends == [("COMPLETED", due)]
+
+
+def test_what_ran_when_a_follow_was_published_is_told_however_long_ago_it_began() -> None:
+    """It is due, and late."""
+    world = World(Plan(duration=13 * HOUR))
+    world.start_scheduled()
+    world.tick(13 * HOUR - SECOND)
+    delivery = world.publish({"action": "follow", "database": ORDERS})
+    world.tick(HOUR)
+
+    world.deliver(delivery)
+
+    assert world.outcomes == ["COMPLETED"]
 
 
 @pytest.mark.parametrize(("if_created", "end"), [("delete", "COMPLETED_THEN_DELETED"), ("keep", "COMPLETED_KEPT")])

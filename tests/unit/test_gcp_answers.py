@@ -226,8 +226,8 @@ def test_backups_are_listed_that_were_made_since_a_time(port: SpannerBackups) ->
     now = datetime.now(UTC)
     port.create_backup(ORDERS, NIGHTLY, now + timedelta(days=7), Start(database=ORDERS))
 
-    assert port.list_backups(INSTANCE, now - timedelta(seconds=2)) == {NIGHTLY}
-    assert port.list_backups(INSTANCE, now + timedelta(hours=1)) == set()
+    assert port.list_backups(INSTANCE, now - timedelta(seconds=2)) == {NIGHTLY: False}
+    assert port.list_backups(INSTANCE, now + timedelta(hours=1)) == {}
 
 
 @pytest.mark.spanner_emulator(databases=[ORDERS], strict=True)

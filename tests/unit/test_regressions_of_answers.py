@@ -230,7 +230,11 @@ def test_one_not_found_of_a_running_backup_had_its_cancel_stop_a_schedule_s(*, i
 @pytest.mark.parametrize(
     ("port", "fault", "what"),
     [
-        (SpannerPort, Code.PERMISSION_DENIED, "is complete and is kept until 2026-12-06 02:00 UTC."),
+        (
+            SpannerPort,
+            Code.PERMISSION_DENIED,
+            "was complete at 2026-11-22 03:00:00 UTC, and is kept until 2026-12-06 02:00 UTC.",
+        ),
         (SpannerPort, Code.NOT_FOUND, "was complete at 2026-11-22 03:00:00 UTC, and was not found just now."),
         (Undated, Code.NOT_FOUND, "was complete at an unknown time, and was not found just now."),
         (Shifted, None, "was complete at 2026-11-22 03:00:00 UTC, and another backup has its name now."),

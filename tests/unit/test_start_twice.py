@@ -126,7 +126,7 @@ def test_an_equal_start_is_a_twin_only_if_it_came_just_before(
     world.send(**command)
 
     assert world.outcomes == ["STARTED", "REJECTED"]
-    assert ("another start came just before" in world.detail) is is_twin
+    assert ("another start began" in world.detail) is is_twin
     assert world.results[1].get("error", {}).get("code") in {"FAILED_PRECONDITION", "ALREADY_EXISTS"}
 
 
@@ -140,7 +140,7 @@ def test_what_a_person_began_is_nobody_s_twin() -> None:
 
         world.send(**NIGHT)
 
-        assert "another start came just before" not in world.detail
+        assert "another start began" not in world.detail
         assert world.results[0].get("severity") is None
 
 

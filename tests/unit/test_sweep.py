@@ -148,14 +148,14 @@ def test_a_sweep_leaves_alone_what_is_nobody_s_leftover(
     assert (world.detail == stuck) is (command == STOP and cancel_at is not None)
 
 
-DESPITE = "{backup} is complete and is kept until 2026-12-06 02:00 UTC, although somebody, or a sweep, asked for"
+KEPT = "{backup} was complete at 2026-11-22 04:00:00 UTC, and is kept until 2026-12-06 02:00 UTC"
 FORBIDDEN = "is left alone: this deployment may not delete backups (BACKSTOP_ALLOW_DELETE)."
 
 
 @pytest.mark.parametrize(
     ("command", "allow_delete", "outcome", "detail"),
     [
-        (SWEEP, True, "COMPLETED_DESPITE_CANCEL", f"{DESPITE} a cancel."),
+        (SWEEP, True, "COMPLETED_DESPITE_CANCEL", f"{KEPT}, although somebody, or a sweep, asked for a cancel."),
         (CLEAN_UP | {"dry_run": True}, True, "DRY_RUN", f"{LATE}would be deleted."),
         (CLEAN_UP, False, "COMPLETED_KEPT", f"{LATE}{FORBIDDEN}"),
         (CLEAN_UP, True, "COMPLETED_THEN_DELETED", f"{LATE}has been deleted."),
@@ -197,6 +197,21 @@ def test_a_sweep_neither_stops_nor_deletes_scheduled_backups_unless_they_are_inc
     kept = f"is left alone: it was made by {SCHEDULE}, and include_scheduled is not set."
     assert world.detail == LATE.format(backup=operation.backup) + ("has been deleted." if include else kept)
     assert world.exists(operation.backup) is not include
+
+
+def test_what_a_sweep_may_not_stop_took_the_places_of_what_it_could_deal_with() -> None:
+    """A dozen long backups of native schedules kept it from what was left behind, every night, until that expired."""
+    world = lost_races()
+    for number in range(SWEPT_MAX + 1):
+        world.spanner.set_plan(MANY[number], RUNS_LONG)
+        world.start_scheduled(f"scheduled-{number}", MANY[number])
+    world.tick(7 * HOUR)
+
+    report = world.send(**CLEAN_UP | STOP)
+
+    assert (world.outcomes, world.exists()) == (["COMPLETED_THEN_DELETED"], False)
+    assert report.note.count("still runs, as a backup schedule made it") == NAMED_MAX
+    assert "left for the next sweep" not in report.note
 
 
 def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
