@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from backstop.dispatch import RETRY_FROM_ATTEMPT
 from backstop.execute import Report
 from backstop.followups import FanOut
 from backstop.lifecycle import State
@@ -156,6 +157,20 @@ def test_quota_in_the_middle_pauses_the_chain_and_loses_nothing() -> None:
     assert [round(wait / MINUTE) if wait else wait for wait in waits[:5]] == [1, 2, AT_ONCE, 1, 2]
     assert started(world) == list(IDS)
     assert summary(world)["databases"] == {"started": list(IDS), "not_started": {}}
+
+
+def test_one_bad_database_held_up_those_behind_it_until_the_time_was_up() -> None:
+    """Google answers for it as if that passed; it comes last from then on, and is started once it has passed."""
+    world = make_world()
+    world.faults.plan(Fault("CreateBackup", Code.INTERNAL, resource="orders-de", times=4))
+    world.send(**ALL)
+
+    while not world.results or "databases" not in world.results[-1]:
+        if world.look().retry:
+            world.again(RETRY_FROM_ATTEMPT)
+
+    assert started(world) == ["invoices", "orders-fr", "users", "orders-de"]
+    assert summary(world)["databases"] == {"started": started(world), "not_started": {}}
 
 
 @pytest.mark.parametrize("code", [Code.NOT_FOUND, Code.PERMISSION_DENIED])
