@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from backstop.durations import Duration
-from backstop.handlers import SWEPT_MAX
+from backstop.handlers import DUE_WITHIN, SWEPT_MAX
 from backstop_cli import output
 from backstop_cli.errors import CliError, Exit
 from backstop_cli.naming import Target, instance_of, short
@@ -122,7 +122,7 @@ def follow(session: Session, target: str, *, waiting: Waiting, **more: Any) -> i
     """Have the end of a backup reported that somebody else started."""
     found = session.resolve(target, *_KINDS)
     fields = {"action": "follow", found.kind: found.name, **_asked(more)}
-    return run(session, Request(fields, "follow", found.id, partial(_newest, session, found)), waiting)
+    return run(session, Request(fields, "follow", found.id, partial(newest, session, found)), waiting)
 
 
 @click.command()
@@ -202,9 +202,13 @@ def _ran(
     return ran or before[:1]
 
 
-def _newest(session: Session, target: Target, published: datetime, _: str) -> list[Operation]:
-    """What a follow means: the newest that had begun."""
-    return _known_at(session, target, published)[:1]
+def newest(session: Session, target: Target, published: datetime, _: str) -> list[Operation]:
+    """What a follow means: the newest that ran, or else what ended last; of a database, if it began of late."""
+    known = _known_at(session, target, published)
+    since = published - DUE_WITHIN
+    ended = [one for one in known if target.kind != "database" or (one.started and one.started >= since)]
+    ended.sort(key=lambda one: one.ended or since)
+    return [one for one in known if not one.ended or one.ended > published][:1] or ended[-1:]
 
 
 def _known_at(session: Session, target: Target, published: datetime) -> list[Operation]:

@@ -6,6 +6,7 @@ import base64
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
 from unittest.mock import Mock
@@ -19,10 +20,12 @@ from backstop.events import ON_THE_WAY, Outcome, Trigger
 from backstop.followups import Intent, Poll
 from backstop.names import OperationName
 from backstop_cli import errors, followups, output
+from backstop_cli.acting import newest
 from backstop_cli.app import cli
 from backstop_cli.auditing import coverage
 from backstop_cli.errors import MEANINGS, OUTCOMES, Exit
 from backstop_cli.messages import Event
+from backstop_cli.naming import Target
 from backstop_cli.publishing import Picture
 from backstop_cli.spanner import Backup, Operation, Spanner
 from backstop_cli.waiting import Reading, Wait, until_over
@@ -32,6 +35,11 @@ from tools import release_archive
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 TRIGGER = {"message_id": "7", "publish_time": "2026-11-26T11:00:00Z", "topic": "projects/p/topics/t"}
 PAGE = (ROOT / "docs" / "cli.md").read_text()
+
+
+def ago(hours: int) -> datetime:
+    """So long before now."""
+    return NOW - timedelta(hours=hours)
 
 
 def task(document: object) -> tasks_v2.Task:
@@ -177,6 +185,24 @@ def test_without_outcomes_a_command_that_may_mean_two_is_one_that_was_refused(mo
 
     assert event is not None
     assert (event.outcome, "o1, o2" in event.data["detail"]) == ("REJECTED", True)
+
+
+def test_a_follow_without_outcomes_took_last_week_s_end_for_its_own() -> None:
+    """It means what the function means: what runs, or what ended last of what began within 12 hours."""
+    hours = [(200, 199), (11, 9), (10, 10)]
+    operations = [
+        Operation(str(began), "b", "d", ago(began), 0, None, ago(ended), done=True, error="", code=0, made=None)
+        for began, ended in hours
+    ]
+    database, session = Target("database", "d"), Mock()
+    session.spanner.operations.return_value = operations
+
+    assert [one.name for one in newest(session, database, NOW, "7")] == ["11"]
+    operations.append(replace(operations[0], name="runs", ended=None, done=False))
+    assert [one.name for one in newest(session, database, NOW, "7")] == ["runs"]
+    del operations[1:]
+    assert newest(session, database, NOW, "7") == []
+    assert newest(session, Target("backup", "b"), NOW, "7") == operations
 
 
 @pytest.mark.parametrize(("days", "double"), [(0, False), (1, False), (2, True), (6, True)])
