@@ -27,7 +27,7 @@ DUE_WITHIN = timedelta(hours=12)  # https://cloud.google.com/spanner/docs/backup
 # https://cloud.google.com/spanner/quotas (documented). The next sweep goes on, in an order of its own.
 SWEPT_MAX = 12
 
-NAMED_MAX = 5  # How many operations that run and that it leaves alone a sweep names.
+NAMED_MAX = 5  # How many operations that run and that it leaves alone a sweep names: those that have run the longest.
 
 IN_DOUBT = "Does nothing more: by these clocks {} began after the command, which came late or again. If meant, name it."
 SCHEDULED = "a backup schedule made it and include_scheduled is not set"
@@ -100,7 +100,7 @@ def sweep(command: Sweep, context: Context) -> Report:
     due.sort(key=lambda one: (one.done, hashlib.sha256(f"{trigger.message_id}{one.name}".encode()).digest()))
     refused: RefusedError | None = None
     notes = [f"{len(due) - SWEPT_MAX} operations are left for the next sweep."] * (len(due) > SWEPT_MAX)
-    notes += [f"{one.name} still runs, as {SCHEDULED}." for one in kept[:NAMED_MAX]]
+    notes += [f"{one.name} still runs, as {SCHEDULED}." for one in kept[-NAMED_MAX:]]
     for operation in due[:SWEPT_MAX]:
         try:
             notes += _look_after(command, operation, context)
@@ -109,7 +109,7 @@ def sweep(command: Sweep, context: Context) -> Report:
             notes.append(f"Google refused what {operation.name} needs: {error.explained.removesuffix('.')}.")
     since = trigger.publish_time - GRACE
     stuck = [one for one in listing.operations if not one.done and one.cancel_time and one.cancel_time < since]
-    notes += [f"{one.name} still runs, cancelled at {when(one.cancel_time)}." for one in stuck[:NAMED_MAX]]
+    notes += [f"{one.name} still runs, cancelled at {when(one.cancel_time)}." for one in stuck[-NAMED_MAX:]]
     copies = [one for one in listing.unhandled if not one.done][:NAMED_MAX]
     note = " ".join([*notes, selection.left_alone(copies)]).strip()
     if refused is not None:

@@ -58,7 +58,7 @@ def sentence(case: Case, decision: Decision) -> str:
         case _, Outcome.GONE:
             return f"Spanner does not know {name}; it forgets operations 7 days after their end."
         case _, Outcome.CANCELLED:
-            what = "was cancelled; there is no backup, and nothing is billed"
+            what = "was cancelled: this attempt left no backup, and nothing is billed for it"
         case _, Outcome.FAILED:
             what = said
         case _, Outcome.DELETE_BLOCKED:

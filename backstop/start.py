@@ -119,7 +119,7 @@ def _refused(
     found = context.find_backup(backup)
     if found is not None and (command.backup_id is None or selection.is_marked(found, context.trigger)):
         return TransientError("UNAVAILABLE", f"{backup} is ours, and its operation is not listed yet")
-    held = error.failure.message + _holder(operations, backup, error.code)
+    held = error.failure.message + _holder(operations, found, error.code)
     twin = _twin(command, operations, found, context)
     why = f"another start began {twin.name} at about the same time, with its own settings" if twin else ""
     return NotStartedError(why, Failure(error.code, held), twin)
@@ -276,11 +276,11 @@ def _rehearse(command: Start, database: DatabaseName, backup: BackupName, contex
     detail = f"Would start {backup} of {database}, to expire at {expire_time:%Y-%m-%d %H:%M} UTC"
     if late := _too_late(command, context):
         detail = f"Would not start {backup}, as {late}"
-    elif context.find_backup(backup) is not None:
-        detail = f"Would not start {backup}, as a backup of that name is there{_holder(operations, backup)}"
+    elif (found := context.find_backup(backup)) is not None:
+        detail = f"Would not start {backup}, as a backup of that name is there{_holder(operations, found)}"
     elif database not in context.ports.spanner.list_databases(database.instance):
         detail = f"Would not start {backup}, as there is no {database}"
-    elif holder := _holder([one for one in operations if not one.done], backup, ""):
+    elif holder := _holder(operations, None):
         detail += f"{holder}, so Spanner may refuse"
     context.publish(of_command(Outcome.DRY_RUN, f"{detail}.", context.trigger, command, backup=backup))
     return Report(database=database)
@@ -293,10 +293,10 @@ def _expire_time(command: Start, context: Context) -> datetime:
     return expire_time.replace(microsecond=selection.fingerprint(context.trigger))
 
 
-def _holder(operations: Sequence[Operation], backup: BackupName, code: str = "ALREADY_EXISTS") -> str:
-    """Who may have the name or the database's one slot for pending backups, as far as the operations tell."""
+def _holder(operations: Sequence[Operation], found: Backup | None, code: str = "ALREADY_EXISTS") -> str:
+    """Who has the name, by the backup that was found under it, or the database's one slot for pending backups."""
     running = [f"{one.name}, started at {one.start_time.isoformat()}" for one in operations if not one.done]
-    named = [one.name for one in operations if one.backup == backup and one.error is None]
-    if running and code != "ALREADY_EXISTS":
-        return f"; the database is being backed up by {', and by '.join(running)}"
-    return f"; the name is held by the backup of {named[0]}" if named else ""
+    if found is None or code != "ALREADY_EXISTS":
+        return f"; the database is being backed up by {', and by '.join(running)}" if running else ""
+    named = [one.name for one in operations if one.backup == found.name and one.start_time >= found.create_time]
+    return f"; the name is held by {f'the backup of {named[0]}' if named else f'a backup of {found.database}'}"

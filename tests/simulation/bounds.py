@@ -13,7 +13,7 @@ CALLS_MAX = 14
 """Calls to Spanner of a delivery that is no sweep, those that come to nothing included: a list, 2 to learn who made
 each of up to 5 candidates, and up to 3 to act."""
 
-SWEEP_CALLS_MAX = 25
+SWEEP_CALLS_MAX = 26
 """Of a sweep: a list, and 2 for each of the 12 operations that one sweep deals with."""
 
 STEPS_MAX = 700

@@ -44,7 +44,7 @@ def test_a_cancel_that_wins_leaves_no_backup_whichever_way_it_was_named(by: str)
         of_nightly(
             world,
             "CANCELLED",
-            "{backup} was cancelled; there is no backup, and nothing is billed.",
+            "{backup} was cancelled: this attempt left no backup, and nothing is billed for it.",
             error={"code": "CANCELLED", "message": "The operation was cancelled."},
             end_time="2026-11-22T02:00:05Z",
             steps=1,

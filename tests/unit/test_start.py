@@ -263,6 +263,20 @@ def test_the_field_that_google_objected_to_was_not_named(method: str, monkeypatc
     assert world.detail == "Google refused: Invalid; backup.expire_time: is too soon; backup.name: is odd"
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_name_was_said_to_be_held_by_a_backup_that_had_been_deleted(*, dry_run: bool) -> None:
+    """What has it now is another database's, whose operations are not looked at."""
+    world = World(Plan(duration=HOUR), databases=(ORDERS, USERS))
+    world.start_by_hand()
+    world.tick(HOUR)
+    world.delete_by_hand(NIGHTLY)
+    world.start_by_hand("nightly", USERS)
+
+    world.send(**START_NIGHTLY, dry_run=dry_run)
+
+    assert world.detail.rstrip(".").endswith(f"; the name is held by a backup of {USERS}")
+
+
 @pytest.mark.parametrize("late", [HOUR, HOUR + MINUTE])
 def test_a_start_that_comes_too_late_is_not_carried_out(late: timedelta) -> None:
     """`start_within` is counted from publishing to delivery; the limit itself is still in time."""

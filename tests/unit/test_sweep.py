@@ -205,12 +205,14 @@ def test_what_a_sweep_may_not_stop_took_the_places_of_what_it_could_deal_with() 
     for number in range(SWEPT_MAX + 1):
         world.spanner.set_plan(MANY[number], RUNS_LONG)
         world.start_scheduled(f"scheduled-{number}", MANY[number])
+        world.tick(SECOND)
     world.tick(7 * HOUR)
 
     report = world.send(**CLEAN_UP | STOP)
 
     assert (world.outcomes, world.exists()) == (["COMPLETED_THEN_DELETED"], False)
     assert report.note.count("still runs, as a backup schedule made it") == NAMED_MAX
+    assert f"{INSTANCE}/backups/scheduled-0/" in report.note  # What has run the longest is named.
     assert "left for the next sweep" not in report.note
 
 
