@@ -142,21 +142,25 @@ def _after_error(message: Command | FollowUp, error: CallError, attempt: int | N
         again = not _is_over(message, error, context) if attempt is None else attempt < RETRY_FROM_ATTEMPT
         if isinstance(error, TransientError) and again:
             return _redeliver(error)
-        if isinstance(error, RefusedError) and not isinstance(message, Poll) and not _waits(message, error, attempt):
+        if (
+            isinstance(error, RefusedError)
+            and not isinstance(message, Poll)
+            and not (error.code in ROLE_MISSING and _may_have_begun(message, attempt))
+        ):
             return _reject(message, error, context)
         return _requeue(message, error, context)
     except TransientError as fault:
         return _redeliver(fault)
 
 
-def _waits(message: Command | Retry | FanOut, error: RefusedError, attempt: int | None) -> bool:
-    """Whether to wait for a missing role: an earlier delivery may have started or cancelled what nobody follows yet.
+def _may_have_begun(message: Command | Retry | FanOut, attempt: int | None) -> bool:
+    """Whether an earlier delivery may have started or cancelled something that nobody follows yet.
 
     A chain of starts that has yet to list its databases has begun nothing. Without a dead-letter policy Pub/Sub doesn't
     say whether there was an earlier delivery.
     """
     command = _command(message)
-    if error.code not in ROLE_MISSING or isinstance(command, Sweep) or command.dry_run:
+    if isinstance(command, Sweep) or command.dry_run:
         return False
     is_first = message is command or (isinstance(message, FanOut) and message.left is None and not message.failures)
     return attempt != 1 or not is_first
@@ -175,6 +179,7 @@ def _ended(message: Command | Retry | FanOut, outcome: Outcome, why: str, error:
     if isinstance(message, FanOut) and message.left is not None:
         not_started = {**message.refused, **dict.fromkeys(message.left, start.reason(message, str(error)))}
         databases = Databases(message.started, not_started)
+        why = f"{why.removesuffix('.')}. Not started: {', '.join(not_started)}."
     said = {"error": error.failure, "field": error.field, "databases": databases}
     return of_command(outcome, why, context.trigger, _command(message), **said)
 
@@ -197,13 +202,10 @@ def _requeue(message: Command | FollowUp, error: CallError, context: Context) ->
     later: FollowUp
     if isinstance(message, Command):
         later = Retry(trigger=context.trigger, step=1, command=message, failures=1)
-    elif isinstance(message, FanOut):
-        # It goes on at its step, as those that are left are the same. One with a fault of its own holds up no other.
-        turned = message.left[:1] if message.left and isinstance(error, TransientError) else ()
-        left = message.left and (*message.left[len(turned) :], *turned)
-        later = replace(message, left=left, failures=message.failures + 1)
     else:
-        later = replace(message, step=message.step + 1, failures=message.failures + 1)
+        # A chain of starts goes on at its step: those that are left are the same.
+        step = message.step + (not isinstance(message, FanOut))
+        later = replace(message, step=step, failures=message.failures + 1)
     settings = context.settings
     spread_by = f"{context.trigger.message_id} {later.failures}"
     low = min(max(error.retry_after or timedelta(0), settings.poll_min), settings.poll_max)

@@ -172,12 +172,13 @@ def left_alone(unhandled: Iterable[Unhandled]) -> str:
 
 
 def newest(operations: Sequence[Operation], published: datetime, since: datetime | None = None) -> Operation | None:
-    """What a `follow` published then means: the newest that ran, or else what ended last of all that began since."""
+    """What a `follow` published then means: the newest that ran, or else the last begun that nobody stopped."""
     # What is complete, and by these clocks began after the command, is nobody's to stop.
     pool = [one for one in choose(operations, published).pool if one.start_time <= published or one.response is None]
     before = [one for one in operations if (since or one.start_time) <= one.start_time <= published]
     before = [one for one in before if not _asked_for_later(one, published)]
-    return next(iter(pool), None) or max(before, key=lambda one: one.end_time or one.start_time, default=None)
+    before.sort(key=lambda one: one.error is not None and one.error.code == "CANCELLED")
+    return next(iter((*pool, *before)), None)
 
 
 def ran(operation: Operation, published: datetime) -> bool:

@@ -231,8 +231,7 @@ def _list(message: FanOut, context: Context) -> Report:
     if found and _reason_bytes(later) < REASON_BYTES_MIN:
         why, refused = f"{len(found)} databases are more than one start can keep account of; name fewer of them", {}
     if why:
-        account = Databases((), refused)
-        why = f"Started nothing, as {why}."
+        why, account = f"Started nothing, as {why}.", Databases((), refused)
         context.publish(of_command(Outcome.REJECTED, why, context.trigger, command, databases=account))
         return Report(step=message.step)
     if command.dry_run:
@@ -262,9 +261,8 @@ def reason(message: FanOut, why: str) -> str:
 
 def _sum_up(message: FanOut, context: Context) -> Report:
     outcome = Outcome.STARTED if message.started else Outcome.REJECTED
-    detail = f"Started {len(message.started)} backups."
-    if message.refused:
-        detail += f" Not started: {', '.join(message.refused)}."
+    refused = ", ".join(message.refused)
+    detail = f"Started {len(message.started)} backups." + f" Not started: {refused}." * bool(refused)
     account = Databases(message.started, message.refused)
     context.publish(of_command(outcome, detail, context.trigger, message.command, databases=account))
     return Report(step=message.step)

@@ -203,12 +203,12 @@ def _ran(
 
 
 def newest(session: Session, target: Target, published: datetime, _: str) -> list[Operation]:
-    """What a follow means: the newest that ran, or else what ended last; of a database, if it began of late."""
+    """What a follow means: the newest that ran, or the last begun that nobody stopped; of a database, of late."""
     known = _known_at(session, target, published)
     since = published - DUE_WITHIN
     ended = [one for one in known if target.kind != "database" or (one.started and one.started >= since)]
-    ended.sort(key=lambda one: one.ended or since)
-    return [one for one in known if not one.ended or one.ended > published][:1] or ended[-1:]
+    ended.sort(key=lambda one: one.state == "CANCELLED")
+    return [one for one in known if not one.ended or one.ended > published][:1] or ended[:1]
 
 
 def _known_at(session: Session, target: Target, published: datetime) -> list[Operation]:

@@ -188,11 +188,10 @@ def test_without_outcomes_a_command_that_may_mean_two_is_one_that_was_refused(mo
 
 
 def test_a_follow_without_outcomes_took_last_week_s_end_for_its_own() -> None:
-    """It means what the function means: what runs, or what ended last of what began within 12 hours."""
-    hours = [(200, 199), (11, 9), (10, 10)]
+    """It means what the function means: what runs, or the last that began within 12 hours and that nobody stopped."""
     operations = [
-        Operation(str(began), "b", "d", ago(began), 0, None, ago(ended), done=True, error="", code=0, made=None)
-        for began, ended in hours
+        Operation(str(began), "b", "d", ago(began), 0, None, ago(began), done=True, error="", code=code, made=None)
+        for began, code in ((200, 0), (10, 1), (11, 0))
     ]
     database, session = Target("database", "d"), Mock()
     session.spanner.operations.return_value = operations

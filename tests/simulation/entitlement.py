@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from datetime import datetime, timedelta
 
-from tests.simulation.facts import Attempt, Command, Facts
+from tests.simulation.facts import CANCELLED, Attempt, Command, Facts
 from tests.simulation.history import INSTANCE
 
 GRACE = timedelta(minutes=10)
@@ -76,7 +76,7 @@ def is_within(command: Command, attempt: Attempt) -> bool:
 
 
 def followed_by(command: Command, facts: Facts) -> list[Attempt]:
-    """The operations that a follow can have meant, by any clock near: the newest that ran, or else what ended last."""
+    """The operations that a follow can have meant, by any clock near: the newest that ran, or the last not stopped."""
     matching = [attempt for attempt in facts.attempts.values() if describes(command, attempt)]
     if "operation" in command.body:
         return matching
@@ -85,7 +85,7 @@ def followed_by(command: Command, facts: Facts) -> list[Attempt]:
         due = [one for one in matching if one.start <= published and is_due(command, one, published)]
         running = [one for one in due if one.running(published)]
         if due:
-            chosen = max(running or due, key=lambda one: one.start if running else one.end or one.start)
+            chosen = max(running or due, key=lambda one: (bool(running) or one.code != CANCELLED, one.start))
             found[chosen.operation] = chosen
     return list(found.values())
 

@@ -10,7 +10,7 @@ from spanner_backup_emulator.spanner.history import What
 from spanner_backup_emulator.spanner.plans import Plan, Status
 from tests.unit.handlers_world import NIGHTLY, ORDERS, World
 from tests.unit.said import COMPLETE, LOSES, of_command, of_nightly
-from tests.unit.times import HOUR, SECOND, START
+from tests.unit.times import HOUR, MINUTE, SECOND, START
 
 
 @pytest.mark.parametrize("by", ["operation", "backup", "database"])
@@ -74,7 +74,7 @@ def test_a_follow_that_came_before_tonight_s_backup_told_how_last_night_s_had_en
 
 
 def test_what_somebody_began_and_stopped_meanwhile_hid_the_backup_that_was_due() -> None:
-    """It began last and ended first; what ended last is told."""
+    """It began last; what was stopped is told only where nothing else is there."""
     world = World(Plan(duration=6 * HOUR))
     due = world.start_scheduled()
     world.tick(HOUR)
@@ -84,6 +84,20 @@ def test_what_somebody_began_and_stopped_meanwhile_hid_the_backup_that_was_due()
     world.send(action="follow", database=ORDERS)
 
     assert world.ends == [("COMPLETED", due)]
+
+
+def test_a_schedule_s_backup_that_failed_at_once_was_hidden_by_an_older_one_that_ended_later() -> None:
+    """The last begun is told, as a failure ends before anything else does."""
+    world = World(Plan(duration=6 * HOUR))
+    world.start_by_hand()
+    world.spanner.set_plan(ORDERS, Plan(duration=MINUTE, error=Status(Code.INTERNAL, "broken")))
+    world.tick(5 * HOUR)
+    failed = world.start_scheduled()
+    world.tick(4 * HOUR)
+
+    world.send(action="follow", database=ORDERS)
+
+    assert world.ends == [("FAILED", failed)]
 
 
 def test_what_ran_when_a_follow_was_published_is_told_however_long_ago_it_began() -> None:
