@@ -179,7 +179,7 @@ def _ended(message: Command | Retry | FanOut, outcome: Outcome, why: str, error:
     if isinstance(message, FanOut) and message.left is not None:
         not_started = {**message.refused, **dict.fromkeys(message.left, start.reason(message, str(error)))}
         databases = Databases(message.started, not_started)
-        why = f"{why.removesuffix('.')}. Not started: {', '.join(not_started)}."
+        why = f"{why.removesuffix('.')}." + f" Not started: {', '.join(not_started)}." * bool(not_started)
     said = {"error": error.failure, "field": error.field, "databases": databases}
     return of_command(outcome, why, context.trigger, _command(message), **said)
 
