@@ -115,7 +115,7 @@ class Fleet:
         """Reads one operation."""
         return self._ports[name.backup.instance].get_operation(name)
 
-    def list_backups(self, instance: InstanceName, since: datetime) -> set[str]:
+    def list_backups(self, instance: InstanceName, since: datetime) -> dict[str, bool]:
         """Nothing is swept here."""
         raise NotImplementedError
 
