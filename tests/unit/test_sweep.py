@@ -17,7 +17,7 @@ from backstop.ports import Settings
 from spanner_backup_emulator.errors import Code
 from spanner_backup_emulator.faults import Fault
 from spanner_backup_emulator.spanner.plans import Plan, Status
-from tests.support.ports import EventsPort, update_request
+from tests.support.ports import EventsPort, SpannerPort, update_request
 from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, RESULTS, SCHEDULE, World
 from tests.unit.said import COMPLETE, DELETED, LATE, LOSES, of_nightly
 from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND, START
@@ -214,6 +214,25 @@ def test_what_a_sweep_may_not_stop_took_the_places_of_what_it_could_deal_with() 
     assert report.note.count("still runs, as a backup schedule made it") == NAMED_MAX
     assert f"{INSTANCE}/backups/scheduled-0/" in report.note  # What has run the longest is named.
     assert "left for the next sweep" not in report.note
+
+
+class Behind(SpannerPort):
+    """A Spanner whose list doesn't show the newest backups yet."""
+
+    def list_backups(self, *_: object) -> dict[str, bool]:
+        """Lists none."""
+        return {}
+
+
+def test_a_scheduled_backup_that_the_list_does_not_show_yet_is_not_stopped() -> None:
+    """It is asked itself before it is stopped."""
+    world = World(RUNS_LONG)
+    world.port = Behind
+    operation = world.start_scheduled()
+    world.tick(7 * HOUR)
+
+    assert world.send(**STOP).note.startswith(f"{operation} still runs, as a backup schedule made it")
+    assert not world.cancelled(operation)
 
 
 def test_a_copy_that_runs_was_invisible_to_a_sweep() -> None:
