@@ -68,7 +68,8 @@ def follow(command: Follow, context: Context) -> Report:
     if operation is None:
         why = f"Found no operation of {command.target} to follow; Spanner keeps them for 7 days after their end."
         if (last := selection.choose(listing.operations, published).last) is not None:
-            why = f"Followed nothing: {last.name} ended last, at {when(last.end_time)}. Name it to be told how."
+            why = f"Followed nothing, as none began within {DUE_WITHIN // timedelta(hours=1)} hours."
+            why += f" {last.name} ended last, at {when(last.end_time)}. Name it to be told how."
         elif not listing.unhandled and not _exists(command, listing, context):
             why = f"Followed nothing, as there is no {command.target}."
         return _reject(command, f"{why} {selection.left_alone(listing.unhandled)}".strip(), context)
@@ -89,14 +90,12 @@ def sweep(command: Sweep, context: Context) -> Report:
 
     An operation that Google won't let us touch doesn't keep the others from being looked after; it is told last.
     """
-    listing = context.ports.spanner.list_operations(command.instance)
+    trigger, listing = context.trigger, context.ports.spanner.list_operations(command.instance)
     due = [operation for operation in listing.operations if _is_due(command, operation, context)]
-    oldest = min((operation.start_time for operation in due), default=None)
-    there = context.ports.spanner.list_backups(command.instance, oldest - CLOCK_MARGIN) if oldest else {}
+    there = context.ports.spanner.list_backups(command.instance, due[-1].start_time - CLOCK_MARGIN) if due else {}
     kept = [one for one in due if not one.done and not command.include_scheduled and there.get(one.backup)]
     due = [one for one in due if one not in kept and (not one.done or one.backup in there)]
     # Which come first differs from sweep to sweep, so that what can't be dealt with doesn't starve the rest.
-    trigger = context.trigger
     due.sort(key=lambda one: (one.done, hashlib.sha256(f"{trigger.message_id}{one.name}".encode()).digest()))
     refused: RefusedError | None = None
     notes = [f"{len(due) - SWEPT_MAX} operations are left for the next sweep."] * (len(due) > SWEPT_MAX)

@@ -112,11 +112,12 @@ def when(moment: datetime | None) -> str:
 def _complete(case: Case) -> str:
     if case.operation is not None and case.operation.response is None:
         return "is there and stays; Spanner does not say what its operation made"
-    now = "was not found just now"
-    if case.found is not None:
-        now = f"is kept until {case.found.expire_time:%Y-%m-%d %H:%M} UTC"
-        now = now if case.found.create_time == case.made.create_time else "another backup has its name now"
-    return f"was complete at {when(case.end_time)}, and {now}"
+    ended = f"was complete at {when(case.end_time)}, and"
+    if case.found is None:
+        return f"{ended} was not found just now"
+    if case.found.create_time != case.made.create_time:
+        return f"{ended} another backup has its name now"
+    return f"{ended} is kept until {case.found.expire_time:%Y-%m-%d %H:%M} UTC"
 
 
 def _why_not_ended(case: Case, decision: Decision) -> str:

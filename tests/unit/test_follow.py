@@ -66,7 +66,8 @@ def test_a_follow_that_came_before_tonight_s_backup_told_how_last_night_s_had_en
 
     world.send(action="follow", database=ORDERS)
 
-    why = f"Followed nothing: {operation} ended last, at 2026-11-22 13:00:00 UTC. Name it to be told how."
+    why = f"Followed nothing, as none began within 12 hours. {operation} ended last, at 2026-11-22 13:00:00 UTC."
+    why += " Name it to be told how."
     assert world.results == [of_command(world, "REJECTED", why, ORDERS, database=ORDERS)]
     for name in ({"operation": operation}, {"backup": operation.partition("/operations/")[0]}):
         world.send(action="follow", **name)

@@ -20,7 +20,7 @@ from backstop.names import BackupName, DatabaseName
 from backstop.operations import Backup, Failure, Operation
 from spanner_backup_emulator.spanner.server import SpannerEmulator
 from tests.unit.google_services import BACKUP, OPERATION, Services, listed, official, operation
-from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, START, USERS
+from tests.unit.handlers_world import INSTANCE, NIGHTLY, ORDERS, SCHEDULE, START, USERS
 
 BACKUP_FIELDS: dict[str, Callable[[types.Backup], object]] = {
     "name": lambda read: read.name,
@@ -219,14 +219,19 @@ def test_a_database_with_a_name_of_unknown_form_hides_no_other(google: Services,
     assert port.list_databases(INSTANCE) == [ORDERS, USERS]
 
 
-@pytest.mark.usefixtures("spanner_emulator")
-def test_backups_are_listed_that_were_made_since_a_time(port: SpannerBackups) -> None:
-    """By name, also those that say too little of themselves to be read; Spanner's filter leaves the others out."""
+@pytest.mark.spanner_emulator(databases=[ORDERS], strict=True)
+def test_backups_are_listed_that_were_made_since_a_time(
+    port: SpannerBackups, spanner_emulator: SpannerEmulator
+) -> None:
+    """By name, and whether a schedule made each; Spanner's filter leaves the others out."""
     SHARED.begin()
     now = datetime.now(UTC)
     port.create_backup(ORDERS, NIGHTLY, now + timedelta(days=7), Start(database=ORDERS))
 
-    assert port.list_backups(INSTANCE, now - timedelta(seconds=2)) == {NIGHTLY: False}
+    by_schedule = f"{INSTANCE}/backups/scheduled"
+    spanner_emulator.start_scheduled_backup(ORDERS, SCHEDULE, "scheduled")
+
+    assert port.list_backups(INSTANCE, now - timedelta(seconds=2)) == {NIGHTLY: False, by_schedule: True}
     assert port.list_backups(INSTANCE, now + timedelta(hours=1)) == {}
 
 
