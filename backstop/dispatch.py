@@ -142,25 +142,21 @@ def _after_error(message: Command | FollowUp, error: CallError, attempt: int | N
         again = not _is_over(message, error, context) if attempt is None else attempt < RETRY_FROM_ATTEMPT
         if isinstance(error, TransientError) and again:
             return _redeliver(error)
-        if (
-            isinstance(error, RefusedError)
-            and not isinstance(message, Poll)
-            and not (error.code in ROLE_MISSING and _may_have_begun(message, attempt))
-        ):
+        if isinstance(error, RefusedError) and not isinstance(message, Poll) and not _waits(message, error, attempt):
             return _reject(message, error, context)
         return _requeue(message, error, context)
     except TransientError as fault:
         return _redeliver(fault)
 
 
-def _may_have_begun(message: Command | Retry | FanOut, attempt: int | None) -> bool:
-    """Whether an earlier delivery may have started or cancelled something that nobody follows yet.
+def _waits(message: Command | Retry | FanOut, error: RefusedError, attempt: int | None) -> bool:
+    """Whether to wait for a missing role: an earlier delivery may have started or cancelled what nobody follows yet.
 
     A chain of starts that has yet to list its databases has begun nothing. Without a dead-letter policy Pub/Sub doesn't
     say whether there was an earlier delivery.
     """
     command = _command(message)
-    if isinstance(command, Sweep) or command.dry_run:
+    if error.code not in ROLE_MISSING or isinstance(command, Sweep) or command.dry_run:
         return False
     is_first = message is command or (isinstance(message, FanOut) and message.left is None and not message.failures)
     return attempt != 1 or not is_first
@@ -179,7 +175,7 @@ def _ended(message: Command | Retry | FanOut, outcome: Outcome, why: str, error:
     if isinstance(message, FanOut) and message.left is not None:
         not_started = {**message.refused, **dict.fromkeys(message.left, start.reason(message, str(error)))}
         databases = Databases(message.started, not_started)
-        why = f"{why.removesuffix('.')}." + f" Not started: {', '.join(not_started)}." * bool(not_started)
+        why = f"{why.removesuffix('.')}." + f" Not known to be started: {', '.join(not_started)}." * bool(not_started)
     said = {"error": error.failure, "field": error.field, "databases": databases}
     return of_command(outcome, why, context.trigger, _command(message), **said)
 

@@ -34,7 +34,7 @@ class Outcome(enum.StrEnum):
     STARTED = "STARTED", "INFO", "Spanner accepted the backup, and Backstop follows it; for an instance start, the list of those started", "wait"
     CANCEL_REQUESTED = "CANCEL_REQUESTED", "INFO", "Spanner accepted the cancel; the backup may complete all the same", "wait"
     COMPLETED = "COMPLETED", "INFO", "the backup exists and is kept", "nothing"
-    CANCELLED = "CANCELLED", "INFO", "the cancel won: there is no backup, and nothing is billed", "nothing"
+    CANCELLED = "CANCELLED", "INFO", "the cancel won: this attempt left no backup, and nothing is billed for it", "nothing"
     COMPLETED_THEN_DELETED = "COMPLETED_THEN_DELETED", "INFO", "the cancel came too late, and the backup is deleted; a day of it is billed", "nothing"
     COMPLETED_KEPT = "COMPLETED_KEPT", "WARNING", "the cancel came too late, and the backup stays; `detail` says why", "decide about the backup"
     COMPLETED_DESPITE_CANCEL = "COMPLETED_DESPITE_CANCEL", "WARNING", "a cancel that this command did not ask for came too late; `detail` says whether the backup is there", "decide about the backup"

@@ -27,7 +27,7 @@ DUE_WITHIN = timedelta(hours=12)  # https://cloud.google.com/spanner/docs/backup
 # https://cloud.google.com/spanner/quotas (documented). The next sweep goes on, in an order of its own.
 SWEPT_MAX = 12
 
-NAMED_MAX = 5  # How many operations that run and that it leaves alone a sweep names: those that have run the longest.
+NAMED_MAX = 5  # How many operations that run and that it leaves alone a sweep names, of each kind.
 
 IN_DOUBT = "Does nothing more: by these clocks {} began after the command, which came late or again. If meant, name it."
 SCHEDULED = "a backup schedule made it and include_scheduled is not set"
@@ -68,7 +68,7 @@ def follow(command: Follow, context: Context) -> Report:
     if operation is None:
         why = f"Found no operation of {command.target} to follow; Spanner keeps them for 7 days after their end."
         if (last := selection.choose(listing.operations, published).last) is not None:
-            why = f"Followed nothing, as none began within {DUE_WITHIN // timedelta(hours=1)} hours."
+            why = f"Followed nothing: none began within {DUE_WITHIN // timedelta(hours=1)} hours, or it was cancelled."
             why += f" {last.name} ended last, at {when(last.end_time)}. Name it to be told how."
         elif not listing.unhandled and not _exists(command, listing, context):
             why = f"Followed nothing, as there is no {command.target}."
@@ -92,7 +92,8 @@ def sweep(command: Sweep, context: Context) -> Report:
     """
     trigger, listing = context.trigger, context.ports.spanner.list_operations(command.instance)
     due = [operation for operation in listing.operations if _is_due(command, operation, context)]
-    there = context.ports.spanner.list_backups(command.instance, due[-1].start_time - CLOCK_MARGIN) if due else {}
+    left = any(operation.done for operation in due)
+    there = context.ports.spanner.list_backups(command.instance, due[-1].start_time - CLOCK_MARGIN) if left else {}
     kept = [one for one in due if not one.done and not command.include_scheduled and there.get(one.backup)]
     due = [one for one in due if one not in kept and (not one.done or one.backup in there)]
     # Which come first differs from sweep to sweep, so that what can't be dealt with doesn't starve the rest.
@@ -100,6 +101,7 @@ def sweep(command: Sweep, context: Context) -> Report:
     refused: RefusedError | None = None
     notes = [f"{len(due) - SWEPT_MAX} operations are left for the next sweep."] * (len(due) > SWEPT_MAX)
     notes += [f"{one.name} still runs, as {SCHEDULED}." for one in kept[-NAMED_MAX:]]
+    notes += [f"So do {len(kept) - NAMED_MAX} more."] * (len(kept) > NAMED_MAX)
     for operation in due[:SWEPT_MAX]:
         try:
             notes += _look_after(command, operation, context)
@@ -153,10 +155,7 @@ def _look_after(command: Sweep, operation: Operation, context: Context) -> list[
         give_up_at=context.now + context.settings.give_up_after,
     )
     case = Case(poll, context.now, operation, found, context.settings.allow_delete, context.settings.allow_scheduled)
-    if command.dry_run:
-        rehearse(context, case)
-    else:
-        execute(context, case, follows=False)
+    rehearse(context, case) if command.dry_run else execute(context, case, follows=False)
     return []
 
 

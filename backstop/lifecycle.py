@@ -67,7 +67,7 @@ class State(enum.StrEnum):
     BLOCKED = "BLOCKED"  # Done, and Spanner refuses to delete the backup, as a restore or a copy needs it.
     UNDELETABLE = "UNDELETABLE"  # The same at the give-up time, and the backup may expire earlier than it will.
     LEFT_TO_EXPIRE = "LEFT_TO_EXPIRE"  # The same, and it expires as early as can be.
-    CANCELLED = "CANCELLED"  # Done, with code CANCELLED: the cancel won and there is no backup.
+    CANCELLED = "CANCELLED"  # Done, with code CANCELLED: the cancel won, and it left no backup.
     FAILED = "FAILED"  # Done, with any other code, or with nothing where no backup is there.
     GONE = "GONE"  # Spanner doesn't know the operation; it forgets them 7 days after their end.
 

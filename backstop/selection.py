@@ -172,12 +172,14 @@ def left_alone(unhandled: Iterable[Unhandled]) -> str:
 
 
 def newest(operations: Sequence[Operation], published: datetime, since: datetime | None = None) -> Operation | None:
-    """What a `follow` published then means: the newest that ran, or else the last begun that nobody stopped."""
+    """What a `follow` published then means: the newest that ran, or the last begun (since then, and unless cancelled)."""
     # What is complete, and by these clocks began after the command, is nobody's to stop.
     pool = [one for one in choose(operations, published).pool if one.start_time <= published or one.response is None]
-    before = [one for one in operations if (since or one.start_time) <= one.start_time <= published]
-    before = [one for one in before if not _asked_for_later(one, published)]
-    before.sort(key=lambda one: one.error is not None and one.error.code == "CANCELLED")
+    pool = [one for one in pool if one.end_time is None or one.end_time > published]
+    before = [one for one in operations if one.start_time <= published and not _asked_for_later(one, published)]
+    if since is not None:
+        stopped = [one for one in before if one.error is not None and one.error.code == "CANCELLED"]
+        before = [one for one in before if one.start_time >= since and one not in stopped]
     return next(iter((*pool, *before)), None)
 
 

@@ -278,7 +278,7 @@ def _rehearse(command: Start, database: DatabaseName, backup: BackupName, contex
         detail = f"Would not start {backup}, as a backup of that name is there{_holder(operations, found)}"
     elif database not in context.ports.spanner.list_databases(database.instance):
         detail = f"Would not start {backup}, as there is no {database}"
-    elif holder := _holder(operations, None):
+    elif holder := _holder(operations, None, "FAILED_PRECONDITION"):
         detail += f"{holder}, so Spanner may refuse"
     context.publish(of_command(Outcome.DRY_RUN, f"{detail}.", context.trigger, command, backup=backup))
     return Report(database=database)
@@ -294,7 +294,9 @@ def _expire_time(command: Start, context: Context) -> datetime:
 def _holder(operations: Sequence[Operation], found: Backup | None, code: str = "ALREADY_EXISTS") -> str:
     """Who has the name, by the backup that was found under it, or the database's one slot for pending backups."""
     running = [f"{one.name}, started at {one.start_time.isoformat()}" for one in operations if not one.done]
-    if found is None or code != "ALREADY_EXISTS":
+    if code != "ALREADY_EXISTS":
         return f"; the database is being backed up by {', and by '.join(running)}" if running else ""
+    if found is None:
+        return ""
     named = [one.name for one in operations if one.backup == found.name and one.start_time >= found.create_time]
     return f"; the name is held by {f'the backup of {named[0]}' if named else f'a backup of {found.database}'}"

@@ -203,12 +203,12 @@ def _ran(
 
 
 def newest(session: Session, target: Target, published: datetime, _: str) -> list[Operation]:
-    """What a follow means: the newest that ran, or the last begun that nobody stopped; of a database, of late."""
+    """What a follow means: the newest that ran, or the last begun; of a database, of late, if nobody stopped it."""
     known = _known_at(session, target, published)
-    since = published - DUE_WITHIN
-    ended = [one for one in known if target.kind != "database" or (one.started and one.started >= since)]
-    ended.sort(key=lambda one: one.state == "CANCELLED")
-    return [one for one in known if not one.ended or one.ended > published][:1] or ended[:1]
+    ran, since = [one for one in known if not one.ended or one.ended > published], published - DUE_WITHIN
+    if target.kind == "database":
+        known = [one for one in known if one.started and one.started >= since and one.state != "CANCELLED"]
+    return ran[:1] or known[:1]
 
 
 def _known_at(session: Session, target: Target, published: datetime) -> list[Operation]:

@@ -340,9 +340,7 @@ SEAMS = (
         _answers(Report(retry=True)),
     ),
     _swap(
-        "a command that was begun is rejected when a role is missing",
-        "backstop.dispatch:_may_have_begun",
-        _answers(value=False),
+        "a command that was begun is rejected when a role is missing", "backstop.dispatch:_waits", _answers(value=False)
     ),
     _swap(
         "the next of many starts is retried under a name of its own",

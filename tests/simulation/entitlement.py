@@ -76,7 +76,7 @@ def is_within(command: Command, attempt: Attempt) -> bool:
 
 
 def followed_by(command: Command, facts: Facts) -> list[Attempt]:
-    """The operations that a follow can have meant, by any clock near: the newest that ran, or the last not stopped."""
+    """The operations that a follow can have meant, by any clock that is near: the newest that ran, or else of all."""
     matching = [attempt for attempt in facts.attempts.values() if describes(command, attempt)]
     if "operation" in command.body:
         return matching
@@ -85,14 +85,15 @@ def followed_by(command: Command, facts: Facts) -> list[Attempt]:
         due = [one for one in matching if one.start <= published and is_due(command, one, published)]
         running = [one for one in due if one.running(published)]
         if due:
-            chosen = max(running or due, key=lambda one: (bool(running) or one.code != CANCELLED, one.start))
+            chosen = max(running or due, key=lambda one: one.start)
             found[chosen.operation] = chosen
     return list(found.values())
 
 
 def is_due(command: Command, attempt: Attempt, published: datetime) -> bool:
-    """Whether a follow may mean an operation: one that runs, that it names, or that began not long before."""
-    return "database" not in command.body or attempt.running(published) or attempt.start >= published - DUE
+    """Whether a follow may mean an operation: one that runs or that it names, or of late, if nobody stopped it."""
+    of_late = attempt.start >= published - DUE and attempt.code != CANCELLED
+    return "database" not in command.body or attempt.running(published) or of_late
 
 
 def _moments(command: Command, matching: list[Attempt]) -> list[datetime]:

@@ -66,8 +66,8 @@ def test_a_follow_that_came_before_tonight_s_backup_told_how_last_night_s_had_en
 
     world.send(action="follow", database=ORDERS)
 
-    why = f"Followed nothing, as none began within 12 hours. {operation} ended last, at 2026-11-22 13:00:00 UTC."
-    why += " Name it to be told how."
+    why = f"Followed nothing: none began within 12 hours, or it was cancelled. {operation} ended last, at"
+    why += " 2026-11-22 13:00:00 UTC. Name it to be told how."
     assert world.results == [of_command(world, "REJECTED", why, ORDERS, database=ORDERS)]
     for name in ({"operation": operation}, {"backup": operation.partition("/operations/")[0]}):
         world.send(action="follow", **name)
@@ -75,16 +75,34 @@ def test_a_follow_that_came_before_tonight_s_backup_told_how_last_night_s_had_en
 
 
 def test_what_somebody_began_and_stopped_meanwhile_hid_the_backup_that_was_due() -> None:
-    """It began last; what was stopped is told only where nothing else is there."""
+    """It began last, also where it ended just before; and where nothing else began, somebody must know that too."""
     world = World(Plan(duration=6 * HOUR))
     due = world.start_scheduled()
-    world.tick(HOUR)
-    world.cancel_by_hand(world.start_by_hand())
-    world.tick(6 * HOUR)
+    world.tick(7 * HOUR)
+    stopped = world.start_by_hand()
+    world.cancel_by_hand(stopped)
+    world.tick(6 * SECOND)
 
     world.send(action="follow", database=ORDERS)
+    world.tick(6 * HOUR)
+    world.send(action="follow", database=ORDERS)
 
-    assert world.ends == [("COMPLETED", due)]
+    assert world.ends[0] == ("COMPLETED", due)
+    assert (world.outcomes[1], f"or it was cancelled. {stopped} ended last" in world.detail) == ("REJECTED", True)
+
+
+def test_a_follow_by_backup_told_an_older_attempt_of_the_name() -> None:
+    """Whoever names the backup means the last that had the name, however that ended."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(2 * HOUR)
+    world.delete_by_hand(NIGHTLY)
+    world.cancel_by_hand(last := world.start_by_hand())
+    world.tick(HOUR)
+
+    world.send(action="follow", backup=NIGHTLY)
+
+    assert world.ends == [("CANCELLED", last)]
 
 
 def test_a_schedule_s_backup_that_failed_at_once_was_hidden_by_an_older_one_that_ended_later() -> None:

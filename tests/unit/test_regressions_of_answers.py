@@ -19,7 +19,7 @@ from spanner_backup_emulator.spanner.state import State
 from tests.support.ports import SpannerPort
 from tests.unit.handlers_world import FOLLOW_UPS, INSTANCE, NIGHTLY, ORDERS, World
 from tests.unit.said import LOSES
-from tests.unit.times import HOUR, MICROSECOND, MINUTE, SECOND
+from tests.unit.times import DAY, HOUR, MICROSECOND, MINUTE, SECOND
 
 CANCEL: dict[str, object] = {"action": "cancel", "database": ORDERS}
 NAMED = pytest.mark.parametrize("named", [{}, {"backup_id": "nightly"}], ids=["derived", "named"])
@@ -38,6 +38,18 @@ def test_a_cancel_of_what_had_just_ended_was_rejected_and_its_backup_left_behind
 
     assert world.outcomes == ["COMPLETED_THEN_DELETED"]
     assert not world.exists()
+
+
+def test_a_sweep_that_could_not_list_backups_stopped_nothing() -> None:
+    """It needs the list only for what is left behind."""
+    world = World(Plan(duration=DAY))
+    operation = world.start_by_hand()
+    world.tick(7 * HOUR)
+    world.faults.plan(Fault("ListBackups", Code.PERMISSION_DENIED, times=None))
+
+    world.send(action="sweep", instance=INSTANCE, cancel_after="6h")
+
+    assert world.ends == [("CANCEL_REQUESTED", operation)]
 
 
 def test_a_broken_results_topic_left_what_was_being_stopped_to_nobody() -> None:

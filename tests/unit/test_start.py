@@ -277,6 +277,19 @@ def test_a_name_was_said_to_be_held_by_a_backup_that_had_been_deleted(*, dry_run
     assert world.detail.rstrip(".").endswith(f"; the name is held by a backup of {USERS}")
 
 
+def test_a_name_that_was_taken_was_said_to_be_taken_by_another_backup_that_runs() -> None:
+    """Where the one that has the name isn't found, nothing is said of who has it."""
+    world = World(Plan(duration=HOUR))
+    world.start_by_hand()
+    world.tick(HOUR)
+    world.start_scheduled()
+    world.faults.plan(Fault("GetBackup", Code.NOT_FOUND))
+
+    world.send(**START_NIGHTLY)
+
+    assert "is being backed up by" not in world.detail
+
+
 @pytest.mark.parametrize("late", [HOUR, HOUR + MINUTE])
 def test_a_start_that_comes_too_late_is_not_carried_out(late: timedelta) -> None:
     """`start_within` is counted from publishing to delivery; the limit itself is still in time."""

@@ -213,6 +213,7 @@ def test_what_a_sweep_may_not_stop_took_the_places_of_what_it_could_deal_with() 
     assert (world.outcomes, world.exists()) == (["COMPLETED_THEN_DELETED"], False)
     assert report.note.count("still runs, as a backup schedule made it") == NAMED_MAX
     assert f"{INSTANCE}/backups/scheduled-0/" in report.note  # What has run the longest is named.
+    assert f"So do {SWEPT_MAX + 1 - NAMED_MAX} more." in report.note
     assert "left for the next sweep" not in report.note
 
 
