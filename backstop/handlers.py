@@ -101,7 +101,7 @@ def sweep(command: Sweep, context: Context) -> Report:
     refused: RefusedError | None = None
     notes = [f"{len(due) - SWEPT_MAX} operations are left for the next sweep."] * (len(due) > SWEPT_MAX)
     notes += [f"{one.name} still runs, as {SCHEDULED}." for one in kept[-NAMED_MAX:]]
-    notes += [f"So do {len(kept) - NAMED_MAX} more."] * (len(kept) > NAMED_MAX)
+    notes += [f"So do {len(kept) - NAMED_MAX} more."] * bool(kept[NAMED_MAX:])
     for operation in due[:SWEPT_MAX]:
         try:
             notes += _look_after(command, operation, context)

@@ -172,7 +172,7 @@ def left_alone(unhandled: Iterable[Unhandled]) -> str:
 
 
 def newest(operations: Sequence[Operation], published: datetime, since: datetime | None = None) -> Operation | None:
-    """What a `follow` published then means: the newest that ran, or the last begun (since then, and unless cancelled)."""
+    """What a `follow` published then means: the newest that ran, or the last begun (since then, unless cancelled)."""
     # What is complete, and by these clocks began after the command, is nobody's to stop.
     pool = [one for one in choose(operations, published).pool if one.start_time <= published or one.response is None]
     pool = [one for one in pool if one.end_time is None or one.end_time > published]

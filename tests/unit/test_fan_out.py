@@ -212,5 +212,6 @@ def test_a_chain_of_starts_that_google_refuses_to_the_end_gives_up_and_says_so(m
     assert world.outcomes == ["GAVE_UP"]
     assert world.detail.startswith("Could not be carried out in time: RESOURCE_EXHAUSTED: slow down.")
     assert world.detail.endswith(f" Not known to be started: {', '.join(IDS)}.") is (method != "ListDatabases")
+    assert ".." not in world.detail
     account = {"started": [], "not_started": dict.fromkeys(IDS, "RESOURCE_EXHAUSTED: slow down")}
     assert world.results[0].get("databases") == (None if method == "ListDatabases" else account)

@@ -287,7 +287,7 @@ def test_a_name_that_was_taken_was_said_to_be_taken_by_another_backup_that_runs(
 
     world.send(**START_NIGHTLY)
 
-    assert "is being backed up by" not in world.detail
+    assert world.detail.endswith(f"already exists: {NIGHTLY}")
 
 
 @pytest.mark.parametrize("late", [HOUR, HOUR + MINUTE])
